@@ -1,0 +1,1 @@
+"""Datasets on disk: the lesion table, splits by patient, import of the published download, checks for leakage."""

@@ -1,0 +1,41 @@
+"""What can go wrong, in one line that a person can act on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MammoscopeError(Exception):
+    """An error of the user's world (a file, a setting), not of the code: shown as one line, without a traceback."""
+
+
+class InputError(MammoscopeError):
+    """An input file that cannot be analysed.
+
+    Parameters
+    ----------
+    path
+        The file, as the user named it.
+    problem
+        What is wrong with it, naming the thing and its value: ``"Modality (0008,0060) is 'CT', expected 'MG'"``.
+    """
+
+    def __init__(self, path: Path | str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = Path(path)
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[Path, str]]:
+        return type(self), (self.path, self.problem)
+
+
+class DatasetError(MammoscopeError):
+    """A dataset folder, table or split that cannot be used; names the file, row and column."""
+
+
+class BundleError(MammoscopeError):
+    """A model bundle that is incomplete, altered or of another version."""
+
+
+class RecipeError(MammoscopeError):
+    """A training recipe with a missing, unknown or impossible setting."""

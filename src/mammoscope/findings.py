@@ -1,0 +1,118 @@
+"""What an analysis says: immutable, checked once when it is made, and the source of the published JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mammoscope import NOTICE
+from mammoscope.mammogram import Laterality
+
+SCHEMA_VERSION = "1.0"
+
+Score = Annotated[float, Field(ge=0.0, le=1.0)]
+Point = tuple[float, float]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Box(_Record):
+    """An upright box in pixels of the original image: x right, y down, pixel i covers [i, i + 1)."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Box:
+        if not (self.x0 <= self.x1 and self.y0 <= self.y1):
+            raise ValueError(f"box corners are out of order: {self.x0, self.y0, self.x1, self.y1}")
+        return self
+
+
+class Size(_Record):
+    """The size of an outlined mass."""
+
+    area_mm2: float | None = Field(description="Area inside the outline in square millimetres; null: not known.")
+    longest_diameter_mm: float | None = Field(description="Largest distance between two points of the outline, in mm.")
+    unknown_because: str | None = Field(default=None, description="Why the size is null.")
+
+
+class Finding(_Record):
+    """One region that may be a mass."""
+
+    box: Box = Field(description="The detector's box, in pixels of the original image.")
+    outline: tuple[Point, ...] = Field(
+        description="Closed polygon (x, y) around the mass in pixels of the original image; empty: none was found."
+    )
+    detection_score: Score = Field(description="How sure the detector is that there is a mass here.")
+    malignancy_score: Score = Field(description="Calibrated probability that the mass, if it is one, is malignant.")
+    malignancy: Literal["malignant", "benign"] = Field(description="The class that malignancy_score means.")
+    size: Size
+
+
+class SpacingFacts(_Record):
+    """Pixel spacing and where it was read."""
+
+    row_mm: float
+    column_mm: float
+    source: str
+
+
+class InputFacts(_Record):
+    """What is known about the analysed file. Holds no patient name, identifier or date."""
+
+    name: str
+    sha256: str
+    file_format: str
+    rows: int
+    columns: int
+    bits: int
+    laterality: Laterality | None
+    view: str | None
+    spacing: SpacingFacts | None
+    pixel_aspect: float
+    sop_instance_uid: str | None
+    modality: str | None
+    manufacturer: str | None
+
+
+class BundleIdentity(_Record):
+    """Which models made the analysis."""
+
+    name: str
+    version: str
+    sha256: str = Field(description="Hash of the bundle's manifest, which holds the hash of every model file.")
+
+
+class Thresholds(_Record):
+    """The operating point that was used."""
+
+    detection: Score = Field(description="Regions below this detection score are not reported.")
+    malignancy: Score = Field(description="Findings at or above this malignancy score are called malignant.")
+
+
+class Analysis(_Record):
+    """Everything that mammoscope says about one mammogram."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    notice: str = NOTICE
+    software: str = Field(description="Name and version of the program.")
+    outcome: Literal["findings", "no_finding", "no_breast_found"]
+    statement: str = Field(description="The outcome as a sentence.")
+    input: InputFacts
+    bundle: BundleIdentity
+    thresholds: Thresholds
+    findings: tuple[Finding, ...] = Field(description="Highest detection score first.")
+    warnings: tuple[str, ...]
+    seconds: dict[str, float] = Field(description="Time spent in each stage.")
+
+    @model_validator(mode="after")
+    def _outcome_fits_findings(self) -> Analysis:
+        if (self.outcome == "findings") != bool(self.findings):
+            raise ValueError(f"outcome is {self.outcome!r} with {len(self.findings)} findings")
+        return self

@@ -1,0 +1,126 @@
+"""Cut the square around one region: the same cut for training, evaluation and analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.geometry import Frame, FrameChange
+from mammoscope.stages.preprocess import Preprocessed
+
+ROI_SIZE = 256
+MASS_FRACTION = 0.9  # of the frame that the mass spans, as in the published crops
+_STRETCH_PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Roi:
+    """The neighbourhood of one region.
+
+    Attributes
+    ----------
+    pixels
+        ``(S, S) uint8``, frame ``roi``: square in the breast (not in the file's pixels), contrast stretched.
+    from_preprocessed
+        The change from the ``preprocessed`` frame to ``roi``.
+    """
+
+    pixels: NDArray[np.uint8]
+    from_preprocessed: FrameChange
+
+
+def cut_roi(
+    pixels: NDArray[np.uint8],
+    box: NDArray[np.number],
+    pixel_aspect: float,
+    *,
+    size: int = ROI_SIZE,
+    mass_fraction: float = MASS_FRACTION,
+) -> Roi:
+    """Cut the square around a box out of a preprocessed mammogram.
+
+    Parameters
+    ----------
+    pixels
+        ``(H, W) uint8``, frame ``preprocessed``.
+    box
+        ``(4,)`` of (x0, y0, x1, y1), same frame.
+    pixel_aspect
+        Height of a pixel divided by its width; the cut is square in the breast.
+    size
+        Side of the result in pixels.
+    mass_fraction
+        Share of the square's side that the longer side of the box takes.
+
+    Notes
+    -----
+    Where the square leaves the image it is padded with black, which the contrast stretch leaves out of account.
+    """
+    x0, y0, x1, y1 = (float(value) for value in box)
+    side = max(x1 - x0, (y1 - y0) * pixel_aspect, 1.0) / mass_fraction  # in widths of a pixel
+    width, height = max(2, round(side)), max(2, round(side / pixel_aspect))
+    left, top = round((x0 + x1 - width) / 2), round((y0 + y1 - height) / 2)
+    window = _window(pixels, left, top, width, height)
+    inside = np.zeros((height, width), dtype=bool)
+    inside[max(0, -top) : max(0, pixels.shape[0] - top), max(0, -left) : max(0, pixels.shape[1] - left)] = True
+    stretched = stretch_contrast(window, inside)
+    shrinks = width > size
+    resized = cv2.resize(stretched, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    change = FrameChange(Frame.PREPROCESSED, Frame.ROI).cropped(left, top).scaled(size / width, size / height)
+    return Roi(np.asarray(resized, dtype=np.uint8), change)
+
+
+def stretch_contrast(pixels: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+    """Stretch the brightness of an ROI ``(H, W) uint8`` to 0-255, by percentiles of the pixels ``inside``."""
+    values = pixels if inside is None else pixels[inside]
+    if values.size == 0:
+        return pixels
+    low, high = np.percentile(values, _STRETCH_PERCENTILES)
+    if high <= low:
+        return np.zeros_like(pixels)
+    levels = np.clip((np.arange(256) - low) / (high - low) * 255.0, 0, 255).round().astype(np.uint8)
+    return levels[pixels]
+
+
+def _window(pixels: NDArray[np.uint8], left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
+    """The pixels of a window that may leave the image; black outside."""
+    window = np.zeros((height, width), dtype=np.uint8)
+    rows = slice(max(0, top), min(pixels.shape[0], top + height))
+    columns = slice(max(0, left), min(pixels.shape[1], left + width))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        window[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = pixels[rows, columns]
+    return window
+
+
+@dataclass(frozen=True, eq=False)
+class RoiBatch:
+    """The ROIs of one mammogram, or of several.
+
+    Attributes
+    ----------
+    pixels
+        ``(N, S, S) uint8``, frame ``roi``.
+    from_preprocessed
+        N changes from the ``preprocessed`` frame to each ROI.
+    """
+
+    pixels: NDArray[np.uint8]
+    from_preprocessed: tuple[FrameChange, ...]
+
+    def __len__(self) -> int:
+        return len(self.from_preprocessed)
+
+    @classmethod
+    def of(cls, rois: Sequence[Roi], size: int = ROI_SIZE) -> RoiBatch:
+        """Join ROIs of one size; an empty sequence gives an empty batch."""
+        pixels = np.stack([roi.pixels for roi in rois]) if rois else np.zeros((0, size, size), dtype=np.uint8)
+        return cls(pixels, tuple(roi.from_preprocessed for roi in rois))
+
+
+def cut_rois(image: Preprocessed, boxes: NDArray[np.number]) -> RoiBatch:
+    """Cut the squares around boxes ``(N, 4)`` of the frame ``preprocessed``."""
+    return RoiBatch.of([cut_roi(image.pixels, box, image.pixel_aspect) for box in boxes])
