@@ -71,3 +71,108 @@ class Preprocessed:
     def width(self) -> int:
         """Columns."""
         return int(self.pixels.shape[1])
+
+
+def preprocess(mammogram: Mammogram, settings: PreprocessSettings) -> Preprocessed | None:
+    """Flip, crop and mask a mammogram.
+
+    The breast mask follows the usual recipe for film scans: smooth, threshold (Otsu 1979), take the largest bright
+    area, fill it. It is made on a reduced copy; the pixels themselves keep their full resolution.
+
+    Returns
+    -------
+    Preprocessed or None
+        None where no breast is found.
+    """
+    mask = _breast_mask(mammogram.pixels, settings)
+    if mask is None:
+        return None
+    mask_height, mask_width = mask.shape
+    scale_x, scale_y = mammogram.width / mask_width, mammogram.height / mask_height
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    margin_y, margin_x = settings.margin * mammogram.height, settings.margin * mammogram.width
+    top = max(0, int(rows[0] * scale_y - margin_y))
+    bottom = min(mammogram.height, int(np.ceil((rows[-1] + 1) * scale_y + margin_y)))
+    left = max(0, int(columns[0] * scale_x - margin_x))
+    right = min(mammogram.width, int(np.ceil((columns[-1] + 1) * scale_x + margin_x)))
+
+    full_mask = cv2.resize(
+        mask.view(np.uint8) * 255, (mammogram.width, mammogram.height), interpolation=cv2.INTER_LINEAR
+    )
+    inside = np.asarray(full_mask[top:bottom, left:right] > 127)
+    pixels = _stretch_to_8_bit(mammogram.pixels[top:bottom, left:right], inside)
+    change = FrameChange(Frame.ORIGINAL, Frame.PREPROCESSED).cropped(left, top)
+    if _chest_wall_is_right(mask):
+        pixels, inside = np.ascontiguousarray(pixels[:, ::-1]), np.ascontiguousarray(inside[:, ::-1])
+        change = change.flipped_horizontally(right - left)
+    return Preprocessed(pixels, inside, change, mammogram.pixel_aspect)
+
+
+def _breast_mask(pixels: NDArray[np.uint16], settings: PreprocessSettings) -> NDArray[np.bool_] | None:
+    """The breast at reduced size, ``(h, w) bool``; None where no large bright area has a breast's form."""
+    height = min(settings.mask_rows, pixels.shape[0])
+    width = max(2, min(pixels.shape[1], round(pixels.shape[1] * height / pixels.shape[0])))
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    low, high = np.percentile(small, (1, 99))
+    if high <= low:
+        return None
+    grey = np.clip((small.astype(np.float32) - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
+    grey = _without_film_edges(grey)
+    if settings.smoothing:
+        kernel = 2 * max(1, round(settings.smoothing * height / 2)) + 1
+        grey = np.asarray(cv2.GaussianBlur(grey, (kernel, kernel), 0), dtype=np.uint8)
+    otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    # Fatty tissue near the skin lies well below the threshold that splits dense tissue from background.
+    bright = (grey > max(8.0, 0.3 * otsu)).astype(np.uint8)
+    # Opening cuts the bridges by which labels and tape touch the breast.
+    radius = max(1, height // 50)
+    element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    opened = cv2.morphologyEx(
+        cv2.copyMakeBorder(bright, radius, radius, radius, radius, cv2.BORDER_REPLICATE), cv2.MORPH_OPEN, element
+    )[radius:-radius, radius:-radius]
+    contours, _ = cv2.findContours(np.ascontiguousarray(opened), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return None
+    largest = max(contours, key=cv2.contourArea)
+    if cv2.contourArea(largest) < settings.minimum_area * height * width:
+        return None
+    mask = np.zeros((height, width), dtype=np.uint8)
+    cv2.drawContours(mask, [largest], -1, 1, thickness=cv2.FILLED)
+    return mask.astype(bool)
+
+
+def _without_film_edges(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Blacken the bright strips that a film's edge leaves along the border of a scan.
+
+    A strip is a border row or column that is bright along most of its length although the image a little further in
+    is dark there.
+    """
+    cleaned = grey.copy()
+    height, width = grey.shape
+    depth_y, depth_x = max(1, height // 25), max(1, width // 25)
+    for lines, inner in (
+        (cleaned[:depth_y], grey[depth_y]),
+        (cleaned[-depth_y:], grey[-depth_y - 1]),
+        (cleaned[:, :depth_x].T, grey[:, depth_x]),
+        (cleaned[:, -depth_x:].T, grey[:, -depth_x - 1]),
+    ):
+        # Only where the image is dark just behind the strip: a breast that runs to the border stays whole.
+        lines[:, inner < 20] = 0
+    return cleaned
+
+
+def _chest_wall_is_right(mask: NDArray[np.bool_]) -> bool:
+    """Whether more of the breast lies in the right half."""
+    columns = mask.sum(axis=0)
+    middle = mask.shape[1] // 2
+    return bool(columns[-middle:].sum() > columns[:middle].sum())
+
+
+def _stretch_to_8_bit(pixels: NDArray[np.uint16], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Stretch the breast's range of brightness to 0-255, black outside."""
+    sample = pixels[::4, ::4][inside[::4, ::4]] if pixels.size > 1_000_000 else pixels[inside]
+    low, high = np.percentile(sample, (0.5, 99.8)) if sample.size else (0.0, 65535.0)
+    levels = np.clip((np.arange(65536, dtype=np.float32) - low) * (255.0 / max(high - low, 1.0)), 0, 255)
+    stretched = levels.round().astype(np.uint8)[pixels]
+    stretched[~inside] = 0
+    return stretched
