@@ -1,0 +1,84 @@
+"""What a JPEG, JPEG-LS or JPEG 2000 codestream says of itself, read without decoding it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_J2K_START = b"\xff\x4f\xff\x51"
+_SOS = 0xDA
+_SOF55_JPEG_LS = 0xF7
+_NOT_FRAMES = frozenset({0xC4, 0xC8, 0xCC})  # within C0-CF, but Huffman tables, reserved, arithmetic conditioning
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+
+
+@dataclass(frozen=True)
+class CodestreamHeader:
+    """Size and depth of a codestream.
+
+    Attributes
+    ----------
+    rows, columns, components
+        Size of the decoded image.
+    bits
+        Bits of a decoded sample.
+    complete
+        False where the codestream lacks its end: the rest would be decoded to grey or to chance.
+    """
+
+    rows: int
+    columns: int
+    components: int
+    bits: int
+    complete: bool
+
+
+def read_jpeg_header(data: bytes) -> CodestreamHeader:
+    """Header of a JPEG or JPEG-LS codestream.
+
+    Raises
+    ------
+    ValueError
+        It is none, or ends before its header is complete.
+    """
+    if not data.startswith(_JPEG_START):
+        raise ValueError("does not start as a JPEG codestream")
+    frame: tuple[int, int, int, int] | None = None
+    position = 2
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:
+            raise ValueError(f"has no marker at byte {position} of its JPEG header")
+        marker = data[position + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            position += 1 if marker == 0xFF else 2
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        is_frame = 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES
+        if (is_frame or marker == _SOF55_JPEG_LS) and position + 10 <= len(data):
+            bits, components = data[position + 4], data[position + 9]
+            rows = int.from_bytes(data[position + 5 : position + 7], "big")
+            frame = (rows, int.from_bytes(data[position + 7 : position + 9], "big"), components, bits)
+        position += 2 + length
+        if marker == _SOS:
+            if frame is None:
+                break
+            return CodestreamHeader(*frame, complete=data.find(_JPEG_END, position) >= 0)
+    raise ValueError("ends within its JPEG header")
+
+
+def read_jpeg2000_header(data: bytes) -> CodestreamHeader:
+    """Header of a JPEG 2000 or HTJ2K codestream, bare or in a JP2 file.
+
+    Raises
+    ------
+    ValueError
+        It is none, or ends before its header is complete.
+    """
+    start = data.find(_J2K_START, 0, 65536)
+    siz = data[start + 4 : start + 43]
+    if start < 0 or len(siz) < 39:
+        raise ValueError("does not start as a JPEG 2000 codestream")
+    right, bottom, left, top = (int.from_bytes(siz[i : i + 4], "big") for i in (4, 8, 12, 16))
+    components = int.from_bytes(siz[36:38], "big")
+    # A decoder refuses a codestream that lacks packets, so its end need not be looked for.
+    return CodestreamHeader(bottom - top, right - left, components, (siz[38] & 0x7F) + 1, complete=True)

@@ -1,0 +1,252 @@
+"""The header of a DICOM file: every value is fetched here, so that a bad one is named and never becomes a traceback."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Literal
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from mammoscope.errors import InputError
+from mammoscope.readers.source import Source
+
+_FIRST_PIXEL_TAG = 0x7FE00008  # Float Pixel Data; Pixel Data itself is 7FE0,0010
+_LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"})
+_SHOWN_CHARACTERS = 40
+
+
+@dataclass(frozen=True)
+class PixelElement:
+    """Where the pixel data lies in the file.
+
+    Attributes
+    ----------
+    offset, length
+        First byte of the value and how many there are; None: encapsulated, the length is not defined.
+    """
+
+    tag: int
+    offset: int
+    length: int | None
+
+
+class Header:
+    """Checked access to the values of a data set, or of one item of a sequence.
+
+    A value that is there but cannot be what it should adds a sentence to ``warnings`` and counts as not known; the
+    ``required_`` methods raise instead.
+    """
+
+    def __init__(self, source: Source, dataset: Dataset, notes: list[str] | None = None) -> None:
+        self._source = source
+        self._dataset = dataset
+        self.warnings: list[str] = [] if notes is None else notes
+
+    def error(self, problem: str) -> InputError:
+        """The error that says what is wrong with this file."""
+        return self._source.error(problem)
+
+    def has(self, keyword: str) -> bool:
+        """Whether the element is there and not empty."""
+        return self.value(keyword) not in (None, "", b"")
+
+    def text(self, keyword: str) -> str | None:
+        """A text, stripped; several values are joined by backslashes; None where there is none."""
+        value = self.value(keyword)
+        parts = value if _is_several(value) else [value]
+        joined = "\\".join(str(part) for part in parts if part is not None).strip(" \0")
+        return joined or None
+
+    def code(self, keyword: str) -> str | None:
+        """A code string in capitals, the first where there are several."""
+        text = self.text(keyword)
+        return None if text is None else text.split("\\")[0].strip().upper()
+
+    def number(self, keyword: str, low: float, high: float) -> float | None:
+        """A number in ``[low, high]``, the first where there are several; with a warning None where it is not."""
+        value = self.value(keyword)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        return self._checked(keyword, value[0] if _is_several(value) and len(value) else value, low, high)
+
+    def numbers(self, keyword: str, count: int, low: float, high: float) -> tuple[float, ...] | None:
+        """Exactly ``count`` numbers in ``[low, high]``; with a warning None where they are not."""
+        value = self.value(keyword)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        values = list(value) if _is_several(value) else [value]
+        if len(values) != count:
+            self.warnings.append(f"{described(keyword)} is {self.shown(keyword)}, expected {count} numbers: not used.")
+            return None
+        checked = [self._checked(keyword, one, low, high) for one in values]
+        return None if None in checked else tuple(one for one in checked if one is not None)
+
+    def required_integer(self, keyword: str, low: int, high: int) -> int:
+        """A whole number in ``[low, high]``.
+
+        Raises
+        ------
+        InputError
+            It is missing, no whole number, or out of range.
+        """
+        value = self.value(keyword)
+        if value is None:
+            raise self.error(f"{described(keyword)} is missing, it must be in the range ({low}, {high})")
+        try:
+            number = int(value)
+            exact = number == value
+        except (TypeError, ValueError, OverflowError):
+            exact = False
+        if not exact or not low <= number <= high:
+            raise self.error(f"{described(keyword)} is {self.shown(keyword)}, it must be in the range ({low}, {high})")
+        return number
+
+    def items(self, keyword: str) -> list[Header]:
+        """The items of a sequence; empty where it is missing."""
+        value = self.value(keyword)
+        if not _is_several(value):
+            return []
+        return [Header(self._source, item, self.warnings) for item in value if isinstance(item, Dataset)]
+
+    def shown(self, keyword: str) -> str:
+        """The value for an error message: quoted where it is text, shortened, printable."""
+        value = self.value(keyword)
+        if _is_several(value):
+            value = "\\".join(str(part) for part in value)
+        text = "".join(sign if sign.isprintable() else "?" for sign in str(value))
+        text = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+        return text if isinstance(value, int | float) else f"'{text}'"
+
+    @property
+    def is_little_endian(self) -> bool:
+        """Byte order of the data set."""
+        return self._dataset.original_encoding[1] is not False
+
+    def value(self, keyword: str) -> Any:
+        """The value as pydicom gives it, None where it is missing; raw text where it cannot be converted."""
+        tag = Tag(_tag(keyword))
+        try:
+            element = self._dataset.get(tag)
+            return None if element is None else element.value
+        except MemoryError:
+            raise
+        except Exception:  # pydicom converts on access, and what a hostile value makes it raise is not bounded
+            raw = getattr(self._dataset.get_item(tag, keep_deferred=True), "value", None)
+            return raw.decode("ascii", "replace") if isinstance(raw, bytes) else ""
+
+    def _checked(self, keyword: str, value: Any, low: float, high: float) -> float | None:
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = float("nan")
+        if low <= number <= high:
+            return number
+        expected = f"expected a number from {low:g} to {high:g}"
+        self.warnings.append(f"{described(keyword)} is {self.shown(keyword)}, {expected}: not used.")
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class DicomFile:
+    """A DICOM file up to its pixels, which are still as they lie in the file."""
+
+    source: Source
+    header: Header
+    transfer_syntax: UID
+    pixels: PixelElement | None
+
+
+def described(keyword: str) -> str:
+    """A keyword with its tag, as in ``Modality (0008,0060)``."""
+    tag = Tag(_tag(keyword))
+    return f"{keyword} ({tag.group:04X},{tag.element:04X})"
+
+
+def read_header(source: Source) -> DicomFile:
+    """Read everything before the pixel data. Nothing is inflated: a deflated file is refused by its meta header.
+
+    Raises
+    ------
+    InputError
+        The file is deflated, or its header cannot be read.
+    """
+    stream = BytesIO(source.data)
+    stream.seek(132 if source.data[128:132] == b"DICM" else 0)
+    with warnings.catch_warnings():
+        # pydicom's warnings quote values, which may be those of a patient.
+        warnings.simplefilter("ignore")
+        try:
+            meta = read_dataset(stream, False, True, stop_when=_is_after_meta)
+            named = Header(source, meta).text("TransferSyntaxUID")
+            syntax = UID(named) if named else _guess_transfer_syntax(source.data, stream.tell())
+            if syntax == DeflatedExplicitVRLittleEndian:
+                raise source.error(f"Transfer Syntax UID (0002,0010) is '{syntax.name}', which is not supported")
+            dataset = read_dataset(
+                stream,
+                is_implicit_VR=syntax == ImplicitVRLittleEndian,
+                is_little_endian=syntax != ExplicitVRBigEndian,
+                stop_when=_is_pixel_data,
+            )
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # what a damaged header makes pydicom raise is not bounded
+            raise source.error(f"its DICOM header cannot be read ({type(error).__name__})") from None
+    if not dataset:
+        raise source.error("its DICOM header is empty or cut off")
+    return DicomFile(source, Header(source, dataset), syntax, _pixel_element(source, dataset, stream.tell()))
+
+
+def _tag(keyword: str) -> int:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    return tag
+
+
+def _is_several(value: Any) -> bool:
+    return not isinstance(value, str | bytes) and hasattr(value, "__iter__") and hasattr(value, "__len__")
+
+
+def _is_after_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return tag.group != 2
+
+
+def _is_pixel_data(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return int(tag) >= _FIRST_PIXEL_TAG
+
+
+def _guess_transfer_syntax(data: bytes, start: int) -> UID:
+    """The uncompressed transfer syntax that the first element of a data set is written in."""
+    explicit = data[start + 4 : start + 6].isalpha() and data[start + 4 : start + 6].isupper()
+    if explicit and data[start : start + 1] == b"\0":
+        return ExplicitVRBigEndian
+    return ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian
+
+
+def _pixel_element(source: Source, dataset: Dataset, start: int) -> PixelElement | None:
+    """The element that reading stopped at; None at the end of the file."""
+    data = source.data
+    is_implicit, is_little = dataset.original_encoding
+    order: Literal["little", "big"] = "big" if is_little is False else "little"
+    if start + 8 > len(data):
+        return None
+    group, element = (int.from_bytes(data[i : i + 2], order) for i in (start, start + 2))
+    if is_implicit:
+        offset, length = start + 8, int.from_bytes(data[start + 4 : start + 8], order)
+    elif data[start + 4 : start + 6] in _LONG_VRS:
+        offset, length = start + 12, int.from_bytes(data[start + 8 : start + 12], order)
+    else:
+        offset, length = start + 8, int.from_bytes(data[start + 6 : start + 8], order)
+    return PixelElement(group << 16 | element, offset, None if length == 0xFFFFFFFF else length)

@@ -1,0 +1,221 @@
+"""Decode in a process of its own, so that a file that crashes, hangs or bloats a codec costs only itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock, Timer
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.mammogram import Mammogram
+from mammoscope.readers.limits import DEFAULT_LIMITS, Limits
+from mammoscope.readers.read import read_mammogram
+from mammoscope.readers.wire import from_facts, receive_message, receive_pixels, send_message
+from mammoscope.readers.worker import Read, setup_message
+
+logger = logging.getLogger(__name__)
+
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from mammoscope.readers.worker import main; main()"
+_IMPORTS = ("mammoscope.readers.dicom", "mammoscope.readers.raster")
+_PIPE_BYTES = 1 << 20
+_START_SECONDS = 120.0
+
+
+class IsolatedReader:
+    """Reads files in a worker process under limits of time and memory; a context manager.
+
+    The worker lives on from file to file and is replaced after one that it did not survive. Calls from several threads
+    take turns.
+
+    Parameters
+    ----------
+    limits
+        What a file may cost. The memory limit holds on Linux; elsewhere the limits on the image's size stand alone.
+    read
+        What reads a file, a function of an importable module.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS, *, read: Read = read_mammogram) -> None:
+        self._limits = limits
+        self._setup = setup_message(read, limits, _IMPORTS)
+        self._worker: _Worker | None = None
+        self._lock = Lock()
+
+    def __enter__(self) -> IsolatedReader:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the worker and return at once; it gets ready beside what the caller does next."""
+        with self._lock:
+            self._running_worker()
+
+    def close(self) -> None:
+        """End the worker. Reading starts another."""
+        with self._lock:
+            self._end_worker()
+
+    def read(self, path: Path) -> Mammogram:
+        """Read one file.
+
+        Raises
+        ------
+        InputError
+            The file cannot be analysed, or the worker crashed on it or exceeded a limit; says which.
+        MammoscopeError
+            No worker can be started.
+        """
+        path = Path(path)
+        with self._lock:
+            worker = self._running_worker()
+            worker.wait_until_ready()
+            try:
+                mammogram = worker.read(path, self._limits)
+            except InputError:
+                if not worker.is_sound:
+                    self._end_worker()
+                raise
+            except BaseException:  # an interrupt leaves half an answer in the pipe
+                self._end_worker()
+                raise
+            if not worker.is_sound:
+                self._end_worker()
+            return mammogram
+
+    def _running_worker(self) -> _Worker:
+        if self._worker is None or not self._worker.is_running:
+            self._end_worker()
+            self._worker = _Worker(self._setup)
+        return self._worker
+
+    def _end_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
+
+
+class _Worker:
+    """One worker process.
+
+    Attributes
+    ----------
+    is_sound
+        False once the process has died, was killed, or ran out of memory: it must not get another file.
+    """
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        self.is_sound = True
+        self._is_ready = False
+        single_threaded = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # for a quick start
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 (our own interpreter, nothing of the user's)
+                [sys.executable, "-c", _PROGRAM, *(os.path.abspath(place) for place in sys.path)],  # noqa: PTH100
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                pipesize=_PIPE_BYTES,
+                env={**os.environ, **single_threaded},
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:
+            raise MammoscopeError(f"the decoder process cannot be started ({error.strerror})") from None
+        self._requests = cast(BinaryIO, self._process.stdin)
+        self._replies = cast(BinaryIO, self._process.stdout)
+        with suppress(OSError):  # a worker that dies at once is found by wait_until_ready
+            send_message(self._requests, setup)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process lives and can take a file."""
+        return self.is_sound and self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        """Wait for the imports of a worker that was just started; they do not count as time for a file."""
+        if self._is_ready:
+            return
+        with _Deadline(_START_SECONDS, self._process):
+            try:
+                receive_message(self._replies)
+            except (EOFError, ValueError):
+                self.is_sound = False
+                code = self._process.wait()
+                raise MammoscopeError(f"the decoder process ended as it started (exit code {code})") from None
+        self._is_ready = True
+
+    def read(self, path: Path, limits: Limits) -> Mammogram:
+        """Have one file read."""
+        deadline = _Deadline(limits.seconds, self._process)
+        try:
+            with deadline:
+                # The worker keeps the folder that it was started in, the caller may have changed it since.
+                send_message(self._requests, {"path": os.path.abspath(path)})  # noqa: PTH100
+                reply = receive_message(self._replies)
+                mammogram = self._received(path, reply, limits)
+        except InputError:
+            self.is_sound = self.is_sound and not deadline.passed
+            raise
+        except (EOFError, OSError, ValueError, KeyError, TypeError):
+            self.is_sound = False
+            if deadline.passed:
+                raise InputError(path, f"decoding took longer than {limits.seconds:g} s") from None
+            raise InputError(path, "the decoder crashed on it") from None
+        self.is_sound = not deadline.passed
+        return mammogram
+
+    def end(self) -> None:
+        """Kill the process: an idle one has nothing to lose, a busy one may be stuck."""
+        self.is_sound = False
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._requests, self._replies):
+            with suppress(OSError):
+                stream.close()
+
+    def _received(self, path: Path, reply: dict[str, Any], limits: Limits) -> Mammogram:
+        if reply.get("out_of_memory"):
+            self.is_sound = False
+            raise InputError(path, f"needs more than {limits.memory_bytes / 2**30:.3g} GiB to decode")
+        if "fault" in reply:
+            logger.error("the reader failed with %s", str(reply["fault"])[:200])
+            raise InputError(path, f"cannot be read ({str(reply['fault']).split(' ')[0][:80]})")
+        if "problem" in reply:
+            raise InputError(path, str(reply["problem"]))
+        facts = reply["facts"]
+        rows, columns = int(facts["rows"]), int(facts["columns"])
+        if limits.size_problem(rows, columns):
+            raise ValueError(f"an image of {columns} x {rows} pixels")
+        return from_facts(facts, receive_pixels(self._replies, rows, columns))
+
+
+class _Deadline:
+    """Kills a process when a block takes too long. ``passed`` says whether it did."""
+
+    def __init__(self, seconds: float, process: subprocess.Popen[bytes]) -> None:
+        self.passed = False
+        self._process = process
+        self._timer = Timer(seconds, self._kill)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+
+    def _kill(self) -> None:
+        self.passed = True
+        self._process.kill()

@@ -1,0 +1,38 @@
+"""Read one file, whichever of the formats it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mammoscope.errors import InputError
+from mammoscope.mammogram import Mammogram
+from mammoscope.readers.limits import DEFAULT_LIMITS, Limits
+from mammoscope.readers.source import MAGIC_BYTES, detect_format, read_source
+
+
+def read_mammogram(path: Path, limits: Limits = DEFAULT_LIMITS) -> Mammogram:
+    """Read a DICOM, PNG, JPEG or TIFF file, told apart by content.
+
+    It decodes in this process: where files come from strangers, use ``IsolatedReader``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be analysed; says why.
+    """
+    path = Path(path)
+    try:
+        source = read_source(path, limits)
+        file_format = detect_format(source.data[:MAGIC_BYTES])
+        if file_format is None:
+            raise source.error("is not a DICOM, PNG, JPEG or TIFF file")
+        # The libraries behind each format are loaded when a file needs them.
+        if file_format == "DICOM":
+            from mammoscope.readers.dicom import read_dicom  # noqa: PLC0415
+
+            return read_dicom(source, limits)
+        from mammoscope.readers.raster import read_raster  # noqa: PLC0415
+
+        return read_raster(source, file_format, limits)
+    except MemoryError as error:
+        raise InputError(path, "needs more memory to decode than there is") from error

@@ -1,0 +1,95 @@
+"""The bytes of an input file: read once, hashed, and told apart by content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from mammoscope.errors import InputError
+from mammoscope.readers.limits import Limits
+
+MAGIC_BYTES = 132  # enough to recognise every format
+IMAGE_SUFFIXES = frozenset({".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+_OTHER_DICOM_SUFFIXES = frozenset({".dicom", ".ima"})
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# Value representations that the first elements of a data set (groups 0002 and 0008) have.
+_FIRST_VRS = frozenset({b"UL", b"OB", b"UI", b"SH", b"CS", b"DA", b"TM", b"DT", b"LO", b"SQ", b"PN", b"ST", b"AE"})
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """An input file in memory.
+
+    Attributes
+    ----------
+    path
+        The file, as the user named it.
+    data
+        All its bytes.
+    sha256
+        Their hex digest.
+    """
+
+    path: Path
+    data: bytes
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The file's name without folder or extension; the dots of a UID are no extension."""
+        known = self.path.suffix.lower() in IMAGE_SUFFIXES | _OTHER_DICOM_SUFFIXES
+        return self.path.stem if known else self.path.name
+
+    def error(self, problem: str) -> InputError:
+        """The error that says what is wrong with this file."""
+        return InputError(self.path, problem)
+
+
+def read_source(path: Path, limits: Limits) -> Source:
+    """Read a file once.
+
+    Raises
+    ------
+    InputError
+        It is missing, a folder, empty, too large, or may not be read.
+    """
+    try:
+        if path.is_dir():
+            raise InputError(path, "is a folder, expected a file")
+        if not path.is_file():
+            raise InputError(path, "is not a regular file" if path.exists() else "no such file")
+        with path.open("rb") as stream:
+            data = stream.read(limits.file_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read ({getattr(error, 'strerror', None) or 'not a usable name'})") from None
+    if not data:
+        raise InputError(path, "is empty")
+    if len(data) > limits.file_bytes:
+        raise InputError(path, f"is larger than {limits.file_bytes / 2**20:g} MiB")
+    return Source(path, data, hashlib.sha256(data).hexdigest())
+
+
+def detect_format(start: bytes) -> str | None:
+    """``"DICOM"``, ``"PNG"``, ``"JPEG"`` or ``"TIFF"`` by a file's first bytes; None: another kind of file."""
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if start.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if start[128:132] == b"DICM" or _is_bare_data_set(start):
+        return "DICOM"
+    if start.startswith(_TIFF_MAGIC):
+        return "TIFF"
+    return None
+
+
+def _is_bare_data_set(start: bytes) -> bool:
+    """Whether the bytes start a DICOM data set without the preamble: its first element is in group 0002 or 0008."""
+    if len(start) < MAGIC_BYTES:
+        return False
+    explicit = start[4:6] in _FIRST_VRS
+    if start[:2] in (b"\x02\x00", b"\x08\x00"):
+        element, length = int.from_bytes(start[2:4], "little"), int.from_bytes(start[4:8], "little")
+        # Implicit VR: nothing but the tag and a short length tells that it is a data set.
+        return explicit or (start[0] == 8 and element <= 0x0018 and 0 < length <= 64 and length % 2 == 0)
+    return explicit and start[:2] == b"\x00\x08"

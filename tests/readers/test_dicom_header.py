@@ -1,0 +1,338 @@
+"""What the header of a DICOM file says, what it leaves open, and what is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom.uid as uids
+import pytest
+from dicom_files import breast, mammogram, save, shown
+from pydicom.dataset import Dataset
+
+from mammoscope.errors import InputError
+from mammoscope.mammogram import Laterality, Mammogram
+from mammoscope.readers import read_mammogram
+
+
+def read(folder: Path, **changes: Any) -> Mammogram:
+    return read_mammogram(save(folder / "a.dcm", mammogram(**changes)))
+
+
+def view(code: str, scheme: str = "SCT", modifiers: tuple[str, ...] = ()) -> list[Dataset]:
+    def coded(value: str) -> Dataset:
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, "as coded"
+        return item
+
+    item = coded(code)
+    if modifiers:
+        item.ViewModifierCodeSequence = [coded(modifier) for modifier in modifiers]
+    return [item]
+
+
+def test_a_complete_mammogram_leaves_nothing_open(tmp_path: Path) -> None:
+    found = read_mammogram(save(tmp_path / "1.2.840.99.dcm", mammogram()))
+    assert found.name == "1.2.840.99"
+    assert (found.file_format, found.bits, found.modality, found.manufacturer) == ("DICOM", 12, "MG", "Maker")
+    assert (found.laterality, found.view, found.pixel_aspect) == (Laterality.LEFT, "MLO", 1.0)
+    assert found.sop_instance_uid == mammogram().SOPInstanceUID
+    assert found.spacing is not None
+    assert (found.spacing.row_mm, found.spacing.column_mm, found.spacing.source) == (0.07, 0.07, "ImagerPixelSpacing")
+    assert found.warnings == ()
+
+
+def test_the_dots_of_a_uid_are_no_extension(tmp_path: Path) -> None:
+    assert read_mammogram(save(tmp_path / "1.2.840.7", mammogram())).name == "1.2.840.7"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"Modality": "CT"},
+            "Modality (0008,0060) is 'CT', expected MG (or a film scan: RG, CR, DX, Secondary Capture)",
+        ),
+        (
+            {"Modality": "MR", "SOPClassUID": uids.MRImageStorage},
+            "Modality (0008,0060) is 'MR', expected MG (or a film scan: RG, CR, DX, Secondary Capture)",
+        ),
+        (
+            {"Modality": None, "SOPClassUID": None},
+            "Modality (0008,0060) is missing, expected MG (or a film scan: RG, CR, DX, Secondary Capture)",
+        ),
+        (
+            {"SOPClassUID": uids.BreastTomosynthesisImageStorage},
+            "SOPClassUID (0008,0016) is 'Breast Tomosynthesis Image Storage': tomosynthesis is not supported, "
+            "expected a 2D mammogram",
+        ),
+        (
+            {"SOPClassUID": uids.GrayscaleSoftcopyPresentationStateStorage},
+            "SOPClassUID (0008,0016) is 'Grayscale Softcopy Presentation State Storage', expected Digital Mammography "
+            "X-Ray Image Storage (or a film scan: Computed Radiography, Digital X-Ray, Secondary Capture)",
+        ),
+        (
+            {"Modality": "SR", "SOPClassUID": uids.MammographyCADSRStorage, "PixelData": None},
+            "Modality (0008,0060) is 'SR', expected MG (or a film scan: RG, CR, DX, Secondary Capture)",
+        ),
+        (
+            {"Modality": "OT"},
+            "Modality (0008,0060) is 'OT' and SOPClassUID (0008,0016) is no Secondary Capture, "
+            "expected MG (or a film scan: RG, CR, DX, Secondary Capture)",
+        ),
+        ({"NumberOfFrames": 40}, "NumberOfFrames (0028,0008) is 40, expected one single image"),
+        ({"PixelData": None}, "has no PixelData (7FE0,0010), or is cut off before it"),
+        ({"PixelData": b""}, "has no PixelData (7FE0,0010), or is cut off before it"),
+        ({"Rows": None}, "Rows (0028,0010) is missing, it must be in the range (64, 20000)"),
+        ({"Rows": 0}, "Rows (0028,0010) is 0, it must be in the range (64, 20000)"),
+        ({"Columns": 63}, "Columns (0028,0011) is 63, it must be in the range (64, 20000)"),
+        ({"Columns": 65535}, "Columns (0028,0011) is 65535, it must be in the range (64, 20000)"),
+        ({"Rows": 20000, "Columns": 20000}, "has 20000 x 20000 pixels, more than 100 million"),
+        ({"Rows": 5000, "Columns": 5000}, "is cut off: its pixel data has 15360 bytes, 50000000 are needed"),
+        ({"BitsAllocated": 32}, "BitsAllocated (0028,0100) is 32, expected 8 or 16"),
+        ({"BitsAllocated": None}, "BitsAllocated (0028,0100) is missing, it must be in the range (1, 64)"),
+        ({"BitsStored": 17}, "BitsStored (0028,0101) is 17, it must be in the range (8, 16)"),
+        ({"BitsStored": 1}, "BitsStored (0028,0101) is 1, it must be in the range (8, 16)"),
+        ({"HighBit": 16}, "HighBit (0028,0102) is 16, it must be in the range (11, 15)"),
+        ({"PixelRepresentation": None}, "PixelRepresentation (0028,0103) is missing, it must be in the range (0, 1)"),
+        (
+            {"PhotometricInterpretation": "PALETTE COLOR"},
+            "PhotometricInterpretation (0028,0004) is 'PALETTE COLOR' with 1 samples a pixel, "
+            "expected MONOCHROME1 or MONOCHROME2 with 1",
+        ),
+        (
+            {"PhotometricInterpretation": None},
+            "PhotometricInterpretation (0028,0004) is missing with 1 samples a pixel, "
+            "expected MONOCHROME1 or MONOCHROME2 with 1",
+        ),
+        (
+            {"SamplesPerPixel": 3},
+            "PhotometricInterpretation (0028,0004) is 'MONOCHROME2' with 3 samples a pixel, "
+            "expected MONOCHROME1 or MONOCHROME2 with 1",
+        ),
+        (
+            {"SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_FULL"},
+            "is a colour image (PhotometricInterpretation (0028,0004) is 'YBR_FULL'), expected grey",
+        ),
+    ],
+)
+def test_what_is_no_mammogram_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, **changes)
+    assert caught.value.problem == problem
+    assert str(caught.value) == f"{tmp_path / 'a.dcm'}: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("modality", "sop_class", "words"),
+    [
+        ("RG", uids.SecondaryCaptureImageStorage, "RG (radiographic film, Secondary Capture Image Storage)"),
+        ("CR", uids.ComputedRadiographyImageStorage, "CR (computed radiography, Computed Radiography Image Storage)"),
+        (
+            "DX",
+            uids.DigitalXRayImageStorageForPresentation,
+            "DX (digital radiography, Digital X-Ray Image Storage - For Presentation)",
+        ),
+        ("OT", uids.SecondaryCaptureImageStorage, "OT (other, Secondary Capture Image Storage)"),
+    ],
+)
+def test_film_scans_are_read_and_what_is_missing_is_said(
+    tmp_path: Path, modality: str, sop_class: str, words: str
+) -> None:
+    found = read(
+        tmp_path,
+        Modality=modality,
+        SOPClassUID=sop_class,
+        PresentationIntentType=None,
+        ImageLaterality=None,
+        ViewPosition=None,
+        ImagerPixelSpacing=None,
+        BodyPartExamined="CHEST",
+    )
+    np.testing.assert_array_equal(found.pixels, shown(breast()))
+    assert found.modality == modality
+    assert found.warnings == (
+        f"The file is filed as {words}, not as a mammogram (MG); it is taken as the scan of a film.",
+        "BodyPartExamined (0018,0015) is 'CHEST', not BREAST.",
+        "The file does not say the laterality, view and pixel spacing; sizes in millimetres cannot be given.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "laterality", "warned"),
+    [
+        ({"ImageLaterality": "R"}, Laterality.RIGHT, ""),
+        ({"ImageLaterality": None, "Laterality": "R"}, Laterality.RIGHT, ""),
+        ({"ImageLaterality": "L", "Laterality": "R"}, Laterality.LEFT, "but Laterality (0020,0060) says RIGHT"),
+        ({"ImageLaterality": None, "FrameLaterality": "R"}, Laterality.RIGHT, ""),
+        ({"ImageLaterality": "B"}, None, "ImageLaterality (0020,0062) is 'B' (both breasts)"),
+        ({"ImageLaterality": "X"}, None, "ImageLaterality (0020,0062) is 'X', expected L or R: not used."),
+        ({"ImageLaterality": " R"}, Laterality.RIGHT, ""),
+        ({"ImageLaterality": None}, None, "The file does not say the laterality."),
+        ({"ImageLaterality": "", "SeriesDescription": "R MLO"}, None, "The file does not say the laterality."),
+    ],
+)
+def test_laterality(tmp_path: Path, changes: dict[str, Any], laterality: Laterality | None, warned: str) -> None:
+    found = read(tmp_path, **changes)
+    assert found.laterality == laterality
+    assert any(warned in warning for warning in found.warnings) if warned else found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"ViewCodeSequence": view("399162004"), "ViewPosition": "MLO"}, "CC"),
+        ({"ViewCodeSequence": view("R-10226", "SRT")}, "MLO"),
+        ({"ViewCodeSequence": view("399260004")}, "ML"),
+        ({"ViewCodeSequence": view("399352003")}, "LM"),
+        ({"ViewCodeSequence": view("399099002")}, "LMO"),
+        ({"ViewCodeSequence": view("399192008")}, "XCCL"),
+        ({"ViewCodeSequence": view("R-1024B", "99SDM")}, "XCCM"),
+        ({"ViewCodeSequence": view("399188001")}, "SIO"),
+        ({"ViewCodeSequence": view("399196006")}, "FB"),
+        ({"ViewCodeSequence": view("399368009", modifiers=("399011000",))}, "AT"),
+        ({"ViewCodeSequence": view("399162004", modifiers=("399161006",))}, "CV"),
+        ({"ViewCodeSequence": view("unknown"), "ViewPosition": "CC"}, "CC"),
+        ({"ViewPosition": "RMLO"}, "MLO"),
+        ({"ViewPosition": "L CC"}, "CC"),
+        ({"ViewPosition": "LMO"}, "LMO"),
+        ({"ViewPosition": "LM"}, "LM"),
+        ({"ViewPosition": "LLM"}, "LM"),
+        ({"ViewPosition": None, "PatientOrientation": "CC"}, "CC"),  # CBIS-DDSM
+        ({"ViewPosition": None, "PatientOrientation": ["A", "R"]}, None),
+        ({"ViewPosition": "AP"}, None),
+    ],
+)
+def test_view(tmp_path: Path, changes: dict[str, Any], name: str | None) -> None:
+    found = read(tmp_path, **changes)
+    assert found.view == name
+    assert bool(found.warnings) == (name is None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "row_mm", "source"),
+    [
+        ({}, 0.07, "ImagerPixelSpacing"),
+        ({"EstimatedRadiographicMagnificationFactor": 1.75}, 0.04, "ImagerPixelSpacing / 1.75"),
+        ({"EstimatedRadiographicMagnificationFactor": 1}, 0.07, "ImagerPixelSpacing"),
+        # Not calibrated: it only repeats what holds at the detector.
+        (
+            {"PixelSpacing": [0.07, 0.07], "EstimatedRadiographicMagnificationFactor": 1.75},
+            0.04,
+            "ImagerPixelSpacing / 1.75",
+        ),
+        ({"PixelSpacing": [0.065, 0.065], "EstimatedRadiographicMagnificationFactor": 1.75}, 0.065, "PixelSpacing"),
+        (
+            {"PixelSpacing": [0.07, 0.07], "PixelSpacingCalibrationType": "GEOMETRY"},
+            0.07,
+            "PixelSpacing (GEOMETRY)",
+        ),
+        ({"ImagerPixelSpacing": None, "PixelSpacing": [0.05, 0.05]}, 0.05, "PixelSpacing"),
+        (
+            {"ImagerPixelSpacing": None, "NominalScannedPixelSpacing": [0.042, 0.042]},
+            0.042,
+            "NominalScannedPixelSpacing",
+        ),
+        (
+            {"ImagerPixelSpacing": [0, 0], "NominalScannedPixelSpacing": [0.05, 0.05]},
+            0.05,
+            "NominalScannedPixelSpacing",
+        ),
+    ],
+)
+def test_pixel_spacing(tmp_path: Path, changes: dict[str, Any], row_mm: float, source: str) -> None:
+    found = read(tmp_path, **changes).spacing
+    assert found is not None
+    assert (round(found.row_mm, 9), round(found.column_mm, 9), found.source) == (row_mm, row_mm, source)
+
+
+def test_a_magnification_view_without_its_factor_has_no_known_spacing(tmp_path: Path) -> None:
+    magnified = view("399162004", modifiers=("399163009",))
+    found = read(tmp_path, ViewCodeSequence=magnified)
+    assert found.spacing is None
+    assert any(
+        "magnification view without a usable EstimatedRadiographicMagnificationFactor" in w for w in found.warnings
+    )
+    known = read(tmp_path, ViewCodeSequence=magnified, EstimatedRadiographicMagnificationFactor=1.8).spacing
+    assert known is not None
+    assert known.source == "ImagerPixelSpacing / 1.8"
+
+
+@pytest.mark.parametrize(
+    ("changes", "aspect"),
+    [
+        ({"ImagerPixelSpacing": [0.1, 0.05]}, 2.0),
+        ({"ImagerPixelSpacing": None, "PixelAspectRatio": [3, 2]}, 1.5),
+        ({"ImagerPixelSpacing": None, "PixelAspectRatio": [1, 1]}, 1.0),
+        ({"ImagerPixelSpacing": None, "PixelAspectRatio": [100, 1]}, 1.0),
+        ({"ImagerPixelSpacing": None, "PixelAspectRatio": [0, 0]}, 1.0),
+    ],
+)
+def test_pixel_aspect(tmp_path: Path, changes: dict[str, Any], aspect: float) -> None:
+    assert read(tmp_path, **changes).pixel_aspect == aspect
+
+
+@pytest.mark.parametrize(
+    ("keyword", "raw", "shown_value"),
+    [
+        ("ImagerPixelSpacing", b"wide\\wide", "'wide\\wide'"),
+        ("ImagerPixelSpacing", b"0\\0", "'0\\0'"),
+        ("ImagerPixelSpacing", b"0.07", "0.07"),
+        ("ImagerPixelSpacing", b"-1\\nan", "'-1\\nan'"),
+        ("WindowWidth", b"much", "'much'"),
+        ("EstimatedRadiographicMagnificationFactor", b"99", "99"),
+        ("LossyImageCompressionRatio", b"ten:1", "'ten:1'"),
+    ],
+)
+def test_text_in_numbers_is_said_and_not_used(tmp_path: Path, keyword: str, raw: bytes, shown_value: str) -> None:
+    dataset = mammogram(LossyImageCompression="01", EstimatedRadiographicMagnificationFactor=None)
+    marker = b"1.23456789"  # put by pydicom where a text that it would not write goes
+    setattr(dataset, keyword, marker.decode())
+    path = save(tmp_path / "a.dcm", dataset)
+    whole = path.read_bytes()
+    assert whole.count(marker) == 1
+    path.write_bytes(whole.replace(marker, raw.ljust(len(marker))))
+    found = read_mammogram(path)
+    assert found.pixels.shape == (96, 80)
+    warnings = [warning for warning in found.warnings if warning.startswith(keyword)]
+    assert len(warnings) == 1
+    assert warnings[0].split(" is ")[1].startswith(shown_value.rstrip("'"))
+    assert "not used." in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        (
+            {"LossyImageCompression": "01", "LossyImageCompressionRatio": 10},
+            "The image was compressed with loss (ratio 10:1); fine detail may be missing.",
+        ),
+        (
+            {"BurnedInAnnotation": "YES"},
+            "The pixels hold burned-in text, which may name the patient and may be taken for tissue.",
+        ),
+        ({"BreastImplantPresent": "YES"}, "A breast implant is present, which the models do not know."),
+        ({"QualityControlImage": "YES"}, "This is a quality control image, not a patient's."),
+        (
+            {"ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"]},
+            "The image was synthesised from tomosynthesis, unlike the mammograms that the models know.",
+        ),
+        ({"PartialView": "YES"}, "This is a partial view: it shows only a part of the breast."),
+        (
+            {"ViewCodeSequence": view("399162004", modifiers=("399055006",))},
+            "This is a spot compression view, unlike the full standard views that the models know.",
+        ),
+        ({"Modality": None}, "Modality (0008,0060) is missing; taken as MG from the SOP class."),
+        ({"SOPInstanceUID": None}, "SOPInstanceUID (0008,0018) is missing, so results cannot point to the image."),
+    ],
+)
+def test_what_may_spoil_the_results_is_said(tmp_path: Path, changes: dict[str, Any], warning: str) -> None:
+    assert read(tmp_path, **changes).warnings == (warning,)
+
+
+def test_nothing_read_or_said_names_the_patient(tmp_path: Path) -> None:
+    found = read(tmp_path, ViewPosition="AP", ImageLaterality="Q", PixelAspectRatio=[0, 0], ImagerPixelSpacing=None)
+    told = repr([value for name, value in vars(found).items() if name != "pixels"])
+    assert "Secret" not in told
+    assert "secret-id" not in told

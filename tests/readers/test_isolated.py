@@ -1,0 +1,170 @@
+"""A file that crashes, hangs or bloats the decoder costs one error, and the next file is read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import hostile_reads
+import numpy as np
+import pytest
+from dicom_files import mammogram, save
+
+from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.mammogram import Mammogram
+from mammoscope.readers import IsolatedReader, Limits, read_mammogram
+
+GIB = 1 << 30
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[IsolatedReader]:
+    with IsolatedReader(Limits(seconds=1.5, memory_bytes=GIB), read=hostile_reads.read) as started:
+        yield started
+
+
+def process_of(read: Mammogram) -> int:
+    return int(read.warnings[-1])
+
+
+def test_everything_known_of_a_mammogram_arrives(reader: IsolatedReader) -> None:
+    sent, received = hostile_reads.read(Path("good"), Limits()), reader.read(Path("good"))
+    np.testing.assert_array_equal(received.pixels, sent.pixels)
+    for field in fields(Mammogram):
+        if field.name not in ("pixels", "warnings"):
+            assert getattr(received, field.name) == getattr(sent, field.name), field.name
+    assert received.warnings[:2] == sent.warnings[:2]
+    assert process_of(received) != os.getpid()
+
+
+def test_the_worker_lives_on_between_files(reader: IsolatedReader) -> None:
+    first = process_of(reader.read(Path("good")))
+    with pytest.raises(InputError):
+        reader.read(Path("refuse"))
+    assert process_of(reader.read(Path("good"))) == first
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("abort", "the decoder crashed on it"),
+        ("segfault", "the decoder crashed on it"),
+        ("exit", "the decoder crashed on it"),
+        ("hang", "decoding took longer than 1.5 s"),
+        pytest.param(
+            "bloat",
+            "needs more than 1 GiB to decode",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the memory limit"),
+        ),
+    ],
+)
+def test_a_hostile_file_costs_one_error(reader: IsolatedReader, name: str, problem: str) -> None:
+    before = process_of(reader.read(Path("good")))
+    with pytest.raises(InputError) as caught:
+        reader.read(Path("folder", name))
+    assert (caught.value.path, caught.value.problem) == (Path("folder", name), problem)
+    assert process_of(reader.read(Path("good"))) != before
+
+
+def test_an_input_error_arrives_as_it_was_raised(reader: IsolatedReader) -> None:
+    with pytest.raises(InputError) as caught:
+        reader.read(Path("some", "refuse"))
+    assert str(caught.value) == f"{Path('some', 'refuse')}: Rows (0028,0010) is 0"
+
+
+def test_a_fault_of_the_reader_is_logged_without_its_text(
+    reader: IsolatedReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(InputError, match=r"cannot be read \(ZeroDivisionError\)"):
+        reader.read(Path("fault"))
+    assert "ZeroDivisionError in hostile_reads.py, line" in caplog.text
+    assert "Secret" not in caplog.text
+
+
+def test_noise_of_codecs_reaches_nobody(reader: IsolatedReader, capfd: pytest.CaptureFixture[str]) -> None:
+    assert reader.read(Path("noise")).name == "noise"
+    assert reader.read(Path("good")).name == "good"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_answer_beyond_the_limits_is_not_believed() -> None:
+    limits = Limits(max_side=2000)
+    with (
+        IsolatedReader(limits, read=hostile_reads.read_oversized) as reader,
+        pytest.raises(InputError, match="crashed"),
+    ):
+        reader.read(Path("good"))
+
+
+def test_a_worker_that_was_killed_between_files_is_replaced(reader: IsolatedReader) -> None:
+    victim = process_of(reader.read(Path("good")))
+    os.kill(victim, 9)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            assert process_of(reader.read(Path("good"))) != victim
+        except InputError:  # the signal was still on its way
+            continue
+        return
+    pytest.fail("no new worker within 5 s")
+
+
+def test_a_closed_reader_leaves_no_process_and_reads_again() -> None:
+    reader = IsolatedReader(read=hostile_reads.read)
+    process = process_of(reader.read(Path("good")))
+    reader.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    assert process_of(reader.read(Path("good"))) != process
+    reader.close()
+
+
+def test_only_functions_with_a_name_can_be_isolated() -> None:
+    with pytest.raises(ValueError, match="must be a function of an importable module"):
+        IsolatedReader(read=lambda path, limits: hostile_reads.read(path.absolute(), limits))
+
+
+def test_a_worker_that_cannot_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(MammoscopeError, match="the decoder process cannot be started"):
+        IsolatedReader().start()
+
+
+def test_real_files_read_the_same_and_limits_hold_in_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "a.dcm", mammogram())
+    broken = tmp_path / "ä\udcff.png"
+    try:
+        broken.write_bytes(b"nothing")
+    except (OSError, UnicodeError):
+        broken = tmp_path / "ä.png"
+        broken.write_bytes(b"nothing")
+    with IsolatedReader() as reader:
+        # Relative to where the caller is now, not to where the worker was started.
+        monkeypatch.chdir(tmp_path)
+        here, there = read_mammogram(Path("a.dcm")), reader.read(Path("a.dcm"))
+        np.testing.assert_array_equal(there.pixels, here.pixels)
+        assert there.warnings == here.warnings
+        with pytest.raises(InputError, match="is not a DICOM, PNG, JPEG or TIFF file"):
+            reader.read(broken)
+    with IsolatedReader(Limits(max_side=90)) as strict, pytest.raises(InputError, match=r"in the range \(64, 90\)"):
+        strict.read(Path("a.dcm"))
+
+
+def test_importing_the_package_and_starting_the_worker_is_cheap() -> None:
+    program = (
+        "import json, sys; import mammoscope.readers;"
+        "print(json.dumps([name for name in ('pydicom', 'imagecodecs', 'cv2', 'onnxruntime') if name in sys.modules]))"
+    )
+    loaded = json.loads(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout)
+    assert loaded == []
+    started = time.perf_counter()
+    with IsolatedReader():
+        assert time.perf_counter() - started < 0.1, "starting must not wait for the worker"
