@@ -1,0 +1,34 @@
+"""The lead marker of a film: side, view, and that nothing here is real, burnt into the background."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from mammoscope.mammogram import Laterality
+from mammoscope.writers.fonts import font
+
+_LABEL_LEVEL = 3600
+_LABEL_WIDTH_MM = 46.0
+_MARGIN_MM = 6.0
+
+
+def burn_label(pixels: NDArray[np.uint16], laterality: Laterality, view: str, seed: int, spacing_mm: float) -> None:
+    """Write the label into ``pixels (H, W) uint16`` in place, in the upper corner away from the chest wall."""
+    width = round(_LABEL_WIDTH_MM / spacing_mm)
+    large, small = font(max(8, width // 5), bold=True), font(max(6, width // 13))
+    marker, line = f"{laterality[0]} {view}", "SYNTHETIC PHANTOM"
+    height = round(0.46 * width)
+    label = Image.new("L", (width, height))
+    draw = ImageDraw.Draw(label)
+    stroke = max(1, width // 160)
+    draw.rounded_rectangle((0, 0, width - 1, height - 1), radius=width // 24, outline=255, width=stroke)
+    draw.text((width / 2, 0.27 * height), marker, 255, large, anchor="mm")
+    draw.text((width / 2, 0.60 * height), line, 255, small, anchor="mm")
+    draw.text((width / 2, 0.82 * height), f"NOT A PATIENT  SEED {seed}", 255, small, anchor="mm")
+    margin = round(_MARGIN_MM / spacing_mm)
+    left = pixels.shape[1] - width - margin if laterality is Laterality.LEFT else margin
+    window = pixels[margin : margin + height, left : left + width]
+    ink = np.asarray(label, dtype=np.uint16)[: window.shape[0], : window.shape[1]]
+    np.maximum(window, (ink.astype(np.uint32) * _LABEL_LEVEL // 255).astype(np.uint16), out=window)

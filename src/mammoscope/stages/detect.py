@@ -1,0 +1,97 @@
+"""Find regions that may hold a mass: a RetinaNet, run by ONNX Runtime on the whole breast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.geometry import Frame, FrameChange, box_iou, clip_boxes
+from mammoscope.stages.inference import load_session, normalised
+from mammoscope.stages.preprocess import ContrastSettings, Preprocessed
+from mammoscope.stages.protocols import Regions
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from mammoscope.bundle import DetectorManifest
+
+
+def detector_input(
+    image: Preprocessed, height: int, width: int, contrast: ContrastSettings
+) -> tuple[NDArray[np.uint8], FrameChange]:
+    """The whole breast as the detector sees it: the same in training, evaluation and analysis.
+
+    The breast is stretched to the input's size, so that every input pixel shows breast; its contrast is evened there, so
+    that a film sampled more finely looks the same.
+
+    Returns
+    -------
+    pixels
+        ``(height, width) uint8``, frame ``model_input``, black outside the breast.
+    change
+        From ``preprocessed`` to ``model_input``.
+    """
+    small = np.asarray(cv2.resize(image.pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    pixels = contrast.apply(small)
+    pixels[small == 0] = 0
+    change = FrameChange(Frame.PREPROCESSED, Frame.MODEL_INPUT).scaled(width / image.width, height / image.height)
+    return pixels, change
+
+
+class OnnxDetector:
+    """A detector of the bundle. Its file gives ``boxes (A, 4)`` in input pixels and ``scores (A,)``."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, manifest: DetectorManifest) -> None:
+        self._session = session
+        self._manifest = manifest
+
+    @classmethod
+    def from_bundle(cls, path: Path, manifest: DetectorManifest) -> OnnxDetector:
+        """Load a verified file of a bundle."""
+        return cls(load_session(path), manifest)
+
+    def detect(self, image: Preprocessed) -> Regions:
+        """All regions down to the manifest's floor that no better one overlaps, highest score first."""
+        settings = self._manifest
+        pixels, change = detector_input(image, settings.input_height, settings.input_width, settings.contrast)
+        boxes, scores = self._session.run(None, {"image": normalised(pixels[None], settings)})
+        kept = suppress_overlaps(
+            boxes, scores, floor=settings.floor, iou=settings.nms_iou, limit=settings.max_regions
+        )
+        moved = clip_boxes(change.inverse().boxes(boxes[kept]), image.width, image.height)
+        return Regions(moved, scores[kept].astype(np.float64))
+
+
+def suppress_overlaps(
+    boxes: NDArray[np.floating], scores: NDArray[np.floating], *, floor: float, iou: float, limit: int
+) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression.
+
+    Parameters
+    ----------
+    boxes, scores
+        ``(N, 4)`` and ``(N,)``.
+    floor
+        Lower scores are left out.
+    iou
+        A box that overlaps a better one by more than this is left out.
+    limit
+        Most boxes kept.
+
+    Returns
+    -------
+    numpy.ndarray
+        Places of the kept boxes, highest score first.
+    """
+    candidates = np.flatnonzero(scores >= floor)
+    order = candidates[np.argsort(-scores[candidates], kind="stable")][:1000]
+    kept: list[int] = []
+    while order.size and len(kept) < limit:
+        best, order = order[0], order[1:]
+        kept.append(int(best))
+        order = order[box_iou(boxes[best][None], boxes[order])[0] <= iou]
+    return np.array(kept, dtype=np.intp)

@@ -1,0 +1,39 @@
+"""Run ONNX files: what the three stages share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from mammoscope.bundle import StageManifest
+
+
+def load_session(path: Path) -> onnxruntime.InferenceSession:
+    """Load an ONNX file for the CPU, with a thread for each core that this process may use."""
+    import onnxruntime  # noqa: PLC0415 (it takes a tenth of a second, which a help text need not pay)
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; ``OMP_NUM_THREADS`` limits them, as it does elsewhere."""
+    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(granted, int(wanted))) if wanted.isdigit() else granted
+
+
+def normalised(pixels: NDArray[np.uint8], manifest: StageManifest) -> NDArray[np.float32]:
+    """Images ``(N, H, W) uint8`` as a network takes them: ``(N, 1, H, W) float32``."""
+    scale = np.float32(1.0 / (255.0 * manifest.std))
+    shift = np.float32(manifest.mean / manifest.std)
+    return pixels[:, None].astype(np.float32) * scale - shift

@@ -1,0 +1,1 @@
+"""Train each stage from a dataset folder and a typed recipe."""

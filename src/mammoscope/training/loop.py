@@ -1,0 +1,258 @@
+"""The training loop that all tasks share: resumable at any step, averaged weights, the best epoch kept."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.tensorboard import SummaryWriter
+
+from mammoscope.training.checkpoint import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
+from mammoscope.training.recipe import LoopSettings
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.safetensors"
+BEST = "best.safetensors"
+METRICS = "metrics.csv"
+_CHECKPOINT_SECONDS = 60.0
+
+
+class Task(Protocol):
+    """What the loop must know of a task."""
+
+    model: nn.Module
+    criterion: str  # the validation metric to maximise
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        ...
+
+    def sample(self, index: int, rng: np.random.Generator) -> Any:
+        """One augmented sample, on the CPU; called from several threads."""
+        ...
+
+    def loss(self, samples: Sequence[Any], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
+        """The parts of the loss of a batch; their sum is minimised."""
+        ...
+
+    def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
+        """Metrics on the validation patients."""
+        ...
+
+
+@dataclass
+class _Position:
+    """Where a training stands; everything that a resumed one must know beside tensors."""
+
+    epoch: int = 0
+    step: int = 0  # batches done of this epoch
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)  # of the losses of this epoch
+    best: float = -math.inf
+    best_epoch: int = -1
+    rows: list[dict[str, float]] = field(default_factory=list)  # one a finished epoch
+
+
+def fit(task: Task, settings: LoopSettings, folder: Path, label: str) -> dict[str, Any]:
+    """Train until the last epoch, from the last checkpoint in ``folder`` if there is one.
+
+    A resumed training sees the same samples in the same order as one that was never stopped: every random number
+    follows from the seed, the epoch and the sample.
+
+    Returns
+    -------
+    dict
+        The header of ``best.safetensors``: ``epoch``, ``metrics``, ``seconds``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    loop = _Loop(task, settings, folder)
+    if loop.resume():
+        logger.info("%s: resumed at epoch %d, batch %d", label, loop.at.epoch + 1, loop.at.step + 1)
+    else:
+        logger.info("%s: %d samples an epoch, %d epochs, on %s", label, len(task), settings.epochs, loop.device)
+    with (
+        _progress() as progress,
+        SummaryWriter(str(folder / "tensorboard")) as board,
+        ThreadPoolExecutor(settings.loader_threads) as loaders,
+    ):
+        bar = progress.add_task(label, total=settings.epochs * loop.steps, completed=loop.steps_done)
+        while loop.at.epoch < settings.epochs:
+            for _ in loop.epoch(loaders):
+                progress.update(bar, completed=loop.steps_done)
+            row = loop.finish_epoch()
+            for name, value in row.items():
+                board.add_scalar(name, value, int(row["epoch"]))
+            facts = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
+            logger.info("%s: epoch %d of %d: %s", label, row["epoch"], settings.epochs, facts)
+    _, header = read_tensors(folder / BEST)
+    return header
+
+
+class _Loop:
+    def __init__(self, task: Task, settings: LoopSettings, folder: Path) -> None:
+        self.task, self.settings, self.folder = task, settings, folder
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=_uses_bfloat16(settings, self.device))
+        self.model = task.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedModel(self.model, multi_avg_fn=_running_average(settings.average_decay), use_buffers=True)
+        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        # A last batch of one sample would break batch normalisation.
+        self.steps = max(1, len(task) // settings.batch_size)
+        self.at = _Position()
+        self.saved = time.monotonic()
+        self.begun = time.monotonic()
+
+    @property
+    def steps_done(self) -> int:
+        return self.at.epoch * self.steps + self.at.step
+
+    def resume(self) -> bool:
+        """Go back to the last checkpoint; False where there is none."""
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return False
+        tensors, header = read_tensors(path)
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        for key, value in tensors.items():
+            part, name = key.split("/", 1)
+            parts[part][name] = value
+        self.model.load_state_dict(parts["model"])
+        self.average.load_state_dict(parts["average"])
+        restore_optimizer(self.optimizer, parts["optimizer"])
+        self.at = _Position(**header)
+        self._write_metrics()
+        return True
+
+    def epoch(self, loaders: ThreadPoolExecutor) -> Iterator[None]:
+        """Train to the end of the epoch; yields after each batch."""
+        at, settings = self.at, self.settings
+        order = np.random.default_rng((settings.seed, at.epoch)).permutation(len(self.task))
+        batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
+        self.model.train()
+        self.begun = time.monotonic() - at.seconds
+        for samples in _prefetched(batches[at.step : self.steps], self._sample, loaders):
+            torch.manual_seed(hash((settings.seed, at.epoch, at.step)) % 2**63)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._learning_rate()
+            losses = self.task.loss(samples, self.device, self.autocast)
+            total = torch.stack(list(losses.values())).sum()
+            if not torch.isfinite(total):
+                raise FloatingPointError(f"the loss is {float(total)} in epoch {at.epoch + 1}, batch {at.step + 1}")
+            self.optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            nn.utils.clip_grad_norm_(self.parameters, settings.gradient_clip)
+            self.optimizer.step()
+            self.average.update_parameters(self.model)
+            for name, value in losses.items():
+                at.sums[name] = at.sums.get(name, 0.0) + value.item()
+            at.step += 1
+            if time.monotonic() - self.saved > _CHECKPOINT_SECONDS:
+                self._save()
+            yield
+
+    def finish_epoch(self) -> dict[str, float]:
+        """Validate the averaged weights, keep them if they are the best, and write everything down."""
+        at = self.at
+        self.average.eval()
+        with torch.inference_mode():
+            metrics = self.task.validate(self.average.module, self.device, self.autocast)
+        score = metrics[self.task.criterion]
+        losses = {name: value / max(1, at.step) for name, value in at.sums.items()}
+        at.seconds = time.monotonic() - self.begun
+        row = {"epoch": at.epoch + 1, **losses, **metrics, "learning_rate": self._learning_rate(), "seconds": at.seconds}
+        at.rows.append(row)
+        if score > at.best or at.best_epoch < 0:
+            at.best, at.best_epoch = score, at.epoch
+            weights = self.average.module.state_dict()
+            spent = sum(earlier["seconds"] for earlier in at.rows)
+            write_tensors(self.folder / BEST, weights, {"epoch": at.epoch + 1, "metrics": metrics, "seconds": spent})
+        at.epoch, at.step, at.sums, at.seconds = at.epoch + 1, 0, {}, 0.0
+        self._save()
+        self._write_metrics()
+        return row
+
+    def _sample(self, index: int) -> Any:
+        return self.task.sample(index, np.random.default_rng((self.settings.seed, self.at.epoch, index)))
+
+    def _learning_rate(self) -> float:
+        settings = self.settings
+        done = self.steps_done + 1
+        warmup = settings.warmup_epochs * self.steps
+        if done < warmup:
+            return settings.learning_rate * done / warmup
+        progress = min(1.0, (done - warmup) / max(1.0, settings.epochs * self.steps - warmup))
+        share = settings.final_rate + (1 - settings.final_rate) * (1 + math.cos(math.pi * progress)) / 2
+        return settings.learning_rate * share
+
+    def _save(self) -> None:
+        self.at.seconds = time.monotonic() - self.begun if self.at.step else 0.0
+        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
+        tensors |= {f"optimizer/{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        write_tensors(self.folder / CHECKPOINT, tensors, vars(self.at))
+        self.saved = time.monotonic()
+
+    def _write_metrics(self) -> None:
+        if not self.at.rows:
+            return
+        temporary = self.folder / f".{METRICS}"
+        with temporary.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(self.at.rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.at.rows)
+        temporary.replace(self.folder / METRICS)
+
+
+def _prefetched(batches: Sequence[np.ndarray], sample: Any, loaders: ThreadPoolExecutor) -> Iterator[list[Any]]:
+    """The samples of each batch, made while the batch before it is trained on."""
+    waiting: list[Future[Any]] = []
+    for position in range(len(batches) + 1):
+        following = [loaders.submit(sample, int(index)) for index in batches[position]] if position < len(batches) else []
+        if position:
+            yield [future.result() for future in waiting]
+        waiting = following
+
+
+def _running_average(decay: float) -> Any:
+    """An exponential average that starts quickly, so that the first epochs are not dominated by the initial weights."""
+
+    def update(averages: list[Tensor], values: list[Tensor], updates: Tensor | int) -> None:
+        count = float(updates)
+        kept = min(decay, (1 + count) / (10 + count))
+        for average, value in zip(averages, values, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, 1 - kept)
+            else:
+                average.copy_(value)
+
+    return torch.no_grad()(update)
+
+
+def _uses_bfloat16(settings: LoopSettings, device: torch.device) -> bool:
+    if settings.precision != "auto":
+        return settings.precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    # Emulated, it is slower than 32 bits.
+    flags = Path("/proc/cpuinfo")
+    return flags.exists() and any(name in flags.read_text() for name in ("avx512_bf16", "amx_bf16"))
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True)
+    )

@@ -1,0 +1,175 @@
+"""Training recipes: typed settings, read from TOML and saved beside what they made."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mammoscope.errors import RecipeError
+from mammoscope.stages.preprocess import ContrastSettings, PreprocessSettings
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitSettings(_Settings):
+    """Which patients validate."""
+
+    fold: Annotated[int, Field(ge=0)] = 0
+    folds: Annotated[int, Field(ge=2)] = 5
+    seed: int = 0
+
+
+class LoopSettings(_Settings):
+    """How the weights are fitted: AdamW, warm-up, cosine decay, averaged weights."""
+
+    epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.5
+    final_rate: Share = Field(default=0.01, description="Share of the learning rate that is left at the end.")
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    gradient_clip: Annotated[float, Field(gt=0)] = 5.0
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.998, description="Decay of the running average of the weights, which is what is validated and kept."
+    )
+    seed: int = 0
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    loader_threads: Count = 2
+
+
+class Augmentation(_Settings):
+    """Random changes of each picture; a value of 0 turns one off."""
+
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    shift: Share = Field(default=0.0, description="Largest shift, as a share of the side.")
+    zoom: Share = Field(default=0.0, description="Largest change of size: 0.2 gives factors from 1/1.2 to 1.2.")
+    flip_horizontal: Share = Field(default=0.0, description="Probability.")
+    flip_vertical: Share = Field(default=0.0, description="Probability.")
+    brightness: Share = Field(default=0.0, description="Largest shift, as a share of the range.")
+    contrast: Share = Field(default=0.0, description="Largest relative change.")
+    gamma: Share = Field(default=0.0, description="Largest relative change of the exponent.")
+    blur: Share = Field(default=0.0, description="Probability of a blur as by a coarser scan.")
+    erase: Share = Field(default=0.0, description="Probability of blanking a small square.")
+
+
+class Recipe(_Settings):
+    """What the three recipes share."""
+
+    backbone: str | None = None
+    mean: float = Field(default=0.449, description="Subtracted from pixels scaled to [0, 1].")
+    std: Annotated[float, Field(gt=0)] = 0.226
+    contrast: ContrastSettings = ContrastSettings(clip_limit=0)
+    preprocess: PreprocessSettings = PreprocessSettings()
+    augmentation: Augmentation = Augmentation()
+    split: SplitSettings = SplitSettings()
+    loop: LoopSettings
+
+
+class DetectorRecipe(Recipe):
+    """A RetinaNet."""
+
+    backbone: str
+    input_size: Annotated[int, Field(ge=128, le=2048, multiple_of=32)]
+    pyramid_channels: Annotated[int, Field(ge=8, le=512)] = 256
+    anchor_ratios: Count = Field(default=3, description="How many; their values are fitted to the training boxes.")
+    foreground_iou: Share = 0.5
+    background_iou: Share = 0.4
+    box_loss: Literal["l1", "giou"] = "l1"
+
+
+class SegmenterRecipe(Recipe):
+    """A residual U-Net with a parallel transformer branch."""
+
+    input_size: Annotated[int, Field(ge=64, le=1024, multiple_of=16)] = 256
+    filters: tuple[Count, Count, Count, Count, Count] = (32, 64, 128, 256, 512)
+    transformer: bool = True
+    patch_size: Count = 16
+    embedding: Count = 256
+    layers: Count = 8
+    heads: Count = 4
+    mass_fraction: tuple[float, float] = Field(
+        default=(0.9, 0.9), description="Range of the share of the frame that the mass spans in training."
+    )
+
+
+class PhaseSettings(_Settings):
+    """One phase of the classifier's training; what it leaves out stays as in ``loop``."""
+
+    epochs: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+
+
+class ClassifierRecipe(Recipe):
+    """Three branches, trained one by one, then joined, then tuned together; ``loop`` trains each branch."""
+
+    backbone: str
+    input_size: Annotated[int, Field(ge=32, le=1024)] = 224
+    layers: tuple[Count, Count, Count] = (512, 256, 128)
+    dropout: Share = 0.3
+    label_smoothing: Share = 0.1
+    crop_share: Share = Field(default=0.5, description="How often a lesion with a published crop is shown by it.")
+    joined: PhaseSettings
+    tuned: PhaseSettings
+
+
+_RECIPES: dict[str, type[Recipe]] = {
+    "detector": DetectorRecipe,
+    "segmenter": SegmenterRecipe,
+    "classifier": ClassifierRecipe,
+}
+
+
+def load_recipe(task: str, recipe: str) -> Recipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    task
+        ``"detector"``, ``"segmenter"`` or ``"classifier"``.
+    recipe
+        The path of a TOML file, or the name of one that comes with mammoscope (``"default"`` is the one behind the
+        default bundle).
+
+    Raises
+    ------
+    RecipeError
+        There is no such file, or a setting is missing, unknown or impossible; names the setting and the value.
+    """
+    path = Path(recipe)
+    if not path.suffix:
+        path = Path(str(files("mammoscope.training") / "recipes" / f"{task}-{recipe}.toml"))
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = ", ".join(recipe_names(task))
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}); recipes that come along: {known}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: is not TOML ({error})") from None
+    try:
+        return _RECIPES[task].model_validate(table)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            + ("" if problem["type"] in ("missing", "extra_forbidden") else f" (is {problem['input']!r})")
+            for problem in error.errors()
+        )
+        raise RecipeError(f"{path}: {problems}") from None
+
+
+def recipe_names(task: str) -> list[str]:
+    """The recipes that come with mammoscope for a task."""
+    folder = files("mammoscope.training") / "recipes"
+    return sorted(
+        item.name.removeprefix(f"{task}-").removesuffix(".toml")
+        for item in folder.iterdir()
+        if item.name.startswith(f"{task}-") and item.name.endswith(".toml")
+    )

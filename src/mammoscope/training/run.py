@@ -1,0 +1,170 @@
+"""Start or continue a training: check what it is given, write down what it is, hand it to its task."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import timm
+import torch
+import torchvision
+
+from mammoscope import __version__
+from mammoscope.bundle import file_sha256
+from mammoscope.datasets.lesions import Dataset, load_dataset
+from mammoscope.datasets.splits import split_patients
+from mammoscope.errors import DatasetError, RecipeError
+from mammoscope.stages.inference import usable_cores
+from mammoscope.training.detector import DetectorTask, fit_detector_anchors, load_films
+from mammoscope.training.loop import fit
+from mammoscope.training.recipe import DetectorRecipe, Recipe, load_recipe
+
+RUN = "run.json"
+LOG = "train.log"
+
+TaskName = Literal["detector", "segmenter", "classifier"]
+
+
+def train(task: TaskName, dataset_folder: Path, recipe_name: str, out: Path, init: str | None = None) -> None:
+    """Train a stage, or continue a training that was stopped.
+
+    Parameters
+    ----------
+    task
+        Which stage.
+    dataset_folder
+        A folder in the dataset layout; its patients are divided into training and validation by the recipe's split.
+    recipe_name
+        A TOML file or the name of one that comes along.
+    out
+        The run's folder: ``run.json`` (what it is), ``train.log``, ``metrics.csv``, ``tensorboard/``,
+        ``checkpoint.safetensors``, ``best.safetensors``.
+    init
+        Start of the backbone: a safetensors file with a timm state dict, ``"timm"`` for timm's own weights, None for
+        random weights.
+
+    Raises
+    ------
+    DatasetError, RecipeError
+        Before the first step: what is wrong with the dataset, the recipe or the folder.
+    """
+    recipe = load_recipe(task, recipe_name)
+    dataset = load_dataset(dataset_folder)
+    if recipe.split.fold >= recipe.split.folds:
+        raise RecipeError(f"split.fold is {recipe.split.fold}, it must be below split.folds, {recipe.split.folds}")
+    if len(dataset.patients) < recipe.split.folds:
+        raise DatasetError(
+            f"{dataset.folder}: has {len(dataset.patients)} patients, too few for {recipe.split.folds} folds by patient"
+        )
+    training, validation = split_patients(dataset, **recipe.split.model_dump())
+    _open_run(out, _identity(task, dataset, recipe, init, training, validation))
+    torch.set_num_threads(usable_cores())
+    torch.manual_seed(recipe.loop.seed)
+    with _log_to(out / LOG):
+        _TASKS[task](recipe, init, training, validation, out)
+
+
+def _train_detector(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
+    recipe = cast(DetectorRecipe, recipe)
+    films = load_films(training, recipe, "reading training films")
+    anchors = fit_detector_anchors(films, recipe)
+    add_to_run(out, anchors=asdict(anchors))
+    held_out = load_films(validation, recipe, "reading validation films")
+    fit(DetectorTask(recipe, init, films, held_out, anchors), recipe.loop, out, "detector")
+
+
+_TASKS: dict[str, Callable[[Recipe, str | None, Dataset, Dataset, Path], None]] = {
+    "detector": _train_detector,
+}
+
+
+def read_run(out: Path) -> dict[str, Any]:
+    """What ``run.json`` says.
+
+    Raises
+    ------
+    RecipeError
+        The folder is no run.
+    """
+    path = out / RUN
+    try:
+        return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, json.JSONDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read ({error})") from None
+
+
+def add_to_run(out: Path, **facts: Any) -> None:
+    """Add facts that training found out to ``run.json``."""
+    path = out / RUN
+    temporary = path.with_name(f".{RUN}")
+    temporary.write_text(json.dumps({**read_run(out), **facts}, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _identity(
+    task: TaskName, dataset: Dataset, recipe: Recipe, init: str | None, training: Dataset, validation: Dataset
+) -> dict[str, Any]:
+    """What must be the same for a training to be continued."""
+    start: dict[str, str] | None = None
+    if init:
+        path = Path(init)
+        start = {"name": path.name, "sha256": file_sha256(path)} if path.is_file() else {"name": init}
+    return {
+        "task": task,
+        "recipe": recipe.model_dump(mode="json"),
+        "init": start,
+        "dataset": {"name": dataset.name, "sha256": dataset.sha256},
+        "split": {
+            **recipe.split.model_dump(),
+            "training_patients": list(training.patients),
+            "validation_patients": list(validation.patients),
+        },
+    }
+
+
+def _open_run(out: Path, identity: dict[str, Any]) -> None:
+    """Make the run's folder, or see that it holds this very training."""
+    if (out / RUN).exists():
+        earlier = read_run(out)
+        for key, value in json.loads(json.dumps(identity)).items():
+            if earlier.get(key) != value:
+                raise RecipeError(
+                    f"{out}: holds a training with another {key}; continue it with the same one, or name a new folder"
+                )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RecipeError(f"{out}: is neither empty nor a run")
+    out.mkdir(parents=True, exist_ok=True)
+    versions = {
+        "mammoscope": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "timm": timm.__version__,
+    }
+    temporary = out / f".{RUN}"
+    temporary.write_text(json.dumps({**identity, "versions": versions}, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(out / RUN)
+
+
+class _log_to:  # noqa: N801 (used as a function)
+    """Send the training's log to a file for the length of a block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._logger = logging.getLogger("mammoscope.training")
+        self._handler = logging.FileHandler(self._path, encoding="utf-8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        self._logger.addHandler(self._handler)
+        self._logger.setLevel(logging.INFO)
+
+    def __exit__(self, *exception: object) -> None:
+        self._logger.removeHandler(self._handler)
+        self._handler.close()
