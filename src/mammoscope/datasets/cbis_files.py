@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mammoscope.datasets.pixels import pixel_hash
 from mammoscope.errors import InputError
 from mammoscope.readers.admission import pixel_layout
 from mammoscope.readers.codecs import decode_pixels
@@ -62,7 +62,7 @@ class Folders:
         """Walk a download for folders of these names."""
         wanted = set(names)
         found: dict[str, list[Path]] = {}
-        for place, folders, _ in os.walk(source, followlinks=True):
+        for place, folders, _ in os.walk(source):
             for name in sorted(wanted.intersection(folders)):
                 found.setdefault(name, []).append(Path(place, name))
             # What lies in a found folder is looked at when it is read.
@@ -123,7 +123,8 @@ def read_pixels(path: Path) -> Grey16:
     levels = stored.values() + ((white + 1) // 2 if stored.signed else 0)
     if layout.photometric == "MONOCHROME1":
         levels = white - levels
-    return np.rint(levels * (_WHITE / white)).astype(np.uint16)[stored.patterns]
+    table = np.rint(levels * (_WHITE / white)).astype(np.uint16)
+    return np.asarray(table[stored.patterns], dtype=np.uint16)
 
 
 def read_image_file(path: str, folders: Folders) -> tuple[Grey16, str]:
@@ -159,8 +160,10 @@ def find_mask(mask_path: str, crop_path: str, folders: Folders, shape: tuple[int
     NoFileError
         No file is a mask of this mammogram; says what the files are.
     """
-    expected = _named_file(folders, mask_path)
-    candidates = list(dict.fromkeys([*expected, *_files_if_any(folders, mask_path), *_files_if_any(folders, crop_path)]))
+    expected = _expected_mask(folders, mask_path, crop_path)
+    candidates = list(
+        dict.fromkeys([*expected, *_files_if_any(folders, mask_path), *_files_if_any(folders, crop_path)])
+    )
     if not candidates:
         folders.files(mask_path)  # raises with the reason
     found: list[tuple[float, MaskFile]] = []
@@ -184,13 +187,6 @@ def find_mask(mask_path: str, crop_path: str, folders: Folders, shape: tuple[int
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def pixel_hash(pixels: Grey16) -> str:
-    """A hash of an image's size and pixels, whatever file they came from."""
-    digest = hashlib.sha256(f"{pixels.shape[0]}x{pixels.shape[1]}:".encode())
-    digest.update(np.ascontiguousarray(pixels, dtype="<u2"))
-    return digest.hexdigest()
-
-
 def _not_a_mask(pixels: Grey16, shape: tuple[int, int]) -> str | None:
     low, high = int(pixels.min()), int(pixels.max())
     if low == high:
@@ -206,15 +202,18 @@ def _not_a_mask(pixels: Grey16, shape: tuple[int, int]) -> str | None:
     return None
 
 
-def _named_file(folders: Folders, path: str) -> list[Path]:
-    """The file that the table's name means: 000000.dcm is the first of its folder, 1-1.dcm in other downloads."""
-    files = _files_if_any(folders, path)
-    name = PurePosixPath(path).name
-    exact = [file for file in files if file.name == name]
-    if exact:
-        return exact[:1]
-    position = int(digits) if (digits := PurePosixPath(path).stem).isdigit() else 0
-    return files[position : position + 1]
+def _expected_mask(folders: Folders, mask_path: str, crop_path: str) -> list[Path]:
+    """The file that the table's name for the mask means, empty where that cannot be told.
+
+    In some downloads 000000.dcm, the first of a folder, is called 1-1.dcm.
+    """
+    files, name = _files_if_any(folders, mask_path), PurePosixPath(mask_path)
+    exact = [file for file in files if file.name == name.name]
+    if len(exact) == 1 or len(files) == 1:
+        return exact or files
+    if name.parent != PurePosixPath(crop_path).parent or not name.stem.isdigit():
+        return []
+    return files[int(name.stem) : int(name.stem) + 1]
 
 
 def _files_if_any(folders: Folders, path: str) -> list[Path]:
@@ -227,7 +226,7 @@ def _files_if_any(folders: Folders, path: str) -> list[Path]:
 def _dicom_files(folder: Path, *, deep: bool) -> list[Path]:
     if not folder.is_dir():
         return []
-    paths: Sequence[Path] = list(folder.rglob("*") if deep else folder.iterdir())
+    paths = folder.rglob("*") if deep else folder.iterdir()
     return sorted((path for path in paths if _may_be_dicom(path)), key=_natural)
 
 

@@ -155,7 +155,9 @@ def table_name(kind: str, split: str) -> str:
 def _find(source: Path, name: str) -> Path:
     found = sorted(source.rglob(name), key=lambda path: (len(path.parts), path))
     if not found:
-        raise DatasetError(f"{source}: {name} is not below it; download it from the collection's page beside the images")
+        raise DatasetError(
+            f"{source}: {name} is not below it; download it from the collection's page beside the images"
+        )
     if any(path.read_bytes() != found[0].read_bytes() for path in found[1:]):
         raise DatasetError(f"{source}: {name} is below it several times with different content: {found[0]}, {found[1]}")
     return found[0]
@@ -175,7 +177,9 @@ def _read(path: Path, wanted: dict[str, str]) -> list[dict[str, str]]:
     if missing:
         raise DatasetError(f"{path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(header)}")
     names = {ours: header[_normalised(theirs)] for ours, theirs in wanted.items()}
-    return [{ours: (row[theirs] or "").strip() for ours, theirs in names.items()} for row in reader if any(row.values())]
+    return [
+        {ours: (row[theirs] or "").strip() for ours, theirs in names.items()} for row in reader if any(row.values())
+    ]
 
 
 def _case(values: dict[str, str], split: str, place: str) -> CaseRow:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections import defaultdict
+from pathlib import Path
 
-from mammoscope.datasets.lesions import Dataset
+from mammoscope.datasets.files import link_or_copy, write_json
+from mammoscope.datasets.lesions import TABLE, Dataset, write_table
+from mammoscope.errors import DatasetError
 
 FOLDS = 5
+SPLIT_FOLDERS = ("train", "validation")
+SPLIT_FILE = "split.json"
 
 
 def patient_folds(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
@@ -38,3 +44,62 @@ def split_patients(dataset: Dataset, *, fold: int = 0, folds: int = FOLDS, seed:
     assignment = patient_folds(dataset, folds=folds, seed=seed)
     validation = {patient for patient, number in assignment.items() if number == fold}
     return dataset.of_patients(set(dataset.patients) - validation), dataset.of_patients(validation)
+
+
+def write_split(dataset: Dataset, out: Path, *, fold: int = 0, folds: int = FOLDS, seed: int = 0) -> tuple[Path, Path]:
+    """Write the two parts of ``split_patients`` as folders in the dataset layout.
+
+    ``OUT/train`` and ``OUT/validation`` share the files of the dataset by hard links where the file system can, else
+    they hold copies; ``OUT/split.json`` tells how they were made. All of it appears at once, when it is complete.
+
+    Returns
+    -------
+    tuple of Path
+        The training and the validation folder.
+
+    Raises
+    ------
+    DatasetError
+        ``out`` holds something already or cannot be written, or a part would be empty.
+    """
+    parts = dict(zip(SPLIT_FOLDERS, split_patients(dataset, fold=fold, folds=folds, seed=seed), strict=True))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DatasetError(f"{out}: is there and not empty; a split is written to a new folder")
+    for name, part in parts.items():
+        if not part.lesions:
+            raise DatasetError(
+                f"{dataset.folder}: fold {fold} of {folds} leaves no patient for {name}; "
+                f"the dataset has {len(dataset.patients)} patients"
+            )
+    unfinished = out.with_name(f".{out.name}.part")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        for name, part in parts.items():
+            _write_part(part, unfinished / name)
+        description = {
+            "source": dataset.name,
+            "source_sha256": dataset.sha256,
+            "fold": fold,
+            "folds": folds,
+            "seed": seed,
+            "patients": {name: part.patients for name, part in parts.items()},
+        }
+        write_json(unfinished / SPLIT_FILE, description)
+        if out.exists():
+            out.rmdir()
+        unfinished.rename(out)
+    except OSError as error:
+        raise DatasetError(f"{out}: cannot be written ({error.strerror})") from None
+    train, validation = (out / name for name in SPLIT_FOLDERS)
+    return train, validation
+
+
+def _write_part(part: Dataset, folder: Path) -> None:
+    files = {"images": [part.image_path(image) for image in part.images]}
+    files["crops"] = [part.crop_path(lesion) for lesion in part.lesions if lesion.crop]
+    files["masks"] = [part.mask_path(lesion) for lesion in part.lesions if lesion.mask]
+    for name, paths in files.items():
+        (folder / name).mkdir(parents=True)
+        for path in dict.fromkeys(paths):
+            link_or_copy(path, folder / name / path.name)
+    write_table(folder / TABLE, part.lesions)

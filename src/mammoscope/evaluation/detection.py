@@ -147,11 +147,11 @@ def average_precision(ranking: Ranking, weights: FloatArray) -> FloatArray:
     lesions = weights @ ranking.lesions
     result = np.full((len(weights), len(COCO_IOUS)), np.nan)
     for part, counts in _chunks(ranking.image[kept], weights):
-        seen = np.cumsum(counts, axis=1)
+        seen = np.cumsum(counts, axis=1, dtype=np.int32)
         for column, threshold in enumerate(COCO_IOUS):
             # Interpolated precision only ever peaks at a hit, so the other detections need no look.
             at_hits = np.flatnonzero(ranking.hits[threshold][kept])
-            found = np.cumsum(counts[:, at_hits], axis=1)
+            found = np.cumsum(counts[:, at_hits], axis=1, dtype=np.int32)
             precision = found / np.maximum(seen[:, at_hits], 1)
             envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
             reached = np.searchsorted(_RECALLS, ratio(found, lesions[part, None]), side="right")
@@ -177,8 +177,8 @@ def froc_sensitivity(ranking: Ranking, iou: float, weights: FloatArray) -> Float
     lesions, images = weights @ ranking.lesions, weights.sum(axis=1)
     result = np.zeros((len(weights), len(FROC_RATES)))
     for part, counts in _chunks(ranking.image, weights):
-        found = np.cumsum(counts * ranking.hits[iou], axis=1)[:, ends]
-        false = np.cumsum(counts, axis=1)[:, ends] - found
+        found = np.cumsum(counts * ranking.hits[iou], axis=1, dtype=np.int32)[:, ends]
+        false = np.cumsum(counts, axis=1, dtype=np.int32)[:, ends] - found
         found = np.concatenate([np.zeros_like(found[:, :1], shape=(len(found), 1)), found], axis=1)
         for column, rate in enumerate(FROC_RATES):
             allowed = (false <= rate * images[part, None]).sum(axis=1)
@@ -216,7 +216,7 @@ def detection_figures(images: Sequence[DetectedImage], bootstrap: Bootstrap) -> 
 
 def precision_recall_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:
     """Recall and interpolated precision after each detection, ``(K,)`` each."""
-    found = np.cumsum(ranking.hits[iou])
+    found = np.cumsum(ranking.hits[iou], dtype=np.int64)
     precision = found / np.arange(1, len(found) + 1)
     return ratio(found, ranking.lesions.sum()), np.maximum.accumulate(precision[::-1])[::-1]
 
@@ -224,8 +224,8 @@ def precision_recall_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, Fl
 def froc_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:
     """False positives an image and sensitivity at each distinct score, highest first."""
     ends = ranking.score_ends()
-    found = np.cumsum(ranking.hits[iou])[ends]
-    return ratio(ends + 1 - found, np.int64(len(ranking.lesions))), ratio(found, ranking.lesions.sum())
+    found = np.cumsum(ranking.hits[iou], dtype=np.int64)[ends]
+    return ratio(ends + 1 - found, len(ranking.lesions)), ratio(found, ranking.lesions.sum())
 
 
 def detection_rows(images: Sequence[DetectedImage]) -> list[Json]:
@@ -246,12 +246,12 @@ def detection_rows(images: Sequence[DetectedImage]) -> list[Json]:
                 | {"score": float(image.scores[row]), "lesion": lesion + 1 if lesion >= 0 else ""}
                 | {f"hit_{threshold:.2f}": int(found[row] >= 0) for threshold, found in matched.items()}
             )
-        for lesion in sorted(set(range(len(image.lesion_boxes))) - set(lesion_of.tolist())):
-            rows.append(
-                box_row(image, "missed_lesion", image.lesion_boxes[lesion], iou[:, lesion])
-                | {"score": "", "lesion": lesion + 1}
-                | {f"hit_{threshold:.2f}": "" for threshold in MATCH_IOUS}
-            )
+        rows += [
+            box_row(image, "missed_lesion", image.lesion_boxes[lesion], iou[:, lesion])
+            | {"score": "", "lesion": lesion + 1}
+            | {f"hit_{threshold:.2f}": "" for threshold in MATCH_IOUS}
+            for lesion in sorted(set(range(len(image.lesion_boxes))) - set(lesion_of.tolist()))
+        ]
     return rows
 
 
@@ -263,9 +263,7 @@ def box_row(image: DetectedImage, kind: str, box: FloatArray, ious: FloatArray) 
     return place | {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "best_iou": best}
 
 
-def _chunks(
-    image_of_detection: NDArray[np.int64], weights: FloatArray
-) -> Iterator[tuple[slice, NDArray[np.int32]]]:
+def _chunks(image_of_detection: NDArray[np.int64], weights: FloatArray) -> Iterator[tuple[slice, NDArray[np.int32]]]:
     """How often each detection counts ``(d, K)``, some draws at a time so that memory stays small."""
     counts = weights.astype(np.int32)
     step = max(1, _CHUNK_ELEMENTS // max(1, len(image_of_detection)))

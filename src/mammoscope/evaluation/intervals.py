@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from mammoscope.geometry import FloatArray
 
@@ -87,10 +87,12 @@ class Bootstrap:
         }
 
 
-def ratio(numerator: NDArray[np.number], denominator: NDArray[np.number]) -> FloatArray:
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> FloatArray:
     """Quotient of arrays that broadcast, NaN where the denominator is 0."""
     top, bottom = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+    quotient = np.full(top.shape, np.nan)
+    np.divide(top, bottom, out=quotient, where=bottom > 0)
+    return quotient
 
 
 def area_under_roc(positive: FloatArray, negative: FloatArray) -> FloatArray:

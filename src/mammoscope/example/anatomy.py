@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Outline = NDArray[np.float64]
 
-FIELD_HEIGHT_MM = 233.0
+FIELD_HEIGHT_MM = 232.96
 FIELD_WIDTH_MM = 179.2
 
 
@@ -98,9 +98,9 @@ def mediolateral_oblique(patient: Patient, rng: np.random.Generator) -> Anatomy:
             (0.96 * depth, nipple_y + 34),
             (0.60 * depth, low - 6),
             (0.22 * depth, low),
-            (0.07 * depth, low + 7),
-            (0.05 * depth, low + 22),
-            (-20, low + 24),
+            (0.10 * depth, low + 4),
+            (0.03 * depth, low + 12),
+            (-20, low + 18),
         ]
     )
     outline = _with_nipple(_rounded(corners), nipple_y)
@@ -126,5 +126,7 @@ def _rounded(corners: Outline, rounds: int = 5) -> Outline:
     """A smooth closed curve from its control polygon (corner cutting, Chaikin 1974)."""
     for _ in range(rounds):
         following = np.roll(corners, -1, axis=0)
-        corners = np.stack([0.75 * corners + 0.25 * following, 0.25 * corners + 0.75 * following], axis=1).reshape(-1, 2)
+        corners = np.stack([0.75 * corners + 0.25 * following, 0.25 * corners + 0.75 * following], axis=1).reshape(
+            -1, 2
+        )
     return corners

@@ -46,33 +46,36 @@ def render_mass(
     """
     centre = outline_mm.mean(axis=0)
     radius = float(np.hypot(*(outline_mm - centre).T).mean())
-    first = np.maximum(np.floor((centre - 4 * radius) / mm).astype(int), 0)
-    last = np.minimum(np.ceil((centre + 4 * radius) / mm).astype(int), shape[::-1])
-    width, height = (int(side) for side in last - first)
-    outline = outline_mm - first * mm
+    left, top = (max(0, int((middle - 4 * radius) / mm)) for middle in centre)
+    right, bottom = (
+        min(side, int((middle + 4 * radius) / mm) + 1) for middle, side in zip(centre, shape[::-1], strict=True)
+    )
+    width, height = right - left, bottom - top
+    corner = np.array([left, top]) * mm
+    outline = outline_mm - corner
 
     filled = np.zeros((height, width), dtype=np.uint8)
     cv2.fillPoly(filled, [np.rint((outline / mm - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     # The margin is crisp in places and lost in others, as where a mass grows into its surroundings.
     crisp, lost = (cv2.GaussianBlur(filled.astype(np.float32) / 255, (0, 0), sigma / mm) for sigma in _EDGES_MM)
     where = 1 / (1 + np.exp(-2 * power_law_noise(rng, (height, width), 1.5, longest=0.3)))
-    depth = cv2.distanceTransform((filled > 127).astype(np.uint8), cv2.DIST_L2, 5)
-    depth /= max(float(depth.max()), 1.0)
+    inside = cv2.distanceTransform((filled > 127).astype(np.uint8), cv2.DIST_L2, 5)
+    depth = inside / max(float(inside.max()), 1.0)
     grain = power_law_noise(rng, (height, width), 1.4, longest=0.15)
     body = (where * crisp + (1 - where) * lost) * (0.70 + 0.30 * np.sqrt(depth) + 0.07 * grain)
 
     spicules = np.zeros((height, width), dtype=np.float32)
-    middle = centre - first * mm
+    middle = centre - corner
     for angle in np.arange(0, 2 * np.pi, 2 * np.pi / _SPICULES) + rng.normal(0, 0.12, _SPICULES):
         nearest = round(angle / (2 * np.pi) * len(outline)) % len(outline)
         x, y = outline[nearest] + 0.35 * (middle - outline[nearest])
         path = wandering_path(rng, (x, y), angle + rng.normal(0, 0.2), radius * rng.uniform(0.7, 2.0), 0.28)
         draw_line(spicules, path, np.linspace(rng.uniform(0.5, 1.0), 0.15, len(path)), rng.uniform(0.18, 0.42), mm)
-        # Fading towards the tip.
     reach = np.hypot(*np.meshgrid(np.arange(width) * mm - middle[0], np.arange(height) * mm - middle[1]))
+    # Fading towards their tips.
     spicules *= np.clip(1.25 - reach / (2.9 * radius), 0, 1)
 
     density = np.zeros(shape, dtype=np.float32)
-    window = density[first[1] : last[1], first[0] : last[0]]
+    window = density[top:bottom, left:right]
     window[:] = np.clip(body + spicules * (1 - np.clip(body, 0, 1)), 0, 1)
     return density

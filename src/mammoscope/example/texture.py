@@ -87,7 +87,13 @@ def draw_line(
     for start, end, width in zip(fixed[:-1], fixed[1:], widths[:-1] / mm, strict=True):
         level = int(255 * min(1.0, max(width, 0.15)))
         cv2.line(
-            layer, (int(start[0]), int(start[1])), (int(end[0]), int(end[1])), level, max(1, round(width)), cv2.LINE_AA, 4
+            layer,
+            (int(start[0]), int(start[1])),
+            (int(end[0]), int(end[1])),
+            level,
+            max(1, round(width)),
+            cv2.LINE_AA,
+            4,
         )
     soft = cv2.GaussianBlur(layer, (0, 0), max(0.5, float(widths.mean()) / mm / 3))
     target = canvas[y0:y1, x0:x1]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,3 +38,15 @@ def normalised(pixels: NDArray[np.uint8], manifest: StageManifest) -> NDArray[np
     scale = np.float32(1.0 / (255.0 * manifest.std))
     shift = np.float32(manifest.mean / manifest.std)
     return pixels[:, None].astype(np.float32) * scale - shift
+
+
+def resized(images: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    """Images ``(N, H, W)`` of any type, each brought to ``width`` x ``height`` by linear interpolation."""
+    if images.shape[1:] == (height, width):
+        return images
+    return np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) for image in images])
+
+
+def sigmoid(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The logistic function, without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)), dtype=values.dtype)

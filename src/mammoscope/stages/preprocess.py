@@ -117,7 +117,7 @@ def _breast_mask(pixels: NDArray[np.uint16], settings: PreprocessSettings) -> ND
     if high <= low:
         return None
     grey = np.clip((small.astype(np.float32) - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
-    grey = _without_film_edges(grey)
+    grey = _without_film_edges(_without_film_base(grey))
     if settings.smoothing:
         kernel = 2 * max(1, round(settings.smoothing * height / 2)) + 1
         grey = np.asarray(cv2.GaussianBlur(grey, (kernel, kernel), 0), dtype=np.uint8)
@@ -139,6 +139,15 @@ def _breast_mask(pixels: NDArray[np.uint16], settings: PreprocessSettings) -> ND
     mask = np.zeros((height, width), dtype=np.uint8)
     cv2.drawContours(mask, [largest], -1, 1, thickness=cv2.FILLED)
     return mask.astype(bool)
+
+
+def _without_film_base(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Make unexposed film black: the commonest dark level, where it stands out."""
+    otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
+    around = np.convolve(counts, np.ones(9), mode="same")[: max(1, int(otsu / 2))]
+    base = int(around.argmax())
+    return np.asarray(cv2.subtract(grey, base), dtype=np.uint8) if around[base] > 0.1 * grey.size else grey
 
 
 def _without_film_edges(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -29,3 +29,17 @@ def average_precision(found, truth):
     # sensitivity at 1 FP/image at IoU .5
     row = hit[0, order]; fp = (~row).cumsum(); ok = fp <= len(truth)
     return {"ap": float(np.mean(ap)), "ap50": float(ap[0]), "sensitivity_at_1": float(row[ok].sum() / total)}
+
+
+def area_under_roc(labels, scores):
+    order = np.argsort(scores, kind="stable")
+    sorted_scores = scores[order]
+    ranks = np.empty(len(scores))
+    left = np.searchsorted(sorted_scores, scores, side="left")
+    right = np.searchsorted(sorted_scores, scores, side="right")
+    ranks = (left + right + 1) / 2
+    positives = labels.sum()
+    negatives = len(labels) - positives
+    if not positives or not negatives:
+        return 0.5
+    return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))

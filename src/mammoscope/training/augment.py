@@ -20,13 +20,18 @@ class Warp:
     matrix: NDArray[np.float64]
 
     def picture(
-        self, pixels: NDArray[np.uint8], width: int, height: int, interpolation: int = cv2.INTER_LINEAR
+        self, pixels: NDArray[np.uint8], width: int, height: int, *, mirrored_border: bool = False
     ) -> NDArray[np.uint8]:
-        """Move a picture ``(H, W) uint8`` to one of ``width`` x ``height``; black where nothing comes from."""
+        """Move a picture ``(H, W) uint8`` to one of ``width`` x ``height``.
+
+        Where nothing comes from it is black, or the mirror of what is there.
+        """
         matrix = self.matrix.copy()
         # OpenCV's warp counts from pixel centres.
         matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-        return np.asarray(cv2.warpAffine(pixels, matrix, (width, height), flags=interpolation), dtype=np.uint8)
+        border = cv2.BORDER_REFLECT_101 if mirrored_border else cv2.BORDER_CONSTANT
+        moved = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
+        return np.asarray(moved, dtype=np.uint8)
 
     def boxes(self, boxes: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
         """Move boxes ``(N, 4)``; those that mostly leave the picture are left out.
@@ -50,6 +55,7 @@ def random_warp(
     source: tuple[int, int],
     target: tuple[int, int],
     aspect: float = 1.0,
+    enlarge: float = 1.0,
 ) -> Warp:
     """Draw a warp from a picture to one of another size.
 
@@ -59,9 +65,11 @@ def random_warp(
         (width, height) of the pictures.
     aspect
         Height of a source pixel over its width, so that turns are true in the breast.
+    enlarge
+        How much of an enlargement to make in any case; the random zoom comes on top.
     """
     angle = np.deg2rad(rng.uniform(-1, 1) * settings.rotation_degrees)
-    zoom = (1 + settings.zoom) ** rng.uniform(-1, 1)
+    zoom = enlarge * (1 + settings.zoom) ** rng.uniform(-1, 1)
     flip_x = -1.0 if rng.random() < settings.flip_horizontal else 1.0
     flip_y = -1.0 if rng.random() < settings.flip_vertical else 1.0
     shift = rng.uniform(-1, 1, 2) * settings.shift

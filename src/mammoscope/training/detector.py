@@ -21,6 +21,7 @@ from mammoscope.stages.preprocess import preprocess
 from mammoscope.training.anchors import Anchors, fit_anchors
 from mammoscope.training.augment import random_erasure, random_light, random_warp
 from mammoscope.training.parallel import map_in_threads
+from mammoscope.training.pictures import as_input
 from mammoscope.training.recipe import DetectorRecipe
 
 _VALIDATION_BATCH = 4
@@ -130,9 +131,3 @@ def make_detector(recipe: DetectorRecipe, init: str | None, anchors: Anchors) ->
 def fit_detector_anchors(films: Sequence[Film], recipe: DetectorRecipe) -> Anchors:
     """Anchors for the boxes of the training split, in pixels of the detector's input."""
     return fit_anchors(np.concatenate([film.boxes for film in films]), recipe.anchor_ratios)
-
-
-def as_input(pixels: Sequence[NDArray[np.uint8]], recipe: DetectorRecipe, device: torch.device) -> Tensor:
-    """Pictures of one size as the network takes them: ``(N, 1, S, S) float32``, normalised."""
-    images = torch.from_numpy(np.stack(pixels))[:, None].to(device)
-    return ((images.float() / 255.0 - recipe.mean) / recipe.std).contiguous(memory_format=torch.channels_last)

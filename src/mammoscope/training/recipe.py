@@ -96,9 +96,6 @@ class SegmenterRecipe(Recipe):
     embedding: Count = 256
     layers: Count = 8
     heads: Count = 4
-    mass_fraction: tuple[float, float] = Field(
-        default=(0.9, 0.9), description="Range of the share of the frame that the mass spans in training."
-    )
 
 
 class PhaseSettings(_Settings):

@@ -20,9 +20,12 @@ from mammoscope.datasets.lesions import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.stages.inference import usable_cores
+from mammoscope.training.classifier import train_classifier
 from mammoscope.training.detector import DetectorTask, fit_detector_anchors, load_films
+from mammoscope.training.lesion_rois import load_views
 from mammoscope.training.loop import fit
-from mammoscope.training.recipe import DetectorRecipe, Recipe, load_recipe
+from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, Recipe, SegmenterRecipe, load_recipe
+from mammoscope.training.segmenter import SegmenterTask, load_crops
 
 RUN = "run.json"
 LOG = "train.log"
@@ -78,8 +81,30 @@ def _train_detector(recipe: Recipe, init: str | None, training: Dataset, validat
     fit(DetectorTask(recipe, init, films, held_out, anchors), recipe.loop, out, "detector")
 
 
+def _train_segmenter(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
+    recipe = cast(SegmenterRecipe, recipe)
+    if init:
+        raise RecipeError(f"init is {init!r}, but the segmenter has no backbone to start from; leave it out")
+    crops = [load_crops(part, "reading crops") for part in (training, validation)]
+    for part, name in zip(crops, ("training", "validation"), strict=True):
+        if not part:
+            raise DatasetError(f"{training.folder}: no {name} patient has a lesion with a crop and a mask")
+    fit(SegmenterTask(recipe, *crops), recipe.loop, out, "segmenter")
+
+
+def _train_classifier(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
+    recipe = cast(ClassifierRecipe, recipe)
+    for part, name in ((training, "training"), (validation, "validation")):
+        if len({lesion.malignant for lesion in part.lesions}) < 2:
+            raise DatasetError(f"{training.folder}: the lesions of the {name} patients are all of one class")
+    views = [load_views(part, recipe.preprocess, "reading lesions") for part in (training, validation)]
+    train_classifier(recipe, init, *views, out)
+
+
 _TASKS: dict[str, Callable[[Recipe, str | None, Dataset, Dataset, Path], None]] = {
     "detector": _train_detector,
+    "segmenter": _train_segmenter,
+    "classifier": _train_classifier,
 }
 
 

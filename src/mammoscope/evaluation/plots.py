@@ -1,0 +1,181 @@
+"""The report's plots, drawn without a display and embedded as PNG."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, cast
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mammoscope.evaluation.classification import (
+    CALIBRATION_BINS,
+    ClassifiedLesions,
+    calibration_bins,
+    roc_curve,
+)
+from mammoscope.evaluation.detection import FROC_IOUS, FROC_RATES, Ranking, froc_curve, precision_recall_curve
+from mammoscope.evaluation.intervals import Json
+
+# Okabe and Ito 2008: told apart by people with any kind of colour blindness.
+_BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+_COLOURS = (_BLUE, _ORANGE, _GREEN, _PURPLE)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture of the report with its title and a sentence on how to read it."""
+
+    title: str
+    caption: str
+    png: bytes
+
+    @property
+    def data_uri(self) -> str:
+        """The picture inside the page, so that it needs no other file."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+
+def precision_recall_plot(ranking: Ranking) -> Plot:
+    """Interpolated precision over recall at three IoU thresholds."""
+    figure, axes = _figure("Recall", "Precision")
+    for iou, colour in zip((0.2, 0.5, 0.75), _COLOURS, strict=False):
+        recall, precision = precision_recall_curve(ranking, iou)
+        axes.step(recall, precision, where="pre", color=colour, label=f"IoU ≥ {iou:g}")
+    return _finish(figure, axes, "Precision and recall", "All detections pooled, precision interpolated as for AP.")
+
+
+def froc_plot(ranking: Ranking, figures: Json) -> Plot:
+    """Sensitivity over false positives an image, with the reported points and their intervals."""
+    figure, axes = _figure("False positives an image", "Sensitivity")
+    froc = cast(dict[str, dict[str, Json]], figures["froc"])
+    for iou, colour in zip(FROC_IOUS, _COLOURS, strict=False):
+        rates, sensitivity = froc_curve(ranking, iou)
+        axes.step(np.concatenate([[0], rates]), np.concatenate([[0], sensitivity]), where="post", color=colour)
+        points = [froc[f"iou_{iou:g}"][f"{rate:g}"] for rate in FROC_RATES]
+        _points_with_intervals(axes, FROC_RATES, points, colour, f"IoU ≥ {iou:g}")
+    axes.set_xlim(0, 1.1 * FROC_RATES[-1])
+    return _finish(figure, axes, "FROC", "Points are the reported figures with their 95% intervals.")
+
+
+def iou_histogram(ious: Sequence[float]) -> Plot:
+    """How many lesions reach which IoU."""
+    figure, axes = _figure("IoU", "Lesions")
+    axes.hist(ious, bins=np.linspace(0, 1, 21).tolist(), color=_BLUE, edgecolor="white")
+    axes.autoscale(axis="y")
+    if ious:
+        axes.axvline(float(np.median(ious)), color=_ORANGE, linestyle="--", label=f"median {np.median(ious):.3f}")
+    return _finish(figure, axes, "IoU of the lesions", "One count a lesion.")
+
+
+def outlines_plot(
+    pictures: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]],
+) -> Plot:
+    """Crops with their true and predicted outline: (title, crop, true mask, predicted mask) each."""
+    figure = Figure(figsize=(3.2 * max(1, len(pictures)), 3.6), layout="constrained")
+    for column, (title, crop, true, predicted) in enumerate(pictures, start=1):
+        axes = figure.add_subplot(1, len(pictures), column)
+        axes.imshow(crop, cmap="gray", vmin=0, vmax=255)
+        for mask, colour in ((true, _GREEN), (predicted, _ORANGE)):
+            if mask.any() and not mask.all():
+                axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.5)
+        axes.set_title(title, fontsize=9)
+        axes.set_axis_off()
+    return Plot("Best, median and worst case", "Green: true outline. Orange: predicted outline.", _png(figure))
+
+
+def roc_plot(lesions: ClassifiedLesions, title: str) -> Plot:
+    """ROC curve of the malignancy score."""
+    figure, axes = _figure("1 - specificity", "Sensitivity")
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
+    false_rate, true_rate = roc_curve(lesions)
+    if len(false_rate):
+        axes.plot(false_rate, true_rate, color=_BLUE)
+    else:
+        axes.text(0.5, 0.4, "no curve: one class only", ha="center", color=_GREY)
+    return _finish(figure, axes, f"ROC: {title}", "Malignant against both benign kinds.")
+
+
+def calibration_plot(lesions: ClassifiedLesions, title: str) -> Plot:
+    """Share of malignant lesions over the mean malignancy score, in ten bins."""
+    figure, axes = _figure("Mean malignancy score", "Share malignant")
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
+    bins = calibration_bins(lesions.scores)
+    for number in range(CALIBRATION_BINS):
+        inside = bins == number
+        if inside.any():
+            mean, share = float(lesions.scores[inside].mean()), float(lesions.malignant[inside].mean())
+            axes.plot(mean, share, "o", color=_BLUE)
+            axes.annotate(str(int(inside.sum())), (mean, share), xytext=(6, -3), textcoords="offset points", fontsize=8)
+    caption = "One point for each tenth of the score, with the number of its lesions; on the line is perfect."
+    return _finish(figure, axes, f"Calibration: {title}", caption)
+
+
+def threshold_plots(figures: Json) -> list[Plot]:
+    """The pipeline's rates, and its false positives an image, over the detection threshold."""
+    points = cast(list[Json], figures["thresholds"])
+    operating_point = cast(float, cast(Json, figures["operating_point"])["threshold"])
+    plots = []
+    for title, names, label in (
+        ("Rates over the detection threshold", ("detected", "class_correct", "correct", "false_positive_rate"), "Rate"),
+        ("False positives an image", ("false_positives_per_image",), "False positives an image"),
+    ):
+        figure, axes = _figure("Detection threshold", label)
+        for name, colour in zip(names, _COLOURS, strict=False):
+            _curve_with_band(axes, points, name, colour)
+        axes.axvline(operating_point, color=_GREY, linestyle="--", linewidth=0.8, label="operating point")
+        if names == ("false_positives_per_image",):
+            axes.autoscale(axis="y")
+            axes.set_ylim(bottom=0)
+        plots.append(_finish(figure, axes, title, "Bands are 95% intervals."))
+    return plots
+
+
+def _curve_with_band(axes: Axes, points: Sequence[Json], name: str, colour: str) -> None:
+    known = [(cast(float, point["threshold"]), cast(Json, point[name])) for point in points]
+    drawn = [(x, figure["value"], *cast(list[float], figure["ci95"])) for x, figure in known if figure["ci95"]]
+    if drawn:
+        x, value, low, high = cast(Any, np.array(drawn, dtype=np.float64).T)
+        axes.plot(x, value, ".-", color=colour, label=name.replace("_", " "))
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _points_with_intervals(axes: Axes, x: Sequence[float], figures: Sequence[Json], colour: str, label: str) -> None:
+    known = [
+        (at, cast(float, f["value"]), *cast(list[float], f["ci95"]))
+        for at, f in zip(x, figures, strict=True)
+        if f["ci95"]
+    ]
+    if known:
+        at, value, low, high = np.array(known, dtype=np.float64).T
+        # The percentile interval of a skewed figure may leave out its value.
+        spread = np.clip([value - low, high - value], 0, None)
+        axes.errorbar(at, value, yerr=spread, fmt="o", color=colour, capsize=3, markersize=4, label=label)
+
+
+def _figure(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.2, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, 1), ylim=(0, 1.02))
+    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _finish(figure: Figure, axes: Axes, title: str, caption: str) -> Plot:
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, fontsize=8)
+    return Plot(title, caption, _png(figure))
+
+
+def _png(figure: Figure) -> bytes:
+    stream = BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(stream, format="png")
+    return stream.getvalue()

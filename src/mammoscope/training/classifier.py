@@ -1,0 +1,123 @@
+"""Train the classifier: each branch alone, then the layers that join them, then all together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mammoscope.networks.three_branch_classifier import BRANCHES, Branch, BranchName, ThreeBranchClassifier
+from mammoscope.training._ap import area_under_roc
+from mammoscope.training.checkpoint import load_weights
+from mammoscope.training.lesion_rois import LesionPicture, LesionViews, plain_picture, random_picture
+from mammoscope.training.loop import BEST, fit
+from mammoscope.training.pictures import as_input
+from mammoscope.training.recipe import ClassifierRecipe, PhaseSettings
+
+_VALIDATION_BATCH = 32
+
+Sample = tuple[NDArray[np.uint8], NDArray[np.uint8], bool]
+
+
+class ClassifierTask:
+    """One phase of the training: a branch, or the whole classifier."""
+
+    criterion = "auc"
+
+    def __init__(
+        self, recipe: ClassifierRecipe, model: nn.Module, training: list[LesionViews], validation: list[LesionViews]
+    ) -> None:
+        self.recipe, self.model = recipe, model
+        self.training = [views for views in training if views.crop or views.full]
+        size = recipe.input_size
+        self.validation = {
+            name: [(*plain_picture(picture, size), views.malignant) for views, picture in pictures if picture]
+            for name, pictures in {
+                "crops": [(views, views.crop) for views in validation],
+                "boxes": [(views, views.full) for views in validation],
+            }.items()
+        }
+
+    def __len__(self) -> int:
+        return len(self.training)
+
+    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+        """Pixels and mask, ``(S, S) uint8`` each, and whether it is malignant."""
+        views = self.training[index]
+        by_crop = views.full is None or (views.crop is not None and rng.random() < self.recipe.crop_share)
+        picture = cast(LesionPicture, views.crop if by_crop else views.full)
+        return *random_picture(rng, self.recipe.augmentation, picture, self.recipe.input_size), views.malignant
+
+    def loss(self, samples: Sequence[Sample], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
+        """Cross entropy with smoothed labels (Szegedy et al. 2016)."""
+        rois, masks = self._inputs(samples, device)
+        labels = torch.tensor([float(malignant) for _, _, malignant in samples], device=device)
+        smoothing = self.recipe.label_smoothing
+        with autocast:
+            logits = self.model(rois, masks)
+        target = labels * (1 - smoothing) + smoothing / 2
+        return {"loss": functional.binary_cross_entropy_with_logits(logits.float(), target)}
+
+    def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
+        """AUC on published crops and on ROIs cut from full images, and the mean of both."""
+        metrics = {}
+        for name, samples in self.validation.items():
+            if not samples:
+                continue
+            logits = []
+            for start in range(0, len(samples), _VALIDATION_BATCH):
+                rois, masks = self._inputs(samples[start : start + _VALIDATION_BATCH], device)
+                with autocast:
+                    logits.append(model(rois, masks).float().cpu().numpy())
+            labels = np.array([malignant for _, _, malignant in samples])
+            metrics[f"auc_{name}"] = area_under_roc(labels, np.concatenate(logits))
+        return {"auc": float(np.mean(list(metrics.values()))), **metrics}
+
+    def _inputs(self, samples: Sequence[Sample], device: torch.device) -> tuple[Tensor, Tensor]:
+        rois = as_input([pixels for pixels, _, _ in samples], self.recipe, device)
+        masks = torch.from_numpy(np.stack([mask > 127 for _, mask, _ in samples]))[:, None].to(device)
+        return rois, masks.float().contiguous(memory_format=torch.channels_last)
+
+
+def train_classifier(
+    recipe: ClassifierRecipe, init: str | None, training: list[LesionViews], validation: list[LesionViews], out: Path
+) -> dict[str, Any]:
+    """Run the five phases, each in a folder of its own; finished ones are not run again.
+
+    Returns
+    -------
+    dict
+        The header of the last phase's ``best.safetensors``.
+    """
+    branch_phase = PhaseSettings(epochs=recipe.loop.epochs, learning_rate=recipe.loop.learning_rate)
+
+    def run(name: str, model: nn.Module, phase: PhaseSettings) -> dict[str, Any]:
+        loop = recipe.loop.model_copy(update=phase.model_dump())
+        return fit(ClassifierTask(recipe, model, training, validation), loop, out / name, f"classifier {name}")
+
+    for branch in BRANCHES:
+        run(branch, make_branch(recipe, branch, init), branch_phase)
+    model = make_classifier(recipe)
+    for branch in BRANCHES:
+        load_weights(model.branches[branch], out / branch / BEST)
+    model.freeze_branches(True)
+    run("joined", model, recipe.joined)
+    load_weights(model, out / "joined" / BEST)
+    model.freeze_branches(False)
+    return run("tuned", model, recipe.tuned)
+
+
+def make_branch(recipe: ClassifierRecipe, branch: BranchName, init: str | None) -> Branch:
+    """One branch."""
+    return Branch(branch, recipe.backbone, init)
+
+
+def make_classifier(recipe: ClassifierRecipe) -> ThreeBranchClassifier:
+    """The network that a recipe describes, with random weights."""
+    return ThreeBranchClassifier(recipe.backbone, None, recipe.layers, recipe.dropout)

@@ -1,0 +1,126 @@
+"""The pictures of lesions that the segmenter and the classifier learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.datasets.images import dataset_mammogram, read_crop, read_mask
+from mammoscope.datasets.lesions import Dataset, Lesion
+from mammoscope.geometry import Frame, FrameChange
+from mammoscope.stages.preprocess import PreprocessSettings, preprocess
+from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, cut_roi, stretch_contrast
+from mammoscope.training.augment import random_coarseness, random_erasure, random_light, random_warp
+from mammoscope.training.parallel import map_in_threads
+from mammoscope.training.recipe import Augmentation
+
+# ROIs cut from full images are kept with tissue around them, so that a shifted or smaller view shows what is there.
+_CONTEXT = 1.6
+
+
+@dataclass(frozen=True, eq=False)
+class LesionPicture:
+    """One view of one lesion.
+
+    Attributes
+    ----------
+    pixels, mask
+        ``(S, S) uint8``: brightness, and 255 on the mass.
+    mass_fraction
+        Share of the side that the mass spans.
+    """
+
+    pixels: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    mass_fraction: float
+
+
+@dataclass(frozen=True, eq=False)
+class LesionViews:
+    """A lesion by its published crop and as cut from its full image; either may be missing."""
+
+    malignant: bool
+    crop: LesionPicture | None
+    full: LesionPicture | None
+
+
+def load_crop(dataset: Dataset, lesion: Lesion) -> LesionPicture | None:
+    """The published crop of a lesion and its mask, brought to the size of an ROI; None where there is none."""
+    if not (lesion.crop and lesion.mask):
+        return None
+    pixels, mask = read_crop(dataset.crop_path(lesion)), read_mask(dataset.mask_path(lesion)).astype(np.uint8) * 255
+    if pixels.shape != (ROI_SIZE, ROI_SIZE):
+        pixels = np.asarray(cv2.resize(pixels, (ROI_SIZE, ROI_SIZE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    if mask.shape != (ROI_SIZE, ROI_SIZE):
+        mask = np.asarray(cv2.resize(mask, (ROI_SIZE, ROI_SIZE), interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
+    return LesionPicture(pixels, mask, MASS_FRACTION)
+
+
+def load_views(dataset: Dataset, settings: PreprocessSettings, label: str) -> list[LesionViews]:
+    """Both views of every lesion, in the order of the images."""
+
+    def load(image: str) -> list[LesionViews]:
+        prepared = preprocess(dataset_mammogram(dataset, image), settings)
+        views = []
+        for lesion in dataset.images[image]:
+            crop = load_crop(dataset, lesion)
+            full = None
+            if prepared is not None:
+                box = prepared.from_original.boxes(lesion.box[None])[0]
+                size, fraction = round(ROI_SIZE * _CONTEXT), MASS_FRACTION / _CONTEXT
+                roi = cut_roi(prepared.pixels, box, prepared.pixel_aspect, size=size, mass_fraction=fraction)
+                mirrored = prepared.from_original.scale_x < 0
+                full = LesionPicture(roi.pixels, _mask_in(roi, box, crop, lesion, mirrored=mirrored), fraction)
+            views.append(LesionViews(lesion.malignant, crop, full))
+        return views
+
+    return [view for views in map_in_threads(load, list(dataset.images), label) for view in views]
+
+
+def random_picture(
+    rng: np.random.Generator, settings: Augmentation, source: LesionPicture, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """An augmented picture and mask, ``(size, size) uint8`` each, the mass spanning about ``MASS_FRACTION``."""
+    side = source.pixels.shape[0]
+    enlarge = MASS_FRACTION / source.mass_fraction
+    warp = random_warp(rng, settings, source=(side, side), target=(size, size), enlarge=enlarge)
+    pixels = warp.picture(source.pixels, size, size, mirrored_border=True)
+    mask = warp.picture(source.mask, size, size, mirrored_border=True)
+    pixels = random_coarseness(rng, settings, stretch_contrast(pixels))
+    return random_erasure(rng, settings, random_light(rng, settings, pixels)), mask
+
+
+def plain_picture(source: LesionPicture, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The same without any change at random, for validation."""
+    return random_picture(np.random.default_rng(0), Augmentation(), source, size)
+
+
+def _mask_in(
+    roi: Roi, box: NDArray[np.float64], crop: LesionPicture | None, lesion: Lesion, *, mirrored: bool
+) -> NDArray[np.uint8]:
+    """The mass in an ROI that was cut from the full image.
+
+    It is the published mask where there is one and its side is known: crop and ROI frame the same mass alike. Elsewhere
+    it is the ellipse that fills the lesion's box.
+    """
+    side = roi.pixels.shape[0]
+    if crop is not None and lesion.crop_flipped is not None:
+        inner = round(side / _CONTEXT)
+        mask = np.zeros_like(roi.pixels)
+        start = (side - inner) // 2
+        small = cv2.resize(crop.mask, (inner, inner), interpolation=cv2.INTER_LINEAR)
+        flipped = lesion.crop_flipped != mirrored
+        mask[start : start + inner, start : start + inner] = small[:, ::-1] if flipped else small
+        return np.asarray((mask > 127) * 255, dtype=np.uint8)
+    x0, y0, x1, y1 = roi.from_preprocessed.boxes(box[None])[0]
+    y, x = np.mgrid[:side, :side] + 0.5
+    inside = ((2 * x - x0 - x1) / max(x1 - x0, 1)) ** 2 + ((2 * y - y0 - y1) / max(y1 - y0, 1)) ** 2 <= 1
+    return np.asarray(inside * 255, dtype=np.uint8)
+
+
+def crop_change() -> FrameChange:
+    """The frame change of a published crop: nothing is known of its place in the mammogram."""
+    return FrameChange(Frame.PREPROCESSED, Frame.ROI)

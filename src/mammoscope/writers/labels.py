@@ -1,0 +1,125 @@
+"""Where labels go: beside their box, never over each other, never outside the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rectangle = tuple[float, float, float, float]
+_Rectangles = NDArray[np.float64]
+
+# Costs in label heights of distance.
+_OVER_OWN_BOX, _OVER_OTHER_BOX, _OUT_OF_LINE = 3.0, 2.0, 1.0
+_IN_LINE = 8  # the first candidates stand in line with a side of their box
+
+
+def place_labels(
+    boxes: Sequence[Rectangle],
+    sizes: Sequence[tuple[float, float]],
+    picture_size: tuple[float, float],
+    gap: float,
+    taken: Sequence[Rectangle] = (),
+) -> tuple[Rectangle | None, ...]:
+    """Find a place for each label, the first ones first.
+
+    A label is put where it is near its box and hides little of its own and other boxes.
+
+    Parameters
+    ----------
+    boxes
+        (x0, y0, x1, y1) of what each label belongs to, in pixels of the picture.
+    sizes
+        (width, height) of each label.
+    picture_size
+        (width, height) that labels stay within.
+    gap
+        Kept between a label and its box, and between labels.
+    taken
+        Rectangles that no label may cover.
+
+    Returns
+    -------
+    tuple
+        (x0, y0, x1, y1) for each label; None where no free place is left.
+    """
+    every_box = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    blocked = [np.array(rectangle, dtype=np.float64) for rectangle in taken]
+    placed: list[Rectangle | None] = []
+    for number, (box, size) in enumerate(zip(every_box, sizes, strict=True)):
+        candidates = _candidates(box, size, picture_size, gap)
+        out_of_line = np.where(np.arange(len(candidates)) < _IN_LINE, 0.0, _OUT_OF_LINE)
+        if blocked:
+            rim = np.array([gap, gap, -gap, -gap]) / 2
+            free = ~(_overlap(candidates, np.stack(blocked) - rim) > 0).any(axis=1)
+            candidates, out_of_line = candidates[free], out_of_line[free]
+        if not len(candidates):
+            placed.append(None)
+            continue
+        area = max(1.0, size[0] * size[1])
+        hidden = _overlap(candidates, every_box) / area
+        own = hidden[:, number]
+        cost = out_of_line + _distance(candidates, box) / size[1]
+        cost += _OVER_OWN_BOX * own + _OVER_OTHER_BOX * (hidden.sum(axis=1) - own)
+        best = candidates[int(np.argmin(cost))]
+        blocked.append(best)
+        placed.append((float(best[0]), float(best[1]), float(best[2]), float(best[3])))
+    return tuple(placed)
+
+
+def leader(label: Rectangle, box: Rectangle, gap: float) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """The line that joins a label to its box where the two are apart: from the label's edge to the box's; else None."""
+    start, end = _nearest(label, box), _nearest(box, label)
+    if np.hypot(start[0] - end[0], start[1] - end[1]) <= 2.5 * gap:
+        return None
+    return start, end
+
+
+def _candidates(
+    box: _Rectangles, size: tuple[float, float], picture_size: tuple[float, float], gap: float
+) -> _Rectangles:
+    """Places ``(N, 4)`` inside the picture: around the box in order of preference, then everywhere on a grid."""
+    (x0, y0, x1, y1), (width, height) = box, size
+    above, below = y0 - gap - height, y1 + gap
+    left, right = x0 - gap - width, x1 + gap
+    near = [
+        (x0, above),
+        (x1 - width, above),
+        (x0, below),
+        (x1 - width, below),
+        (right, y0),
+        (left, y0),
+        (right, y1 - height),
+        (left, y1 - height),
+        # Inside, for a box that fills the picture.
+        (x0 + gap, y0 + gap),
+        (x0 + gap, y1 - gap - height),
+    ]
+    room_x, room_y = picture_size[0] - gap - width, picture_size[1] - gap - height
+    if room_x < gap or room_y < gap:
+        return np.zeros((0, 4))
+    columns = np.linspace(gap, room_x, max(2, min(40, round((room_x - gap) / (0.2 * width)))))
+    rows = np.linspace(gap, room_y, max(2, min(80, round((room_y - gap) / (0.6 * height)))))
+    grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+    corners = np.clip(np.concatenate([np.array(near), grid]), gap, (room_x, room_y))
+    return np.concatenate([corners, corners + np.array([width, height])], axis=1)
+
+
+def _overlap(rectangles: _Rectangles, others: _Rectangles) -> _Rectangles:
+    """Shared area of each pair: ``(N, 4)`` and ``(M, 4)`` give ``(N, M)``."""
+    low = np.maximum(rectangles[:, None, :2], others[None, :, :2])
+    high = np.minimum(rectangles[:, None, 2:], others[None, :, 2:])
+    return np.asarray(np.clip(high - low, 0, None).prod(axis=2))
+
+
+def _distance(rectangles: _Rectangles, box: _Rectangles) -> _Rectangles:
+    """Gap ``(N,)`` between each rectangle and a box, 0 where they touch."""
+    apart = np.maximum(np.maximum(box[:2] - rectangles[:, 2:], rectangles[:, :2] - box[2:]), 0)
+    return np.asarray(np.hypot(apart[:, 0], apart[:, 1]))
+
+
+def _nearest(rectangle: Rectangle, other: Rectangle) -> tuple[float, float]:
+    """The point of a rectangle nearest to the middle of another."""
+    x, y = (other[0] + other[2]) / 2, (other[1] + other[3]) / 2
+    return min(max(x, rectangle[0]), rectangle[2]), min(max(y, rectangle[1]), rectangle[3])
