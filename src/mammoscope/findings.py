@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammoscope import NOTICE
-from mammoscope.mammogram import Laterality
+from mammoscope.mammogram import Laterality, Mammogram
 
 SCHEMA_VERSION = "1.0"
 
@@ -32,6 +34,12 @@ class Box(_Record):
         if not (self.x0 <= self.x1 and self.y0 <= self.y1):
             raise ValueError(f"box corners are out of order: {self.x0, self.y0, self.x1, self.y1}")
         return self
+
+    @classmethod
+    def of(cls, corners: NDArray[np.float64]) -> Box:
+        """A box from ``(4,)`` of (x0, y0, x1, y1), frame ``original``, to a hundredth of a pixel."""
+        x0, y0, x1, y1 = (round(float(value), 2) for value in corners)
+        return cls(x0=x0, y0=y0, x1=x1, y1=y1)
 
 
 class Size(_Record):
@@ -79,6 +87,28 @@ class InputFacts(_Record):
     sop_instance_uid: str | None
     modality: str | None
     manufacturer: str | None
+
+    @classmethod
+    def of(cls, mammogram: Mammogram) -> InputFacts:
+        """What a mammogram's reader found out."""
+        spacing = mammogram.spacing
+        return cls(
+            name=mammogram.name,
+            sha256=mammogram.sha256,
+            file_format=mammogram.file_format,
+            rows=mammogram.height,
+            columns=mammogram.width,
+            bits=mammogram.bits,
+            laterality=mammogram.laterality,
+            view=mammogram.view,
+            spacing=SpacingFacts(row_mm=spacing.row_mm, column_mm=spacing.column_mm, source=spacing.source)
+            if spacing
+            else None,
+            pixel_aspect=mammogram.pixel_aspect,
+            sop_instance_uid=mammogram.sop_instance_uid,
+            modality=mammogram.modality,
+            manufacturer=mammogram.manufacturer,
+        )
 
 
 class BundleIdentity(_Record):

@@ -8,12 +8,11 @@ import numpy as np
 
 from mammoscope import __version__
 from mammoscope.bundle import Bundle
-from mammoscope.findings import Analysis, InputFacts, SpacingFacts, Thresholds
+from mammoscope.findings import Analysis, Box, Finding, InputFacts, Thresholds
 from mammoscope.mammogram import Mammogram
-from mammoscope.reporting import describe_finding, statement_of
+from mammoscope.stages.measure import mass_outline, measure_mass
 from mammoscope.stages.preprocess import Preprocessed, preprocess
 from mammoscope.stages.roi import cut_rois
-from mammoscope.stages.segment import mass_outline
 from mammoscope.stopwatch import Stopwatch
 
 
@@ -48,45 +47,58 @@ def analyze(mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = N
 def examine(mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = None) -> Examination:
     """As ``analyze``, and keep the prepared breast for those who want to see it."""
     models, watch = bundle.manifest, Stopwatch()
-    operating_point = Thresholds(
+    limits = Thresholds(
         detection=models.detector.threshold if threshold is None else threshold,
         malignancy=models.classifier.threshold,
     )
     with watch.time("preprocess"):
         breast = preprocess(mammogram, models.preprocess)
-    findings = []
+    findings: list[Finding] = []
     if breast is not None:
         with watch.time("detect"):
-            regions = bundle.detector.detect(breast).above(operating_point.detection)
+            regions = bundle.detector.detect(breast).above(limits.detection)
         with watch.time("segment"):
             rois = cut_rois(breast, regions.boxes)
             masks = bundle.segmenter.segment(rois)
-            outlines = [mass_outline(probabilities, masks.threshold) for probabilities in masks.probabilities]
         with watch.time("classify"):
             malignancy = bundle.classifier.classify(rois, masks)
         to_original = breast.from_original.inverse()
-        for number in np.argsort(-regions.scores, kind="stable"):
+        for number, box in enumerate(to_original.boxes(regions.boxes)):
             from_roi = rois.from_preprocessed[number].inverse().then(to_original)
+            outline = from_roi.points(mass_outline(masks.probabilities[number], masks.threshold))
+            outline = np.clip(outline, 0, [mammogram.width, mammogram.height])
             findings.append(
-                describe_finding(
-                    box=to_original.boxes(regions.boxes[number])[0],
-                    outline=from_roi.points(outlines[number]),
+                Finding(
+                    box=Box.of(box),
+                    outline=tuple((round(x, 2), round(y, 2)) for x, y in outline.tolist()),
                     detection_score=float(regions.scores[number]),
                     malignancy_score=float(malignancy[number]),
-                    malignancy_threshold=operating_point.malignancy,
-                    mammogram=mammogram,
+                    malignancy="malignant" if malignancy[number] >= limits.malignancy else "benign",
+                    size=measure_mass(outline, mammogram.spacing),
                 )
             )
-    outcome = "no_breast_found" if breast is None else "findings" if findings else "no_finding"
     analysis = Analysis(
         software=f"mammoscope {__version__}",
-        outcome=outcome,
-        statement=statement_of(outcome, len(findings), operating_point.detection),
-        input=input_facts(mammogram),
+        outcome="no_breast_found" if breast is None else "findings" if findings else "no_finding",
+        statement=_statement(breast, findings, limits),
+        input=InputFacts.of(mammogram),
         bundle=bundle.identity,
-        thresholds=operating_point,
+        thresholds=limits,
         findings=tuple(findings),
         warnings=mammogram.warnings,
         seconds=watch.seconds,
     )
     return Examination(analysis, breast)
+
+
+def _statement(breast: Preprocessed | None, findings: list[Finding], limits: Thresholds) -> str:
+    if breast is None:
+        return "No breast found in the image; nothing was analysed."
+    if not findings:
+        return f"No finding at or above the detection threshold of {limits.detection:.2f}."
+    malignant = sum(finding.malignancy == "malignant" for finding in findings)
+    plural = "" if len(findings) == 1 else "s"
+    return (
+        f"{len(findings)} finding{plural} at or above the detection threshold of {limits.detection:.2f}, "
+        f"{malignant} of malignant appearance."
+    )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import contourpy
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,41 +44,3 @@ class OnnxSegmenter:
             chances = sigmoid(logits[:, 0])
             probabilities[start : start + _BATCH] = resized(chances, rois.pixels.shape[2], rois.pixels.shape[1])
         return Masks(probabilities, settings.threshold)
-
-
-def mass_outline(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.float64]:
-    """The outline of the largest region at or above a threshold, finer than a pixel.
-
-    Parameters
-    ----------
-    probabilities
-        ``(S, S) float32``, frame ``roi``.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(N, 2)`` of (x, y), frame ``roi``, a closed polygon without its first point repeated; empty where no pixel
-        reaches the threshold.
-    """
-    # The rim of zeros closes outlines that leave the ROI; they are then clipped to it.
-    padded = np.pad(probabilities, 1)
-    lines = contourpy.contour_generator(z=padded).lines(threshold)
-    polygons = [np.asarray(line, dtype=np.float64) - 0.5 for line in lines if len(line) > 3]  # to pixel corners
-    if not polygons:
-        return np.zeros((0, 2))
-    largest = max(polygons, key=polygon_area)
-    height, width = probabilities.shape
-    return np.clip(largest[:-1], 0, [width, height])
-
-
-def polygon_area(points: NDArray[np.float64]) -> float:
-    """Area of a polygon ``(N, 2)``, in squares of its unit."""
-    return float(cv2.contourArea(points.astype(np.float32))) if len(points) > 2 else 0.0
-
-
-def longest_diameter(points: NDArray[np.float64]) -> float:
-    """Largest distance between two of the points ``(N, 2)``, in their unit."""
-    if len(points) < 2:
-        return 0.0
-    hull = cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
-    return float(np.sqrt(((hull[:, None] - hull[None]) ** 2).sum(axis=2).max()))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -151,6 +152,17 @@ def load_recipe(task: str, recipe: str) -> Recipe:
         raise RecipeError(f"{path}: cannot be read ({error.strerror}); recipes that come along: {known}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: is not TOML ({error})") from None
+    return recipe_of(task, table, str(path))
+
+
+def recipe_of(task: str, table: Mapping[str, Any], place: str = "recipe") -> Recipe:
+    """A recipe from its settings, as ``run.json`` keeps them.
+
+    Raises
+    ------
+    RecipeError
+        A setting is missing, unknown or impossible; names the setting and the value.
+    """
     try:
         return _RECIPES[task].model_validate(table)
     except ValidationError as error:
@@ -159,7 +171,7 @@ def load_recipe(task: str, recipe: str) -> Recipe:
             + ("" if problem["type"] in ("missing", "extra_forbidden") else f" (is {problem['input']!r})")
             for problem in error.errors()
         )
-        raise RecipeError(f"{path}: {problems}") from None
+        raise RecipeError(f"{place}: {problems}") from None
 
 
 def recipe_names(task: str) -> list[str]:

@@ -1,0 +1,62 @@
+"""Fit what turns raw scores into answers, on validation patients only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``sigmoid(slope * logit + intercept)`` is the probability."""
+
+    slope: float
+    intercept: float
+
+
+def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Calibration:
+    """Platt scaling (Platt 1999, with his softened targets), by Newton's method.
+
+    Parameters
+    ----------
+    logits, labels
+        ``(N,)``; True is malignant. Both classes must be there.
+    """
+    positives, negatives = int(labels.sum()), int((~labels).sum())
+    if not positives or not negatives:
+        raise ValueError(f"calibration needs both classes, got {positives} malignant and {negatives} benign")
+    target = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    columns = np.stack([logits, np.ones_like(logits)], axis=1)
+    weights = np.array([1.0, np.log((positives + 1) / (negatives + 1))])
+    for _ in range(100):
+        chance = _sigmoid(columns @ weights)
+        gradient = columns.T @ (chance - target)
+        curvature = (columns * (chance * (1 - chance))[:, None]).T @ columns + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        # Far from the optimum Newton overshoots; halve until the loss falls.
+        loss, share = _loss(columns @ weights, target), 1.0
+        while _loss(columns @ (weights - share * step), target) > loss + 1e-12 and share > 1e-6:
+            share /= 2
+        weights = weights - share * step
+        if np.abs(share * step).max() < 1e-9:
+            break
+    return Calibration(slope=round(float(weights[0]), 6), intercept=round(float(weights[1]), 6))
+
+
+def best_mask_threshold(
+    probabilities: NDArray[np.float32], masks: NDArray[np.bool_], candidates: NDArray[np.float64] | None = None
+) -> float:
+    """The probability at which the IoU pooled over all pixels of ``(N, S, S)`` is largest."""
+    candidates = np.arange(0.30, 0.701, 0.02) if candidates is None else candidates
+    ious = [float((found & masks).sum() / max(1, (found | masks).sum())) for found in (probabilities >= c for c in candidates)]
+    return round(float(candidates[int(np.argmax(ious))]), 4)
+
+
+def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
+
+
+def _loss(logits: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+    return float((np.logaddexp(0, logits) - target * logits).sum())
