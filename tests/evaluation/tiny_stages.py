@@ -137,9 +137,7 @@ def lesion(image: str, patient: str, disc: Disc, **fields: object) -> Lesion:
     return Lesion(**{**dict.fromkeys(texts, ""), **row, **fields})
 
 
-def write_dataset(
-    folder: Path, images: dict[str, NDArray[np.uint16]], lesions: Sequence[Lesion]
-) -> Path:
+def write_dataset(folder: Path, images: dict[str, NDArray[np.uint16]], lesions: Sequence[Lesion]) -> Path:
     """A folder in the dataset layout; crops and masks are discs of the size that the crop's name says."""
     for name in ("images", "crops", "masks"):
         (folder / name).mkdir(parents=True)
@@ -157,6 +155,6 @@ def write_dataset(
 def disc_crop(radius: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A crop with a bright disc, and a mask whose disc is 10 px larger than the bright one."""
     crop, mask = np.full((256, 256), 20, dtype=np.uint8), np.zeros((256, 256), dtype=np.uint8)
-    cv2.circle(crop, (128, 128), radius, 230, cv2.FILLED)
+    cv2.circle(crop, (128, 128), radius, 90, cv2.FILLED)  # seen only once the contrast is stretched
     cv2.circle(mask, (128, 128), radius + 10, 255, cv2.FILLED)
     return crop, mask

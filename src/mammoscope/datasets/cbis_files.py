@@ -24,7 +24,9 @@ Grey16 = NDArray[np.uint16]
 
 _LIMITS = Limits(min_side=1)  # crops of small masses are smaller than any mammogram
 _WHITE = 65535
+_ROWS_AT_ONCE = 256
 _MOST_CANDIDATES = 8
+_LEAST_BINARY = 0.99  # of a mask's pixels; a crop has nowhere near as many of its darkest and brightest
 _MOST_STRETCHED = 0.1  # relative difference of the sides' ratio up to which a mask is one of the mammogram
 
 
@@ -118,13 +120,19 @@ def read_pixels(path: Path) -> Grey16:
         warnings.simplefilter("ignore")
         file = read_header(source)
         layout = pixel_layout(file, _LIMITS)
-        stored = decode_pixels(file, layout)
+        try:
+            stored = decode_pixels(file, layout)
+        except MemoryError:
+            raise source.error("needs more memory to decode than there is") from None
     white = (1 << stored.bits) - 1
     levels = stored.values() + ((white + 1) // 2 if stored.signed else 0)
     if layout.photometric == "MONOCHROME1":
         levels = white - levels
     table = np.rint(levels * (_WHITE / white)).astype(np.uint16)
-    return np.asarray(table[stored.patterns], dtype=np.uint16)
+    pixels = np.empty(stored.patterns.shape, dtype=np.uint16)
+    for start in range(0, len(pixels), _ROWS_AT_ONCE):  # looking up the whole takes eight bytes a pixel
+        pixels[start : start + _ROWS_AT_ONCE] = table[stored.patterns[start : start + _ROWS_AT_ONCE]]
+    return pixels
 
 
 def read_image_file(path: str, folders: Folders) -> tuple[Grey16, str]:
@@ -179,7 +187,7 @@ def find_mask(mask_path: str, crop_path: str, folders: Folders, shape: tuple[int
             faults.append(f"{file.name} {problem}")
             continue
         swapped = bool(expected) and file not in expected
-        found.append((abs(np.log(pixels.size / (shape[0] * shape[1]))), MaskFile(pixels > pixels.min(), swapped)))
+        found.append((abs(np.log(pixels.size / (shape[0] * shape[1]))), MaskFile(_upper_half(pixels), swapped)))
         if pixels.shape == shape:
             break
     if not found:
@@ -187,11 +195,15 @@ def find_mask(mask_path: str, crop_path: str, folders: Folders, shape: tuple[int
     return min(found, key=lambda pair: pair[0])[1]
 
 
+def _upper_half(pixels: Grey16) -> NDArray[np.bool_]:
+    return np.asarray(pixels > (int(pixels.min()) + int(pixels.max())) / 2)
+
+
 def _not_a_mask(pixels: Grey16, shape: tuple[int, int]) -> str | None:
     low, high = int(pixels.min()), int(pixels.max())
     if low == high:
         return "has one value only"
-    if not np.all((pixels == low) | (pixels == high)):
+    if np.count_nonzero((pixels == low) | (pixels == high)) < _LEAST_BINARY * pixels.size:
         return "has more than two values (a crop)"
     ratio = (pixels.shape[0] / pixels.shape[1]) / (shape[0] / shape[1])
     if not 1 / (1 + _MOST_STRETCHED) <= ratio <= 1 + _MOST_STRETCHED:
@@ -211,7 +223,8 @@ def _expected_mask(folders: Folders, mask_path: str, crop_path: str) -> list[Pat
     exact = [file for file in files if file.name == name.name]
     if len(exact) == 1 or len(files) == 1:
         return exact or files
-    if name.parent != PurePosixPath(crop_path).parent or not name.stem.isdigit():
+    is_one_folder = name.parent == PurePosixPath(crop_path).parent and len({file.parent for file in files}) == 1
+    if not is_one_folder or not name.stem.isdigit():
         return []
     return files[int(name.stem) : int(name.stem) + 1]
 

@@ -157,10 +157,14 @@ def _import_lesion(row: CaseRow, image: str, pixels: Grey16, pixel_hash: str, ta
 
 def _largest_component(mask: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int, int, int]]:
     """The largest connected area ``(H, W) uint8`` of 0 and 1, and its box (x, y, width, height)."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    left, top, whole_width, whole_height = cv2.boundingRect(mask)
+    part = (slice(top, top + whole_height), slice(left, left + whole_width))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask[part], connectivity=8)
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     x, y, width, height = (int(value) for value in stats[largest, :4])
-    return (labels == largest).astype(np.uint8), (x, y, width, height)
+    component = np.zeros_like(mask)
+    component[part] = labels == largest
+    return component, (left + x, top + y, width, height)
 
 
 def _cut_crop(pixels: Grey16, box: NDArray[np.number]) -> Roi:

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from mammoscope.errors import DatasetError
 
-_PNG_EFFORT = 3  # zlib's; more costs seconds a film and saves little
-
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -53,7 +51,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     """Write a grey image ``(H, W)`` without loss, with 8 or 16 bits a pixel as it has."""
-    _, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_EFFORT])
+    # OpenCV's own setting (run lengths of the filtered rows) suits films: a higher level is slower and not smaller.
+    _, encoded = cv2.imencode(".png", pixels)
     write_bytes(path, encoded.tobytes())
 
 

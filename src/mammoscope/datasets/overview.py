@@ -53,7 +53,7 @@ class Pathologies(_Record):
 
 
 class Overview(_Record):
-    """What a dataset holds. Counts by label are of lesions, most frequent first; those of labels in order are sorted."""
+    """What a dataset holds. Counts by label are of lesions, most frequent first, or sorted where they have an order."""
 
     name: str
     sha256: str = Field(description="Of lesions.csv.")
@@ -129,9 +129,9 @@ def render_overview(overview: Overview) -> RenderableType:
     facts = Table("", "", title=overview.name, show_header=False)
     for label, value in _facts(overview).items():
         facts.add_row(label, value)
-    sizes = Table("Size", *(name.replace("_", " ") for name in Quantiles.model_fields), title="Sizes")
+    sizes = Table("Size", "min", "5%", "25%", "50%", "75%", "95%", "max", title="Sizes")
     for label, quantiles in overview_sizes(overview).items():
-        sizes.add_row(label, *(f"{value:g}" for value in quantiles.model_dump().values()))
+        sizes.add_row(label, *(f"{value:.3g}" for value in quantiles.model_dump().values()))
     labels = Table("Label", "Value", "Malignant", "Benign", title="Lesions by label")
     for label, groups in overview_labels(overview).items():
         for position, (value, group) in enumerate(groups.items(), start=1):
@@ -170,9 +170,9 @@ def overview_sizes(overview: Overview) -> dict[str, Quantiles]:
         "Image height, px": overview.image_height,
         "Box width, px": overview.box_width,
         "Box height, px": overview.box_height,
-        "Box width / image width": overview.box_relative_width,
-        "Box height / image height": overview.box_relative_height,
-        "Box area / image area": overview.box_relative_area,
+        "Box width / image": overview.box_relative_width,
+        "Box height / image": overview.box_relative_height,
+        "Box area / image": overview.box_relative_area,
     }
 
 

@@ -98,7 +98,7 @@ def _bars(axes: Axes, label: str, groups: Groups) -> None:
     benign = np.array([pair[1] for pair in shown.values()])
     axes.barh(places, malignant, color=_MALIGNANT, label="malignant")
     axes.barh(places, benign, left=malignant, color=_BENIGN, label="benign")
-    names = [name.replace("_", " ").replace("-", " + ").capitalize() for name in shown]
+    names = [name if name == "NA" else name.replace("_", " ").replace("-", " + ").capitalize() for name in shown]
     axes.set_yticks(places, names, fontsize=7 if len(shown) > 5 else 9)
     axes.invert_yaxis()
     axes.set(title=label, xlabel="Lesions")
@@ -120,4 +120,4 @@ def _box_sizes(axes: Axes, rows: Mapping[str, Mapping[str, float]]) -> None:
         for name, row in rows.items()
     ]
     axes.bxp(stats)
-    axes.set(title="Box sizes (5%, 25%, 50%, 75%, 95%; extremes)", ylim=(0, None))
+    axes.set(title="Box sizes", xlabel="Quantiles 5, 25, 50, 75, 95% and extremes", ylim=(0, None))

@@ -42,14 +42,9 @@ def run_in_processes(
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
     # One of those that were at work when a process died is to blame; alone, it tells.
-    for task in suspects:
+    while suspects:
         with _pool(1) as pool:
-            try:
-                result = pool.submit(function, task).result()
-            except BrokenProcessPool:
-                yield task, None
-            else:
-                yield task, result
+            yield from _run_alone(pool, function, suspects)
 
 
 def _run(
@@ -80,6 +75,20 @@ def _run(
                 is_broken = True
             else:
                 yield task, result
+
+
+def _run_alone(
+    pool: ProcessPoolExecutor, function: Callable[[Task], Result], suspects: list[Task]
+) -> Iterator[tuple[Task, Result | None]]:
+    """Work on one task after the other, until none is left or one breaks the pool."""
+    while suspects:
+        task = suspects.pop()
+        try:
+            result = pool.submit(function, task).result()
+        except BrokenProcessPool:
+            yield task, None
+            return
+        yield task, result
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -26,6 +26,7 @@ from mammoscope.evaluation.intervals import Json
 # Okabe and Ito 2008: told apart by people with any kind of colour blindness.
 _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 _COLOURS = (_BLUE, _ORANGE, _GREEN, _PURPLE)
+_DPI = 130
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Plot:
     png: bytes
 
     @property
+    def width(self) -> int:
+        """Width on the page in CSS pixels; the picture has more, for print."""
+        return int.from_bytes(self.png[16:20], "big") * 96 // _DPI
+
+    @property
     def data_uri(self) -> str:
         """The picture inside the page, so that it needs no other file."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
@@ -45,7 +51,7 @@ class Plot:
 def precision_recall_plot(ranking: Ranking) -> Plot:
     """Interpolated precision over recall at three IoU thresholds."""
     figure, axes = _figure("Recall", "Precision")
-    for iou, colour in zip((0.2, 0.5, 0.75), _COLOURS, strict=False):
+    for iou, colour in zip((*FROC_IOUS, 0.75), _COLOURS, strict=False):
         recall, precision = precision_recall_curve(ranking, iou)
         axes.step(recall, precision, where="pre", color=colour, label=f"IoU ≥ {iou:g}")
     return _finish(figure, axes, "Precision and recall", "All detections pooled, precision interpolated as for AP.")
@@ -78,7 +84,7 @@ def outlines_plot(
     pictures: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]],
 ) -> Plot:
     """Crops with their true and predicted outline: (title, crop, true mask, predicted mask) each."""
-    figure = Figure(figsize=(3.2 * max(1, len(pictures)), 3.6), layout="constrained")
+    figure = Figure(figsize=(3.2 * max(1, len(pictures)), 3.8), layout="constrained")
     for column, (title, crop, true, predicted) in enumerate(pictures, start=1):
         axes = figure.add_subplot(1, len(pictures), column)
         axes.imshow(crop, cmap="gray", vmin=0, vmax=255)
@@ -177,5 +183,5 @@ def _finish(figure: Figure, axes: Axes, title: str, caption: str) -> Plot:
 def _png(figure: Figure) -> bytes:
     stream = BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(stream, format="png")
+    figure.savefig(stream, format="png", dpi=_DPI)
     return stream.getvalue()

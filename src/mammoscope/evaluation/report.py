@@ -50,6 +50,20 @@ class Measured:
     plots: Sequence[Plot]
 
 
+def make_folder(out: Path) -> None:
+    """Make the output folder, before the hours that a dataset may take.
+
+    Raises
+    ------
+    MammoscopeError
+        It cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(error, out) from None
+
+
 def write_report(
     stage: str, measured: Measured, out: Path, *, dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap
 ) -> Path:
@@ -58,7 +72,7 @@ def write_report(
     Raises
     ------
     MammoscopeError
-        The folder cannot be made or written.
+        A file cannot be written.
     """
     report: Json = {
         "stage": stage,
@@ -74,13 +88,16 @@ def write_report(
     }
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        out.mkdir(parents=True, exist_ok=True)
         _write(out / "cases.csv", _as_csv(measured.rows))
         _write(out / "report.html", _as_html(report, measured))
         _write(out / "report.json", text)
     except OSError as error:
-        raise MammoscopeError(f"{error.filename or out}: cannot be written ({error.strerror})") from None
+        raise _cannot_write(error, out) from None
     return out / "report.json"
+
+
+def _cannot_write(error: OSError, out: Path) -> MammoscopeError:
+    return MammoscopeError(f"{error.filename or out}: cannot be written ({error.strerror})")
 
 
 def _as_csv(rows: Sequence[Json]) -> str:

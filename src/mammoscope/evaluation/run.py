@@ -20,7 +20,7 @@ from mammoscope.evaluation.cases import (
     segment_crops,
 )
 from mammoscope.evaluation.intervals import Bootstrap, Json
-from mammoscope.evaluation.report import Measured, write_report
+from mammoscope.evaluation.report import Measured, make_folder, write_report
 from mammoscope.evaluation.segmentation import SegmentedLesion
 
 Stage = Literal["detector", "segmenter", "classifier", "pipeline"]
@@ -75,6 +75,7 @@ def evaluate(
     }[stage]
     dataset = load_dataset(dataset_folder)
     bootstrap = Bootstrap(draws, seed)
+    make_folder(out)
     measured = measure(dataset, bundle, bootstrap, progress)
     return write_report(stage, measured, out, dataset=dataset, bundle=bundle, bootstrap=bootstrap)
 
@@ -101,11 +102,14 @@ def _segmenter(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress:
 
 def _best_median_worst(dataset: Dataset, bundle: Bundle, lesions: list[SegmentedLesion]) -> plots.Plot:
     ranked = sorted(lesions, key=lambda lesion: -lesion.iou)
-    chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
-    pictures = [
-        (f"{name}: IoU {lesion.iou:.3f}\n{lesion.crop}", *crop_with_masks(dataset, bundle, lesion.crop))
-        for name, lesion in chosen.items()
-    ]
+    names: dict[int, list[str]] = {}
+    for name, place in (("best", 0), ("median", len(ranked) // 2), ("worst", len(ranked) - 1)):
+        names.setdefault(place, []).append(name)
+    pictures = []
+    for place, called in names.items():
+        lesion = ranked[place]
+        title = f"{', '.join(called)}: IoU {lesion.iou:.3f}\n{lesion.crop}"
+        pictures.append((title, *crop_with_masks(dataset, bundle, lesion.crop)))
     return plots.outlines_plot(pictures)
 
 

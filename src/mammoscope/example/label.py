@@ -17,16 +17,19 @@ _MARGIN_MM = 6.0
 def burn_label(pixels: NDArray[np.uint16], laterality: Laterality, view: str, seed: int, spacing_mm: float) -> None:
     """Write the label into ``pixels (H, W) uint16`` in place, in the upper corner away from the chest wall."""
     width = round(_LABEL_WIDTH_MM / spacing_mm)
-    large, small = font(max(8, width // 5), bold=True), font(max(6, width // 13))
-    marker, line = f"{laterality[0]} {view}", "SYNTHETIC PHANTOM"
+    lines = ("SYNTHETIC PHANTOM", f"NOT A PATIENT  SEED {seed}")
+    small_size = max(6, width // 13)
+    longest = max(font(small_size).getlength(line) for line in lines)
+    small = font(max(6, int(small_size * min(1.0, 0.94 * width / longest))))
+    large = font(max(8, width // 5), bold=True)
     height = round(0.46 * width)
     label = Image.new("L", (width, height))
     draw = ImageDraw.Draw(label)
     stroke = max(1, width // 160)
     draw.rounded_rectangle((0, 0, width - 1, height - 1), radius=width // 24, outline=255, width=stroke)
-    draw.text((width / 2, 0.27 * height), marker, 255, large, anchor="mm")
-    draw.text((width / 2, 0.60 * height), line, 255, small, anchor="mm")
-    draw.text((width / 2, 0.82 * height), f"NOT A PATIENT  SEED {seed}", 255, small, anchor="mm")
+    draw.text((width / 2, 0.27 * height), f"{laterality[0]} {view}", 255, large, anchor="mm")
+    draw.text((width / 2, 0.60 * height), lines[0], 255, small, anchor="mm")
+    draw.text((width / 2, 0.82 * height), lines[1], 255, small, anchor="mm")
     margin = round(_MARGIN_MM / spacing_mm)
     left = pixels.shape[1] - width - margin if laterality is Laterality.LEFT else margin
     window = pixels[margin : margin + height, left : left + width]

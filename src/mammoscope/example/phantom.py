@@ -24,6 +24,7 @@ WHITE = 4095  # 12 bits
 _WORK_MM = 0.14  # tissue is drawn at this pixel size and enlarged; noise is added at full size
 _TISSUE_RANGE, _BACKGROUND = 0.86, 26
 _SMALLEST_SIDE = 200
+_LARGEST_SEED = (1 << 32) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +81,17 @@ def make_exam(seed: int, rows: int = 3328, columns: int = 2560) -> tuple[Phantom
     Parameters
     ----------
     seed
-        The same seed gives the same exam.
+        The same seed gives the same exam; 0 to 4294967295.
     rows, columns
         Size of each view. The field is that of a small detector (18 x 24 cm) at any size.
 
     Raises
     ------
     ValueError
-        The size is too small to hold a breast and a label.
+        The size is too small to hold a breast and a label, or the seed is out of range.
     """
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise ValueError(f"seed is {seed}, it must be in the range (0, {_LARGEST_SEED})")
     if min(rows, columns) < _SMALLEST_SIDE:
         raise ValueError(f"a phantom of {rows} x {columns} is too small: each side must be {_SMALLEST_SIDE} or more")
     rng = np.random.default_rng([seed, 0])

@@ -37,13 +37,18 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The file's name without folder or extension; the dots of a UID are no extension."""
-        known = self.path.suffix.lower() in IMAGE_SUFFIXES | _OTHER_DICOM_SUFFIXES
-        return self.path.stem if known else self.path.name
+        """See ``input_name``."""
+        return input_name(self.path)
 
     def error(self, problem: str) -> InputError:
         """The error that says what is wrong with this file."""
         return InputError(self.path, problem)
+
+
+def input_name(path: Path) -> str:
+    """A file's name without folder or extension; the dots of a UID are no extension."""
+    known = path.suffix.lower() in IMAGE_SUFFIXES | _OTHER_DICOM_SUFFIXES
+    return path.stem if known else path.name
 
 
 def read_source(path: Path, limits: Limits) -> Source:

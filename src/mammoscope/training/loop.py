@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 METRICS = "metrics.csv"
-_CHECKPOINT_SECONDS = 60.0
 
 
 class Task(Protocol):
@@ -160,7 +159,7 @@ class _Loop:
             for name, value in losses.items():
                 at.sums[name] = at.sums.get(name, 0.0) + value.item()
             at.step += 1
-            if time.monotonic() - self.saved > _CHECKPOINT_SECONDS:
+            if time.monotonic() - self.saved > settings.checkpoint_seconds:
                 self._save()
             yield
 

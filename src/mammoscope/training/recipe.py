@@ -45,6 +45,9 @@ class LoopSettings(_Settings):
     seed: int = 0
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     loader_threads: Count = 2
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = Field(
+        default=60.0, description="How often the state is saved within an epoch; it is saved at each epoch's end too."
+    )
 
 
 class Augmentation(_Settings):

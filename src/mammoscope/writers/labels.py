@@ -11,7 +11,8 @@ Rectangle = tuple[float, float, float, float]
 _Rectangles = NDArray[np.float64]
 
 # Costs in label heights of distance.
-_OVER_OWN_BOX, _OVER_OTHER_BOX, _OUT_OF_LINE = 3.0, 2.0, 1.0
+_OUT_OF_LINE = 1.0
+_OVER_OWN_BOX, _OVER_OTHER_BOX, _SHARE_OF_OTHER_BOX, _ACROSS_LABEL = 3.0, 3.0, 2.0, 2.0
 _IN_LINE = 8  # the first candidates stand in line with a side of their box
 
 
@@ -45,35 +46,35 @@ def place_labels(
         (x0, y0, x1, y1) for each label; None where no free place is left.
     """
     every_box = np.array(boxes, dtype=np.float64).reshape(-1, 4)
-    blocked = [np.array(rectangle, dtype=np.float64) for rectangle in taken]
+    blocked = np.array(taken, dtype=np.float64).reshape(-1, 4)
     placed: list[Rectangle | None] = []
     for number, (box, size) in enumerate(zip(every_box, sizes, strict=True)):
         candidates = _candidates(box, size, picture_size, gap)
-        out_of_line = np.where(np.arange(len(candidates)) < _IN_LINE, 0.0, _OUT_OF_LINE)
-        if blocked:
-            rim = np.array([gap, gap, -gap, -gap]) / 2
-            free = ~(_overlap(candidates, np.stack(blocked) - rim) > 0).any(axis=1)
-            candidates, out_of_line = candidates[free], out_of_line[free]
+        cost = np.where(np.arange(len(candidates)) < _IN_LINE, 0.0, _OUT_OF_LINE)
+        rim = np.array([gap, gap, -gap, -gap]) / 2
+        free = ~(_overlap(candidates, blocked - rim) > 0).any(axis=1)
+        candidates, cost = candidates[free], cost[free]
         if not len(candidates):
             placed.append(None)
             continue
-        area = max(1.0, size[0] * size[1])
-        hidden = _overlap(candidates, every_box) / area
-        own = hidden[:, number]
-        cost = out_of_line + _distance(candidates, box) / size[1]
-        cost += _OVER_OWN_BOX * own + _OVER_OTHER_BOX * (hidden.sum(axis=1) - own)
+        lines = _shortest_lines(candidates, box)
+        cost += np.hypot(*(lines[:, 1] - lines[:, 0]).T) / size[1] + _ACROSS_LABEL * _crossings(lines, blocked)
+        hidden = _overlap(candidates, every_box) / (size[0] * size[1])
+        cost += _OVER_OWN_BOX * hidden[:, number]
+        others = np.delete(hidden, number, axis=1)
+        cost += (_OVER_OTHER_BOX * (others > 0) + _SHARE_OF_OTHER_BOX * others).sum(axis=1)
         best = candidates[int(np.argmin(cost))]
-        blocked.append(best)
+        blocked = np.concatenate([blocked, best[None]])
         placed.append((float(best[0]), float(best[1]), float(best[2]), float(best[3])))
     return tuple(placed)
 
 
 def leader(label: Rectangle, box: Rectangle, gap: float) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """The line that joins a label to its box where the two are apart: from the label's edge to the box's; else None."""
-    start, end = _nearest(label, box), _nearest(box, label)
-    if np.hypot(start[0] - end[0], start[1] - end[1]) <= 2.5 * gap:
+    """The shortest line from a label's edge to that of its box; None where they are about ``gap`` apart or touch."""
+    ends = _shortest_lines(np.array([label]), np.array(box))[0]
+    if np.hypot(*(ends[1] - ends[0])) <= 1.5 * gap:
         return None
-    return start, end
+    return (float(ends[0, 0]), float(ends[0, 1])), (float(ends[1, 0]), float(ends[1, 1]))
 
 
 def _candidates(
@@ -113,13 +114,20 @@ def _overlap(rectangles: _Rectangles, others: _Rectangles) -> _Rectangles:
     return np.asarray(np.clip(high - low, 0, None).prod(axis=2))
 
 
-def _distance(rectangles: _Rectangles, box: _Rectangles) -> _Rectangles:
-    """Gap ``(N,)`` between each rectangle and a box, 0 where they touch."""
-    apart = np.maximum(np.maximum(box[:2] - rectangles[:, 2:], rectangles[:, :2] - box[2:]), 0)
-    return np.asarray(np.hypot(apart[:, 0], apart[:, 1]))
+def _shortest_lines(rectangles: _Rectangles, box: _Rectangles) -> _Rectangles:
+    """The shortest line from each rectangle to a box: ``(N, 2, 2)``, start and end of (x, y)."""
+    # Where the two face each other along an axis, the line stands in the middle of what they share.
+    shared = (np.maximum(rectangles[:, :2], box[:2]) + np.minimum(rectangles[:, 2:], box[2:])) / 2
+    starts = np.clip(shared, rectangles[:, :2], rectangles[:, 2:])
+    ends = np.clip(shared, box[:2], box[2:])
+    return np.stack([starts, ends], axis=1)
 
 
-def _nearest(rectangle: Rectangle, other: Rectangle) -> tuple[float, float]:
-    """The point of a rectangle nearest to the middle of another."""
-    x, y = (other[0] + other[2]) / 2, (other[1] + other[3]) / 2
-    return min(max(x, rectangle[0]), rectangle[2]), min(max(y, rectangle[1]), rectangle[3])
+def _crossings(lines: _Rectangles, rectangles: _Rectangles) -> _Rectangles:
+    """How many of the rectangles ``(M, 4)`` each line ``(N, 2, 2)`` runs through."""
+    along = np.linspace(0, 1, 24)[:, None]
+    points = lines[:, None, 0] * (1 - along) + lines[:, None, 1] * along
+    x, y = points[:, :, None, 0], points[:, :, None, 1]
+    x0, y0, x1, y1 = rectangles.T
+    inside: NDArray[np.bool_] = (x > x0) & (x < x1) & (y > y0) & (y < y1)
+    return np.asarray(inside.any(axis=1).sum(axis=1, dtype=np.float64))

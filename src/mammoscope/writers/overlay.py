@@ -95,13 +95,11 @@ class _Canvas:
         return max(2, round(self.size / 11))
 
     def box(self, finding: Finding) -> Rectangle:
-        box = finding.box
-        return (
-            box.x0 * self.scale_x + self.left,
-            box.y0 * self.scale_y,
-            box.x1 * self.scale_x + self.left,
-            box.y1 * self.scale_y,
-        )
+        """The box in the picture, wholly visible also where it lies on the border."""
+        box, rim = finding.box, self.stroke / 2
+        x0, x1 = np.clip([box.x0 * self.scale_x, box.x1 * self.scale_x], rim, self.width - 2 * self.left - rim)
+        y0, y1 = np.clip([box.y0 * self.scale_y, box.y1 * self.scale_y], rim, self.height - rim)
+        return float(x0) + self.left, float(y0), float(x1) + self.left, float(y1)
 
     def outline(self, finding: Finding) -> NDArray[np.float64]:
         return np.array(finding.outline) * (self.scale_x, self.scale_y) + (self.left, 0)

@@ -51,7 +51,7 @@ def top_strip(analysis: Analysis, width: int, size: int) -> Picture:
         unknown = " and ".join(name for name, value in (("side", side), ("view", facts.view)) if value is None)
         shown = f"{shown}   ({unknown} not known)".strip()
     lines = _wrapped([Run(shown, WHITE, bold=True), Run(facts.name, SOFT_WHITE)], width, size)
-    lines += _wrapped_text(analysis.statement, width, size, WHITE if analysis.findings else SOFT_WHITE)
+    lines += _wrapped_text(analysis.statement, width, size, WHITE)
     return _strip(lines, width, size)
 
 
@@ -68,8 +68,8 @@ def bottom_strip(analysis: Analysis, width: int, size: int, *, unlabelled: int =
         legend = [
             Run("malignant", VERMILLION, bold=True, swatch=False),
             Run("benign", SKY_BLUE, bold=True, swatch=True),
-            Run("with its probability"),
-            Run("mass: how sure the detector is"),
+            Run("beside the class: probability of malignancy"),
+            Run("mass: detection score"),
         ]
         lines += _wrapped(legend, width, size)
     if unlabelled:

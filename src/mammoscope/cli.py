@@ -1,0 +1,325 @@
+"""The command line: parses, calls, prints. What a command needs is imported when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mammoscope import NOTICE, __version__
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+USAGE_ERROR, SOME_FAILED, LEAKAGE_FOUND = 2, 3, 1
+
+app = typer.Typer(
+    help=f"Find, outline and grade masses in mammograms, offline. {NOTICE}",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data = typer.Typer(help="Prepare, divide, check and describe datasets.", no_args_is_help=True)
+bundles = typer.Typer(help="Build, verify and show model bundles.", no_args_is_help=True)
+imports = typer.Typer(help="Bring a published collection into the dataset layout.", no_args_is_help=True)
+app.add_typer(data, name="data")
+app.add_typer(bundles, name="bundle")
+data.add_typer(imports, name="import")
+
+
+class Task(StrEnum):
+    """What can be trained."""
+
+    DETECTOR = "detector"
+    SEGMENTER = "segmenter"
+    CLASSIFIER = "classifier"
+
+
+class Stage(StrEnum):
+    """What can be evaluated."""
+
+    DETECTOR = "detector"
+    SEGMENTER = "segmenter"
+    CLASSIFIER = "classifier"
+    PIPELINE = "pipeline"
+
+
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="Folder of a model bundle.", show_default="the one that comes along")
+]
+
+
+def main() -> None:
+    """Run the command line; an error of the user's world is one line and exit code 2."""
+    from mammoscope.errors import MammoscopeError
+
+    try:
+        app(prog_name="mammoscope")
+    except MammoscopeError as error:
+        _complain(error)
+        sys.exit(USAGE_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def version_option(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"mammoscope {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def analyze(
+    paths: Annotated[list[Path], typer.Argument(help="DICOM, PNG, JPEG or TIFF files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("mammoscope-results"),
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Detection score from which regions are reported.", show_default="the bundle's"),
+    ] = None,
+    bundle: BundleOption = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Files under way at a time.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Analyse again what is done.")] = False,
+    save_preprocessed: Annotated[
+        bool, typer.Option("--save-preprocessed", help="Also write the breast as the detector sees it.")
+    ] = False,
+) -> None:
+    """Find, outline and grade the masses of mammograms.
+
+    Writes NAME.json and NAME.overlay.png for each file, prints a table of findings, and ends with 0, or with 3 where
+    some files failed and the others were done.
+    """
+    from rich.console import Console
+
+    from mammoscope.batch import Options, analyze_files
+    from mammoscope.bundle import load_bundle
+    from mammoscope.readers import find_inputs
+    from mammoscope.writers.table import findings_table
+
+    files = find_inputs(paths)
+    models = load_bundle(bundle)
+    options = Options(threshold, overwrite, save_preprocessed, workers)
+    results = {}
+    with _progress("analysing", len(files)) as advance:
+        for done in analyze_files(files, out, models, options):
+            results[done.path] = done
+            if done.error:
+                _complain(done.error)
+            advance(len(results), len(files))
+    in_order = [results[path] for path in files]
+    shown = [done.analysis or done.error for done in in_order]
+    Console().print(findings_table([item for item in shown if item is not None]))
+    failed = sum(done.error is not None for done in in_order)
+    skipped = sum(done.skipped for done in in_order)
+    typer.echo(
+        f"{len(files) - failed} of {len(files)} analysed"
+        + (f" ({skipped} of them earlier; --overwrite does them again)" if skipped else "")
+        + (f", {failed} failed" if failed else "")
+    )
+    for path in next((done.written for done in in_order if done.written), ()) if len(files) == 1 else (out,):
+        typer.echo(path)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def example(
+    out: Annotated[Path, typer.Option(help="Folder for the four DICOM files and truth.json.")] = Path("example-exam"),
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Another seed makes another patient.")] = 0,
+) -> None:
+    """Make a synthetic four-view exam to try things out with. It proves the plumbing, never the accuracy."""
+    from mammoscope.example import write_exam
+
+    for path in write_exam(out, seed):
+        typer.echo(path)
+
+
+@imports.command("cbis-ddsm")
+def import_cbis_ddsm(
+    source: Annotated[Path, typer.Argument(help="Folder of the published download: CSV tables and DICOM tree.")],
+    out: Annotated[Path, typer.Argument(help="Folder for train/ and test/ in the dataset layout.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one a core")] = None,
+) -> None:
+    """Bring CBIS-DDSM's masses into the dataset layout, at full resolution. Goes on where it was stopped."""
+    from mammoscope.datasets.cbis_ddsm import import_cbis_ddsm as run
+    from mammoscope.stages.inference import usable_cores
+
+    with _progress("importing") as advance:
+        report = run(source, out, workers=workers or usable_cores(), progress=advance)
+    typer.echo(report)
+
+
+@data.command("split")
+def split(
+    dataset: Annotated[Path, typer.Argument(help="Folder in the dataset layout.")],
+    out: Annotated[Path, typer.Argument(help="New folder for train/ and validation/.")],
+    fold: Annotated[int, typer.Option(min=0, help="The fold that validates.")] = 0,
+    folds: Annotated[int, typer.Option(min=2)] = 5,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Divide a dataset by patient, as trainings do."""
+    from mammoscope.datasets.lesions import load_dataset
+    from mammoscope.datasets.splits import write_split
+
+    for path in write_split(load_dataset(dataset), out, fold=fold, folds=folds, seed=seed):
+        typer.echo(path)
+
+
+@data.command("check")
+def check(
+    datasets: Annotated[list[Path], typer.Argument(help="Folders in the dataset layout.")],
+) -> None:
+    """Check each dataset's files, and find patients or pictures that are on two sides; ends with 1 where it finds any."""
+    from mammoscope.datasets.integrity import check_integrity
+    from mammoscope.datasets.leakage import check_leakage
+    from mammoscope.datasets.lesions import load_dataset
+
+    loaded = [load_dataset(folder) for folder in datasets]
+    problems: list[Any] = []
+    for dataset in loaded:
+        with _progress(f"reading {dataset.name}") as advance:
+            problems += check_integrity(dataset, progress=advance)
+    if len(loaded) > 1:
+        with _progress("comparing") as advance:
+            problems += check_leakage(loaded, progress=advance)
+    for problem in problems:
+        typer.echo(problem)
+    typer.echo(f"{len(problems)} problems" if problems else "no problem found")
+    if problems:
+        raise typer.Exit(LEAKAGE_FOUND)
+
+
+@data.command("describe")
+def describe(
+    dataset: Annotated[Path, typer.Argument(help="Folder in the dataset layout.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for overview.json and the page with charts.")] = None,
+) -> None:
+    """Count what is in a dataset."""
+    from rich.console import Console
+
+    from mammoscope.datasets.lesions import load_dataset
+    from mammoscope.datasets.overview import describe as run
+    from mammoscope.datasets.overview import render_overview, write_overview
+
+    overview = run(load_dataset(dataset))
+    Console().print(render_overview(overview))
+    if out:
+        write_overview(overview, out)
+        typer.echo(out)
+
+
+@app.command()
+def train(
+    task: Task,
+    dataset: Annotated[Path, typer.Argument(help="Folder in the dataset layout.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; a stopped one goes on.")],
+    recipe: Annotated[str, typer.Option(help="A TOML file, or the name of a recipe that comes along.")] = "default",
+    init: Annotated[
+        str | None, typer.Option(help="Start of the backbone: a safetensors file, or 'timm' for timm's own weights.")
+    ] = None,
+) -> None:
+    """Train a stage; a training that was stopped at any moment goes on where it was. Needs the extra 'train'."""
+    _need_training()
+    from mammoscope.training.run import train as run
+
+    run(task.value, dataset, recipe, out, init)
+    typer.echo(out)
+
+
+@app.command()
+def evaluate(
+    stage: Stage,
+    dataset: Annotated[Path, typer.Argument(help="Folder in the dataset layout.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.json, report.html and cases.csv.")],
+    bundle: BundleOption = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    draws: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 2000,
+) -> None:
+    """Measure a stage of a bundle, or the whole chain, with 95% intervals by patient."""
+    from mammoscope.bundle import load_bundle
+    from mammoscope.evaluation.run import evaluate as run
+
+    with _progress(f"evaluating the {stage.value}") as advance:
+        report = run(stage.value, dataset, out, load_bundle(bundle), seed=seed, draws=draws, progress=advance)
+    typer.echo(report)
+
+
+@bundles.command("build")
+def build(
+    dataset: Annotated[Path, typer.Argument(help="The dataset that the trainings used.")],
+    detector: Annotated[Path, typer.Option(help="Run of the detector.")],
+    segmenter: Annotated[Path, typer.Option(help="Run of the segmenter.")],
+    classifier: Annotated[Path, typer.Option(help="Run of the classifier.")],
+    out: Annotated[Path, typer.Option(help="The bundle's folder.")],
+    name: Annotated[str, typer.Option(help="The bundle's name.")] = "mammoscope-cbis-ddsm",
+    version: Annotated[str, typer.Option(help="The bundle's version.")] = __version__,
+) -> None:
+    """Export three trainings, calibrate and measure them on their validation patients. Needs the extra 'train'."""
+    _need_training()
+    from mammoscope.training.build import build_bundle
+
+    build_bundle(detector, segmenter, classifier, dataset, out, name=name, version=version, log=typer.echo)
+    typer.echo(out)
+
+
+@bundles.command("verify")
+def verify(bundle: BundleOption = None) -> None:
+    """Check every file of a bundle against its hash, and that each stage loads."""
+    from mammoscope.bundle import load_bundle
+
+    models = load_bundle(bundle)
+    for stage in (models.detector, models.segmenter, models.classifier):
+        typer.echo(f"{type(stage).__name__}: loads")
+    typer.echo(f"{models.manifest.name} {models.manifest.version}: every file is as the manifest says, {models.sha256}")
+
+
+@bundles.command("show")
+def show(bundle: BundleOption = None) -> None:
+    """Print a bundle's manifest: models, data, split, figures, licence."""
+    from mammoscope.bundle import load_bundle
+
+    typer.echo(load_bundle(bundle).manifest.model_dump_json(indent=2))
+
+
+def _need_training() -> None:
+    from importlib.util import find_spec
+
+    from mammoscope.errors import MammoscopeError
+
+    missing = [name for name in ("torch", "torchvision", "timm", "safetensors", "onnx") if find_spec(name) is None]
+    if missing:
+        raise MammoscopeError(f"{', '.join(missing)} not installed: this needs mammoscope's extra 'train'")
+
+
+def _complain(error: Exception) -> None:
+    typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+
+
+class _progress:  # noqa: N801 (used as a function)
+    """A progress bar on standard error for the length of a block, as a function of what is done and of all."""
+
+    def __init__(self, label: str, total: int | None = None) -> None:
+        self._label, self._total = label, total
+
+    def __enter__(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar: Progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._bar.start()
+        task = self._bar.add_task(self._label, total=self._total)
+        return lambda done, total: self._bar.update(task, completed=done, total=total)
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()

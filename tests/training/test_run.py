@@ -1,0 +1,149 @@
+"""Trainings as a user starts, kills and continues them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from safetensors.numpy import load_file
+from synthetic_dataset import write_dataset
+from training.recipes import write_recipe
+
+from mammoscope.errors import DatasetError, RecipeError
+from mammoscope.training.run import read_run, train
+
+pytestmark = pytest.mark.training
+
+_LAST = {"detector": ".", "segmenter": ".", "classifier": "tuned"}
+_PROGRAM = "import sys; from mammoscope.cli import main; main()"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "set", patients=16)
+
+
+def _command(task: str, dataset: Path, recipe: Path, out: Path) -> list[str]:
+    return [sys.executable, "-c", _PROGRAM, "train", task, str(dataset), "--recipe", str(recipe), "--out", str(out)]
+
+
+@pytest.mark.parametrize("task", ["detector", "segmenter", "classifier"])
+def test_a_killed_training_goes_on_and_ends_as_one_that_was_not(task: str, dataset: Path, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, task, epochs=3)
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = _command(task, dataset, recipe, killed)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    deadline = time.monotonic() + 120
+    # A checkpoint is written after every batch; kill without warning once there is one.
+    while not list(killed.rglob("checkpoint.safetensors")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert process.poll() is None, f"ended before it could be killed: {process.stderr.read().decode()}"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / _LAST[task] / "best.safetensors").exists() or task != "classifier"
+
+    for out in (killed, whole):
+        finished = subprocess.run(
+            _command(task, dataset, recipe, out), capture_output=True, text=True, env=environment, check=False
+        )
+        assert finished.returncode == 0, finished.stderr
+
+    assert "resumed at epoch" in (killed / "train.log").read_text()
+    assert "resumed" not in (whole / "train.log").read_text()
+    last = _LAST[task]
+    for name in ("best.safetensors", "checkpoint.safetensors"):
+        resumed, straight = load_file(killed / last / name), load_file(whole / last / name)
+        assert resumed.keys() == straight.keys()
+        for key, values in resumed.items():
+            assert (values == straight[key]).all(), f"{name}: {key} differs after the resume"
+    assert list((killed / last / "tensorboard").iterdir())
+    with (killed / last / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
+
+
+def test_the_split_is_by_patient_and_written_down(dataset: Path, tmp_path: Path) -> None:
+    train("segmenter", dataset, str(write_recipe(tmp_path, "segmenter", epochs=1)), tmp_path / "run")
+    split = read_run(tmp_path / "run")["split"]
+    training, validation = set(split["training_patients"]), set(split["validation_patients"])
+    assert training and validation and not training & validation
+    assert len(training | validation) == 16
+    assert (split["fold"], split["folds"], split["seed"]) == (0, 4, 0)
+
+
+def test_a_run_folder_holds_one_training(dataset: Path, tmp_path: Path) -> None:
+    recipe, run = write_recipe(tmp_path, "segmenter", epochs=1), tmp_path / "run"
+    train("segmenter", dataset, str(recipe), run)
+    before = (run / "best.safetensors").read_bytes()
+    train("segmenter", dataset, str(recipe), run)  # finished: nothing to do
+    assert (run / "best.safetensors").read_bytes() == before
+    recipe.write_text(recipe.read_text().replace("learning_rate = 1e-3", "learning_rate = 2e-3"))
+    with pytest.raises(RecipeError, match="another recipe"):
+        train("segmenter", dataset, str(recipe), run)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("dear")
+    with pytest.raises(RecipeError, match="neither empty nor a run"):
+        train("segmenter", dataset, str(recipe), tmp_path / "other")
+
+
+def test_a_wrong_dataset_is_refused_before_the_first_step(dataset: Path, tmp_path: Path) -> None:
+    table = (dataset / "lesions.csv").read_text().replace("MALIGNANT", "MALIGN", 1)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "lesions.csv").write_text(table)
+    (broken / "images").symlink_to(dataset / "images")
+    run = tmp_path / "run"
+    with pytest.raises(DatasetError, match=r"lesions\.csv, row 2: column 'pathology' is 'MALIGN'"):
+        train("detector", broken, str(write_recipe(tmp_path, "detector")), run)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("input_size = 64", "input_size = 65"), "input_size: .*multiple of 16.*is 65"),
+        (("input_size = 64", "inputsize = 64"), "inputsize: Extra inputs"),
+        (("epochs = 1", ""), r"loop\.epochs: Field required"),
+        (("epochs = 1", "epochs = [1"), "is not TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_by_name(
+    change: tuple[str, str], message: str, dataset: Path, tmp_path: Path
+) -> None:
+    recipe = write_recipe(tmp_path, "segmenter", epochs=1)
+    recipe.write_text(recipe.read_text().replace(*change, 1))
+    with pytest.raises(RecipeError, match=message):
+        train("segmenter", dataset, str(recipe), tmp_path / "run")
+
+
+def test_too_few_patients_are_refused(tmp_path: Path) -> None:
+    small = write_dataset(tmp_path / "small", patients=3)
+    with pytest.raises(DatasetError, match="3 patients, too few for 4 folds"):
+        train("detector", small, str(write_recipe(tmp_path, "detector")), tmp_path / "run")
+
+
+def test_init_takes_a_file_and_refuses_one_of_another_architecture(dataset: Path, tmp_path: Path) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    recipe = str(write_recipe(tmp_path, "detector", epochs=1))
+    fitting, foreign = tmp_path / "fitting.safetensors", tmp_path / "foreign.safetensors"
+    save_file(timm.create_model("test_efficientnet").state_dict(), fitting)
+    save_file(timm.create_model("test_resnet").state_dict(), foreign)
+    train("detector", dataset, recipe, tmp_path / "run", str(fitting))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["init"]["name"] == "fitting.safetensors"
+    with pytest.raises(RecipeError, match="fit only"):
+        train("detector", dataset, recipe, tmp_path / "run2", str(foreign))
+    with pytest.raises(RecipeError, match="no such file"):
+        train("detector", dataset, recipe, tmp_path / "run3", str(tmp_path / "absent.safetensors"))
