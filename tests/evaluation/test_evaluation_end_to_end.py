@@ -102,7 +102,9 @@ def test_the_mean_over_patients_is_drawn_with_their_lesions() -> None:
     assert figures["operating_point"]["detected"]["ci95"] == [0.5, 1.0]
 
 
-@pytest.mark.parametrize(("malignancy_threshold", "right"), [(0.05, [1, 1]), (0.5, [1, 0]), (0.8, [1, 0]), (0.9, [0, 0])])
+@pytest.mark.parametrize(
+    ("malignancy_threshold", "right"), [(0.05, [1, 1]), (0.5, [1, 0]), (0.8, [1, 0]), (0.9, [0, 0])]
+)
 def test_the_class_is_judged_at_the_malignancy_threshold(malignancy_threshold: float, right: list[int]) -> None:
     counts = count(EXAM, 0.05, malignancy_threshold)
     assert (counts.right.tolist(), counts.true_found.tolist()) == (right, [1, 1])

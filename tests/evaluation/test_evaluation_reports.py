@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_stages import Disc, TinyBundle, breast, disc_crop, lesion, tiny_bundle, write_dataset
+from tiny_stages import BrightSpots, Disc, TinyBundle, breast, disc_crop, lesion, tiny_bundle, write_dataset
 
 from mammoscope import NOTICE, __version__
 from mammoscope.bundle import file_sha256
@@ -238,9 +238,11 @@ def test_classifier(evaluated: dict[str, Path]) -> None:
     found = [row for row in rows(out) if row["set"] == "crops.true_mask"]
     scores = {row["abnormality_id"] + row["image"]: float(row["malignancy_score"]) for row in found}
     assert scores["1a.png"] == pytest.approx(1 - (disc_crop(60)[1] > 0).mean())
-    # A disc fills 0.9 of its ROI's side, on the mirrored breast as well, so its mask takes this share of the ROI.
+    # A disc's box fills 0.9 of the ROI's side, on the mirrored breast as well: so much of the ROI is its mask.
     seen = [row for row in rows(out) if row["set"] == "boxes" and row["image"] in ("a.png", "b.png")]
-    assert [float(row["malignancy_score"]) for row in seen] == pytest.approx([1 - np.pi / 4 * 0.9**2] * 3, abs=0.03)
+    of_box = [(breast([disc]) > 50000).sum() / (2 * disc[2] + 1) ** 2 for disc in (NEAR, FAR, NEAR)]
+    expected = [1 - 0.9**2 * share for share in of_box]
+    assert [float(row["malignancy_score"]) for row in seen] == pytest.approx(expected, abs=0.02)
     assert len(rows(out)) == 4 + 3 + 3
 
 
@@ -350,6 +352,23 @@ def test_a_stage_that_gives_no_scores_is_refused(
     broken.__dict__[stage] = NotANumber()
     with pytest.raises(BundleError, match=stage):
         run(stage, one_image, broken, tmp_path / "out")
+
+
+class LowestFirst(BrightSpots):
+    """A detector from elsewhere that lists its regions the wrong way round."""
+
+    def detect(self, image: Preprocessed) -> Regions:
+        regions = super().detect(image)
+        return Regions(regions.boxes[::-1], regions.scores[::-1])
+
+
+@pytest.mark.parametrize("stage", ["detector", "pipeline"])
+def test_the_order_of_the_regions_does_not_matter(
+    *, stage: str, exams: Path, bundle: TinyBundle, evaluated: dict[str, Path], tmp_path: Path
+) -> None:
+    bundle.__dict__["detector"] = LowestFirst()
+    run(stage, exams, bundle, tmp_path / "out")
+    assert rows(tmp_path / "out") == rows(evaluated[stage])
 
 
 def test_an_output_that_is_a_file_is_named(one_image: Path, bundle: TinyBundle, tmp_path: Path) -> None:

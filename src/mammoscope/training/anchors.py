@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+_STRIDES = np.array([8, 16, 32, 64, 128])
+_OCTAVE = 2.0 ** (np.arange(3) / 3)
+
+
 @dataclass(frozen=True)
 class Anchors:
     """The anchors of a detector: see ``make_retinanet``; ``fit`` is the mean over boxes of the best anchor's IoU."""
@@ -21,7 +25,8 @@ def fit_anchors(boxes: NDArray[np.float64], count: int) -> Anchors:
     """Fit anchors to boxes.
 
     The ratios are evenly spaced quantiles of the boxes' own; the smallest side is the one of a fine grid with which the
-    anchors of all levels meet the boxes best, both centred.
+    anchors meet the boxes best. Anchors stand on the grid of their level, so a box is met off centre, by a quarter of
+    the level's stride on average: without that, large anchors of coarse levels would look as good as those of fine ones.
 
     Parameters
     ----------
@@ -30,17 +35,25 @@ def fit_anchors(boxes: NDArray[np.float64], count: int) -> Anchors:
     count
         How many ratios.
     """
-    width, height = (boxes[:, 2:] - boxes[:, :2]).clip(1.0).T
+    width, height = (boxes[:, 2:] - boxes[:, :2]).clip(1.0).T[..., None]
     quantiles = (np.arange(count) + 0.5) / count
     ratios = np.exp(np.quantile(np.log(height / width), quantiles))
-    scales = 2.0 ** (np.arange(15) / 3)  # five levels, three sizes each
+    levels = 2.0 ** np.arange(len(_STRIDES))
+    offset = np.repeat(_STRIDES / 4, len(_OCTAVE) * count)
     best = Anchors(0.0, (), -1.0)
     for base in np.geomspace(8, 64, 49):
-        sides = base * scales[:, None]
+        sides = (base * levels[:, None, None]) * _OCTAVE[:, None]
         anchor_width, anchor_height = (sides / np.sqrt(ratios)).ravel(), (sides * np.sqrt(ratios)).ravel()
-        common = np.minimum(width[:, None], anchor_width) * np.minimum(height[:, None], anchor_height)
-        union = (width * height)[:, None] + anchor_width * anchor_height - common
+        common = _overlap(width, anchor_width, offset) * _overlap(height, anchor_height, offset)
+        union = width * height + anchor_width * anchor_height - common
         fit = float((common / union).max(axis=1).mean())
         if fit > best.fit:
             best = Anchors(round(float(base), 2), tuple(round(float(ratio), 4) for ratio in ratios), round(fit, 4))
     return best
+
+
+def _overlap(
+    length: NDArray[np.float64], other: NDArray[np.float64], offset: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Common length of two intervals whose centres lie ``offset`` apart."""
+    return np.minimum(np.minimum(length, other), (length + other) / 2 - offset).clip(0)

@@ -1,0 +1,50 @@
+# Needs Python 3.11 or newer and make; everything else is set up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES := pyproject.toml src/mammoscope/__init__.py
+
+.PHONY: help demo test check format clean
+
+help:
+	@echo "make demo    set up, make a synthetic exam, analyse it, print the findings (no torch)"
+	@echo "make test    set up for development, run all checks and tests"
+	@echo "make check   ruff, types, import contract"
+	@echo "make format  ruff, in place"
+	@echo "make clean   remove what the above made"
+
+demo: $(VENV)/.run
+	$(BIN)/mammoscope example --out demo/exam
+	$(BIN)/mammoscope analyze demo/exam --out demo/results --overwrite
+	@echo "Look at demo/results/phantom-L-MLO.overlay.png"
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(SOURCES) | $(VENV)/.made
+	$(PIP) --editable .
+	@touch $@
+
+# Torch first and by version: the newest one that these networks were tested with.
+$(VENV)/.dev: $(SOURCES) | $(VENV)/.made
+	$(PIP) torch==2.14.1 torchvision==0.29.1
+	$(PIP) --editable ".[dev]"
+	@touch $@ $(VENV)/.run

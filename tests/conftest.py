@@ -1,0 +1,24 @@
+"""What several rooms of tests share: the bundle that ships, and the phantom exam on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mammoscope.bundle import Bundle, load_bundle
+from mammoscope.example import write_exam
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    """The bundle that ships with mammoscope."""
+    return load_bundle()
+
+
+@pytest.fixture(scope="session")
+def exam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the phantom's four views, smaller than the default, and ``truth.json``."""
+    folder = tmp_path_factory.mktemp("exam")
+    write_exam(folder, seed=0, rows=1664, columns=1280)
+    return folder

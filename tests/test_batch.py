@@ -1,0 +1,110 @@
+"""Batches: a failure is one row and never the end; what is done is not done again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mammoscope.batch import Done, Options, analyze_files, output_names
+from mammoscope.bundle import Bundle
+from mammoscope.errors import MammoscopeError
+
+
+@pytest.fixture
+def mixed(exam: Path, tmp_path: Path) -> list[Path]:
+    """Two good files among three bad ones."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    good = (exam / "phantom-L-CC.dcm").read_bytes()
+    (folder / "a.dcm").write_bytes(good)
+    (folder / "b-truncated.dcm").write_bytes(good[: len(good) // 3])
+    (folder / "c-letter.dcm").write_text("dear radiologist")
+    cv2.imwrite(str(folder / "d-colour.png"), np.random.default_rng(0).integers(0, 255, (99, 99, 3), np.uint8))
+    shutil.copy(exam / "phantom-R-CC.dcm", folder / "e.dcm")
+    return sorted(folder.iterdir())
+
+
+def _run(paths: list[Path], out: Path, bundle: Bundle, **options: object) -> dict[str, Done]:
+    return {done.path.name: done for done in analyze_files(paths, out, bundle, Options(**options))}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_bad_files_are_named_and_good_ones_done(
+    mixed: list[Path], tmp_path: Path, bundle: Bundle, workers: int
+) -> None:
+    done = _run(mixed, tmp_path / "out", bundle, workers=workers)
+    assert {name for name, result in done.items() if result.error} == {
+        "b-truncated.dcm",
+        "c-letter.dcm",
+        "d-colour.png",
+    }
+    for name, result in done.items():
+        assert (result.analysis is None) == (result.error is not None)
+        if result.error:
+            assert name in str(result.error) and "\n" not in str(result.error)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a.json",
+        "a.overlay.png",
+        "e.json",
+        "e.overlay.png",
+    ]
+
+
+def test_a_second_run_skips_what_is_done(mixed: list[Path], tmp_path: Path, bundle: Bundle) -> None:
+    out, good = tmp_path / "out", [mixed[0], mixed[4]]
+    assert not any(done.skipped for done in _run(good, out, bundle).values())
+    before = (out / "a.json").stat().st_mtime_ns
+    assert all(done.skipped and done.analysis for done in _run(good, out, bundle).values())
+    assert (out / "a.json").stat().st_mtime_ns == before
+    # Another threshold, another file behind the name, a damaged or missing result: done again.
+    assert not any(done.skipped for done in _run(good, out, bundle, threshold=0.9).values())
+    assert not any(done.skipped for done in _run(good, out, bundle).values())
+    (out / "a.json").write_text("{")
+    (out / "e.overlay.png").unlink()
+    assert not any(done.skipped for done in _run(good, out, bundle).values())
+    shutil.copy(mixed[4], mixed[0])
+    done = _run(good, out, bundle)
+    assert not done["a.dcm"].skipped and done["e.dcm"].skipped
+    assert not any(result.skipped for result in _run(good, out, bundle, overwrite=True).values())
+
+
+def test_the_preprocessed_view_is_kept_on_request(mixed: list[Path], tmp_path: Path, bundle: Bundle) -> None:
+    done = _run(mixed[:1], tmp_path / "out", bundle, save_preprocessed=True)
+    picture = cv2.imread(str(tmp_path / "out" / "a.preprocessed.png"), cv2.IMREAD_UNCHANGED)
+    assert picture is not None and picture.ndim == 2
+    assert tmp_path / "out" / "a.preprocessed.png" in done["a.dcm"].written
+
+
+def test_results_hold_no_name_of_the_patient(mixed: list[Path], tmp_path: Path, bundle: Bundle) -> None:
+    _run(mixed[:1], tmp_path / "out", bundle)
+    report = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert "PHANTOM" not in json.dumps(report).upper().replace("SYNTHETIC PHANTOM", "")
+    assert report["notice"] == "Research use only. Not for diagnostic use."
+
+
+def test_a_folder_that_cannot_be_made(mixed: list[Path], tmp_path: Path, bundle: Bundle) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MammoscopeError, match="file/out: cannot be made"):
+        list(analyze_files(mixed, tmp_path / "file" / "out", bundle, Options()))
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/x/a.dcm"], ["a"]),
+        (["/x/a.dcm", "/x/b.dcm"], ["a", "b"]),
+        (["/x/a.dcm", "/y/a.dcm"], ["x_a", "y_a"]),
+        (["/x/a.dcm", "/y/A.dcm"], ["x_a", "y_A"]),
+        (["/x/a.dcm", "/x/a.png"], ["x_a.dcm", "x_a.png"]),
+        (["/p/x/a.dcm", "/q/x/a.dcm", "/q/b.dcm"], ["p_x_a.dcm", "q_x_a.dcm", "b"]),
+        (["/x/1.2.840.1", "/x/1.2.840.2"], ["1.2.840.1", "1.2.840.2"]),
+        ([], []),
+    ],
+)
+def test_names_of_results_never_collide(paths: list[str], names: list[str]) -> None:
+    assert output_names([Path(path) for path in paths]) == names

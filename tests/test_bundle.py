@@ -1,0 +1,117 @@
+"""A bundle is used only if it is whole and unaltered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from mammoscope.bundle import MANIFEST, Bundle, default_bundle_folder, load_bundle
+from mammoscope.errors import BundleError
+from mammoscope.stages.classify import OnnxClassifier
+from mammoscope.stages.detect import OnnxDetector
+from mammoscope.stages.protocols import Masks
+from mammoscope.stages.roi import ROI_SIZE, RoiBatch
+from mammoscope.stages.segment import OnnxSegmenter
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(default_bundle_folder(), tmp_path / "bundle"))
+
+
+def _edit(folder: Path, place: str, value: object) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    *parents, last = place.split(".")
+    inner = manifest
+    for parent in parents:
+        inner = inner[parent]
+    inner[last] = value
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_the_default_bundle_loads(bundle: Bundle) -> None:
+    assert isinstance(bundle.detector, OnnxDetector)
+    assert isinstance(bundle.segmenter, OnnxSegmenter)
+    assert isinstance(bundle.classifier, OnnxClassifier)
+    assert bundle.identity.sha256 == bundle.sha256
+
+
+@pytest.mark.parametrize("stage", ["detector", "segmenter", "classifier"])
+def test_every_model_says_where_it_comes_from_and_how_good_it_is(bundle: Bundle, stage: str) -> None:
+    provenance = getattr(bundle.manifest, stage).provenance
+    assert provenance.onnx_difference < 1e-3
+    assert provenance.training_patients > 100 and provenance.validation_patients > 100
+    assert "CBIS-DDSM" in provenance.credits[0]
+    assert provenance.metrics
+    for name, figure in provenance.metrics.items():
+        if hasattr(figure, "ci95"):
+            assert figure.ci95[0] <= figure.value <= figure.ci95[1], name
+
+
+@pytest.mark.parametrize("stage", ["detector", "segmenter", "classifier"])
+def test_weights_are_16_bit_and_nothing_of_the_builders_machine_is_inside(bundle: Bundle, stage: str) -> None:
+    path = bundle.folder / getattr(bundle.manifest, stage).file
+    model = onnx.load(path)
+    sizes = {onnx.TensorProto.FLOAT: 0, onnx.TensorProto.FLOAT16: 0}
+    for tensor in model.graph.initializer:
+        if tensor.data_type in sizes:
+            sizes[tensor.data_type] += int(np.prod(tensor.dims))
+    assert sizes[onnx.TensorProto.FLOAT16] > 5 * sizes[onnx.TensorProto.FLOAT]
+    raw = path.read_bytes()
+    assert b"/work" not in raw and b"site-packages" not in raw and b".py" not in raw
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("detector.sha256", "0" * 64, "detector.onnx: its SHA-256 is .* the file was altered"),
+        ("detector.file", "../../etc/passwd", r"detector\.file: String should match"),
+        ("classifier.threshold", 1.5, r"classifier\.threshold: Input should be less than or equal to 1"),
+        ("schema_version", "2", "schema_version: Input should be '1'"),
+        ("surprise", 1, "surprise: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_by_name(copied: Path, place: str, value: object, message: str) -> None:
+    _edit(copied, place, value)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(copied)
+
+
+def test_an_altered_or_missing_file_is_refused(copied: Path) -> None:
+    model = copied / "segmenter.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"\0")
+    with pytest.raises(BundleError, match=r"segmenter\.onnx: its SHA-256"):
+        load_bundle(copied)
+    model.unlink()
+    with pytest.raises(BundleError, match=r"segmenter\.onnx: cannot be read"):
+        load_bundle(copied)
+    with pytest.raises(BundleError, match=r"bundle\.json: cannot be read"):
+        load_bundle(copied / "nowhere")
+
+
+def test_a_stage_of_another_package_must_be_installed(copied: Path) -> None:
+    _edit(copied, "detector.implementation", "my-detector")
+    with pytest.raises(BundleError, match="no mammoscope.detectors entry point is named 'my-detector'"):
+        _ = load_bundle(copied).detector
+
+
+@pytest.mark.parametrize("count", [0, 1, 19])
+def test_any_number_of_rois_goes_through(bundle: Bundle, count: int) -> None:
+    rng = np.random.default_rng(0)
+    rois = RoiBatch(rng.integers(0, 256, (count, ROI_SIZE, ROI_SIZE), dtype=np.uint8), ())
+    rois = RoiBatch(rois.pixels, (None,) * count)  # type: ignore[arg-type]
+    masks = bundle.segmenter.segment(rois)
+    assert masks.probabilities.shape == rois.pixels.shape
+    scores = bundle.classifier.classify(rois, masks)
+    assert scores.shape == (count,) and ((scores >= 0) & (scores <= 1)).all()
+    if count > 1:  # a case does not depend on its neighbours in the batch
+        alone = RoiBatch(rois.pixels[-1:], (None,))  # type: ignore[arg-type]
+        single = bundle.segmenter.segment(alone)
+        assert np.abs(single.probabilities[0] - masks.probabilities[-1]).max() < 1e-4
+        score = bundle.classifier.classify(alone, Masks(masks.probabilities[-1:], masks.threshold))
+        assert score[0] == pytest.approx(scores[-1], abs=1e-4)

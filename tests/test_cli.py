@@ -1,0 +1,94 @@
+"""The commands as a user types them: exit codes, one-line errors, what is printed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from synthetic_dataset import write_dataset
+
+_PROGRAM = "from mammoscope.cli import main; main()"
+
+
+def _mammoscope(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _PROGRAM, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+
+
+def test_help_is_instant() -> None:
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        shown = _mammoscope("--help")
+        times.append(time.perf_counter() - begin)
+    assert shown.returncode == 0 and "Research use only" in " ".join(shown.stdout.split())
+    assert min(times) < 1.0  # 0.3 s here; a machine busy with other tests needs more
+
+
+@pytest.mark.parametrize("command", ["analyze", "example", "data", "train", "evaluate", "bundle"])
+def test_every_command_has_a_help_page(command: str) -> None:
+    assert _mammoscope(command, "--help").returncode == 0
+
+
+def test_analyze_prints_findings_and_ends_with_3_where_some_failed(exam: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.dcm"
+    bad.write_bytes(b"nothing")
+    result = _mammoscope("analyze", exam / "phantom-L-CC.dcm", bad, "--out", tmp_path / "out", "--threshold", "0.05")
+    assert result.returncode == 3, result.stderr
+    assert "phantom-L-CC" in result.stdout and "1 of 2 analysed, 1 failed" in result.stdout
+    assert f"error: {bad}" in "".join(result.stderr.splitlines()) and "Traceback" not in result.stderr
+    assert json.loads((tmp_path / "out" / "phantom-L-CC.json").read_text())["outcome"] == "findings"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["analyze", "nowhere.dcm"], "nowhere.dcm: no such file or folder"),
+        (["analyze", "."], "holds no DICOM, PNG, JPEG or TIFF file"),
+        (["analyze", ".", "--threshold", "2"], "--threshold"),
+        (["analyze"], "Missing argument"),
+        (["evaluate", "detector", ".", "--out", "o"], "lesions.csv: cannot be read"),
+        (["train", "detector", ".", "--out", "o", "--recipe", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        (["bundle", "show", "--bundle", "nowhere"], "nowhere/bundle.json: cannot be read"),
+        (["data", "import", "cbis-ddsm", ".", "o"], "csv"),
+        (["train", "everything", ".", "--out", "o"], "everything"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line_and_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    result = _mammoscope(*arguments, folder=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_bundle_commands(tmp_path: Path) -> None:
+    verified = _mammoscope("bundle", "verify")
+    assert verified.returncode == 0 and "every file is as the manifest says" in verified.stdout
+    assert json.loads(_mammoscope("bundle", "show").stdout)["detector"]["provenance"]["metrics"]
+
+
+def test_the_data_commands(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "set", patients=10)
+    split = _mammoscope("data", "split", dataset, tmp_path / "split")
+    assert split.returncode == 0, split.stderr
+    train, validation = tmp_path / "split" / "train", tmp_path / "split" / "validation"
+    assert _mammoscope("data", "check", train, validation).returncode == 0
+    leaked = _mammoscope("data", "check", dataset, validation)
+    assert leaked.returncode == 1 and "S_00" in leaked.stdout
+    described = _mammoscope("data", "describe", dataset, "--out", tmp_path / "overview")
+    assert described.returncode == 0 and (tmp_path / "overview" / "overview.json").exists()
+
+
+@pytest.mark.parametrize("stage", ["detector", "segmenter", "classifier", "pipeline"])
+def test_evaluate_on_one_image(stage: str, tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "set", patients=1)
+    result = _mammoscope("evaluate", stage, dataset, "--out", tmp_path / "out", "--draws", "50")
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["definition"] and report["dataset"]["sha256"] and report["bundle"]["sha256"]
+    assert (tmp_path / "out" / "report.html").exists() and (tmp_path / "out" / "cases.csv").exists()
