@@ -96,7 +96,7 @@ def test_an_altered_or_missing_file_is_refused(copied: Path) -> None:
 
 def test_a_stage_of_another_package_must_be_installed(copied: Path) -> None:
     _edit(copied, "detector.implementation", "my-detector")
-    with pytest.raises(BundleError, match="no mammoscope.detectors entry point is named 'my-detector'"):
+    with pytest.raises(BundleError, match=r"no mammoscope\.detectors entry point is named 'my-detector'"):
         _ = load_bundle(copied).detector
 
 

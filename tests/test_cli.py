@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from synthetic_dataset import write_dataset
 
 _PROGRAM = "from mammoscope.cli import main; main()"

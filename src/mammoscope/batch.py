@@ -16,6 +16,7 @@ from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.findings import Analysis
 from mammoscope.pipeline import examine
 from mammoscope.readers import IsolatedReader, Limits, input_name
+from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.writers.overlay import render_overlay
 from mammoscope.writers.png import write_png
 from mammoscope.writers.report_json import read_analysis, write_analysis
@@ -45,7 +46,7 @@ class Options:
     overwrite: bool = False
     save_preprocessed: bool = False
     workers: int = 1
-    limits: Limits = Limits()
+    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,7 @@ def output_names(paths: Sequence[Path]) -> list[str]:
         counts = Counter(name.casefold() for name in names)
         if max(counts.values(), default=1) == 1:
             return names
-        names = [
-            longer(path) if counts[name.casefold()] > 1 else name for path, name in zip(paths, names, strict=True)
-        ]
+        names = [longer(path) if counts[name.casefold()] > 1 else name for path, name in zip(paths, names, strict=True)]
     if len({name.casefold() for name in names}) < len(names):
         names = [f"{name}_{number}" for number, name in enumerate(names, start=1)]
     return names
@@ -150,9 +149,10 @@ def _analyze_file(path: Path, target: Path, bundle: Bundle, options: Options, re
     preprocessed = target.with_name(f"{target.name}.preprocessed.png")
     wanted = (report, overlay, preprocessed) if options.save_preprocessed else (report, overlay)
     if not options.overwrite and (earlier := _earlier_analysis(path, report, bundle, options)):
-        # No breast, no preprocessed view.
-        if all(file.exists() for file in wanted) or earlier.outcome == "no_breast_found":
-            return Done(path, earlier, skipped=True, written=tuple(file for file in wanted if file.exists()))
+        # Without a breast there is no preprocessed view.
+        missing = {file for file in wanted if not file.exists()}
+        if not missing or (earlier.outcome == "no_breast_found" and missing == {preprocessed}):
+            return Done(path, earlier, skipped=True, written=tuple(file for file in wanted if file not in missing))
     mammogram = reader.read(path)
     analysis, prepared = examine(mammogram, bundle, threshold=options.threshold)
     written = [report, overlay]

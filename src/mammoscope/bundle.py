@@ -18,7 +18,11 @@ from mammoscope.stages.preprocess import ContrastSettings, PreprocessSettings
 from mammoscope.stages.protocols import Classifier, Detector, Segmenter
 
 MANIFEST = "bundle.json"
+AVERAGE_MASK = "average_mask.png"
 _READ_BYTES = 1 << 20
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Record(BaseModel):
@@ -54,7 +58,7 @@ class StageManifest(_Record):
 
     implementation: str = Field(default="onnx", description="Entry point that loads it.")
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     input_height: Annotated[int, Field(ge=32, le=8192)]
     input_width: Annotated[int, Field(ge=32, le=8192)]
     mean: float = Field(description="Subtracted from pixels scaled to [0, 1].")
@@ -76,6 +80,9 @@ class SegmenterManifest(StageManifest):
     """The segmenter: input ``(N, 1, H, W)``, output ``logits (N, 1, H, W)``."""
 
     threshold: Annotated[float, Field(gt=0, lt=1)]
+    average_mask_sha256: Sha256 | None = Field(
+        default=None, description="Of average_mask.png, the mean training mask, which figures are compared with."
+    )
 
 
 class ClassifierManifest(StageManifest):
@@ -170,6 +177,8 @@ def load_bundle(folder: Path | None = None) -> Bundle:
         raise BundleError(f"{path}: {place}: {first['msg']}") from None
     for stage in (manifest.detector, manifest.segmenter, manifest.classifier):
         _check_file(folder / stage.file, stage.sha256)
+    if manifest.segmenter.average_mask_sha256:
+        _check_file(folder / AVERAGE_MASK, manifest.segmenter.average_mask_sha256)
     return Bundle(folder, manifest, hashlib.sha256(raw).hexdigest())
 
 

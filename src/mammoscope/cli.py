@@ -80,7 +80,9 @@ def analyze(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("mammoscope-results"),
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Detection score from which regions are reported.", show_default="the bundle's"),
+        typer.Option(
+            min=0, max=1, help="Detection score from which regions are reported.", show_default="the bundle's"
+        ),
     ] = None,
     bundle: BundleOption = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Files under way at a time.")] = 1,
@@ -174,7 +176,7 @@ def split(
 def check(
     datasets: Annotated[list[Path], typer.Argument(help="Folders in the dataset layout.")],
 ) -> None:
-    """Check each dataset's files, and find patients or pictures that are on two sides; ends with 1 where it finds any."""
+    """Check each dataset's files, and find patients or pictures on two sides; ends with 1 where it finds any."""
     from mammoscope.datasets.integrity import check_integrity
     from mammoscope.datasets.leakage import check_leakage
     from mammoscope.datasets.lesions import load_dataset

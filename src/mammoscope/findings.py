@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mammoscope import NOTICE
 from mammoscope.mammogram import Laterality, Mammogram
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
 Point = tuple[float, float]

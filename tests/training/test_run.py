@@ -16,11 +16,11 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from safetensors.numpy import load_file
-from synthetic_dataset import write_dataset
-from training.recipes import write_recipe
 
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.training.run import read_run, train
+from synthetic_dataset import write_dataset
+from training.recipes import write_recipe
 
 pytestmark = pytest.mark.training
 

@@ -15,10 +15,10 @@ from pathlib import Path, PurePosixPath
 from mammoscope.datasets.cbis_files import Folders
 from mammoscope.datasets.cbis_lesions import ImportedLesion, MammogramTask, import_mammogram
 from mammoscope.datasets.cbis_tables import PATIENTS_TABLE, SPLITS, CaseRow, CaseTables, read_case_tables
-from mammoscope.datasets.files import replacing, write_json
 from mammoscope.datasets.lesions import TABLE, write_table
 from mammoscope.datasets.processes import run_in_processes
 from mammoscope.errors import DatasetError
+from mammoscope.files import replacing, write_json
 
 REPORT = "import_report.json"
 _RECORDS = ".import"  # what is done, one small file a mammogram

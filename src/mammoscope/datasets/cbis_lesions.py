@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from mammoscope.datasets.cbis_files import Folders, Grey16, NoFileError, find_mask, read_image_file
 from mammoscope.datasets.cbis_tables import CaseRow
-from mammoscope.datasets.files import write_json, write_png
+from mammoscope.datasets.files import write_png
 from mammoscope.datasets.lesions import Lesion
 from mammoscope.errors import InputError
+from mammoscope.files import write_json
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.roi import ROI_SIZE, Roi, cut_roi
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from mammoscope.datasets.files import replacing
 from mammoscope.datasets.lesions import PATHOLOGIES, SIDES
 from mammoscope.errors import DatasetError
+from mammoscope.files import replacing
 
 SPLITS = ("train", "test")
 KINDS = ("mass", "calc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,7 +26,8 @@ def read_image(path: Path) -> NDArray[np.uint16]:
         The file cannot be decoded, or is not one grey channel of 8 or 16 bits.
     """
     pixels = _read(path)
-    return pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint16) * np.uint16(257)
+    scale = 1 if pixels.dtype == np.uint16 else 257
+    return np.asarray(pixels.astype(np.uint16) * np.uint16(scale), dtype=np.uint16)
 
 
 def read_crop(path: Path) -> NDArray[np.uint8]:
@@ -33,7 +35,7 @@ def read_crop(path: Path) -> NDArray[np.uint8]:
     pixels = _read(path)
     if pixels.dtype != np.uint8:
         raise DatasetError(f"{path}: has 16 bits a pixel, expected 8")
-    return pixels
+    return np.asarray(pixels, dtype=np.uint8)
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
@@ -59,10 +61,10 @@ def dataset_mammogram(dataset: Dataset, image: str) -> Mammogram:
     )
 
 
-def _read(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _read(path: Path) -> NDArray[Any]:
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DatasetError(f"{path}: cannot be decoded")
     if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
         raise DatasetError(f"{path}: is {pixels.shape} {pixels.dtype}, expected one grey channel of 8 or 16 bits")
-    return pixels
+    return np.asarray(pixels)

@@ -1,4 +1,4 @@
-"""The dataset layout: a folder with ``lesions.csv``, ``images/`` and, where there are any, ``crops/`` and ``masks/``."""
+"""The dataset layout: a folder with ``lesions.csv``, ``images/`` and perhaps ``crops/`` and ``masks/``."""
 
 from __future__ import annotations
 

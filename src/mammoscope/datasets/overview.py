@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from mammoscope.datasets.files import write_bytes
 from mammoscope.datasets.integrity import check_integrity
 from mammoscope.datasets.lesions import Dataset
 from mammoscope.datasets.overview_page import overview_page
 from mammoscope.datasets.pixels import image_size
+from mammoscope.files import write_bytes
 
 __all__ = ["Overview", "Pathologies", "Quantiles", "check_integrity", "describe", "render_overview", "write_overview"]
 

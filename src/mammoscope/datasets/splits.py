@@ -7,9 +7,10 @@ import shutil
 from collections import defaultdict
 from pathlib import Path
 
-from mammoscope.datasets.files import link_or_copy, write_json
+from mammoscope.datasets.files import link_or_copy
 from mammoscope.datasets.lesions import TABLE, Dataset, write_table
 from mammoscope.errors import DatasetError
+from mammoscope.files import write_json
 
 FOLDS = 5
 SPLIT_FOLDERS = ("train", "validation")

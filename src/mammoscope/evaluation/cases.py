@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.bundle import Bundle
+from mammoscope.bundle import AVERAGE_MASK, Bundle
 from mammoscope.datasets.images import dataset_mammogram, read_crop
 from mammoscope.datasets.lesions import Dataset, Lesion
 from mammoscope.errors import BundleError, DatasetError
@@ -22,7 +22,6 @@ from mammoscope.stages.preprocess import Preprocessed, preprocess
 from mammoscope.stages.protocols import Masks, Regions
 from mammoscope.stages.roi import ROI_SIZE, RoiBatch, cut_rois, stretch_contrast
 
-AVERAGE_MASK = "average_mask.png"
 Progress = Callable[[int, int], None]
 
 _BATCH = 16

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,6 +20,7 @@ from mammoscope.evaluation.intervals import Bootstrap, Json
 from mammoscope.evaluation.plots import Plot
 from mammoscope.evaluation.reference import PUBLISHED
 from mammoscope.evaluation.tables import figure_tables, reference_tables
+from mammoscope.files import write_text
 
 INTERVALS = (
     "Every ci95 is a 95% percentile bootstrap over patients, as lesions of one patient are not independent; draws in "
@@ -87,12 +87,9 @@ def write_report(
         "published_reference": PUBLISHED[stage],
     }
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        _write(out / "cases.csv", _as_csv(measured.rows))
-        _write(out / "report.html", _as_html(report, measured))
-        _write(out / "report.json", text)
-    except OSError as error:
-        raise _cannot_write(error, out) from None
+    write_text(out / "cases.csv", _as_csv(measured.rows))
+    write_text(out / "report.html", _as_html(report, measured))
+    write_text(out / "report.json", text)
     return out / "report.json"
 
 
@@ -119,12 +116,3 @@ def _as_html(report: Json, measured: Measured) -> str:
         references=list(reference_tables(PUBLISHED[str(report["stage"])])),
         plots=measured.plots,
     )
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

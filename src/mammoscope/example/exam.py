@@ -8,7 +8,7 @@ from pathlib import Path
 from mammoscope.errors import MammoscopeError
 from mammoscope.example.dicom_file import phantom_dicom
 from mammoscope.example.phantom import PhantomView, make_exam
-from mammoscope.writers.files import write_atomically
+from mammoscope.files import write_bytes
 
 TRUTH = "truth.json"
 
@@ -43,11 +43,11 @@ def write_exam(folder: Path, seed: int = 0, rows: int = 3328, columns: int = 256
     paths, truth = [], {}
     for number, view in enumerate(make_exam(seed, rows, columns), start=1):
         path = folder / f"phantom-{view.laterality[0]}-{view.view}.dcm"
-        write_atomically(path, phantom_dicom(view, seed, number))
+        write_bytes(path, phantom_dicom(view, seed, number))
         paths.append(path)
         truth[path.name] = _described(view)
     content = {"about": "SYNTHETIC PHANTOM: what was drawn, in pixels of each file.", "seed": seed, "files": truth}
-    write_atomically(folder / TRUTH, (json.dumps(content, indent=1) + "\n").encode())
+    write_bytes(folder / TRUTH, (json.dumps(content, indent=1) + "\n").encode())
     return tuple(paths)
 
 

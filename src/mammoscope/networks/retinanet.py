@@ -1,4 +1,4 @@
-"""RetinaNet (Lin et al. 2017, "Focal Loss for Dense Object Detection") with any timm backbone: torchvision's, one class."""
+"""torchvision's RetinaNet (Lin et al. 2017, "Focal Loss for Dense Object Detection") on any timm backbone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class PyramidBackbone(nn.Module):
         """``(N, 1, H, W)`` to five maps of ``out_channels`` channels."""
         maps = self.body(images)
         return cast(
-            "dict[str, Tensor]", self.pyramid(OrderedDict((str(level), level_map) for level, level_map in enumerate(maps)))
+            "dict[str, Tensor]",
+            self.pyramid(OrderedDict((str(level), level_map) for level, level_map in enumerate(maps))),
         )
 
 
@@ -56,13 +57,11 @@ def make_retinanet(
     channels
         Width of the feature pyramid and of the heads.
     anchor_base
-        Side of the smallest anchors of the finest level in input pixels; each level doubles it, with three sizes an octave.
+        Side of the finest level's smallest anchors in input pixels; each level doubles it, with three sizes an octave.
     anchor_ratios
         Heights over widths of the anchors.
     """
-    sizes = tuple(
-        tuple(anchor_base * 2 ** (level + third / 3) for third in range(3)) for level in range(len(STRIDES))
-    )
+    sizes = tuple(tuple(anchor_base * 2 ** (level + third / 3) for third in range(3)) for level in range(len(STRIDES)))
     anchors = AnchorGenerator(sizes, (anchor_ratios,) * len(STRIDES))
     return RetinaNet(
         PyramidBackbone(backbone, init, channels),

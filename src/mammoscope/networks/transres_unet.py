@@ -1,8 +1,8 @@
 """A residual U-Net with a parallel vision transformer.
 
-The convolutional path is that of Zhang et al. 2018, "Road Extraction by Deep Residual U-Net"; the transformer is that of
-Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words". It sees the same picture, and what it says about each patch is
-added to the deepest block, so that this block knows of the whole picture at once.
+The convolutional path is that of Zhang et al. 2018, "Road Extraction by Deep Residual U-Net"; the transformer is that
+of Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words". It sees the same picture, and what it says about each patch
+is added to the deepest block, so that this block knows of the whole picture at once.
 """
 
 from __future__ import annotations

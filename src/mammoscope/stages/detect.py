@@ -25,7 +25,7 @@ def detector_input(
 ) -> tuple[NDArray[np.uint8], FrameChange]:
     """The whole breast as the detector sees it: the same in training, evaluation and analysis.
 
-    The breast is stretched to the input's size, so that every input pixel shows breast; its contrast is evened there, so
+    The breast is stretched to the input's size, so that the whole input shows breast; its contrast is evened there, so
     that a film sampled more finely looks the same.
 
     Returns
@@ -59,9 +59,7 @@ class OnnxDetector:
         settings = self._manifest
         pixels, change = detector_input(image, settings.input_height, settings.input_width, settings.contrast)
         boxes, scores = self._session.run(None, {"image": normalised(pixels[None], settings)})
-        kept = suppress_overlaps(
-            boxes, scores, floor=settings.floor, iou=settings.nms_iou, limit=settings.max_regions
-        )
+        kept = suppress_overlaps(boxes, scores, floor=settings.floor, iou=settings.nms_iou, limit=settings.max_regions)
         moved = clip_boxes(change.inverse().boxes(boxes[kept]), image.width, image.height)
         return Regions(moved, scores[kept].astype(np.float64))
 

@@ -16,13 +16,9 @@ def measure_mass(outline: NDArray[np.float64], spacing: PixelSpacing | None) -> 
     if len(outline) < 3:
         return Size(area_mm2=None, longest_diameter_mm=None, unknown_because="no outline was found")
     if spacing is None:
-        return Size(
-            area_mm2=None, longest_diameter_mm=None, unknown_because="the file does not say the pixel spacing"
-        )
+        return Size(area_mm2=None, longest_diameter_mm=None, unknown_because="the file does not say the pixel spacing")
     points = outline * (spacing.column_mm, spacing.row_mm)
-    return Size(
-        area_mm2=round(polygon_area(points), 2), longest_diameter_mm=round(longest_diameter(points), 2)
-    )
+    return Size(area_mm2=round(polygon_area(points), 2), longest_diameter_mm=round(longest_diameter(points), 2))
 
 
 def mass_outline(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.float64]:

@@ -47,8 +47,8 @@ class Preprocessed:
     Attributes
     ----------
     pixels
-        ``(H, W) uint8``, frame ``preprocessed``: chest wall left, black outside the breast, full resolution, the breast's
-        own range of brightness stretched to 0-255, contrast otherwise as in the file.
+        ``(H, W) uint8``, frame ``preprocessed``: chest wall left, black outside the breast, full resolution, the
+        breast's own range of brightness stretched to 0-255, contrast otherwise as in the file.
     mask
         ``(H, W) bool``: True on the breast.
     from_original
@@ -147,7 +147,11 @@ def _without_film_base(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
     around = np.convolve(counts, np.ones(9), mode="same")[: max(1, int(otsu / 2))]
     base = int(around.argmax())
-    return np.asarray(cv2.subtract(grey, base), dtype=np.uint8) if around[base] > 0.1 * grey.size else grey
+    return (
+        np.asarray(cv2.subtract(grey, np.full_like(grey, base)), dtype=np.uint8)
+        if around[base] > 0.1 * grey.size
+        else grey
+    )
 
 
 def _without_film_edges(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -83,7 +83,7 @@ def stretch_contrast(pixels: NDArray[np.uint8], inside: NDArray[np.bool_] | None
     if high <= low:
         return np.zeros_like(pixels)
     levels = np.clip((np.arange(256) - low) / (high - low) * 255.0, 0, 255).round().astype(np.uint8)
-    return levels[pixels]
+    return np.asarray(levels[pixels], dtype=np.uint8)
 
 
 def _window(pixels: NDArray[np.uint8], left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mammoscope.stages.inference import load_session, normalised, resized, sigmoid
 from mammoscope.stages.protocols import Masks

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
 _STRIDES = np.array([8, 16, 32, 64, 128])
 _OCTAVE = 2.0 ** (np.arange(3) / 3)
 
@@ -26,7 +25,7 @@ def fit_anchors(boxes: NDArray[np.float64], count: int) -> Anchors:
 
     The ratios are evenly spaced quantiles of the boxes' own; the smallest side is the one of a fine grid with which the
     anchors meet the boxes best. Anchors stand on the grid of their level, so a box is met off centre, by a quarter of
-    the level's stride on average: without that, large anchors of coarse levels would look as good as those of fine ones.
+    the level's stride on average: without that, anchors of coarse levels would look as good as those of fine ones.
 
     Parameters
     ----------

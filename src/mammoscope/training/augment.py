@@ -15,7 +15,7 @@ _LEAST_VISIBLE = 0.4  # share of a box's area that must stay in the picture for 
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """An affine map of a picture, ``(2, 3)``: source to target pixel coordinates, pixel ``i`` covering ``[i, i + 1)``."""
+    """An affine map ``(2, 3)`` of a picture: source to target coordinates, pixel ``i`` covering ``[i, i + 1)``."""
 
     matrix: NDArray[np.float64]
 
@@ -36,8 +36,8 @@ class Warp:
     def boxes(self, boxes: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
         """Move boxes ``(N, 4)``; those that mostly leave the picture are left out.
 
-        A turned box is drawn around the ellipse inside the old one, not around its corners: masses fill the ellipse, and
-        boxes around corners grow with every turn.
+        A turned box is drawn around the ellipse inside the old one, not around its corners: masses fill the ellipse,
+        and boxes around corners grow with every turn.
         """
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2 @ self.matrix[:, :2].T + self.matrix[:, 2]
         half = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (self.matrix[:, :2] ** 2).T)
@@ -96,12 +96,10 @@ def random_light(
     table = (levels.clip(0, 1) * 255).round().astype(np.uint8)
     if keep_black:
         table[0] = 0
-    return table[pixels]
+    return np.asarray(table[pixels], dtype=np.uint8)
 
 
-def random_coarseness(
-    rng: np.random.Generator, settings: Augmentation, pixels: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
+def random_coarseness(rng: np.random.Generator, settings: Augmentation, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Blur a picture as if it had been cut from a scan of fewer pixels.
 
     A square around a mass that was scanned coarsely has few pixels of its own; it is shrunk to so many and enlarged.

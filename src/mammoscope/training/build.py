@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mammoscope import NOTICE, __version__
+from mammoscope import NOTICE
 from mammoscope.bundle import (
+    AVERAGE_MASK,
     MANIFEST,
     Bundle,
     BundleManifest,
@@ -34,7 +35,6 @@ from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.lesions import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients, write_split
 from mammoscope.errors import RecipeError
-from mammoscope.evaluation.cases import AVERAGE_MASK
 from mammoscope.evaluation.run import evaluate
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.networks.retinanet import RetinaNetExport
@@ -43,7 +43,7 @@ from mammoscope.stages.detect import detector_input
 from mammoscope.stages.inference import load_session
 from mammoscope.stages.preprocess import preprocess
 from mammoscope.stages.protocols import Masks
-from mammoscope.stages.roi import ROI_SIZE, RoiBatch, cut_rois, stretch_contrast
+from mammoscope.stages.roi import RoiBatch, cut_rois, stretch_contrast
 from mammoscope.training.anchors import Anchors
 from mammoscope.training.calibrate import Calibration, best_mask_threshold, fit_platt
 from mammoscope.training.checkpoint import load_weights
@@ -134,7 +134,6 @@ def build_bundle(
         ]
         for stage in stages:
             log(f"{stage.file}: differs from its network by {stage.provenance.onnx_difference:.1e} at most")
-        _write_average_mask(training, folder / AVERAGE_MASK)
         manifest = BundleManifest(
             name=name,
             version=version,
@@ -193,9 +192,13 @@ def _common_split(runs: list[Run], dataset: Dataset) -> dict[str, int]:
     splits = [{key: run.facts["split"][key] for key in ("fold", "folds", "seed")} for run in runs]
     for run, split in zip(runs, splits, strict=True):
         if split != splits[0]:
-            raise RecipeError(f"{run.folder}: its patients were divided by {split}, those of the detector by {splits[0]}")
+            raise RecipeError(
+                f"{run.folder}: its patients were divided by {split}, those of the detector by {splits[0]}"
+            )
         if run.facts["dataset"]["sha256"] != dataset.sha256:
             raise RecipeError(f"{run.folder}: was trained on another dataset than {dataset.folder}")
+        if run.recipe.preprocess != runs[0].recipe.preprocess:
+            raise RecipeError(f"{run.folder}: its recipe finds the breast by other settings than the detector's")
     return splits[0]
 
 
@@ -217,7 +220,9 @@ def _real_pictures(validation: Dataset, detector: Run) -> _Pictures:
             breasts.append(detector_input(prepared, recipe.input_size, recipe.input_size, recipe.contrast)[0])
     crops = [crop for crop in (load_crop(validation, lesion) for lesion in validation.lesions) if crop][:_EXAMPLES]
     if not breasts or not crops:
-        raise RecipeError(f"{validation.folder}: its validation patients have no breast or no crop to test the bundle on")
+        raise RecipeError(
+            f"{validation.folder}: its validation patients have no breast or no crop to test the bundle on"
+        )
     rois, masks = np.stack([stretch_contrast(crop.pixels) for crop in crops]), np.stack([crop.mask for crop in crops])
     return _Pictures(np.stack(breasts), rois, masks)
 
@@ -250,8 +255,12 @@ def _export_segmenter(
     export_onnx(run.model, {"roi": torch.zeros(2, 1, size, size)}, ["logits"], path, dynamic_batch=True)
     inputs = {"roi": as_input(_at_size(pictures.rois, size), recipe, torch.device("cpu"))}
     difference = _chance_difference(run.model, inputs, path)
+    _write_average_mask(training, folder / AVERAGE_MASK)
     return SegmenterManifest(
-        **_common(run, training, validation, path, size, difference), threshold=0.5, contrast=recipe.contrast
+        **_common(run, training, validation, path, size, difference),
+        threshold=0.5,
+        average_mask_sha256=file_sha256(folder / AVERAGE_MASK),
+        contrast=recipe.contrast,
     )
 
 
@@ -297,7 +306,9 @@ def _common(
     run: Run, training: Dataset, validation: Dataset, path: Path, size: int, difference: float
 ) -> dict[str, Any]:
     if difference > LARGEST_DIFFERENCE:
-        raise RecipeError(f"{path.name}: differs from its network by {difference:.1e}, more than {LARGEST_DIFFERENCE:g}")
+        raise RecipeError(
+            f"{path.name}: differs from its network by {difference:.1e}, more than {LARGEST_DIFFERENCE:g}"
+        )
     split = run.facts["split"]
     credit = _CREDITS.get(run.recipe.backbone or "") if run.facts["init"] else None
     provenance = Provenance(
@@ -354,9 +365,7 @@ def _calibrated(manifest: BundleManifest, folder: Path, validation: Dataset) -> 
     return manifest.model_copy(
         update={
             "segmenter": manifest.segmenter.model_copy(update={"threshold": threshold}),
-            "classifier": manifest.classifier.model_copy(
-                update={"slope": fitted.slope, "intercept": fitted.intercept}
-            ),
+            "classifier": manifest.classifier.model_copy(update={"slope": fitted.slope, "intercept": fitted.intercept}),
         }
     )
 
@@ -374,7 +383,7 @@ def _write_split_and_measure(
     reports: dict[str, dict[str, Any]] = {}
     for stage in ("pipeline", "detector", "segmenter", "classifier"):
         bundle = Bundle(folder, manifest, "")
-        report = evaluate(stage, validation_folder, place / stage, bundle)  # type: ignore[arg-type]
+        report = evaluate(stage, validation_folder, place / stage, bundle)
         reports[stage] = json.loads(report.read_text(encoding="utf-8"))
         if stage == "pipeline":
             threshold = round(float(reports["pipeline"]["at_lesion_count"]["threshold"]), 4)
@@ -384,7 +393,10 @@ def _write_split_and_measure(
         model = cast(StageManifest, getattr(manifest, stage))
         metrics = _figures(reports[stage])
         manifest = _with(manifest, stage, provenance=model.provenance.model_copy(update={"metrics": metrics}))
-        log(f"{stage} on {validation_folder.name}: " + "  ".join(f"{key} {_shown(value)}" for key, value in metrics.items()))
+        log(
+            f"{stage} on {validation_folder.name}: "
+            + "  ".join(f"{key} {_shown(value)}" for key, value in metrics.items())
+        )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 

@@ -50,7 +50,10 @@ def best_mask_threshold(
 ) -> float:
     """The probability at which the IoU pooled over all pixels of ``(N, S, S)`` is largest."""
     candidates = np.arange(0.30, 0.701, 0.02) if candidates is None else candidates
-    ious = [float((found & masks).sum() / max(1, (found | masks).sum())) for found in (probabilities >= c for c in candidates)]
+    ious = [
+        float((found & masks).sum() / max(1, (found | masks).sum()))
+        for found in (probabilities >= c for c in candidates)
+    ]
     return round(float(candidates[int(np.argmax(ious))]), 4)
 
 

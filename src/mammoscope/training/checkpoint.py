@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mammoscope.errors import RecipeError
+from mammoscope.files import replacing
 
 _HEADER = "mammoscope"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header; a kill at any moment leaves the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     owned = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(owned, temporary, metadata={_HEADER: json.dumps(header)})
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        save_file(owned, temporary, metadata={_HEADER: json.dumps(header)})
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

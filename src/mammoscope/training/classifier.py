@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mammoscope.evaluation.classification import roc_auc
 from mammoscope.networks.three_branch_classifier import BRANCHES, Branch, BranchName, ThreeBranchClassifier
-from mammoscope.training._ap import area_under_roc
 from mammoscope.training.checkpoint import load_weights
 from mammoscope.training.lesion_rois import LesionPicture, LesionViews, plain_picture, random_picture
 from mammoscope.training.loop import BEST, fit
@@ -76,7 +76,8 @@ class ClassifierTask:
                 with autocast:
                     logits.append(model(rois, masks).float().cpu().numpy())
             labels = np.array([malignant for _, _, malignant in samples])
-            metrics[f"auc_{name}"] = area_under_roc(labels, np.concatenate(logits))
+            scores = np.concatenate(logits).astype(np.float64)
+            metrics[f"auc_{name}"] = float(roc_auc(scores, labels, np.ones((1, len(labels))))[0])
         return {"auc": float(np.mean(list(metrics.values()))), **metrics}
 
     def _inputs(self, samples: Sequence[Sample], device: torch.device) -> tuple[Tensor, Tensor]:

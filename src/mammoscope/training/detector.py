@@ -14,7 +14,14 @@ from torchvision.models.detection.retinanet import RetinaNet
 
 from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.lesions import Dataset
-from mammoscope.training._ap import average_precision
+from mammoscope.evaluation.detection import (
+    COCO_IOUS,
+    FROC_RATES,
+    DetectedImage,
+    average_precision,
+    froc_sensitivity,
+    rank,
+)
 from mammoscope.networks.retinanet import make_retinanet
 from mammoscope.stages.detect import detector_input
 from mammoscope.stages.preprocess import preprocess
@@ -99,17 +106,30 @@ class DetectorTask:
         return {"score_loss": losses["classification"], "box_loss": losses["bbox_regression"]}
 
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
-        """AP and AP50 in the input's frame; IoU does not change under its stretch."""
-        found: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        """AP, AP50, sensitivity at 1 false positive an image, in the input's frame: IoU does not mind its stretch."""
+        found: list[DetectedImage] = []
         for start in range(0, len(self.validation), _VALIDATION_BATCH):
             films = self.validation[start : start + _VALIDATION_BATCH]
             with autocast:
                 outputs = model(list(as_input([film.pixels for film in films], self.recipe, device)))
             found += [
-                (output["boxes"].float().cpu().double().numpy(), output["scores"].float().cpu().double().numpy())
-                for output in outputs
+                DetectedImage(
+                    image="",
+                    patient="",
+                    lesion_boxes=film.boxes,
+                    boxes=output["boxes"].double().cpu().numpy(),
+                    scores=output["scores"].double().cpu().numpy(),
+                )
+                for film, output in zip(films, outputs, strict=True)
             ]
-        return average_precision(found, [film.boxes for film in self.validation])
+        ranking, once = rank(found), np.ones((1, len(found)))
+        precision = average_precision(ranking, once)[0]
+        sensitivity = froc_sensitivity(ranking, 0.5, once)[0]
+        return {
+            "ap": float(precision.mean()),
+            "ap50": float(precision[COCO_IOUS.index(0.5)]),
+            "sensitivity_at_1": float(sensitivity[FROC_RATES.index(1)]),
+        }
 
 
 def make_detector(recipe: DetectorRecipe, init: str | None, anchors: Anchors) -> RetinaNet:

@@ -97,5 +97,6 @@ def _is_large(tensor: onnx.TensorProto) -> bool:
 def largest_difference(ours: Sequence[NDArray[np.floating]], theirs: Sequence[NDArray[np.floating]]) -> float:
     """Largest absolute difference between two lists of arrays of the same shapes."""
     return max(
-        (float(np.abs(a.astype(np.float64) - b).max()) for a, b in zip(ours, theirs, strict=True) if a.size), default=0.0
+        (float(np.abs(a.astype(np.float64) - b).max()) for a, b in zip(ours, theirs, strict=True) if a.size),
+        default=0.0,
     )

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.tensorboard import SummaryWriter
 
+from mammoscope.files import replacing
 from mammoscope.training.checkpoint import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
 from mammoscope.training.recipe import LoopSettings
 
@@ -32,8 +33,15 @@ METRICS = "metrics.csv"
 class Task(Protocol):
     """What the loop must know of a task."""
 
-    model: nn.Module
-    criterion: str  # the validation metric to maximise
+    @property
+    def model(self) -> nn.Module:
+        """The network, with its start weights."""
+        ...
+
+    @property
+    def criterion(self) -> str:
+        """The validation metric to maximise."""
+        ...
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -106,7 +114,9 @@ class _Loop:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=_uses_bfloat16(settings, self.device))
         self.model = task.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = AveragedModel(self.model, multi_avg_fn=_running_average(settings.average_decay), use_buffers=True)
+        self.average = AveragedModel(
+            self.model, multi_avg_fn=_running_average(settings.average_decay), use_buffers=True
+        )
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         # A last batch of one sample would break batch normalisation.
@@ -152,7 +162,7 @@ class _Loop:
             if not torch.isfinite(total):
                 raise FloatingPointError(f"the loss is {float(total)} in epoch {at.epoch + 1}, batch {at.step + 1}")
             self.optimizer.zero_grad(set_to_none=True)
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.parameters, settings.gradient_clip)
             self.optimizer.step()
             self.average.update_parameters(self.model)
@@ -172,7 +182,13 @@ class _Loop:
         score = metrics[self.task.criterion]
         losses = {name: value / max(1, at.step) for name, value in at.sums.items()}
         at.seconds = time.monotonic() - self.begun
-        row = {"epoch": at.epoch + 1, **losses, **metrics, "learning_rate": self._learning_rate(), "seconds": at.seconds}
+        row = {
+            "epoch": at.epoch + 1,
+            **losses,
+            **metrics,
+            "learning_rate": self._learning_rate(),
+            "seconds": at.seconds,
+        }
         at.rows.append(row)
         if score > at.best or at.best_epoch < 0:
             at.best, at.best_epoch = score, at.epoch
@@ -208,19 +224,22 @@ class _Loop:
     def _write_metrics(self) -> None:
         if not self.at.rows:
             return
-        temporary = self.folder / f".{METRICS}"
-        with temporary.open("w", newline="", encoding="utf-8") as stream:
+        with (
+            replacing(self.folder / METRICS) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as stream,
+        ):
             writer = csv.DictWriter(stream, fieldnames=list(self.at.rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.at.rows)
-        temporary.replace(self.folder / METRICS)
 
 
 def _prefetched(batches: Sequence[np.ndarray], sample: Any, loaders: ThreadPoolExecutor) -> Iterator[list[Any]]:
     """The samples of each batch, made while the batch before it is trained on."""
     waiting: list[Future[Any]] = []
     for position in range(len(batches) + 1):
-        following = [loaders.submit(sample, int(index)) for index in batches[position]] if position < len(batches) else []
+        following = (
+            [loaders.submit(sample, int(index)) for index in batches[position]] if position < len(batches) else []
+        )
         if position:
             yield [future.result() for future in waiting]
         waiting = following
@@ -245,7 +264,7 @@ def _uses_bfloat16(settings: LoopSettings, device: torch.device) -> bool:
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     # Emulated, it is slower than 32 bits.
     flags = Path("/proc/cpuinfo")
     return flags.exists() and any(name in flags.read_text() for name in ("avx512_bf16", "amx_bf16"))

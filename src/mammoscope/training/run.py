@@ -19,6 +19,7 @@ from mammoscope.bundle import file_sha256
 from mammoscope.datasets.lesions import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
+from mammoscope.files import write_json
 from mammoscope.stages.inference import usable_cores
 from mammoscope.training.classifier import train_classifier
 from mammoscope.training.detector import DetectorTask, fit_detector_anchors, load_films
@@ -97,8 +98,8 @@ def _train_classifier(recipe: Recipe, init: str | None, training: Dataset, valid
     for part, name in ((training, "training"), (validation, "validation")):
         if len({lesion.malignant for lesion in part.lesions}) < 2:
             raise DatasetError(f"{training.folder}: the lesions of the {name} patients are all of one class")
-    views = [load_views(part, recipe.preprocess, "reading lesions") for part in (training, validation)]
-    train_classifier(recipe, init, *views, out)
+    learn, held_out = (load_views(part, recipe.preprocess, "reading lesions") for part in (training, validation))
+    train_classifier(recipe, init, learn, held_out, out)
 
 
 _TASKS: dict[str, Callable[[Recipe, str | None, Dataset, Dataset, Path], None]] = {
@@ -125,10 +126,7 @@ def read_run(out: Path) -> dict[str, Any]:
 
 def add_to_run(out: Path, **facts: Any) -> None:
     """Add facts that training found out to ``run.json``."""
-    path = out / RUN
-    temporary = path.with_name(f".{RUN}")
-    temporary.write_text(json.dumps({**read_run(out), **facts}, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_json(out / RUN, {**read_run(out), **facts})
 
 
 def _identity(
@@ -172,9 +170,7 @@ def _open_run(out: Path, identity: dict[str, Any]) -> None:
         "torchvision": torchvision.__version__,
         "timm": timm.__version__,
     }
-    temporary = out / f".{RUN}"
-    temporary.write_text(json.dumps({**identity, "versions": versions}, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(out / RUN)
+    write_json(out / RUN, {**identity, "versions": versions})
 
 
 class _log_to:  # noqa: N801 (used as a function)

@@ -13,8 +13,8 @@ from torch.nn import functional
 from mammoscope.datasets.lesions import Dataset
 from mammoscope.networks.transres_unet import TransResUNet
 from mammoscope.training.lesion_rois import LesionPicture, load_crop, plain_picture, random_picture
-from mammoscope.training.pictures import as_input
 from mammoscope.training.parallel import map_in_threads
+from mammoscope.training.pictures import as_input
 from mammoscope.training.recipe import SegmenterRecipe
 
 _VALIDATION_BATCH = 16
@@ -31,9 +31,7 @@ class SegmenterTask:
 
     criterion = "iou_pooled"
 
-    def __init__(
-        self, recipe: SegmenterRecipe, training: list[LesionPicture], validation: list[LesionPicture]
-    ) -> None:
+    def __init__(self, recipe: SegmenterRecipe, training: list[LesionPicture], validation: list[LesionPicture]) -> None:
         self.recipe, self.training = recipe, training
         self.validation = [plain_picture(picture, recipe.input_size) for picture in validation]
         self.model = make_segmenter(recipe)

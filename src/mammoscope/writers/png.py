@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.writers.files import write_atomically
+from mammoscope.files import write_bytes
 
 # One filter for all rows takes half the time of choosing one for each, for files of the same size. OpenCV before 4.12
 # has no such setting, and does so of itself.
@@ -40,4 +40,4 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     MammoscopeError
         The file cannot be written.
     """
-    write_atomically(path, encode_png(pixels))
+    write_bytes(path, encode_png(pixels))

@@ -15,8 +15,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
 
 from mammoscope.errors import InputError
+from mammoscope.files import write_text
 from mammoscope.findings import SCHEMA_VERSION, Analysis
-from mammoscope.writers.files import write_atomically
 
 
 def write_analysis(analysis: Analysis, path: Path) -> None:
@@ -27,7 +27,7 @@ def write_analysis(analysis: Analysis, path: Path) -> None:
     MammoscopeError
         The file cannot be written.
     """
-    write_atomically(path, (analysis.model_dump_json(indent=2) + "\n").encode())
+    write_text(path, analysis.model_dump_json(indent=2) + "\n")
 
 
 def read_analysis(path: Path) -> Analysis:

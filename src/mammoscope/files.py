@@ -1,0 +1,60 @@
+"""Write files whole or not at all, so that neither a reader nor a run that goes on after a crash meets half of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from mammoscope.errors import MammoscopeError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name in the folder of ``path``; what the block writes there takes the place of ``path`` at its end.
+
+    The folder is made where it is missing.
+
+    Raises
+    ------
+    MammoscopeError
+        The file cannot be written; names it.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        # mkstemp makes files for the owner only; give what a plain open would have given.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise MammoscopeError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file as a whole; raises as ``replacing`` does."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text as a whole; raises as ``replacing`` does."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write indented JSON as a whole; raises as ``replacing`` does."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
