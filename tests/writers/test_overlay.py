@@ -218,8 +218,9 @@ def test_other_pixels_are_refused(pixels: NDArray[np.uint8]) -> None:
 
 
 def test_a_png_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MammoscopeError, match=r"absent/one\.png: cannot be written"):
-        write_png(tmp_path / "absent" / "one.png", np.zeros((4, 4), np.uint8))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MammoscopeError, match=r"file/one\.png: cannot be written"):
+        write_png(tmp_path / "file" / "one.png", np.zeros((4, 4), np.uint8))
 
 
 def test_drawing_does_not_import_matplotlib() -> None:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from mammoscope.datasets.images import dataset_mammogram, read_crop, read_mask
 from mammoscope.datasets.lesions import Dataset, Lesion
-from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import PreprocessSettings, preprocess
 from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, cut_roi, stretch_contrast
 from mammoscope.training.augment import random_coarseness, random_erasure, random_light, random_warp
@@ -31,11 +30,14 @@ class LesionPicture:
         ``(S, S) uint8``: brightness, and 255 on the mass.
     mass_fraction
         Share of the side that the mass spans.
+    sharp
+        False where the picture was enlarged, so that it is blurred as it is.
     """
 
     pixels: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     mass_fraction: float
+    sharp: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +75,8 @@ def load_views(dataset: Dataset, settings: PreprocessSettings, label: str) -> li
                 size, fraction = round(ROI_SIZE * _CONTEXT), MASS_FRACTION / _CONTEXT
                 roi = cut_roi(prepared.pixels, box, prepared.pixel_aspect, size=size, mass_fraction=fraction)
                 mirrored = prepared.from_original.scale_x < 0
-                full = LesionPicture(roi.pixels, _mask_in(roi, box, crop, lesion, mirrored=mirrored), fraction)
+                mask = _mask_in(roi, box, crop, lesion, mirrored=mirrored)
+                full = LesionPicture(roi.pixels, mask, fraction, sharp=roi.from_preprocessed.scale_x <= 1)
             views.append(LesionViews(lesion.malignant, crop, full))
         return views
 
@@ -89,7 +92,9 @@ def random_picture(
     warp = random_warp(rng, settings, source=(side, side), target=(size, size), enlarge=enlarge)
     pixels = warp.picture(source.pixels, size, size, mirrored_border=True)
     mask = warp.picture(source.mask, size, size, mirrored_border=True)
-    pixels = random_coarseness(rng, settings, stretch_contrast(pixels))
+    pixels = stretch_contrast(pixels)
+    if source.sharp:
+        pixels = random_coarseness(rng, settings, pixels)
     return random_erasure(rng, settings, random_light(rng, settings, pixels)), mask
 
 
@@ -119,8 +124,3 @@ def _mask_in(
     y, x = np.mgrid[:side, :side] + 0.5
     inside = ((2 * x - x0 - x1) / max(x1 - x0, 1)) ** 2 + ((2 * y - y0 - y1) / max(y1 - y0, 1)) ** 2 <= 1
     return np.asarray(inside * 255, dtype=np.uint8)
-
-
-def crop_change() -> FrameChange:
-    """The frame change of a published crop: nothing is known of its place in the mammogram."""
-    return FrameChange(Frame.PREPROCESSED, Frame.ROI)
