@@ -148,12 +148,18 @@ def import_cbis_ddsm(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one a core")] = None,
 ) -> None:
     """Bring CBIS-DDSM's masses into the dataset layout, at full resolution. Goes on where it was stopped."""
+    from dataclasses import asdict
+
     from mammoscope.datasets.cbis_ddsm import import_cbis_ddsm as run
     from mammoscope.stages.inference import usable_cores
 
     with _progress("importing") as advance:
         report = run(source, out, workers=workers or usable_cores(), progress=advance)
-    typer.echo(report)
+    for name, value in asdict(report).items():
+        items = value if isinstance(value, tuple) else ()
+        typer.echo(f"{name.replace('_', ' ')}: {len(items) if isinstance(value, tuple) else value}")
+        for item in items:
+            typer.echo(f"  {item if isinstance(item, str) else ': '.join(item)}")
 
 
 @data.command("split")
@@ -222,7 +228,11 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run; a stopped one goes on.")],
     recipe: Annotated[str, typer.Option(help="A TOML file, or the name of a recipe that comes along.")] = "default",
     init: Annotated[
-        str | None, typer.Option(help="Start of the backbone: a safetensors file, or 'timm' for timm's own weights.")
+        str | None,
+        typer.Option(
+            help="Where to start: a safetensors file of timm's, or 'timm' for its own weights; for the segmenter, "
+            "best.safetensors of an earlier run."
+        ),
     ] = None,
 ) -> None:
     """Train a stage; a training that was stopped at any moment goes on where it was. Needs the extra 'train'."""

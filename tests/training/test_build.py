@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from recipes import write_recipe
+
 from mammoscope.bundle import load_bundle
 from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.lesions import load_dataset
@@ -16,7 +18,6 @@ from mammoscope.pipeline import analyze
 from mammoscope.training.build import build_bundle
 from mammoscope.training.run import train
 from synthetic_dataset import write_dataset
-from training.recipes import write_recipe
 
 pytestmark = pytest.mark.training
 

@@ -15,12 +15,12 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from recipes import write_recipe
 from safetensors.numpy import load_file
 
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.training.run import read_run, train
 from synthetic_dataset import write_dataset
-from training.recipes import write_recipe
 
 pytestmark = pytest.mark.training
 
@@ -147,3 +147,15 @@ def test_init_takes_a_file_and_refuses_one_of_another_architecture(dataset: Path
         train("detector", dataset, recipe, tmp_path / "run2", str(foreign))
     with pytest.raises(RecipeError, match="no such file"):
         train("detector", dataset, recipe, tmp_path / "run3", str(tmp_path / "absent.safetensors"))
+
+
+def test_a_segmenter_starts_from_an_earlier_run(dataset: Path, tmp_path: Path) -> None:
+    recipe = str(write_recipe(tmp_path, "segmenter", epochs=1))
+    train("segmenter", dataset, recipe, tmp_path / "first")
+    train("segmenter", dataset, recipe, tmp_path / "second", str(tmp_path / "first" / "best.safetensors"))
+    first, second = (load_file(tmp_path / name / "best.safetensors") for name in ("first", "second"))
+    assert any((first[key] != second[key]).any() for key in first)
+    with pytest.raises(RecipeError, match="no such file"):
+        train("segmenter", dataset, recipe, tmp_path / "third", str(tmp_path / "absent.safetensors"))
+    with pytest.raises(RecipeError, match="was not written by mammoscope|cannot be read as a checkpoint"):
+        train("segmenter", dataset, recipe, tmp_path / "fourth", str(dataset / "lesions.csv"))

@@ -21,6 +21,7 @@ from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.files import write_json
 from mammoscope.stages.inference import usable_cores
+from mammoscope.training.checkpoint import load_weights
 from mammoscope.training.classifier import train_classifier
 from mammoscope.training.detector import DetectorTask, fit_detector_anchors, load_films
 from mammoscope.training.lesion_rois import load_views
@@ -49,8 +50,9 @@ def train(task: TaskName, dataset_folder: Path, recipe_name: str, out: Path, ini
         The run's folder: ``run.json`` (what it is), ``train.log``, ``metrics.csv``, ``tensorboard/``,
         ``checkpoint.safetensors``, ``best.safetensors``.
     init
-        Start of the backbone: a safetensors file with a timm state dict, ``"timm"`` for timm's own weights, None for
-        random weights.
+        Where to start. For the backbone of the detector and the classifier: a safetensors file with a timm state dict,
+        or ``"timm"`` for timm's own weights. For the segmenter: ``best.safetensors`` of an earlier run. None: random
+        weights.
 
     Raises
     ------
@@ -84,13 +86,17 @@ def _train_detector(recipe: Recipe, init: str | None, training: Dataset, validat
 
 def _train_segmenter(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
     recipe = cast(SegmenterRecipe, recipe)
-    if init:
-        raise RecipeError(f"init is {init!r}, but the segmenter has no backbone to start from; leave it out")
+    start = Path(init) if init else None
+    if start and not start.is_file():
+        raise RecipeError(f"init is {init!r}: no such file; a segmenter starts from the weights of an earlier run")
     crops = [load_crops(part, "reading crops") for part in (training, validation)]
     for part, name in zip(crops, ("training", "validation"), strict=True):
         if not part:
             raise DatasetError(f"{training.folder}: no {name} patient has a lesion with a crop and a mask")
-    fit(SegmenterTask(recipe, *crops), recipe.loop, out, "segmenter")
+    task = SegmenterTask(recipe, *crops)
+    if start:
+        load_weights(task.model, start)
+    fit(task, recipe.loop, out, "segmenter")
 
 
 def _train_classifier(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
