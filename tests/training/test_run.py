@@ -157,5 +157,5 @@ def test_a_segmenter_starts_from_an_earlier_run(dataset: Path, tmp_path: Path) -
     assert any((first[key] != second[key]).any() for key in first)
     with pytest.raises(RecipeError, match="no such file"):
         train("segmenter", dataset, recipe, tmp_path / "third", str(tmp_path / "absent.safetensors"))
-    with pytest.raises(RecipeError, match="was not written by mammoscope|cannot be read as a checkpoint"):
+    with pytest.raises(RecipeError, match=r"was not written by mammoscope|cannot be read as a checkpoint"):
         train("segmenter", dataset, recipe, tmp_path / "fourth", str(dataset / "lesions.csv"))
