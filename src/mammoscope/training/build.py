@@ -30,6 +30,8 @@ from mammoscope.training.lesion_rois import load_crop
 from mammoscope.training.stage_files import LICENCE, classifier_file, detector_file, real_pictures, segmenter_file
 
 _STAGES: tuple[Stage, ...] = ("detector", "segmenter", "classifier")
+_COUNTS = ("images", "lesions", "malignant")
+_NO_FIGURES = ("definition", "published_reference", "dataset", "bundle")
 
 
 def build_bundle(
@@ -158,12 +160,14 @@ def _figures(report: Mapping[str, Any], prefix: str = "") -> dict[str, Figure | 
     """The figures of a report under flat names: ``crops.predicted_mask.auc``."""
     found: dict[str, Figure | float | int] = {}
     for key, value in report.items():
+        if key in _NO_FIGURES:
+            continue
         if isinstance(value, Mapping):
             if isinstance(value.get("value"), int | float) and value.get("ci95"):
                 found[f"{prefix}{key}"] = Figure(value=round(value["value"], 4), ci95=_rounded(value["ci95"]))
             elif not prefix or "." not in prefix.rstrip("."):
                 found |= _figures(value, f"{prefix}{key}.")
-        elif key in ("images", "lesions", "malignant"):
+        elif key in _COUNTS and isinstance(value, int):
             found[f"{prefix}{key}"] = value
     return found
 
