@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,13 +21,12 @@ def _mammoscope(*arguments: str | Path, folder: Path | None = None) -> subproces
 
 
 def test_help_is_instant() -> None:
-    times = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        shown = _mammoscope("--help")
-        times.append(time.perf_counter() - begin)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    shown = _mammoscope("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert shown.returncode == 0 and "Research use only" in " ".join(shown.stdout.split())
-    assert min(times) < 1.0  # 0.3 s here; a machine busy with other tests needs more
+    # Time on a processor, which other processes do not lengthen as they do the time on the clock.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
 @pytest.mark.parametrize("command", ["analyze", "example", "data", "train", "evaluate", "bundle"])
@@ -38,10 +37,13 @@ def test_every_command_has_a_help_page(command: str) -> None:
 def test_analyze_prints_findings_and_ends_with_3_where_some_failed(exam: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.dcm"
     bad.write_bytes(b"nothing")
-    result = _mammoscope("analyze", exam / "phantom-L-CC.dcm", bad, "--out", tmp_path / "out", "--threshold", "0.05")
+    missing = tmp_path / "missing.dcm"
+    good = exam / "phantom-L-CC.dcm"
+    result = _mammoscope("analyze", missing, good, bad, "--out", tmp_path / "out", "--threshold", "0.05")
     assert result.returncode == 3, result.stderr
-    assert "phantom-L-CC" in result.stdout and "1 of 2 analysed, 1 failed" in result.stdout
-    assert f"error: {bad}" in "".join(result.stderr.splitlines()) and "Traceback" not in result.stderr
+    assert "phantom-L-CC" in result.stdout and "1 of 3 analysed, 2 failed" in result.stdout
+    assert f"error: {bad}" in result.stderr and f"error: {missing}" in result.stderr
+    assert "Traceback" not in result.stderr
     assert json.loads((tmp_path / "out" / "phantom-L-CC.json").read_text())["outcome"] == "findings"
 
 

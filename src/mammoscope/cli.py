@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -98,34 +98,43 @@ def analyze(
     """
     from rich.console import Console
 
-    from mammoscope.batch import Options, analyze_files
+    from mammoscope.batch import Done, Options, analyze_files
     from mammoscope.bundle import load_bundle
+    from mammoscope.errors import InputError, MammoscopeError
     from mammoscope.readers import find_inputs
     from mammoscope.writers.table import findings_table
 
-    files = find_inputs(paths)
+    files: dict[Path, None] = {}
+    failures: list[MammoscopeError] = []
+    for path in paths:
+        try:
+            files.update(dict.fromkeys(find_inputs([path])))
+        except InputError as error:
+            failures.append(error)
+            _complain(error)
+    if not files:
+        raise typer.Exit(USAGE_ERROR)
     models = load_bundle(bundle)
-    options = Options(threshold, overwrite, save_preprocessed, workers)
-    results = {}
+    results: dict[Path, Done] = {}
     with _progress("analysing", len(files)) as advance:
-        for done in analyze_files(files, out, models, options):
+        for done in analyze_files(list(files), out, models, Options(threshold, overwrite, save_preprocessed, workers)):
             results[done.path] = done
             if done.error:
                 _complain(done.error)
             advance(len(results), len(files))
     in_order = [results[path] for path in files]
-    shown = [done.analysis or done.error for done in in_order]
-    Console().print(findings_table([item for item in shown if item is not None]))
-    failed = sum(done.error is not None for done in in_order)
+    Console().print(findings_table([done.analysis or cast(MammoscopeError, done.error) for done in in_order]))
+    failures += [done.error for done in in_order if done.error]
+    analysed = sum(done.analysis is not None for done in in_order)
     skipped = sum(done.skipped for done in in_order)
     typer.echo(
-        f"{len(files) - failed} of {len(files)} analysed"
+        f"{analysed} of {analysed + len(failures)} analysed"
         + (f" ({skipped} of them earlier; --overwrite does them again)" if skipped else "")
-        + (f", {failed} failed" if failed else "")
+        + (f", {len(failures)} failed" if failures else "")
     )
-    for path in next((done.written for done in in_order if done.written), ()) if len(files) == 1 else (out,):
+    for path in in_order[0].written if len(in_order) == 1 else (out,):
         typer.echo(path)
-    if failed:
+    if failures:
         raise typer.Exit(SOME_FAILED)
 
 
