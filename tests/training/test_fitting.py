@@ -62,8 +62,8 @@ def test_the_mask_threshold_is_where_the_iou_is_best() -> None:
 class _Small(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(1, 64, 9, padding=4)
-        self.output = nn.Linear(64, 1)
+        self.convolution = nn.Conv2d(1, 1024, 9, padding=4)
+        self.output = nn.Linear(1024, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.output(self.convolution(images).relu().mean(dim=(2, 3)))[:, 0]  # type: ignore[no-any-return]
