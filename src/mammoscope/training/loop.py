@@ -86,7 +86,9 @@ def fit(task: Task, settings: LoopSettings, folder: Path, label: str) -> dict[st
     """
     folder.mkdir(parents=True, exist_ok=True)
     loop = _Loop(task, settings, folder)
-    if loop.resume():
+    if loop.resume() and loop.at.epoch >= settings.epochs:
+        logger.info("%s: finished earlier", label)
+    elif loop.steps_done:
         logger.info("%s: resumed at epoch %d, batch %d", label, loop.at.epoch + 1, loop.at.step + 1)
     else:
         logger.info("%s: %d samples an epoch, %d epochs, on %s", label, len(task), settings.epochs, loop.device)

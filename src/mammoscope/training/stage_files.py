@@ -125,8 +125,9 @@ def classifier_file(
     recipe = cast(ClassifierRecipe, run.recipe)
     path = folder / "classifier.onnx"
     size = recipe.input_size
-    example = torch.zeros(2, 1, size, size)
-    export_onnx(run.model, {"roi": example, "mask": example}, ["logit"], path, dynamic_batch=True)
+    # Two tensors: one that served as both would become a single input of the file.
+    examples = {name: torch.zeros(2, 1, size, size) for name in ("roi", "mask")}
+    export_onnx(run.model, examples, ["logit"], path, dynamic_batch=True)
     masks = torch.from_numpy(np.stack(_at_size(pictures.masks, size)) > 127)[:, None].float()
     inputs = {"roi": as_input(_at_size(pictures.rois, size), recipe, torch.device("cpu")), "mask": masks}
     difference = _chance_difference(run.model, inputs, path)
