@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,10 @@ def test_three_runs_make_a_bundle_that_analyses(dataset: Path, runs: dict[str, P
         assert stage.provenance.validation_patients == 4
         assert stage.provenance.metrics
     loaded = load_dataset(dataset)
-    analysis = analyze(dataset_mammogram(loaded, next(iter(loaded.images))), built, threshold=0.0)
+    # One epoch on toy films teaches no confidence: all regions count, whatever their score.
+    detector = built.manifest.detector.model_copy(update={"floor": 0.0})
+    unsure = replace(built, manifest=built.manifest.model_copy(update={"detector": detector}))
+    analysis = analyze(dataset_mammogram(loaded, next(iter(loaded.images))), unsure, threshold=0.0)
     assert analysis.outcome == "findings" and analysis.bundle.name == "small"
     assert any("differs from its network" in line for line in lines)
     # Built again over itself: replaced as a whole. Over something else: refused.
