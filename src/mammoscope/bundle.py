@@ -108,6 +108,11 @@ class BundleManifest(_Record):
     detector: DetectorManifest
     segmenter: SegmenterManifest
     classifier: ClassifierManifest
+    pipeline_metrics: dict[str, Figure | float | int] = Field(
+        default_factory=dict,
+        description="Of the whole chain on the validation patients, where it finds as many "
+        "regions as there are lesions.",
+    )
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,11 @@ def _measured(
         report = evaluate(stage, validation_folder, place / stage, Bundle(folder, manifest, ""))
         return cast("dict[str, Any]", json.loads(report.read_text(encoding="utf-8")))
 
-    threshold = report_of("pipeline")["at_lesion_count"]["threshold"]
+    chain = report_of("pipeline")
+    threshold = chain["at_lesion_count"]["threshold"]
     manifest = _with(manifest, "detector", threshold=round(float(threshold or manifest.detector.threshold), 4))
+    kept = {name: chain[name] for name in (*_COUNTS, "at_lesion_count") if name in chain}
+    manifest = manifest.model_copy(update={"pipeline_metrics": _figures(kept)})
     log(f"detection threshold {manifest.detector.threshold}: validation finds as many regions as there are lesions")
     for stage in _STAGES:
         metrics = _figures(report_of(stage))

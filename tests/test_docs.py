@@ -1,0 +1,40 @@
+"""What README and model card claim is what the bundle's manifest holds and what lies in the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mammoscope.bundle import Bundle
+
+ROOT = Path(__file__).parents[1]
+FIGURES = {
+    "detector": ("ap", "ap50", "froc.iou_0.5.1", "froc.iou_0.2.1"),
+    "segmenter": ("iou_pooled", "baseline_iou_pooled", "pixel_auc"),
+    "classifier": ("crops.predicted_mask.auc", "crops.predicted_mask.accuracy", "boxes.auc", "boxes.accuracy"),
+    "pipeline": ("at_lesion_count.correct", "at_lesion_count.false_positive_rate"),
+}
+
+
+@pytest.mark.parametrize("page", ["README.md", "MODEL_CARD.md"])
+@pytest.mark.parametrize(("stage", "name"), [(stage, name) for stage, names in FIGURES.items() for name in names])
+def test_figures_are_those_of_the_manifest(bundle: Bundle, page: str, stage: str, name: str) -> None:
+    manifest = bundle.manifest
+    metrics = manifest.pipeline_metrics if stage == "pipeline" else getattr(manifest, stage).provenance.metrics
+    figure = metrics[name]
+    low, high = figure.ci95
+    # Manifests keep four digits, pages three; a figure on the edge may be rounded either way.
+    text = (ROOT / page).read_text(encoding="utf-8")
+    shown = [tuple(map(float, found)) for found in re.findall(r"(0\.\d{3}) \[(0\.\d{3}), (0\.\d{3})\]", text)]
+    assert any(
+        all(abs(a - b) < 0.0006 for a, b in zip(found, (figure.value, low, high), strict=True)) for found in shown
+    ), f"{page} lacks {stage} {name} {figure.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+@pytest.mark.parametrize("page", ["README.md", "MODEL_CARD.md", "CHANGELOG.md"])
+def test_links_lead_to_files_that_are_there(page: str) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (ROOT / target).exists()]
+    assert not missing
