@@ -64,7 +64,7 @@ def test_weights_are_16_bit_and_nothing_of_the_builders_machine_is_inside(bundle
         tensor.ClearField("raw_data")  # among millions of weights some bytes spell anything
     assert sizes[onnx.TensorProto.FLOAT16] > sizes[onnx.TensorProto.FLOAT]
     words = model.SerializeToString()
-    assert b"site-packages" not in words and b"File \"" not in words and not re.search(rb"\.py\b", words)
+    assert b"site-packages" not in words and b'File "' not in words and not re.search(rb"\.py\b", words)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,23 @@ def test_what_is_no_picture_is_named(tmp_path: Path, read: Any, content: bytes |
         read(path)
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_a_picture_that_is_cut_off_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = saved(tmp_path / f"a.{suffix}", breast(1))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DatasetError, match=rf"a\.{suffix}: is cut off"):
+        read_image(path)
+
+
+def test_a_whole_file_with_damaged_pixels_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", breast(1))
+    data = path.read_bytes()
+    start = data.index(b"IDAT") + 4
+    path.write_bytes(data[:start] + bytes(2000) + data[start + 2000 :])
+    with pytest.raises(DatasetError, match=r"a\.png: cannot be decoded"):
+        read_image(path)
+
+
 def test_colour_and_deep_crops_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="expected one grey channel"):
         read_image(saved(tmp_path / "colour.png", np.zeros((4, 4, 3), np.uint8)))

@@ -64,6 +64,12 @@ def test_pixel_aspect_of_a_stretched_image(tmp_path: Path, aspects: list[float |
     assert dataset.pixel_aspect("P_0_LEFT_CC.png", 1000, round(1000 * expected)) == pytest.approx(1)
 
 
+def test_an_unsquare_file_of_unknown_proportions_has_square_pixels(tmp_path: Path) -> None:
+    dataset = write(tmp_path, [lesion("P_0"), lesion("P_1", pixel_aspect=1.5)])
+    assert dataset.pixel_aspect("P_0_LEFT_CC.png", 3000, 4000) == 1
+    assert dataset.pixel_aspect("P_1_LEFT_CC.png", 3000, 4000) == pytest.approx(1.5 * 3000 / 4000)
+
+
 @pytest.mark.parametrize(
     ("column", "value", "problem"),
     [
@@ -103,6 +109,7 @@ def test_wrong_value_is_named_with_file_row_and_column(tmp_path: Path, column: s
         (b"image,patient_id\n", "has no column 'breast_side'"),
         (",".join(COLUMNS).encode(), "holds no lesion"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
+        (",".join(COLUMNS).encode() + b'\n"' + b"x" * 200_000, "is no CSV table"),
     ],
 )
 def test_table_that_is_none_is_refused(tmp_path: Path, content: bytes | None, problem: str) -> None:

@@ -109,13 +109,13 @@ SQUARE[20:40, 20:40] = 255
 @pytest.mark.parametrize(
     ("damage", "place", "problem"),
     [
-        (_cut_image, "row 4: column 'image'", "cannot be decoded"),
+        (_cut_image, "row 4: column 'image'", "is cut off"),
         (_black_image, "row 4: column 'image'", "is empty, all pixels are equal"),
         (_mask(np.zeros((64, 64), np.uint8)), "row 2: column 'mask'", "is empty"),
         (_mask(SQUARE[:50]), "row 2: column 'mask'", "has 64 x 50 pixels, its crop 64 x 64"),
         (_mask(breast(5, 64)), "row 2: column 'mask'", "is grey, not black and white"),
         (_mask(np.dstack([SQUARE] * 3)), "row 2: column 'mask'", "expected one grey channel"),
-        (_cut_crop, "row 2: column 'crop'", "cannot be decoded"),
+        (_cut_crop, "row 2: column 'crop'", "is no PNG, JPEG or TIFF file"),
     ],
 )
 def test_damaged_file_is_named(dataset: Dataset, damage: Callable[[Dataset], object], place: str, problem: str) -> None:

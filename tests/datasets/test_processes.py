@@ -42,5 +42,6 @@ def test_error_reaches_the_caller() -> None:
 
 def test_caller_may_stop_early(tmp_path: Path) -> None:
     results = run_in_processes(square, range(1000), 1)
-    assert next(results) == (0, 0)
+    task, result = next(results)
+    assert result == task * task
     results.close()

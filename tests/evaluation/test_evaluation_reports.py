@@ -230,7 +230,7 @@ def test_classifier(evaluated: dict[str, Path]) -> None:
     out = evaluated["classifier"]
     report = read(out)
     boxes, crops = report["boxes"], report["crops"]
-    assert (boxes["lesions"], boxes["malignant"], boxes["left_out"]) == (4, 2, 1)
+    assert (boxes["lesions"], boxes["malignant"], boxes["without_breast"]) == (5, 2, 1)
     assert crops["lesions"] == crops["true_mask"]["lesions"] == crops["predicted_mask"]["lesions"] == 3
     assert crops["true_mask"]["malignant"] == 1
     # The classifier takes the smallest mask for the most malignant, and on crops that is so.
@@ -243,7 +243,7 @@ def test_classifier(evaluated: dict[str, Path]) -> None:
     of_box = [(breast([disc]) > 50000).sum() / (2 * disc[2] + 1) ** 2 for disc in (NEAR, FAR, NEAR)]
     expected = [1 - 0.9**2 * share for share in of_box]
     assert [float(row["malignancy_score"]) for row in seen] == pytest.approx(expected, abs=0.02)
-    assert len(rows(out)) == 4 + 3 + 3
+    assert len(rows(out)) == 5 + 3 + 3
 
 
 def test_classifier_without_crops_gives_reasons(tmp_path: Path, bundle: TinyBundle) -> None:
@@ -284,7 +284,18 @@ def test_no_breast_on_any_image(stage: str, tmp_path: Path, bundle: TinyBundle) 
     if stage == "detector":
         assert report["ap"]["value"] == 0
     if stage == "classifier":
-        assert (report["boxes"]["lesions"], report["boxes"]["left_out"]) == (0, 1)
+        assert (report["boxes"]["lesions"], report["boxes"]["without_breast"]) == (1, 1)
+
+
+def test_a_lesion_is_classified_where_no_breast_is_found(tmp_path: Path, bundle: TinyBundle) -> None:
+    table = [lesion("a.png", "P1", NEAR, pathology="MALIGNANT"), lesion("a.png", "P1", FAR, abnormality_id="2")]
+    folder = write_dataset(tmp_path / "data", {"a.png": breast([NEAR, FAR])}, table)
+    settings = bundle.manifest.preprocess.model_copy(update={"minimum_area": 0.99})
+    blind = replace(bundle, manifest=bundle.manifest.model_copy(update={"preprocess": settings}))
+    report = run("classifier", folder, blind, tmp_path / "out")
+    assert (report["boxes"]["lesions"], report["boxes"]["without_breast"]) == (2, 2)
+    expected = [1 - 0.9**2 * (breast([disc]) > 50000).sum() / (2 * disc[2] + 1) ** 2 for disc in (NEAR, FAR)]
+    assert [float(row["malignancy_score"]) for row in rows(tmp_path / "out")] == pytest.approx(expected, abs=0.02)
 
 
 def test_crops_of_another_size_are_resized(tmp_path: Path, one_image: Path, bundle: TinyBundle) -> None:

@@ -177,9 +177,12 @@ def _read(path: Path, wanted: dict[str, str]) -> list[dict[str, str]]:
     if missing:
         raise DatasetError(f"{path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(header)}")
     names = {ours: header[_normalised(theirs)] for ours, theirs in wanted.items()}
-    return [
-        {ours: (row[theirs] or "").strip() for ours, theirs in names.items()} for row in reader if any(row.values())
-    ]
+    try:
+        return [
+            {ours: (row[theirs] or "").strip() for ours, theirs in names.items()} for row in reader if any(row.values())
+        ]
+    except csv.Error as error:
+        raise DatasetError(f"{path}: is no CSV table ({error})") from None
 
 
 def _case(values: dict[str, str], split: str, place: str) -> CaseRow:

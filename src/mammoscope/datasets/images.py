@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mammoscope.bundle import file_sha256
 from mammoscope.datasets.lesions import Dataset
+from mammoscope.datasets.pixels import whole_file_header
 from mammoscope.errors import DatasetError
 from mammoscope.mammogram import Laterality, Mammogram
 
@@ -23,7 +24,7 @@ def read_image(path: Path) -> NDArray[np.uint16]:
     Raises
     ------
     DatasetError
-        The file cannot be decoded, or is not one grey channel of 8 or 16 bits.
+        The file is cut off, cannot be decoded, or is not one grey channel of 8 or 16 bits.
     """
     pixels = _read(path)
     scale = 1 if pixels.dtype == np.uint16 else 257
@@ -62,7 +63,12 @@ def dataset_mammogram(dataset: Dataset, image: str) -> Mammogram:
 
 
 def _read(path: Path) -> NDArray[Any]:
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
+    whole_file_header(path, data)  # OpenCV fills up what is missing of a JPEG file with grey
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DatasetError(f"{path}: cannot be decoded")
     if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):

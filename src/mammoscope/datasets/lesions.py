@@ -121,8 +121,14 @@ class Dataset:
         return self.folder / "masks" / lesion.mask
 
     def pixel_aspect(self, image: str, width: int, height: int) -> float:
-        """Height of a pixel over its width, for an image file of ``width`` x ``height`` pixels."""
-        film = self.images[image][0].pixel_aspect or self.film_aspect
+        """Height of a pixel over its width, for an image file of ``width`` x ``height`` pixels.
+
+        Where the table does not know the film's proportions, a square file is taken for a stretched film, and any other
+        for one with square pixels.
+        """
+        film = self.images[image][0].pixel_aspect
+        if film is None:
+            return self.film_aspect if width == height else 1.0
         return film * width / height
 
     def of_patients(self, patients: Iterable[str]) -> Dataset:
@@ -152,7 +158,10 @@ def load_dataset(folder: Path) -> Dataset:
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise DatasetError(f"{path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(header)}")
-    lesions = tuple(_parse_row(row, f"{path}, row {number}") for number, row in enumerate(reader, start=2))
+    try:
+        lesions = tuple(_parse_row(row, f"{path}, row {number}") for number, row in enumerate(reader, start=2))
+    except csv.Error as error:
+        raise DatasetError(f"{path}: is no CSV table ({error})") from None
     if not lesions:
         raise DatasetError(f"{path}: holds no lesion")
     dataset = Dataset(folder, lesions, hashlib.sha256(raw).hexdigest())

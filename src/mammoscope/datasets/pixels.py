@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.errors import DatasetError
-from mammoscope.readers.raster_headers import read_raster_header
+from mammoscope.readers.raster_headers import RasterHeader, read_raster_header
 from mammoscope.readers.source import MAGIC_BYTES, detect_format
 
 _PNG_SIZE_END = 24
@@ -37,11 +37,23 @@ def image_size(path: Path) -> tuple[int, int]:
             if start.startswith(b"\x89PNG") and len(start) == _PNG_SIZE_END:
                 return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
             data = start + stream.read()
-        header = read_raster_header(data, detect_format(data[:MAGIC_BYTES]) or "")
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
+    header = whole_file_header(path, data)
+    return header.columns, header.rows
+
+
+def whole_file_header(path: Path, data: bytes) -> RasterHeader:
+    """The header of a picture whose bytes are all there.
+
+    Raises
+    ------
+    DatasetError
+        The file is cut off, or is no PNG, JPEG or TIFF.
+    """
+    try:
+        return read_raster_header(data, detect_format(data[:MAGIC_BYTES]) or "")
     except KeyError:
         raise DatasetError(f"{path}: is no PNG, JPEG or TIFF file") from None
     except ValueError as error:
         raise DatasetError(f"{path}: {error}") from None
-    return header.columns, header.rows

@@ -18,6 +18,7 @@ from mammoscope.evaluation.detection import DetectedImage, match
 from mammoscope.evaluation.end_to_end import MATCH_IOU, AnalysedImage
 from mammoscope.evaluation.segmentation import SegmentedLesion, measure
 from mammoscope.geometry import FloatArray, Frame, FrameChange, box_iou
+from mammoscope.mammogram import Mammogram
 from mammoscope.stages.preprocess import Preprocessed, preprocess
 from mammoscope.stages.protocols import Masks, Regions
 from mammoscope.stages.roi import ROI_SIZE, RoiBatch, cut_rois, stretch_contrast
@@ -59,18 +60,18 @@ def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None =
     Returns
     -------
     tuple
-        The lesions, and how many were left out because no breast was found on their image.
+        The lesions, and how many of them are on images where no breast was found.
     """
-    kept: list[Lesion] = []
+    identities: list[tuple[str, str, str, bool]] = []
     scores: list[float] = []
-    for image, lesions, prepared in _prepared_images(dataset, bundle, progress):
-        if prepared is None:
-            continue
-        boxes = prepared.from_original.boxes(np.stack([lesion.box for lesion in lesions]))
-        rois = cut_rois(prepared, boxes)
-        kept.extend(lesions)
+    without_breast = 0
+    for image, lesions, found in _prepared_images(dataset, bundle, progress):
+        without_breast += len(lesions) if found is None else 0
+        prepared = found or _whole_image(dataset_mammogram(dataset, image))
+        rois = cut_rois(prepared, prepared.from_original.boxes(np.stack([lesion.box for lesion in lesions])))
+        identities.extend(_identity(lesion) for lesion in lesions)
         scores.extend(_classify(bundle, rois, bundle.segmenter.segment(rois), image))
-    return classified([_identity(lesion) for lesion in kept], scores), len(dataset.lesions) - len(kept)
+    return classified(identities, scores), without_breast
 
 
 def classify_crops(
@@ -158,6 +159,14 @@ def _prepared_images(
         yield image, lesions, preprocess(dataset_mammogram(dataset, image), bundle.manifest.preprocess)
         if progress:
             progress(done, len(dataset.images))
+
+
+def _whole_image(mammogram: Mammogram) -> Preprocessed:
+    """A mammogram on which no breast was found, as it is: its lesions are classified like all others."""
+    grey = np.zeros(mammogram.pixels.shape, dtype=np.uint8)
+    cv2.normalize(mammogram.pixels, grey, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+    change = FrameChange(Frame.ORIGINAL, Frame.PREPROCESSED)
+    return Preprocessed(grey, np.ones(grey.shape, dtype=bool), change, mammogram.pixel_aspect)
 
 
 def _batches(lesions: Sequence[Lesion], progress: Progress | None) -> Iterator[Sequence[Lesion]]:

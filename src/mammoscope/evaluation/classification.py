@@ -18,7 +18,8 @@ DEFINITIONS = {
     "the bundle.",
     "boxes": "Every lesion: the ROI is cut by the lesion's true box from the preprocessed full image, its mask is "
     "predicted by the bundle's segmenter.",
-    "left_out": "Lesions on images where no breast was found: there is no ROI to classify, so they enter no figure.",
+    "without_breast": "Those of the lesions on images where no breast was found: their ROI is cut from the image as it "
+    "is.",
     "crops": "The lesions with a published crop and mask, from the crop's own pixels.",
     "true_mask": "The classifier is given the published mask.",
     "predicted_mask": "The classifier is given the mask that the bundle's segmenter predicts on the crop.",

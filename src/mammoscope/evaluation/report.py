@@ -27,6 +27,8 @@ INTERVALS = (
     "which a figure has no denominator are left out of its interval."
 )
 
+DATASET = "The folder's name, and the SHA-256 of its lesions.csv."
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -77,7 +79,7 @@ def write_report(
     report: Json = {
         "stage": stage,
         **measured.figures,
-        "definition": {**measured.definition, "ci95": INTERVALS},
+        "definition": {**measured.definition, "ci95": INTERVALS, "dataset": DATASET},
         "dataset": {"name": dataset.name, "sha256": dataset.sha256, "patients": len(dataset.patients)},
         "bundle": bundle.identity.model_dump(),
         "seed": bootstrap.seed,

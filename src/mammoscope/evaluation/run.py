@@ -120,7 +120,7 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
     def shifted(first: int) -> Progress | None:
         return (lambda done, _: progress(first + done, images + crops)) if progress else None
 
-    boxes, left_out = classify_boxes(dataset, bundle, shifted(0))
+    boxes, without_breast = classify_boxes(dataset, bundle, shifted(0))
     with_true, with_predicted = classify_crops(dataset, bundle, shifted(images))
     sets = {"boxes": boxes, "crops.true_mask": with_true, "crops.predicted_mask": with_predicted}
     found = {
@@ -128,7 +128,7 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
     }
     figures: Json = {
         "threshold": threshold,
-        "boxes": found["boxes"] | {"left_out": left_out},
+        "boxes": found["boxes"] | {"without_breast": without_breast},
         "crops": {
             "lesions": crops,
             "true_mask": found["crops.true_mask"],

@@ -27,7 +27,9 @@ def findings_table(analyses: Iterable[Analysis | MammoscopeError]) -> Table:
     analyses
         In the order of the rows; an error stands for the file that it names.
     """
-    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, caption=NOTICE, caption_style="yellow", caption_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD, padding=0, show_edge=False, caption=NOTICE, caption_style="yellow", caption_justify="left"
+    )
     table.add_column("file", overflow="fold", min_width=12)
     table.add_column("view", min_width=5, no_wrap=True)
     table.add_column("#", justify="right", min_width=2)
