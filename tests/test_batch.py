@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -93,6 +94,39 @@ def test_a_folder_that_cannot_be_made(mixed: list[Path], tmp_path: Path, bundle:
         list(analyze_files(mixed, tmp_path / "file" / "out", bundle, Options()))
 
 
+def test_a_folder_that_may_not_be_written_to_is_refused_before_the_work(
+    mixed: list[Path], tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # the superuser may write everywhere
+    with pytest.raises(MammoscopeError, match="out: cannot be written to, choose another folder"):
+        next(analyze_files(mixed, tmp_path / "out", bundle, Options()))
+
+
+def test_a_result_that_cannot_be_written_is_an_error_of_its_file(
+    mixed: list[Path], tmp_path: Path, bundle: Bundle
+) -> None:
+    (tmp_path / "out" / "a.overlay.png").mkdir(parents=True)
+    done = _run([mixed[0], mixed[4]], tmp_path / "out", bundle)
+    assert done["a.dcm"].error is not None and done["a.dcm"].error.path == mixed[0]
+    assert "a.overlay.png: cannot be written" in done["a.dcm"].error.problem
+    assert done["e.dcm"].analysis
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.dcm", b"two\nlines.dcm", b"\x1b[2J.dcm", b"a" * 250, b"with space.dcm"])
+def test_a_file_of_any_name_is_analysed(exam: Path, tmp_path: Path, bundle: Bundle, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    try:
+        shutil.copy(exam / "phantom-R-CC.dcm", path)
+    except OSError:
+        pytest.skip("the file system has no such names")
+    (done,) = analyze_files([path], tmp_path / "out", bundle, Options())
+    assert done.error is None and done.analysis
+    assert done.analysis.input.name.isprintable()
+    assert all(file.name.startswith(done.analysis.input.name) for file in (tmp_path / "out").iterdir())
+    (again,) = analyze_files([path], tmp_path / "out", bundle, Options())
+    assert again.skipped
+
+
 @pytest.mark.parametrize(
     ("paths", "names"),
     [
@@ -103,6 +137,8 @@ def test_a_folder_that_cannot_be_made(mixed: list[Path], tmp_path: Path, bundle:
         (["/x/a.dcm", "/x/a.png"], ["x_a.dcm", "x_a.png"]),
         (["/p/x/a.dcm", "/q/x/a.dcm", "/q/b.dcm"], ["p_x_a.dcm", "q_x_a.dcm", "b"]),
         (["/x/1.2.840.1", "/x/1.2.840.2"], ["1.2.840.1", "1.2.840.2"]),
+        (["/x/a\n.dcm", "/x/a\t.dcm"], ["x_a_.dcm_1", "x_a_.dcm_2"]),
+        (["/x/" + "a" * 240 + "1", "/x/" + "a" * 240 + "2"], ["x_" + "a" * 198 + "_1", "x_" + "a" * 198 + "_2"]),
         ([], []),
     ],
 )

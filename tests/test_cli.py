@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -47,6 +48,22 @@ def test_analyze_prints_findings_and_ends_with_3_where_some_failed(exam: Path, t
     assert json.loads((tmp_path / "out" / "phantom-L-CC.json").read_text())["outcome"] == "findings"
 
 
+def test_a_name_of_any_signs_costs_one_line_and_no_traceback(exam: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "❤.dcm").write_bytes((exam / "phantom-L-CC.dcm").read_bytes())
+    (folder / "two\nlines\x1b[2J.dcm").write_bytes(b"nothing")
+    command = [sys.executable, "-c", _PROGRAM, "analyze", folder, "--out", tmp_path / "out"]
+    # A terminal, or a file behind a pipe, that takes no signs but Latin-1's.
+    result = subprocess.run(
+        command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, check=False
+    )
+    assert result.returncode == 3, result.stderr
+    assert b"1 of 2 analysed, 1 failed" in result.stdout
+    assert b"two?lines?[2J.dcm: is not a DICOM, PNG, JPEG or TIFF file" in result.stderr
+    assert b"Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -83,6 +100,11 @@ def test_the_data_commands(tmp_path: Path) -> None:
     assert _mammoscope("data", "check", train, validation).returncode == 0
     leaked = _mammoscope("data", "check", dataset, validation)
     assert leaked.returncode == 1 and "S_00" in leaked.stdout
+    broken = next((validation / "images").iterdir())
+    broken.unlink()  # a link to the dataset's own file
+    broken.write_bytes(b"no picture")
+    unsound = _mammoscope("data", "check", train, validation)
+    assert unsound.returncode == 1 and unsound.stdout.count(broken.name) >= 2 and "not compared" in unsound.stdout
     described = _mammoscope("data", "describe", dataset, "--out", tmp_path / "overview")
     assert described.returncode == 0 and (tmp_path / "overview" / "overview.json").exists()
 

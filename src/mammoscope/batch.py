@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,6 +18,7 @@ from mammoscope.findings import Analysis
 from mammoscope.pipeline import examine
 from mammoscope.readers import IsolatedReader, Limits, input_name
 from mammoscope.readers.limits import DEFAULT_LIMITS
+from mammoscope.readers.source import result_name
 from mammoscope.writers.overlay import render_overlay
 from mammoscope.writers.png import write_png
 from mammoscope.writers.report_json import read_analysis, write_analysis
@@ -67,7 +69,7 @@ class Done:
 
     path: Path
     analysis: Analysis | None
-    error: MammoscopeError | None = None
+    error: InputError | None = None
     skipped: bool = False
     written: tuple[Path, ...] = ()
 
@@ -86,12 +88,14 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
     Raises
     ------
     MammoscopeError
-        ``out`` cannot be made.
+        ``out`` cannot be made or written to.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MammoscopeError(f"{out}: cannot be made ({error.strerror})") from None
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise MammoscopeError(f"{out}: cannot be written to, choose another folder")
     with ExitStack() as stack:
         readers: SimpleQueue[IsolatedReader] = SimpleQueue()
         for _ in range(min(options.workers, len(paths))):
@@ -102,8 +106,10 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
             reader = readers.get()
             try:
                 return _analyze_file(path, out / name, bundle, options, reader)
-            except MammoscopeError as error:
+            except InputError as error:
                 return Done(path, None, error=error)
+            except MammoscopeError as error:  # names what could not be written or started
+                return Done(path, None, error=InputError(path, str(error)))
             except Exception as error:
                 logger.debug("%s failed", name, exc_info=True)
                 return Done(path, None, error=InputError(path, f"the analysis failed ({type(error).__name__})"))
@@ -132,15 +138,15 @@ def output_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _with_folder(path: Path) -> str:
-    return f"{path.resolve().parent.name}_{input_name(path)}"
+    return result_name(f"{path.resolve().parent.name}_{input_name(path)}")
 
 
 def _with_extension(path: Path) -> str:
-    return f"{path.resolve().parent.name}_{path.name}"
+    return result_name(f"{path.resolve().parent.name}_{path.name}")
 
 
 def _with_all_folders(path: Path) -> str:
-    return "_".join(path.resolve().parts[1:])
+    return result_name("_".join(path.resolve().parts[1:]))
 
 
 def _analyze_file(path: Path, target: Path, bundle: Bundle, options: Options, reader: IsolatedReader) -> Done:

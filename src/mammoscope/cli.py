@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -56,6 +57,9 @@ def main() -> None:
     """Run the command line; an error of the user's world is one line and exit code 2."""
     from mammoscope.errors import MammoscopeError
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Where the terminal or a file takes fewer signs than we print, a name must not end the command.
+        sys.stdout.reconfigure(errors="replace")
     try:
         app(prog_name="mammoscope")
     except MammoscopeError as error:
@@ -104,20 +108,19 @@ def analyze(
     from mammoscope.readers import find_inputs
     from mammoscope.writers.table import findings_table
 
-    files: dict[Path, None] = {}
-    failures: list[MammoscopeError] = []
-    for path in paths:
-        try:
-            files.update(dict.fromkeys(find_inputs([path])))
-        except InputError as error:
-            failures.append(error)
-            _complain(error)
+    failures: list[InputError] = []
+
+    def refuse(error: InputError) -> None:
+        failures.append(error)
+        _complain(error)
+
+    files = find_inputs(paths, refuse)
     if not files:
         raise typer.Exit(USAGE_ERROR)
     models = load_bundle(bundle)
     results: dict[Path, Done] = {}
     with _progress("analysing", len(files)) as advance:
-        for done in analyze_files(list(files), out, models, Options(threshold, overwrite, save_preprocessed, workers)):
+        for done in analyze_files(files, out, models, Options(threshold, overwrite, save_preprocessed, workers)):
             results[done.path] = done
             if done.error:
                 _complain(done.error)
@@ -195,15 +198,19 @@ def check(
     from mammoscope.datasets.integrity import check_integrity
     from mammoscope.datasets.leakage import check_leakage
     from mammoscope.datasets.lesions import load_dataset
+    from mammoscope.errors import DatasetError
 
     loaded = [load_dataset(folder) for folder in datasets]
-    problems: list[Any] = []
+    problems: list[object] = []
     for dataset in loaded:
         with _progress(f"reading {dataset.name}") as advance:
             problems += check_integrity(dataset, progress=advance)
     if len(loaded) > 1:
-        with _progress("comparing") as advance:
-            problems += check_leakage(loaded, progress=advance)
+        try:
+            with _progress("comparing") as advance:
+                problems += check_leakage(loaded, progress=advance)
+        except DatasetError as error:
+            problems.append(f"not compared: {error}")
     for problem in problems:
         typer.echo(problem)
     typer.echo(f"{len(problems)} problems" if problems else "no problem found")
@@ -318,7 +325,9 @@ def _need_training() -> None:
 
 
 def _complain(error: Exception) -> None:
-    typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+    from mammoscope.readers.source import printable
+
+    typer.secho(f"error: {printable(str(error))}", fg=typer.colors.RED, err=True)
 
 
 class _progress:  # noqa: N801 (used as a function)

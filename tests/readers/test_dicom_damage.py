@@ -80,6 +80,20 @@ def test_an_element_of_unknown_kind_counts_as_damaged(tmp_path: Path) -> None:
     assert read_mammogram(path).bits == 12
 
 
+@pytest.mark.parametrize("keyword", [b"\x08\x00\x60\x00CS", b"\x08\x00\x70\x00LO", b"\x08\x00\x18\x00UI"])
+def test_an_element_that_runs_on_over_the_patients_tells_nothing_of_them(tmp_path: Path, keyword: bytes) -> None:
+    path = save(tmp_path / "a.dcm", mammogram())
+    whole = path.read_bytes()
+    start, end = whole.index(keyword) + 8, whole.index(b"secret-id") + 10
+    path.write_bytes(whole[: start - 2] + (end - start).to_bytes(2, "little") + whole[start:])
+    try:
+        read = read_mammogram(path)
+        told = repr((read.manufacturer, read.sop_instance_uid, read.warnings))
+    except InputError as error:
+        told = error.problem
+    assert "ecret" not in told
+
+
 def test_a_sequence_nested_without_end_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.dcm", mammogram(), ImplicitVRLittleEndian)
     whole = path.read_bytes()

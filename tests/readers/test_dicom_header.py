@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,15 @@ def test_the_dots_of_a_uid_are_no_extension(tmp_path: Path) -> None:
             {"Modality": "OT"},
             "Modality (0008,0060) is 'OT' and SOPClassUID (0008,0016) is no Secondary Capture, "
             "expected MG (or a film scan: RG, CR, DX, Secondary Capture)",
+        ),
+        (
+            {"SOPClassUID": "1.2.3.4"},
+            "SOPClassUID (0008,0016) is '1.2.3.4', expected Digital Mammography X-Ray Image Storage (or a film scan: "
+            "Computed Radiography, Digital X-Ray, Secondary Capture)",
+        ),
+        (
+            {"DirectoryRecordSequence": [Dataset()], "Modality": None, "SOPClassUID": None},
+            "is a DICOMDIR, an index of other files, expected an image",
         ),
         ({"NumberOfFrames": 40}, "NumberOfFrames (0028,0008) is 40, expected one single image"),
         ({"PixelData": None}, "has no PixelData (7FE0,0010), or is cut off before it"),
@@ -259,6 +269,18 @@ def test_a_magnification_view_without_its_factor_has_no_known_spacing(tmp_path: 
     assert known.source == "ImagerPixelSpacing / 1.8"
 
 
+@pytest.mark.parametrize("keyword", ["PixelSpacing", "NominalScannedPixelSpacing"])
+def test_the_scale_of_a_film_is_not_that_in_a_magnified_breast(tmp_path: Path, keyword: str) -> None:
+    magnified = view("399162004", modifiers=("399163009",))
+    found = read(tmp_path, ViewCodeSequence=magnified, ImagerPixelSpacing=None, **{keyword: [0.1, 0.05]})
+    assert found.spacing is None
+    assert found.pixel_aspect == 2
+    assert found.warnings[0] == (
+        "This is a magnification view without ImagerPixelSpacing (0018,1164), so the pixel spacing in the breast is "
+        "not known."
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "aspect"),
     [
@@ -336,3 +358,50 @@ def test_nothing_read_or_said_names_the_patient(tmp_path: Path) -> None:
     told = repr([value for name, value in vars(found).items() if name != "pixels"])
     assert "Secret" not in told
     assert "secret-id" not in told
+
+
+@pytest.mark.parametrize("text", ["Secret^Patient", "LEFT PATIENT", "SECRET-ID", "born 19500131"])
+@pytest.mark.parametrize(
+    "keyword",
+    ["Modality", "SOPClassUID", "SOPInstanceUID", "PhotometricInterpretation", "ImageLaterality", "ViewPosition"],
+)
+def test_no_value_is_shown_that_names_the_patient(tmp_path: Path, keyword: str, text: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's, about the values
+        path = save(tmp_path / "a.dcm", mammogram(PatientBirthDate="19500131", **{keyword: text}))
+    try:
+        told = " ".join(read_mammogram(path).warnings)
+    except InputError as error:
+        told = error.problem
+    assert f"{keyword} (00" in told
+    assert "is a text that names the patient" in told
+    assert text.casefold() not in told.casefold()
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("Maker & Söhne", "Maker & Söhne"),
+        ("M" * 64, "M" * 64),
+        ("M" * 65, None),
+        ("Maker of PATIENT", None),
+        ("Maker\x10\0\x20\0LO", None),
+        ("M" * 2_000_000, None),
+    ],
+)
+def test_a_manufacturer_is_a_name_and_nothing_else(tmp_path: Path, name: str, kept: str | None) -> None:
+    dataset = mammogram(Manufacturer=None, SpecificCharacterSet="ISO_IR 192")
+    dataset.add_new("Manufacturer", "UT", name)  # a type of value that takes any text
+    found = read_mammogram(save(tmp_path / "a.dcm", dataset))
+    assert found.manufacturer == kept
+    assert found.warnings == (() if kept else ("Manufacturer (0008,0070) is no name of a manufacturer: not used.",))
+
+
+def test_a_sequence_in_place_of_a_text_gives_nothing_away(tmp_path: Path) -> None:
+    item = Dataset()
+    item.PatientName = "Other^Name"
+    for keyword in ("Manufacturer", "ViewPosition", "ImageLaterality"):
+        dataset = mammogram(**{keyword: None})
+        dataset.add_new(keyword, "SQ", [item])
+        found = read_mammogram(save(tmp_path / "a.dcm", dataset))
+        assert "Other" not in repr((found.manufacturer, found.warnings))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dicom_files import mammogram, save
 
 from mammoscope.errors import InputError
-from mammoscope.readers import find_inputs
+from mammoscope.readers import find_inputs, input_name
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 200
 
@@ -37,6 +39,59 @@ def test_named_files_are_taken_as_they_are_and_once(exam: Path) -> None:
     assert find_inputs([*named, exam / "broken.dcm"]) == named
     assert find_inputs([exam / "broken.dcm", exam])[0] == exam / "broken.dcm"
     assert len(find_inputs([exam, exam])) == 4
+
+
+def test_a_file_is_taken_once_by_whatever_way_it_is_named(exam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(exam)
+    ways = [Path("a.PNG"), Path("./a.PNG"), exam / "a.PNG", exam / "b" / ".." / "a.PNG", exam]
+    assert [path.name for path in find_inputs(ways)] == ["a.PNG", "IM0001", "IM0002", "broken.dcm"]
+
+
+def test_what_may_not_be_read_does_not_hide_the_rest_of_a_folder(exam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # By hand, as the superuser, who may run the tests, may read everything.
+    def denying(call: Any, *names: str) -> Any:
+        def denied(path: Any, *arguments: Any, **options: Any) -> Any:
+            if Path(path).name in names:
+                raise PermissionError(13, "Permission denied", str(path))
+            return call(path, *arguments, **options)
+
+        return denied
+
+    monkeypatch.setattr(os, "scandir", denying(os.scandir, "b"))
+    monkeypatch.setattr(Path, "open", denying(Path.open, "notes.txt"))
+    monkeypatch.setattr(Path, "is_file", denying(Path.is_file, "broken.dcm"))
+    refused: list[InputError] = []
+    found = find_inputs([exam, exam / "absent", exam / "a.PNG"], refused.append)
+    assert [path.name for path in found] == ["a.PNG", "broken.dcm", "notes.txt"]
+    assert [(error.path.name, error.problem) for error in refused] == [
+        ("b", "cannot be read (Permission denied)"),
+        ("absent", "no such file or folder"),
+    ]
+    with pytest.raises(InputError, match="b: cannot be read"):
+        find_inputs([exam])
+
+
+@pytest.mark.parametrize("name", ["broken.dcm", "broken.dicom", "broken.IMA", "broken.tiff", "empty.png"])
+def test_a_broken_file_with_the_extension_of_an_image_is_taken(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    assert find_inputs([tmp_path]) == [tmp_path / name]
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("a.dcm", "a"),
+        ("a b.PNG", "a b"),
+        ("1.2.840.1", "1.2.840.1"),
+        ("ünï❤.dcm", "ünï❤"),
+        ("caf\udce9.dcm", "caf_"),  # Latin-1, as Python tells it
+        ("two\nlines\x1b[31m.dcm", "two_lines_[31m"),
+        ("a" * 245 + ".dcm", "a" * 200),
+        ("é" * 120 + ".dcm", "é" * 100),
+    ],
+)
+def test_a_name_for_results_is_one_that_every_output_can_hold(file: str, name: str) -> None:
+    assert input_name(Path("folder", file)) == name
 
 
 def test_nothing_named_gives_nothing() -> None:

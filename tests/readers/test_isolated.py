@@ -136,6 +136,18 @@ def test_a_worker_that_cannot_start_is_said(monkeypatch: pytest.MonkeyPatch) -> 
         IsolatedReader().start()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a pipe grow")
+def test_a_system_that_lets_no_pipe_grow_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def refused(*arguments: object) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(fcntl, "fcntl", refused)
+    with IsolatedReader(read=hostile_reads.read) as reader:
+        assert reader.read(Path("good")).name == "good"
+
+
 def test_real_files_read_the_same_and_limits_hold_in_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

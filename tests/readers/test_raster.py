@@ -209,6 +209,25 @@ def test_a_rotated_tiff_is_taken_as_stored_and_said_so(tmp_path: Path) -> None:
     assert "The file asks to be turned or mirrored for display; its pixels are taken as stored." in read.warnings
 
 
+@pytest.mark.parametrize(
+    ("exif", "turned"),
+    [
+        (b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0", True),
+        (b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x01\0\0\0\0\0\0", False),
+        (b"II*\0\xff\xff\xff\xff", False),
+        (b"", False),
+    ],
+)
+def test_a_rotated_jpeg_is_taken_as_stored_and_said_so(tmp_path: Path, exif: bytes, turned: bool) -> None:
+    block = b"Exif\0\0" + exif
+    data = encoded(".jpg", GREY_8)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + data[2:])
+    read = read_mammogram(path)
+    assert read.pixels.shape == GREY_8.shape
+    assert any("asks to be turned" in warning for warning in read.warnings) == turned
+
+
 @pytest.mark.parametrize("data", [encoded(".png", GREY_8), encoded(".jpg", GREY_8), tiff(GREY_8)])
 def test_every_cut_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "cut"

@@ -94,9 +94,11 @@ def modality_of(file: DicomFile) -> str:
     Raises
     ------
     InputError
-        Another modality or SOP class, or tomosynthesis.
+        Another modality or SOP class, tomosynthesis, or a DICOMDIR.
     """
     header = file.header
+    if header.has("DirectoryRecordSequence"):
+        raise header.error("is a DICOMDIR, an index of other files, expected an image")
     sop_class = UID(header.text("SOPClassUID") or "")
     modality = header.code("Modality")
     _refuse_sop_class(header, sop_class)
@@ -188,6 +190,6 @@ def _refuse_sop_class(header: Header, sop_class: UID) -> None:
         # The modality says more than the class, where it already tells that this is no mammogram.
         if modality is None or modality == "MG" or modality in _FILM_MODALITIES:
             raise header.error(
-                f"{described('SOPClassUID')} is '{sop_class.name}', expected Digital Mammography X-Ray Image Storage "
-                "(or a film scan: Computed Radiography, Digital X-Ray, Secondary Capture)"
+                f"{described('SOPClassUID')} is {header.shown_uid(sop_class)}, expected Digital Mammography X-Ray "
+                "Image Storage (or a film scan: Computed Radiography, Digital X-Ray, Secondary Capture)"
             )

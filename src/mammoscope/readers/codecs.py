@@ -113,7 +113,9 @@ def decode_pixels(file: DicomFile, layout: PixelLayout) -> StoredPixels:
     """
     syntax = file.transfer_syntax
     if syntax not in _CODECS and syntax not in _NATIVE and syntax != RLELossless:
-        raise file.source.error(f"Transfer Syntax UID (0002,0010) is '{syntax.name}', which is not supported")
+        raise file.source.error(
+            f"Transfer Syntax UID (0002,0010) is {file.header.shown_uid(syntax)}, which is not supported"
+        )
     if file.pixels is None or file.pixels.tag != _PIXEL_DATA or file.pixels.length == 0:
         raise file.source.error(f"has no {described('PixelData')}, or is cut off before it")
     if (file.pixels.length is not None) != (syntax in _NATIVE):

@@ -17,6 +17,8 @@ from mammoscope.readers.spacing import pixel_aspect_of, spacing_of
 from mammoscope.readers.unknowns import not_stated
 from mammoscope.readers.views import laterality_of, note_view_modifiers, view_of
 
+_LONGEST_MANUFACTURER = 64  # of a value of type LO (PS3.5 6.2)
+
 
 def read_dicom(source: Source, limits: Limits) -> Mammogram:
     """Read the mammogram in a DICOM file. Everything that the header can tell is checked before pixels are decoded.
@@ -40,6 +42,7 @@ def _read(file: DicomFile, limits: Limits) -> Mammogram:
     pixels = to_display(stored, header, for_processing=is_for_processing(header))
     laterality, view, spacing = laterality_of(header), view_of(header), spacing_of(header)
     pixel_aspect = pixel_aspect_of(header, spacing)
+    manufacturer = _manufacturer(header)
     note_view_modifiers(header)
     _note_quality(file)
     if missing := not_stated(laterality, view, spacing):
@@ -56,7 +59,7 @@ def _read(file: DicomFile, limits: Limits) -> Mammogram:
         pixel_aspect=pixel_aspect,
         sop_instance_uid=_instance_uid(header),
         modality=modality,
-        manufacturer=header.text("Manufacturer"),
+        manufacturer=manufacturer,
         warnings=tuple(dict.fromkeys(header.warnings)),
     )
 
@@ -70,6 +73,17 @@ def _instance_uid(header: Header) -> str | None:
         header.warnings.append(f"{described('SOPInstanceUID')} is {shown}, which is no UID: not used.")
         return None
     return uid
+
+
+def _manufacturer(header: Header) -> str | None:
+    name = header.text("Manufacturer")
+    if name is None:
+        return None
+    # A damaged length makes it run on into the elements that follow, those of the patient among them.
+    if len(name) > _LONGEST_MANUFACTURER or not name.isprintable() or header.names_patient(name):
+        header.warnings.append(f"{described('Manufacturer')} is no name of a manufacturer: not used.")
+        return None
+    return name
 
 
 def _note_quality(file: DicomFile) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import takewhile
 from typing import Any, Literal
 
 from pydicom.datadict import tag_for_keyword
@@ -18,6 +20,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+from pydicom.valuerep import PersonName
 
 from mammoscope.errors import InputError
 from mammoscope.readers.source import Source
@@ -25,6 +28,8 @@ from mammoscope.readers.source import Source
 _FIRST_PIXEL_TAG = 0x7FE00008  # Float Pixel Data; Pixel Data itself is 7FE0,0010
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"})
 _SHOWN_CHARACTERS = 40
+_PATIENT_KEYWORDS = ("PatientName", "PatientID", "PatientBirthDate")
+_WORD = re.compile(r"\w{3,}")  # shorter pieces of a name or a number stand in many texts
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,11 @@ class Header:
     ``required_`` methods raise instead.
     """
 
-    def __init__(self, source: Source, dataset: Dataset, notes: list[str] | None = None) -> None:
+    def __init__(self, source: Source, dataset: Dataset, around: Header | None = None) -> None:
         self._source = source
         self._dataset = dataset
-        self.warnings: list[str] = [] if notes is None else notes
+        self.warnings: list[str] = around.warnings if around else []
+        self._patient: frozenset[str] = around._patient if around else self._words_of_patient()
 
     def error(self, problem: str) -> InputError:
         """The error that says what is wrong with this file."""
@@ -64,10 +70,7 @@ class Header:
 
     def text(self, keyword: str) -> str | None:
         """A text, stripped; several values are joined by backslashes; None where there is none."""
-        value = self.value(keyword)
-        parts = value if _is_several(value) else [value]
-        joined = "\\".join(str(part) for part in parts if part is not None).strip(" \0")
-        return joined or None
+        return _joined(self.value(keyword)) or None
 
     def code(self, keyword: str) -> str | None:
         """A code string in capitals, the first where there are several."""
@@ -118,16 +121,28 @@ class Header:
         value = self.value(keyword)
         if not _is_several(value):
             return []
-        return [Header(self._source, item, self.warnings) for item in value if isinstance(item, Dataset)]
+        return [Header(self._source, item, self) for item in value if isinstance(item, Dataset)]
 
     def shown(self, keyword: str) -> str:
         """The value for an error message: quoted where it is text, shortened, printable."""
         value = self.value(keyword)
-        if _is_several(value):
-            value = "\\".join(str(part) for part in value)
-        text = "".join(sign if sign.isprintable() else "?" for sign in str(value))
-        text = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-        return text if isinstance(value, int | float) else f"'{text}'"
+        return _shortened(str(value)) if isinstance(value, int | float) else self._quoted(_joined(value))
+
+    def shown_uid(self, uid: UID) -> str:
+        """The name that a UID is registered under, for an error message; else the UID as ``shown`` gives a text."""
+        return f"'{uid.name}'" if uid.name != uid else self._quoted(uid)
+
+    def names_patient(self, text: str) -> bool:
+        """Whether a text has a word of the patient's name, the ID or the date of birth, as this file states them."""
+        return not self._patient.isdisjoint(_WORD.findall(text.casefold()))
+
+    def _quoted(self, text: str) -> str:
+        text = _shortened(text)
+        return "a text that names the patient" if self.names_patient(text) else f"'{text}'"
+
+    def _words_of_patient(self) -> frozenset[str]:
+        texts = (self.text(keyword) or "" for keyword in _PATIENT_KEYWORDS)
+        return frozenset(word for text in texts for word in _WORD.findall(text.casefold()))
 
     @property
     def is_little_endian(self) -> bool:
@@ -215,8 +230,22 @@ def _tag(keyword: str) -> int:
     return tag
 
 
+def _joined(value: Any) -> str:
+    """A value as text, several joined by backslashes. Not the items of a sequence, which may name the patient."""
+    parts = value if _is_several(value) else [value]
+    return "\\".join(str(part) for part in parts if part is not None and not isinstance(part, Dataset)).strip(" \0")
+
+
+def _shortened(text: str) -> str:
+    """A text for a message. It ends before what is not printable: there a damaged value runs on into other elements."""
+    readable = "".join(takewhile(str.isprintable, text))
+    if len(readable) == len(text) <= _SHOWN_CHARACTERS:
+        return text
+    return readable[: _SHOWN_CHARACTERS - 1] + "…"
+
+
 def _is_several(value: Any) -> bool:
-    return not isinstance(value, str | bytes) and hasattr(value, "__iter__") and hasattr(value, "__len__")
+    return not isinstance(value, str | bytes | PersonName) and hasattr(value, "__iter__") and hasattr(value, "__len__")
 
 
 def _is_after_meta(tag: BaseTag, vr: str | None, length: int) -> bool:

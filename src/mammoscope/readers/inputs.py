@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mammoscope.errors import InputError
@@ -12,57 +12,72 @@ from mammoscope.readers.source import IMAGE_SUFFIXES, MAGIC_BYTES, detect_format
 _OWN_OUTPUTS = (".overlay.png", ".preprocessed.png", ".json")
 
 
-def find_inputs(paths: Iterable[Path]) -> list[Path]:
+def _raise(error: InputError) -> None:
+    raise error
+
+
+def find_inputs(paths: Iterable[Path], refuse: Callable[[InputError], None] = _raise) -> list[Path]:
     """Expand folders into the image files they hold.
 
     A file that is named is taken whatever it is. In a folder, at any depth, a file is taken where its name or its first
-    bytes say that it is an image: one with an image's extension but broken content is kept, so that reading it names
-    the fault. Hidden files, DICOMDIR and what mammoscope writes are left out.
+    bytes say that it is an image: one with an image's extension but broken content, or that may not be opened, is kept,
+    so that reading it names the fault. Hidden files, DICOMDIR and what mammoscope writes are left out.
+
+    Parameters
+    ----------
+    paths
+        Files and folders.
+    refuse
+        Is told of each path that does not exist, and each folder that may not be listed or holds no image; the search
+        goes on if it returns. Left out, the first one is raised as ``InputError``.
 
     Returns
     -------
     list of Path
-        In the order given, the files of a folder sorted by name; each file once.
-
-    Raises
-    ------
-    InputError
-        A path does not exist, a folder may not be listed, or holds no image.
+        In the order given, the files of a folder sorted by name; each file once, by whatever way it was named.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for path in map(Path, paths):
         try:
             if not path.exists():
-                raise InputError(path, "no such file or folder")
-            inside = _images_below(path) if path.is_dir() else [path]
+                refuse(InputError(path, "no such file or folder"))
+                continue
+            inside = _images_below(path, refuse) if path.is_dir() else [path]
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "not a usable name"
-            raise InputError(path, f"cannot be read ({reason})") from None
-        if not inside:
-            raise InputError(path, "holds no DICOM, PNG, JPEG or TIFF file")
-        found.update(dict.fromkeys(inside))
-    return list(found)
+            refuse(_unreadable(path, error))
+            continue
+        for file in inside:
+            found.setdefault(os.path.join(os.path.realpath(file.parent), file.name), file)  # noqa: PTH118
+    return list(found.values())
 
 
-def _images_below(folder: Path) -> list[Path]:
-    def refuse(error: OSError) -> None:
-        raise error
+def _unreadable(path: Path | str, error: OSError | ValueError) -> InputError:
+    return InputError(path, f"cannot be read ({getattr(error, 'strerror', None) or 'not a usable name'})")
 
+
+def _images_below(folder: Path, refuse: Callable[[InputError], None]) -> list[Path]:
+    closed: list[OSError] = []
     images = []
-    for place, folders, names in os.walk(folder, onerror=refuse):
+    for place, folders, names in os.walk(folder, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         images += [Path(place, name) for name in names if _is_candidate(Path(place, name))]
+    for error in closed:
+        refuse(_unreadable(error.filename, error))
+    if not images and not closed:
+        refuse(InputError(folder, "holds no DICOM, PNG, JPEG or TIFF file"))
     return sorted(images)
 
 
 def _is_candidate(path: Path) -> bool:
     name = path.name.lower()
-    if name.startswith(".") or name == "dicomdir" or name.endswith(_OWN_OUTPUTS) or not path.is_file():
+    if name.startswith(".") or name == "dicomdir" or name.endswith(_OWN_OUTPUTS):
         return False
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return True
     try:
+        if not path.is_file():
+            return False
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return True
         with path.open("rb") as stream:
             return detect_format(stream.read(MAGIC_BYTES)) is not None
     except OSError:
-        return False
+        return True

@@ -125,7 +125,6 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
-                pipesize=_PIPE_BYTES,
                 env={**os.environ, **single_threaded},
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
@@ -133,6 +132,7 @@ class _Worker:
             raise MammoscopeError(f"the decoder process cannot be started ({error.strerror})") from None
         self._requests = cast(BinaryIO, self._process.stdin)
         self._replies = cast(BinaryIO, self._process.stdout)
+        _widen(self._replies)
         with suppress(OSError):  # a worker that dies at once is found by wait_until_ready
             send_message(self._requests, setup)
 
@@ -197,6 +197,15 @@ class _Worker:
         if limits.size_problem(rows, columns):
             raise ValueError(f"an image of {columns} x {rows} pixels")
         return from_facts(facts, receive_pixels(self._replies, rows, columns))
+
+
+def _widen(pipe: BinaryIO) -> None:
+    """Let a pipe hold more, so that pixels take fewer turns; the system may refuse, as where a user has many pipes."""
+    if sys.platform == "linux":
+        import fcntl  # noqa: PLC0415 (not on Windows)
+
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 class _Deadline:

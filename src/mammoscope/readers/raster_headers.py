@@ -17,6 +17,7 @@ _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 277, 284, 339
 _DATA_PLACES = ((273, 279), (324, 325))  # offsets and byte counts, of strips and of tiles
 _TIFF_PHOTOMETRICS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 _MOST_ENTRIES = 4096
+_EXIF_START, _EXIF_REACH = b"Exif\0\0", 1 << 16
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,19 @@ def _read_jpeg(data: bytes) -> RasterHeader:
         raise ValueError("is cut off: the end of its JPEG data is missing")
     if header.components not in (1, 3):
         raise ValueError(f"is a JPEG file of {header.components} components, expected 1 (grey)")
-    return RasterHeader(header.rows, header.columns, header.bits, header.components)
+    return RasterHeader(header.rows, header.columns, header.bits, header.components, rotated=_exif_turns(data))
+
+
+def _exif_turns(data: bytes) -> bool:
+    """Whether a JPEG's Exif block, a small TIFF file of its own, asks a viewer to turn it; not where it is damaged."""
+    start = data.find(_EXIF_START, 0, _EXIF_REACH)
+    if start < 0:
+        return False
+    try:
+        tags, _ = _first_tiff_directory(data[start + len(_EXIF_START) : start + _EXIF_REACH])
+        return tags.get(_ORIENTATION, (1,))[0] != 1
+    except (struct.error, IndexError, ValueError):
+        return False
 
 
 def _read_tiff(data: bytes) -> RasterHeader:

@@ -10,8 +10,8 @@ from mammoscope.errors import InputError
 from mammoscope.readers.limits import Limits
 
 MAGIC_BYTES = 132  # enough to recognise every format
-IMAGE_SUFFIXES = frozenset({".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
-_OTHER_DICOM_SUFFIXES = frozenset({".dicom", ".ima"})
+IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+_LONGEST_NAME = 200  # bytes; file systems take 255, and what is written puts an extension behind
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Value representations that the first elements of a data set (groups 0002 and 0008) have.
 _FIRST_VRS = frozenset({b"UL", b"OB", b"UI", b"SH", b"CS", b"DA", b"TM", b"DT", b"LO", b"SQ", b"PN", b"ST", b"AE"})
@@ -46,9 +46,18 @@ class Source:
 
 
 def input_name(path: Path) -> str:
-    """A file's name without folder or extension; the dots of a UID are no extension."""
-    known = path.suffix.lower() in IMAGE_SUFFIXES | _OTHER_DICOM_SUFFIXES
-    return path.stem if known else path.name
+    """A file's name without folder or extension, as ``result_name``; the dots of a UID are no extension."""
+    return result_name(path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name)
+
+
+def result_name(text: str) -> str:
+    """A name that results can have in JSON, in pictures and on disk: printable, and not too long for an extension."""
+    return printable(text, "_").encode()[:_LONGEST_NAME].decode(errors="ignore")
+
+
+def printable(text: str, instead: str = "?") -> str:
+    """A text in one line: signs that steer a terminal, or that no encoding has, are replaced."""
+    return "".join(sign if sign.isprintable() else instead for sign in text)
 
 
 def read_source(path: Path, limits: Limits) -> Source:

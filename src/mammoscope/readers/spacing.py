@@ -8,6 +8,8 @@ Which element says it (DICOM PS3.3, 10.7.1.3 and C.8.11.7):
    lies nearer to the tube, so its pixels are smaller. In a magnification view without the factor it says nothing.
 3. Pixel Spacing that nothing calibrates, as in old files: the scale of the film or the plate.
 4. Nominal Scanned Pixel Spacing: the film scanner's step.
+
+In a magnification view 3 and 4 say nothing either: the film shows the breast enlarged.
 """
 
 from __future__ import annotations
@@ -33,10 +35,15 @@ def spacing_of(header: Header) -> PixelSpacing | None:
         return PixelSpacing(pixel[0], pixel[1], f"PixelSpacing ({kind})" if kind else "PixelSpacing")
     if imager:
         return _in_breast(header, imager)
-    if pixel:
-        return PixelSpacing(pixel[0], pixel[1], "PixelSpacing")
-    scanned = header.numbers("NominalScannedPixelSpacing", 2, *_MM)
-    return PixelSpacing(scanned[0], scanned[1], "NominalScannedPixelSpacing") if scanned else None
+    source = "PixelSpacing" if pixel else "NominalScannedPixelSpacing"
+    film = pixel or header.numbers(source, 2, *_MM)
+    if film and is_magnified(header):
+        header.warnings.append(
+            f"This is a magnification view without {described('ImagerPixelSpacing')}, so the pixel spacing in the "
+            "breast is not known."
+        )
+        return None
+    return PixelSpacing(film[0], film[1], source) if film else None
 
 
 def pixel_aspect_of(header: Header, spacing: PixelSpacing | None) -> float:
@@ -44,7 +51,9 @@ def pixel_aspect_of(header: Header, spacing: PixelSpacing | None) -> float:
     if spacing is not None:
         aspect = spacing.row_mm / spacing.column_mm
     else:
-        ratio = header.numbers("PixelAspectRatio", 2, 1, 1e6) or header.numbers("ImagerPixelSpacing", 2, *_MM)
+        ratio = header.numbers("PixelAspectRatio", 2, 1, 1e6)
+        for keyword in ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing"):
+            ratio = ratio or header.numbers(keyword, 2, *_MM)
         aspect = ratio[0] / ratio[1] if ratio else 1.0
     if not _ASPECT[0] <= aspect <= _ASPECT[1]:
         header.warnings.append(f"The pixels would be {aspect:g} times as high as wide; they are taken as square.")

@@ -11,6 +11,7 @@ from rich.text import Text
 from mammoscope import NOTICE
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.findings import Analysis, Finding, InputFacts
+from mammoscope.readers.source import printable
 
 _NOT_KNOWN = "–"
 _CLASS_STYLES = {"malignant": "bold orange3", "benign": "bold sky_blue1"}
@@ -70,5 +71,5 @@ def _finding_cells(finding: Finding) -> tuple[str | Text, ...]:
 
 def _failure(error: MammoscopeError) -> Text:
     if isinstance(error, InputError):
-        return Text.assemble(error.path.name, "\n", (error.problem, "red"))
+        return Text.assemble(printable(error.path.name), "\n", (error.problem, "red"))
     return Text(str(error), style="red")
