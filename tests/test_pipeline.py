@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,20 @@ def test_the_real_mass_is_found(bundle: Bundle) -> None:
     )
     assert all(finding.size.unknown_because for finding in analysis.findings)
     assert any("pixel spacing" in warning for warning in analysis.warnings)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
+def test_models_are_run_without_reporting_to_anybody(tmp_path: Path) -> None:
+    # ONNX Runtime 1.32 keeps a session file and threads that send it to its maker, unless told not to.
+    program = (
+        "import os; from mammoscope.bundle import load_bundle; load_bundle().detector; "
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+    assert not list(tmp_path.iterdir())
+    assert ran.stdout.strip() == "1"
 
 
 def test_the_analysis_side_imports_no_torch() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def load_session(path: Path) -> onnxruntime.InferenceSession:
     """Load an ONNX file for the CPU, with a thread for each core that this process may use."""
+    # Recent releases report their use to their maker, over the network, unless told not to before they are loaded.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime  # noqa: PLC0415 (it takes a tenth of a second, which a help text need not pay)
 
     options = onnxruntime.SessionOptions()
