@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := pyproject.toml src/mammoscope/__init__.py
 
-.PHONY: help demo test check format clean
+.PHONY: help demo serve test check format clean
 
 help:
 	@echo "make demo    set up, make a synthetic exam, analyse it, print the findings (no torch)"
+	@echo "make serve   set up, open the reading page on this machine (no torch)"
 	@echo "make test    set up for development, run all checks and tests"
 	@echo "make check   ruff, types, import contract"
 	@echo "make format  ruff, in place"
@@ -18,6 +19,9 @@ demo: $(VENV)/.run
 	$(BIN)/mammoscope example --out demo/exam
 	$(BIN)/mammoscope analyze demo/exam --out demo/results --overwrite
 	@echo "Look at demo/results/phantom-L-MLO.overlay.png"
+
+serve: $(VENV)/.run
+	$(BIN)/mammoscope serve
 
 test: check
 	$(BIN)/python -m pytest

@@ -142,6 +142,44 @@ def analyze(
 
 
 @app.command()
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    host: Annotated[str, typer.Option(help="Any but this machine's own needs a token.")] = "127.0.0.1",
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="MAMMOSCOPE_TOKEN", help="Secret that a browser must show; the printed address holds it."),
+    ] = None,
+    data_folder: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder that keeps analyses.", show_default="kept nowhere, removed at the end"),
+    ] = None,
+    ephemeral: Annotated[
+        bool, typer.Option("--ephemeral", help="Remove all analyses at the end; so it is without --data.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A further name that browsers may call this server by.")
+    ] = None,
+    bundle: BundleOption = None,
+) -> None:
+    """Open the reading page: drop mammograms on it, look, decide. Ends with Ctrl-C."""
+    from mammoscope.errors import MammoscopeError
+    from mammoscope.server import ServerSettings
+    from mammoscope.server import serve as run
+
+    if ephemeral and data_folder:
+        raise MammoscopeError("--ephemeral removes what --data DIR keeps: give one of them")
+    settings = ServerSettings(
+        host=host,
+        port=port,
+        token=token,
+        data=data_folder,
+        allowed_hosts=tuple(allow_host or ()),
+        bundle=bundle,
+    )
+    run(settings, started=lambda address: typer.echo(f"{NOTICE}\nOpen {address} in a browser; Ctrl-C ends."))
+
+
+@app.command()
 def example(
     out: Annotated[Path, typer.Option(help="Folder for the four DICOM files and truth.json.")] = Path("example-exam"),
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Another seed makes another patient.")] = 0,

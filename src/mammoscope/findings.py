@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -126,13 +127,37 @@ class Thresholds(_Record):
     malignancy: Score = Field(description="Findings at or above this malignancy score are called malignant.")
 
 
+Outcome = Literal["findings", "no_finding", "no_breast_found"]
+
+
+def outcome_of(findings: Sequence[Finding], *, breast_found: bool) -> Outcome:
+    """What an analysis came to."""
+    if not breast_found:
+        return "no_breast_found"
+    return "findings" if findings else "no_finding"
+
+
+def statement_of(findings: Sequence[Finding], detection: float, *, breast_found: bool) -> str:
+    """The outcome as a sentence; ``detection`` is the threshold that the findings reach."""
+    if not breast_found:
+        return "No breast found in the image; nothing was analysed."
+    if not findings:
+        return f"No finding at or above the detection threshold of {detection:.2f}."
+    malignant = sum(finding.malignancy == "malignant" for finding in findings)
+    plural = "" if len(findings) == 1 else "s"
+    return (
+        f"{len(findings)} finding{plural} at or above the detection threshold of {detection:.2f}, "
+        f"{malignant} of malignant appearance."
+    )
+
+
 class Analysis(_Record):
     """Everything that mammoscope says about one mammogram."""
 
     schema_version: Literal["1.0"] = SCHEMA_VERSION
     notice: str = NOTICE
     software: str = Field(description="Name and version of the program.")
-    outcome: Literal["findings", "no_finding", "no_breast_found"]
+    outcome: Outcome
     statement: str = Field(description="The outcome as a sentence.")
     input: InputFacts
     bundle: BundleIdentity
@@ -140,6 +165,20 @@ class Analysis(_Record):
     findings: tuple[Finding, ...] = Field(description="Highest detection score first.")
     warnings: tuple[str, ...]
     seconds: dict[str, float] = Field(description="Time spent in each stage.")
+
+    def above(self, detection: float) -> Analysis:
+        """This analysis as it would be at a higher detection threshold; at a lower one, as it is."""
+        detection = max(detection, self.thresholds.detection)
+        findings = tuple(finding for finding in self.findings if finding.detection_score >= detection)
+        breast_found = self.outcome != "no_breast_found"
+        return self.model_copy(
+            update={
+                "findings": findings,
+                "thresholds": self.thresholds.model_copy(update={"detection": detection}),
+                "outcome": outcome_of(findings, breast_found=breast_found),
+                "statement": statement_of(findings, detection, breast_found=breast_found),
+            }
+        )
 
     @model_validator(mode="after")
     def _outcome_fits_findings(self) -> Analysis:

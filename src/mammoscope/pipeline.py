@@ -8,7 +8,7 @@ import numpy as np
 
 from mammoscope import __version__
 from mammoscope.bundle import Bundle
-from mammoscope.findings import Analysis, Box, Finding, InputFacts, Thresholds
+from mammoscope.findings import Analysis, Box, Finding, InputFacts, Thresholds, outcome_of, statement_of
 from mammoscope.mammogram import Mammogram
 from mammoscope.stages.measure import mass_outline, measure_mass
 from mammoscope.stages.preprocess import Preprocessed, preprocess
@@ -79,8 +79,8 @@ def examine(mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = N
             )
     analysis = Analysis(
         software=f"mammoscope {__version__}",
-        outcome="no_breast_found" if breast is None else "findings" if findings else "no_finding",
-        statement=_statement(breast, findings, limits),
+        outcome=outcome_of(findings, breast_found=breast is not None),
+        statement=statement_of(findings, limits.detection, breast_found=breast is not None),
         input=InputFacts.of(mammogram),
         bundle=bundle.identity,
         thresholds=limits,
@@ -89,16 +89,3 @@ def examine(mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = N
         seconds=watch.seconds,
     )
     return Examination(analysis, breast)
-
-
-def _statement(breast: Preprocessed | None, findings: list[Finding], limits: Thresholds) -> str:
-    if breast is None:
-        return "No breast found in the image; nothing was analysed."
-    if not findings:
-        return f"No finding at or above the detection threshold of {limits.detection:.2f}."
-    malignant = sum(finding.malignancy == "malignant" for finding in findings)
-    plural = "" if len(findings) == 1 else "s"
-    return (
-        f"{len(findings)} finding{plural} at or above the detection threshold of {limits.detection:.2f}, "
-        f"{malignant} of malignant appearance."
-    )

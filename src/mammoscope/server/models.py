@@ -1,0 +1,234 @@
+"""What the API takes and gives, beside the analyses themselves: checked at the edge, and the source of the OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mammoscope import NOTICE, __version__
+from mammoscope.findings import BundleIdentity, Score, SpacingFacts, Thresholds
+from mammoscope.geometry import FrameChange
+from mammoscope.mammogram import Laterality, Mammogram
+from mammoscope.stages.preprocess import Preprocessed
+
+FileState = Literal["queued", "reading", "analysing", "done", "failed"]
+AnalysisState = Literal["queued", "running", "done", "failed"]
+
+_ID = "3f2b8c1d9e4a4f0b8a7c6d5e4f3a2b1c"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _example(**values: Any) -> ConfigDict:
+    return ConfigDict(frozen=True, extra="forbid", json_schema_extra={"example": values})
+
+
+class Problem(_Model):
+    """What went wrong."""
+
+    model_config = _example(detail="there is no such analysis")
+
+    detail: str = Field(description="One sentence.")
+
+
+class Window(_Model):
+    """How a viewer maps pixels to grey at first: linear, in values of ``original``."""
+
+    center: float
+    width: float
+
+
+class FromOriginal(_Model):
+    """``x' = scale_x * x + shift_x``, the same for y: from pixels of the original to the preprocessed image's."""
+
+    scale_x: float
+    shift_x: float
+    scale_y: float
+    shift_y: float
+
+    @classmethod
+    def of(cls, change: FrameChange) -> FromOriginal:
+        """The change as the page takes it."""
+        return cls(scale_x=change.scale_x, shift_x=change.shift_x, scale_y=change.scale_y, shift_y=change.shift_y)
+
+
+class PreprocessedView(_Model):
+    """The image that the models see."""
+
+    rows: int
+    columns: int
+    from_original: FromOriginal
+
+    @classmethod
+    def of(cls, prepared: Preprocessed) -> PreprocessedView:
+        """Size and place of a prepared breast."""
+        return cls(rows=prepared.height, columns=prepared.width, from_original=FromOriginal.of(prepared.from_original))
+
+
+class View(_Model):
+    """What a viewer needs to show a file."""
+
+    rows: int
+    columns: int
+    pixel_aspect: float = Field(description="Height of a pixel divided by its width.")
+    laterality: Laterality | None
+    view: str | None = Field(description="CC, MLO, ...; null: not known.")
+    spacing: SpacingFacts | None
+    window: Window
+    preprocessed: PreprocessedView | None = Field(description="Null until the analysis ends, or without a breast.")
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, mammogram: Mammogram, prepared: Preprocessed | None = None) -> View:
+        """What is known of a mammogram, and of its prepared breast once there is one."""
+        spacing = mammogram.spacing
+        return cls(
+            rows=mammogram.height,
+            columns=mammogram.width,
+            pixel_aspect=mammogram.pixel_aspect,
+            laterality=mammogram.laterality,
+            view=mammogram.view,
+            spacing=SpacingFacts(row_mm=spacing.row_mm, column_mm=spacing.column_mm, source=spacing.source)
+            if spacing
+            else None,
+            window=Window(center=32768, width=65536),
+            preprocessed=PreprocessedView.of(prepared) if prepared else None,
+            warnings=mammogram.warnings,
+        )
+
+
+class File(_Model):
+    """One file of an analysis."""
+
+    number: int
+    name: str = Field(description="As uploaded; to be shown as text, and nothing else.")
+    state: FileState
+    progress: Score
+    error: str | None = Field(description="Why it failed.")
+    result: int | None = Field(description="Its place in /result, once the whole analysis has ended.")
+    view: View | None = Field(description="There as soon as the pixels can be shown.")
+
+
+class AnalysisStatus(_Model):
+    """How far an analysis is."""
+
+    model_config = _example(
+        id=_ID,
+        created="2026-01-31T12:00:00Z",
+        state="running",
+        progress=0.5,
+        files=[
+            {
+                "number": 0,
+                "name": "phantom-L-CC.dcm",
+                "state": "analysing",
+                "progress": 0.5,
+                "error": None,
+                "result": None,
+                "view": {
+                    "rows": 3328,
+                    "columns": 2560,
+                    "pixel_aspect": 1.0,
+                    "laterality": "LEFT",
+                    "view": "CC",
+                    "spacing": {"row_mm": 0.07, "column_mm": 0.07, "source": "ImagerPixelSpacing"},
+                    "window": {"center": 32768, "width": 65536},
+                    "preprocessed": None,
+                    "warnings": [],
+                },
+            }
+        ],
+    )
+
+    id: str
+    created: str = Field(description="ISO 8601, UTC.")
+    state: AnalysisState = Field(description="failed: every file failed.")
+    progress: Score
+    files: tuple[File, ...]
+
+
+class Created(_Model):
+    """An analysis that was taken on."""
+
+    model_config = _example(id=_ID)
+
+    id: str
+
+
+class Limits(_Model):
+    """What one upload may bring."""
+
+    bytes: int
+    files: int
+    pixels: int
+
+
+class Queue(_Model):
+    """Files that wait, and how many may."""
+
+    waiting: int
+    limit: int
+
+
+class Health(_Model):
+    """The server and its models."""
+
+    model_config = _example(
+        status="ok",
+        software=f"mammoscope {__version__}",
+        notice=NOTICE,
+        bundle={"name": "mammoscope-cbis-ddsm", "version": "0.1.0", "sha256": "0" * 64},
+        thresholds={"detection": 0.34, "malignancy": 0.42},
+        floor=0.1,
+        limits={"bytes": 2 << 30, "files": 100, "pixels": 100_000_000},
+        queue={"waiting": 0, "limit": 200},
+    )
+
+    status: Literal["ok"] = "ok"
+    software: str = f"mammoscope {__version__}"
+    notice: str = NOTICE
+    bundle: BundleIdentity
+    thresholds: Thresholds = Field(description="The bundle's operating point.")
+    floor: Score = Field(description="Candidates are sent down to this detection score.")
+    limits: Limits
+    queue: Queue
+
+
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+FileNumber = Annotated[int, Field(ge=0, le=100_000)]
+
+
+class Verdict(_Model):
+    """What the reader says of a finding."""
+
+    file: FileNumber
+    finding: int = Field(ge=0, le=100_000, description="Its place in the file's findings, from 0.")
+    verdict: Literal["accepted", "rejected"]
+
+
+class Drawn(_Model):
+    """A finding that the reader drew."""
+
+    file: FileNumber
+    outline: tuple[tuple[Coordinate, Coordinate], ...] = Field(
+        min_length=3, max_length=2000, description="Closed polygon (x, y) in pixels of the original image."
+    )
+
+
+class Record(_Model):
+    """What the reader made of an exam. It goes into the report and is not kept."""
+
+    model_config = _example(
+        threshold=0.34,
+        impression="One irregular mass in the left breast.",
+        verdicts=[{"file": 0, "finding": 0, "verdict": "accepted"}],
+        drawn=[{"file": 0, "outline": [[600, 700], [700, 700], [650, 800]]}],
+    )
+
+    threshold: Score = Field(description="Findings at or above this detection score are reported.")
+    impression: str = Field(default="", max_length=4000)
+    verdicts: tuple[Verdict, ...] = Field(default=(), max_length=10_000)
+    drawn: tuple[Drawn, ...] = Field(default=(), max_length=200)

@@ -1,0 +1,1 @@
+"""The paths of the application, one room a kind of thing."""

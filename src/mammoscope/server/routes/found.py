@@ -1,0 +1,75 @@
+"""Find what a path names, or refuse with 404 or 409."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Path
+
+from mammoscope.errors import InputError
+from mammoscope.findings import Analysis
+from mammoscope.server.files import FilePlace
+from mammoscope.server.models import AnalysisStatus, File, Problem
+from mammoscope.server.state import State, StateOf
+from mammoscope.writers.report_json import read_analysis
+
+Responses = dict[int | str, dict[str, Any]]
+
+_EXAMPLE = "3f2b8c1d9e4a4f0b8a7c6d5e4f3a2b1c"
+_LARGEST = 2**31 - 1
+
+
+def problems(**described: str) -> Responses:
+    """OpenAPI of error answers, ``problems(_404="there is none")``, beside those that every path can give."""
+    common = {"_403": "Another site asks.", "_421": "Another host name.", "_401": "The token is missing."}
+    return {
+        int(status.lstrip("_")): {"model": Problem, "description": text}
+        for status, text in sorted({**common, **described}.items())
+    }
+
+
+def binary(kind: str) -> Responses:
+    """OpenAPI of an answer that is a file."""
+    return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+def found_analysis(
+    state: StateOf, analysis: Annotated[str, Path(description="Its id.", examples=[_EXAMPLE])]
+) -> AnalysisStatus:
+    """The analysis of this id."""
+    status = state.store.analysis(analysis)
+    if status is None:
+        raise HTTPException(404, "there is no such analysis")
+    return status
+
+
+FoundAnalysis = Annotated[AnalysisStatus, Depends(found_analysis)]
+
+
+def found_file(
+    status: FoundAnalysis, number: Annotated[int, Path(ge=0, le=_LARGEST, description="The file's number.")]
+) -> File:
+    """The file of this number."""
+    if number >= len(status.files):
+        raise HTTPException(404, "the analysis has no such file")
+    return status.files[number]
+
+
+FoundFile = Annotated[File, Depends(found_file)]
+
+
+def done_analysis(state: State, status: AnalysisStatus, file: File) -> tuple[FilePlace, Analysis]:
+    """Place and analysis of a file that is done.
+
+    Raises
+    ------
+    HTTPException
+        409: it is not done, or failed.
+    """
+    if file.state != "done":
+        raise HTTPException(409, "the file failed" if file.state == "failed" else "the file is not done yet")
+    place = state.store.place(status.id, file.number)
+    try:
+        return place, read_analysis(place.analysis)
+    except InputError:
+        raise HTTPException(404, "the file's analysis is gone") from None

@@ -1,0 +1,26 @@
+"""What the server is, and whether it can take more."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fastapi import APIRouter
+
+from mammoscope.findings import Thresholds
+from mammoscope.server.models import Health, Limits, Queue
+from mammoscope.server.state import StateOf
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health", summary="Software, models, limits and queue")
+def health(state: StateOf) -> Health:
+    """The server's version and bundle, its operating point, what it takes, and how much waits."""
+    models = state.bundle.manifest
+    return Health(
+        bundle=state.bundle.identity,
+        thresholds=Thresholds(detection=models.detector.threshold, malignancy=models.classifier.threshold),
+        floor=state.floor,
+        limits=Limits(**asdict(state.settings.limits)),
+        queue=Queue(waiting=state.store.waiting(), limit=state.settings.queue),
+    )

@@ -1,0 +1,97 @@
+"""The images of a file: as it came, as the models see it, and with the findings drawn over it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import FileResponse, Response
+
+from mammoscope.findings import Analysis
+from mammoscope.server.files import FilePlace
+from mammoscope.server.models import AnalysisStatus, File
+from mammoscope.server.pictures import download_name, stored_mammogram
+from mammoscope.server.routes.found import FoundAnalysis, FoundFile, binary, done_analysis, problems
+from mammoscope.server.state import StateOf
+from mammoscope.writers.overlay import render_overlay
+from mammoscope.writers.png import encode_png
+
+router = APIRouter(prefix="/analyses/{analysis}/files/{number}", tags=["images"])
+
+
+class _LargeFile(FileResponse):
+    """A file sent in large blocks: a film has tens of megabytes."""
+
+    chunk_size = 1 << 20
+
+
+_NO_FILE = "There is no such analysis or file."
+
+
+@router.get(
+    "/original",
+    summary="The pixels as the viewer needs them",
+    response_class=Response,
+    responses=binary("application/octet-stream") | problems(_404=_NO_FILE, _409="They cannot be shown yet."),
+)
+def original(status: FoundAnalysis, file: FoundFile, state: StateOf) -> Response:
+    """``rows * columns`` little-endian uint16, row by row, 0 to 65535, brighter is denser."""
+    if file.view is None:
+        raise HTTPException(409, "the file cannot be shown" if file.state == "failed" else "the file is not read yet")
+    path = state.store.place(status.id, file.number).original
+    if not path.is_file():
+        raise HTTPException(404, "the file's pixels are gone")
+    return _LargeFile(path, media_type="application/octet-stream")
+
+
+@router.get(
+    "/preprocessed",
+    summary="What the detector sees",
+    response_class=Response,
+    responses=binary("image/png") | problems(_404=f"{_NO_FILE} Or no breast was found.", _409="It is not done."),
+)
+def preprocessed(status: FoundAnalysis, file: FoundFile, state: StateOf) -> Response:
+    """8-bit PNG of the flipped and cropped breast; where it lies in the original is in the file's view."""
+    if file.state != "done":
+        raise HTTPException(409, "the file failed" if file.state == "failed" else "the file is not done yet")
+    path = state.store.place(status.id, file.number).preprocessed
+    if not path.is_file():
+        raise HTTPException(404, "no breast was found in the file")
+    return _LargeFile(path, media_type="image/png")
+
+
+@router.get(
+    "/overlay",
+    summary="The findings drawn over the original",
+    response_class=Response,
+    responses=binary("image/png") | problems(_404=_NO_FILE, _409="It is not done.", _422="No threshold."),
+)
+async def overlay(
+    status: FoundAnalysis,
+    file: FoundFile,
+    state: StateOf,
+    threshold: Annotated[
+        float | None, Query(ge=0, le=1, description="Detection score from which findings are drawn.")
+    ] = None,
+) -> Response:
+    """PNG with boxes, outlines, labels, models and the notice. No threshold: the bundle's."""
+    wanted = state.bundle.manifest.detector.threshold if threshold is None else threshold
+
+    def draw() -> bytes:
+        place, analysis = done_analysis(state, status, file)
+        return _drawn(place, analysis.above(wanted), file, status)
+
+    content = await to_thread.run_sync(draw, limiter=state.drawing)
+    name = download_name(file, "overlay.png")
+    return Response(content, media_type="image/png", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _drawn(place: FilePlace, analysis: Analysis, file: File, status: AnalysisStatus) -> bytes:
+    try:
+        mammogram = stored_mammogram(place, analysis)
+    except OSError:
+        raise HTTPException(404, "the file's pixels are gone") from None
+    # A picture travels further than the page: it names the analysis, not what the upload was called.
+    neutral = analysis.input.model_copy(update={"name": f"analysis {status.id[:8]}, file {file.number + 1}"})
+    return encode_png(render_overlay(mammogram, analysis.model_copy(update={"input": neutral})))

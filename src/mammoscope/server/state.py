@@ -1,0 +1,79 @@
+"""What the routes share: the bundle, the store and the jobs of one server."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from anyio import CapacityLimiter
+from fastapi import Depends, Request
+
+from mammoscope.bundle import load_bundle
+from mammoscope.server.jobs import Jobs
+from mammoscope.server.settings import ServerSettings
+from mammoscope.server.store import Store
+from mammoscope.server.uploads import Uploads
+
+
+class State:
+    """Opened when the server starts, closed when it ends; closing twice is harmless.
+
+    Attributes
+    ----------
+    settings, bundle, store, jobs, uploads
+        As their classes say.
+    drawing
+        Lets one picture or report be drawn at a time: each takes a core, and the memory of a film.
+
+    Raises
+    ------
+    MammoscopeError
+        The bundle or the data folder cannot be used.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.bundle = load_bundle(settings.bundle)
+        self._ephemeral = Path(tempfile.mkdtemp(prefix="mammoscope-")) if settings.data is None else None
+        self._is_closed = False
+        try:
+            self.store = Store(self._ephemeral or Path(str(settings.data)), settings.queue)
+        except BaseException:
+            self._remove_ephemeral()
+            raise
+        self.jobs = Jobs(
+            self.store, self.bundle.folder, settings.limits.for_reader(), floor=self.floor, ephemeral=self._ephemeral
+        )
+        self.uploads = Uploads(settings.limits)
+        self.drawing = CapacityLimiter(1)
+
+    @property
+    def floor(self) -> float:
+        """Detection score down to which candidates are sent: between the bundle's floor and its threshold."""
+        detector = self.bundle.manifest.detector
+        return max(detector.floor, min(self.settings.floor, detector.threshold))
+
+    def close(self) -> None:
+        """End the analyses and, where nothing is to be kept, remove all."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.jobs.stop()
+        self.store.close()
+        self._remove_ephemeral()
+
+    def _remove_ephemeral(self) -> None:
+        if self._ephemeral is not None:
+            shutil.rmtree(self._ephemeral, ignore_errors=True)
+
+
+async def state_of(request: Request) -> State:
+    """The state of the server that a request came to."""
+    state = request.app.state.mammoscope
+    assert isinstance(state, State)
+    return state
+
+
+StateOf = Annotated[State, Depends(state_of)]

@@ -1,0 +1,121 @@
+"""The process that analyses: it holds the bundle and the isolated reader, and does one file at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, BinaryIO
+
+from mammoscope.bundle import Bundle, load_bundle
+from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.example import write_exam
+from mammoscope.files import replacing
+from mammoscope.mammogram import Mammogram
+from mammoscope.pipeline import examine
+from mammoscope.readers import IsolatedReader, Limits, input_name
+from mammoscope.readers.wire import receive_message, send_message
+from mammoscope.server.files import FilePlace
+from mammoscope.server.models import View
+from mammoscope.writers.png import write_png
+from mammoscope.writers.report_json import write_analysis
+
+EXAMPLE_NAMES = ("phantom-R-CC.dcm", "phantom-L-CC.dcm", "phantom-R-MLO.dcm", "phantom-L-MLO.dcm")
+
+
+def main() -> None:
+    """Serve jobs from standard input until it ends, and end at once when it does: then the server is gone."""
+    requests, replies = _take_over_standard_streams()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
+    setup = receive_message(requests)
+    inbox: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    doomed = Path(setup["ephemeral"]) if setup["ephemeral"] else None
+    Thread(target=_receive, args=(requests, inbox, doomed), daemon=True).start()
+    with IsolatedReader(Limits(**setup["limits"])) as reader:
+        try:
+            bundle = load_bundle(Path(setup["bundle"]))
+            _ = bundle.detector, bundle.segmenter, bundle.classifier  # loaded before the first file comes
+        except Exception as error:
+            send_message(replies, {"fault": _place(error)})
+            return
+        send_message(replies, {"ready": True})
+        while True:
+            _work(inbox.get(), reader, bundle, setup["floor"], replies)
+
+
+def _work(job: dict[str, Any], reader: IsolatedReader, bundle: Bundle, floor: float, replies: BinaryIO) -> None:
+    """Read, show, examine and write one file, and say so at each step."""
+    place = FilePlace(Path(job["folder"]))
+    try:
+        if job["example"] and not place.upload.exists():
+            _make_example(place.folder.parent)
+        mammogram = dataclasses.replace(reader.read(place.upload), name=input_name(Path(job["name"])))
+        _write_original(mammogram, place.original)
+        send_message(replies, {"view": View.of(mammogram).model_dump_json()})
+        analysis, prepared = examine(mammogram, bundle, threshold=floor)
+        if prepared is not None:
+            write_png(place.preprocessed, bundle.manifest.detector.contrast.apply(prepared.pixels))
+        write_analysis(analysis, place.analysis)  # last: where it is, all is
+        send_message(replies, {"done": View.of(mammogram, prepared).model_dump_json()})
+    except InputError as error:
+        send_message(replies, {"problem": error.problem})
+    except MammoscopeError as error:  # its text names a path of this machine
+        send_message(replies, {"problem": "its results cannot be written", "fault": _place(error)})
+    except MemoryError as error:
+        send_message(replies, {"problem": "needs more memory than there is", "fault": _place(error)})
+    except Exception as error:
+        problem = f"the analysis failed ({type(error).__name__})"
+        send_message(replies, {"problem": problem, "fault": _place(error)})
+
+
+def _write_original(mammogram: Mammogram, path: Path) -> None:
+    with replacing(path) as temporary:
+        mammogram.pixels.astype("<u2", copy=False).tofile(temporary)
+
+
+def _make_example(folder: Path) -> None:
+    """Put the synthetic exam where uploads of its four files would be."""
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        for number, path in enumerate(write_exam(Path(made))):
+            place = FilePlace(folder / str(number))
+            place.folder.mkdir(mode=0o700, exist_ok=True)
+            path.replace(place.upload)
+
+
+def _receive(requests: BinaryIO, inbox: SimpleQueue[dict[str, Any]], doomed: Path | None) -> None:
+    """Pass on what the server asks for; when it is gone, remove what it would have removed, and end."""
+    with suppress(EOFError, OSError, ValueError):
+        while True:
+            inbox.put(receive_message(requests))
+    for _ in range(20):
+        if doomed is None or not doomed.exists():
+            break
+        shutil.rmtree(doomed, ignore_errors=True)
+        time.sleep(0.05)
+    if sys.platform != "win32" and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)  # the decoder as well
+    os._exit(1)
+
+
+def _place(error: BaseException) -> str:
+    """Class and place of an exception, without its text, which may quote a patient's data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {Path(frames[-1].filename).name}, line {frames[-1].lineno}"
+
+
+def _take_over_standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Requests and replies on private descriptors, so that nothing a library prints gets among them."""
+    requests, replies = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    return requests, replies

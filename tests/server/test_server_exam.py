@@ -1,0 +1,201 @@
+"""An exam from upload to report, on a server in a process of its own."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pydicom
+import pypdf
+import pytest
+from server_process import Server
+
+from mammoscope import NOTICE
+from mammoscope.bundle import Bundle
+from mammoscope.findings import Analysis
+from mammoscope.pipeline import examine
+from mammoscope.readers import read_mammogram
+from mammoscope.server import ServerSettings
+
+VIEWS = ("R-CC", "L-CC", "R-MLO", "L-MLO")
+
+
+@pytest.fixture(scope="module")
+def done(server: Server, exam: Path) -> tuple[str, dict[str, Any]]:
+    """The phantom's four views and a broken file, analysed: id and status."""
+    uploads = [(f"{view}.dcm", (exam / f"phantom-{view}.dcm").read_bytes()) for view in VIEWS]
+    uploads.insert(2, ("broken.dcm", uploads[0][1][:100_000]))
+    analysis = server.upload(uploads)
+    return analysis, server.wait(analysis)
+
+
+def without_seconds(analysis: Analysis) -> Analysis:
+    return analysis.model_copy(update={"seconds": {}})
+
+
+def test_a_broken_file_fails_alone(done: tuple[str, dict[str, Any]]) -> None:
+    _, status = done
+    assert status["state"] == "done" and status["progress"] == 1
+    assert [file["state"] for file in status["files"]] == ["done", "done", "failed", "done", "done"]
+    assert [file["result"] for file in status["files"]] == [0, 1, None, 2, 3]
+    broken = status["files"][2]
+    assert broken["name"] == "broken.dcm" and "cut off" in broken["error"] and broken["view"] is None
+
+
+def test_results_are_those_of_the_pipeline(
+    server: Server, done: tuple[str, dict[str, Any]], exam: Path, quick_bundle: Bundle
+) -> None:
+    analysis, status = done
+    results = server.client.get(f"/analyses/{analysis}/result").json()
+    assert len(results) == len(VIEWS)
+    for number, view in enumerate(VIEWS):
+        mammogram = read_mammogram(exam / f"phantom-{view}.dcm")
+        floor = ServerSettings().floor
+        expected, prepared = examine(mammogram, quick_bundle, threshold=floor)
+        found = Analysis.model_validate(results[number])
+        named = expected.model_copy(update={"input": expected.input.model_copy(update={"name": view})})
+        assert without_seconds(found) == without_seconds(named)
+        file = next(file for file in status["files"] if file["result"] == number)
+        shown = file["view"]
+        assert prepared is not None
+        assert shown["preprocessed"]["from_original"] == {
+            name: getattr(prepared.from_original, name) for name in ("scale_x", "shift_x", "scale_y", "shift_y")
+        }
+        assert (shown["laterality"], shown["view"]) == (mammogram.laterality, mammogram.view)
+        assert shown["spacing"] == results[number]["input"]["spacing"]
+        images = f"/analyses/{analysis}/files/{file['number']}"
+        original = server.client.get(f"{images}/original")
+        assert original.headers["content-type"] == "application/octet-stream"
+        pixels = np.frombuffer(original.content, "<u2").reshape(shown["rows"], shown["columns"])
+        np.testing.assert_array_equal(pixels, mammogram.pixels)
+        png = server.client.get(f"{images}/preprocessed")
+        assert png.headers["content-type"] == "image/png"
+        np.testing.assert_array_equal(
+            cv2.imdecode(np.frombuffer(png.content, np.uint8), cv2.IMREAD_UNCHANGED),
+            quick_bundle.manifest.detector.contrast.apply(prepared.pixels),
+        )
+
+
+def test_candidates_above_a_threshold_are_those_of_an_analysis_at_it(exam: Path, quick_bundle: Bundle) -> None:
+    mammogram = read_mammogram(exam / "phantom-L-CC.dcm")
+    everything = examine(mammogram, quick_bundle, threshold=quick_bundle.manifest.detector.floor).analysis
+    for threshold in (0.3, 1.0):
+        expected = examine(mammogram, quick_bundle, threshold=threshold).analysis
+        found = everything.above(threshold)
+        assert (found.outcome, found.statement, found.thresholds) == (
+            expected.outcome,
+            expected.statement,
+            expected.thresholds,
+        )
+        assert [finding.box for finding in found.findings] == [finding.box for finding in expected.findings]
+
+
+def test_the_overlay_follows_the_threshold_and_names_nobody(server: Server, done: tuple[str, dict[str, Any]]) -> None:
+    overlay = f"/analyses/{done[0]}/files/1/overlay"
+    low, high = (server.client.get(overlay, params={"threshold": value}) for value in (0, 1))
+    assert low.headers["content-disposition"] == 'attachment; filename="mammoscope-2-L-CC.overlay.png"'
+    pictures = [
+        cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR).astype(int) for answer in (low, high)
+    ]
+    coloured = [int((picture.max(axis=2) - picture.min(axis=2) > 100).sum()) for picture in pictures]
+    assert coloured[0] > 2 * coloured[1]
+    assert server.client.get(overlay, params={"threshold": 2}).status_code == 422
+
+
+def test_the_report_is_one_page_that_says_what_counts(server: Server, done: tuple[str, dict[str, Any]]) -> None:
+    record = {
+        "threshold": 0.03,
+        "impression": "Größe <b>unklar</b> & \x07weiter\n" + "A very long impression. " * 150,
+        "verdicts": [{"file": 1, "finding": 0, "verdict": "rejected"}],
+        "drawn": [{"file": 4, "outline": [[600, 700], [700, 700], [-50, 800]]}],
+    }
+    answer = server.client.post(f"/analyses/{done[0]}/report", json=record)
+    assert answer.status_code == 200 and answer.headers["content-type"] == "application/pdf", answer.text
+    pdf = pypdf.PdfReader(io.BytesIO(answer.content))
+    assert len(pdf.pages) == 1
+    text = " ".join(pdf.pages[0].extract_text().split())
+    bundle = server.client.get("/health").json()["bundle"]["sha256"]
+    for expected in (NOTICE, "rejected", "drawn by the reader", "Größe <b>unklar</b> &", "R CC", "L MLO", bundle):
+        assert expected in text, expected
+    assert "broken" not in text
+    assert len(pdf.pages[0].images) == len(VIEWS)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"verdicts": [{"file": 1, "finding": 99, "verdict": "accepted"}]},
+        {"verdicts": [{"file": 2, "finding": 0, "verdict": "accepted"}]},
+        {"drawn": [{"file": 7, "outline": [[1, 1], [2, 2], [3, 3]]}]},
+        {"drawn": [{"file": 1, "outline": [[1, 1], [2, 2]]}]},
+        {"threshold": 1.5},
+        {"impression": "x" * 5000},
+        {"unknown": 1},
+    ],
+)
+def test_a_record_that_does_not_fit_is_refused(
+    server: Server, done: tuple[str, dict[str, Any]], wrong: dict[str, Any]
+) -> None:
+    answer = server.client.post(f"/analyses/{done[0]}/report", json={"threshold": 0.5} | wrong)
+    assert answer.status_code == 422
+    assert isinstance(answer.json()["detail"], str)
+
+
+def test_the_film_shows_before_the_analysis_ends(server: Server, exam: Path) -> None:
+    analysis = server.upload([("a.dcm", (exam / "phantom-L-CC.dcm").read_bytes())])
+    file = server.wait_for_file(analysis, 0, "analysing", "done")
+    if file["state"] == "analysing":
+        assert file["view"]["preprocessed"] is None
+        assert server.client.get(f"/analyses/{analysis}/result").status_code == 409
+        assert server.client.get(f"/analyses/{analysis}/files/0/overlay").status_code == 409
+        assert server.client.post(f"/analyses/{analysis}/report", json={"threshold": 0.5}).status_code == 409
+    assert server.client.get(f"/analyses/{analysis}/files/0/original").status_code == 200
+
+
+def test_a_zip_of_an_exam_is_an_exam(server: Server, exam: Path) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(exam / "phantom-R-CC.dcm", "exam/R/phantom-R-CC.dcm")
+        archive.write(exam / "truth.json", "exam/truth.json")
+        archive.write(exam / "phantom-L-CC.dcm", "../../exam/L/phantom-L-CC")
+    status = server.wait(server.upload([("exam.zip", content.getvalue())]))
+    assert [(file["name"], file["state"]) for file in status["files"]] == [
+        ("phantom-R-CC.dcm", "done"),
+        ("phantom-L-CC", "done"),
+    ]
+
+
+def test_only_broken_files_make_a_failed_analysis(server: Server) -> None:
+    analysis = server.upload([("letter.dcm", b"dear radiologist"), ("empty.png", b"")])
+    status = server.wait(analysis)
+    assert status["state"] == "failed" and all(file["error"] for file in status["files"])
+    assert server.client.get(f"/analyses/{analysis}/result").json() == []
+    assert server.client.post(f"/analyses/{analysis}/report", json={"threshold": 0.5}).status_code == 409
+
+
+def test_a_patients_data_leaves_nowhere(server: Server, exam: Path) -> None:
+    script, secret = "<script>alert('Nobody')</script>", "ZZSECRET"
+    dataset = pydicom.dcmread(exam / "phantom-L-CC.dcm")
+    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = script, secret, "19391231"
+    content = io.BytesIO()
+    dataset.save_as(content)
+    analysis = server.upload([(f"{secret}-name.dcm", content.getvalue()), (f"{secret}-broken.dcm", b"no")])
+    server.wait(analysis)
+    base = f"/analyses/{analysis}"
+    answers = [server.client.get(f"{base}{path}") for path in ("", "/result", "/files/0/overlay")]
+    answers.append(server.client.post(f"{base}/report", json={"threshold": 0.03}))
+    for answer in answers:
+        assert answer.status_code == 200
+        for text in (str(answer.url), str(answer.headers), answer.text if "json" in str(answer.headers) else ""):
+            assert "<script" not in text and "Nobody" not in text and "19391231" not in text
+        assert secret not in str(answer.headers)
+    report = pypdf.PdfReader(io.BytesIO(answers[-1].content)).pages[0].extract_text()
+    for text in (report, server.log, *(str(path) for path in server.temporary.rglob("*"))):
+        assert secret not in text and "<script" not in text and "Nobody" not in text
+    assert server.client.delete(base).status_code == 204
+    left = b"".join(path.read_bytes() for path in server.temporary.rglob("state.sqlite*"))
+    assert secret.encode() not in left

@@ -1,0 +1,66 @@
+"""The API keeps what its description promises, whatever it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import load_all_checks
+
+from mammoscope.server.app import create_app
+from mammoscope.server.settings import ServerSettings
+
+load_all_checks()
+
+OPERATIONS = [
+    ("GET", "/health"),
+    ("GET", "/analyses"),
+    ("POST", "/analyses"),
+    ("POST", "/analyses/example"),
+    ("GET", "/analyses/{analysis}"),
+    ("DELETE", "/analyses/{analysis}"),
+    ("GET", "/analyses/{analysis}/result"),
+    ("GET", "/analyses/{analysis}/files/{number}/original"),
+    ("GET", "/analyses/{analysis}/files/{number}/preprocessed"),
+    ("GET", "/analyses/{analysis}/files/{number}/overlay"),
+    ("POST", "/analyses/{analysis}/report"),
+]
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The description of an application whose worker is not started."""
+    data = tmp_path_factory.mktemp("openapi")
+    app = create_app(ServerSettings(data=data, queue=100_000, allowed_hosts=("testserver",)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.state.mammoscope.jobs, "start", lambda: None)
+        patch.setattr(app.state.mammoscope, "close", lambda: None)  # loading ends the application's life
+        yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
+    app.state.mammoscope.close()
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_answers_are_as_described(described: Any, method: str, path: str) -> None:
+    @given(case=described[f"/api/v1{path}"][method].as_strategy())
+    @settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    def check(case: Any) -> None:
+        case.call_and_validate()
+
+    check()
+
+
+def test_every_path_is_described_with_examples(idle: Callable[..., TestClient]) -> None:
+    description = idle().get("/api/v1/openapi.json").json()
+    described = {
+        (method.upper(), path.removeprefix("/api/v1"))
+        for path, methods in description["paths"].items()
+        for method in methods
+    }
+    assert described == set(OPERATIONS)
+    schemas = description["components"]["schemas"]
+    for name in ("AnalysisStatus", "Created", "Health", "Problem", "Record"):
+        assert "example" in schemas[name], name
