@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PAGE := src/mammoscope/server/page
+PAGE_TOOLS := web/node_modules/.package-lock.json
 SOURCES := pyproject.toml src/mammoscope/__init__.py
 
-.PHONY: help demo serve test check format clean
+.PHONY: help demo serve test check page browser-test format clean
 
 help:
 	@echo "make demo    set up, make a synthetic exam, analyse it, print the findings (no torch)"
 	@echo "make serve   set up, open the reading page on this machine (no torch)"
 	@echo "make test    set up for development, run all checks and tests"
+	@echo "make page    build the reading page into the package (needs Node 20)"
+	@echo "make browser-test  check and build the page, and use it in Chromium (needs Node 20, Chromium)"
 	@echo "make check   ruff, types, import contract"
 	@echo "make format  ruff, in place"
 	@echo "make clean   remove what the above made"
@@ -32,6 +36,16 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+page: $(PAGE_TOOLS)
+	npm --prefix web run build
+
+# A page that ships must be the one that its sources make.
+browser-test: $(VENV)/.dev $(PAGE_TOOLS)
+	npm --prefix web run check
+	npm --prefix web run build
+	@test -z "$$(git status --porcelain -- $(PAGE))" || { echo "$(PAGE) is stale: commit what make page builds"; exit 1; }
+	npm --prefix web run browser-test
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -45,6 +59,10 @@ $(VENV)/.made:
 
 $(VENV)/.run: $(SOURCES) | $(VENV)/.made
 	$(PIP) --editable .
+	@touch $@
+
+$(PAGE_TOOLS): web/package-lock.json
+	npm --prefix web ci --no-audit --no-fund
 	@touch $@
 
 # Torch first and by version: the newest one that these networks were tested with.

@@ -33,8 +33,8 @@ def test_figures_are_those_of_the_manifest(bundle: Bundle, page: str, stage: str
     ), f"{page} lacks {stage} {name} {figure.value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-@pytest.mark.parametrize("page", ["README.md", "MODEL_CARD.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("page", ["README.md", "MODEL_CARD.md", "CHANGELOG.md", "docs/user-guide.md"])
 def test_links_lead_to_files_that_are_there(page: str) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)\)", (ROOT / page).read_text(encoding="utf-8"))
-    missing = [target for target in targets if "://" not in target and not (ROOT / target).exists()]
+    missing = [target for target in targets if "://" not in target and not (ROOT / page).parent.joinpath(target).exists()]
     assert not missing

@@ -1,0 +1,64 @@
+"""Make the files that the browser tests drop: ``python make_files.py FOLDER``. All of them are synthetic."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pydicom
+
+import mammoscope
+from mammoscope.example import write_exam
+from mammoscope.example.dicom_file import phantom_dicom
+from mammoscope.example.phantom import PhantomView, make_exam
+from mammoscope.mammogram import Laterality
+
+SCRIPT = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"
+MARK = (760, 560, 840, 620)  # x0, y0, x1, y1 of a bright rectangle in marked.dcm, in pixels of the file
+FLOOR = 0.2
+
+
+def main(folder: Path) -> None:
+    exam = write_exam(folder / "exam")
+    (folder / "broken.dcm").write_bytes(exam[0].read_bytes()[:40_000])
+    small = {(view.laterality, view.view): view for view in make_exam(3, 1248, 960)}
+    left = small[Laterality.LEFT, "CC"]
+    _save(_dataset(left), folder / "small.dcm")
+    marked = _dataset(left)
+    # Against the rule, the chest wall is at the right of this left breast's file: the page has to mirror it.
+    pixels = np.fliplr(marked.pixel_array).copy()
+    x0, y0, x1, y1 = MARK
+    pixels[y0 - 24 : y1 + 24, x0 - 24 : x1 + 24] = pixels.min()
+    pixels[y0:y1, x0:x1] = pixels.max()
+    marked.PixelData = pixels.tobytes()
+    _save(marked, folder / "marked.dcm")
+    script = _dataset(left)
+    with warnings.catch_warnings(action="ignore"):  # its "=" is no good name
+        script.PatientName = SCRIPT
+        _save(script, folder / "script.dcm")
+    _bundle(folder / "bundle")
+
+
+def _dataset(view: PhantomView) -> pydicom.Dataset:
+    return pydicom.dcmread(io.BytesIO(phantom_dicom(view, 3, 1)))
+
+
+def _save(dataset: pydicom.Dataset, path: Path) -> None:
+    dataset.save_as(path)
+
+
+def _bundle(folder: Path) -> None:
+    """The default bundle with a higher floor: fewer candidates take less time."""
+    shutil.copytree(Path(mammoscope.__file__).parent / "bundles" / "default", folder)
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["detector"]["floor"] = FLOOR
+    (folder / "bundle.json").write_text(json.dumps(manifest, indent=2))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,491 @@
+// The reading page in a real browser, as a reader uses it.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { after, before, describe, test } from "node:test";
+import {
+  analysed,
+  axeSource,
+  drawn,
+  drop,
+  launch,
+  makeFiles,
+  openPage,
+  polygonIou,
+  PORTRAIT_SCREEN,
+  settled,
+  startServer,
+} from "./harness.mjs";
+
+const MARK = { x0: 760, y0: 560, x1: 840, y1: 620 }; // as make_files.py paints it
+const EXAM = ["R-CC", "L-CC", "R-MLO", "L-MLO"].map((view) => `phantom-${view}.dcm`);
+const inTests = { timeout: 120_000 };
+
+let files, server, browser, page, exam;
+const at = (name) => path.join(files.folder, name);
+const reading = (ask, argument) => page.evaluate(ask, argument);
+const noTroubles = () => assert.deepEqual(page.troubles, []);
+
+before(async () => {
+  files = makeFiles();
+  server = await startServer("--port", "0", "--bundle", at("bundle"));
+  browser = await launch();
+  page = await openPage(browser, server.address);
+}, inTests);
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+  files?.remove();
+});
+
+describe("an exam of four views", () => {
+  test("shows its progress from the drop to the result, and each view as soon as it can be seen", inTests, async () => {
+    assert.equal(await page.locator(".notice").innerText(), "Research use only. Not for diagnostic use.");
+    await reading(() => {
+      globalThis.seen = { states: new Set(), uploaded: 0, first: 0 };
+      const watch = () => {
+        document.querySelectorAll(".files .state").forEach((state) => globalThis.seen.states.add(state.textContent.split(" ").at(-1)));
+        if (!globalThis.seen.uploaded && globalThis.mammoscope.reading.status) globalThis.seen.uploaded = performance.now();
+        if (!globalThis.seen.first && document.querySelector(".pane[data-frames]")) globalThis.seen.first = performance.now();
+      };
+      new MutationObserver(watch).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+    });
+    await drop(page, EXAM.map((name) => at(`exam/${name}`)));
+    exam = await analysed(page);
+    await drawn(page, 4);
+    const seen = await reading(() => ({ ...globalThis.seen, states: [...globalThis.seen.states] }));
+    for (const state of ["analysing", "done"]) assert.ok(seen.states.includes(state), `${state} in ${seen.states}`);
+    const wait = Math.round(seen.first - seen.uploaded);
+    console.log(`first view ${wait} ms after the upload`);
+    // The target is 1.5 s; a machine that others use too gets some more.
+    assert.ok(wait < 4000, `first view after ${wait} ms`);
+    assert.equal(await page.locator(".file-name", { hasText: "phantom-R-CC.dcm" }).count(), 2);
+    noTroubles();
+  });
+
+  test("hangs R CC | L CC over R MLO | L MLO, chest walls together", inTests, async () => {
+    const hung = await reading(() =>
+      globalThis.mammoscope.lightbox.panes.map((pane) => {
+        const { x, y, width } = pane.root.getBoundingClientRect();
+        const { columns, laterality, view, preprocessed } = pane.view;
+        const isRight = (pane.state.wall ?? "left") === "right";
+        const wall = pane.map.a * (isRight ? columns : 0) + pane.map.c;
+        return { name: `${laterality} ${view}`, x, y, wallGap: laterality === "RIGHT" ? width - wall : wall, known: preprocessed !== null };
+      }),
+    );
+    const [rcc, lcc, rmlo, lmlo] = ["RIGHT CC", "LEFT CC", "RIGHT MLO", "LEFT MLO"].map((name) => hung.find((each) => each.name === name));
+    assert.ok(rcc.x < lcc.x && rcc.y === lcc.y && rmlo.y > rcc.y && lmlo.x === lcc.x && lmlo.y === rmlo.y);
+    for (const { name, wallGap } of hung) assert.ok(Math.abs(wallGap) < 0.01, `${name}: ${wallGap} px from the middle`);
+  });
+
+  test("outlines the mass where it is, after zoom and pan", inTests, async () => {
+    const truth = JSON.parse(readFileSync(at("exam/truth.json"), "utf8")).files["phantom-L-CC.dcm"].masses[0].outline;
+    const pane = page.locator('.pane[aria-label^="L CC"]');
+    const bounds = await pane.boundingBox();
+    await page.mouse.move(bounds.x + 80, bounds.y + 130);
+    for (let turn = 0; turn < 5; turn++) await page.mouse.wheel(0, -120);
+    await page.keyboard.down("Shift");
+    await page.mouse.down();
+    await page.mouse.move(bounds.x + 120, bounds.y + 150, { steps: 4 });
+    await page.mouse.up();
+    await page.keyboard.up("Shift");
+    await settled(page);
+    // The outline as it stands on the screen, brought to the original by Cornerstone itself.
+    const { outline, gap, zoom } = await reading(() => {
+      const pane = globalThis.mammoscope.lightbox.panes.find(({ view }) => view.laterality === "LEFT" && view.view === "CC");
+      const polygon = pane.root.querySelector('[data-finding="0"] polygon.outline:not(.rim)');
+      const toScreen = polygon.getScreenCTM();
+      const { x, y } = pane.root.getBoundingClientRect();
+      const [a, b] = [pane.cornerstone.canvasPoint(0, 0), pane.cornerstone.canvasPoint(1000, 1000)];
+      const points = [...polygon.points].map((point) => {
+        const onScreen = point.matrixTransform(toScreen);
+        return [((onScreen.x - x - a[0]) / (b[0] - a[0])) * 1000, ((onScreen.y - y - a[1]) / (b[1] - a[1])) * 1000];
+      });
+      const said = globalThis.mammoscope.reading.analysis(pane.file).findings[0].outline;
+      const gap = Math.max(...points.map(([px, py], at) => Math.hypot(px - said[at][0], py - said[at][1])));
+      return { outline: points, gap, zoom: pane.state.camera.zoom };
+    });
+    assert.ok(zoom > 0.2, `zoomed to ${zoom}`);
+    assert.ok(gap < 0.5, `${gap} pixels between the outline and where it is drawn`);
+    const iou = polygonIou(outline, truth);
+    console.log(`IoU of the drawn outline with the phantom's mass: ${iou.toFixed(3)}`);
+    assert.ok(iou > 0.5, `IoU ${iou}`);
+  });
+
+  test("findings come and go with the threshold, at once", inTests, async () => {
+    const count = () => page.locator(".finding:not(.drawn):visible").count();
+    const shapes = () => page.locator('.overlay g[data-finding][display="inline"]').count();
+    const slide = (value) =>
+      page.locator("#threshold").evaluate((slider, value) => {
+        slider.value = String(value);
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+      }, value);
+    const [before] = [await count()];
+    assert.ok(before > 0);
+    assert.equal(await shapes(), before);
+    await slide(0.2);
+    assert.ok((await count()) > before);
+    assert.equal(await shapes(), await count());
+    await slide(0.99);
+    assert.equal(await count(), 0);
+    assert.equal(await shapes(), 0);
+    assert.equal(await page.locator(".outcome").innerText(), "No finding at or above the threshold of 0.99.");
+    const slowest = await reading(async () => {
+      const times = [];
+      for (let step = 0; step < 20; step++) {
+        const start = performance.now();
+        globalThis.mammoscope.reading.setThreshold(0.2 + step * 0.02);
+        document.body.getBoundingClientRect();
+        times.push(performance.now() - start);
+      }
+      return times.sort((a, b) => a - b)[10];
+    });
+    assert.ok(slowest < 50, `the slider takes ${slowest} ms`);
+    await page.getByRole("button", { name: "Back to it" }).click();
+    assert.equal(await count(), before);
+  });
+
+  test("a click on a finding centres its view", inTests, async () => {
+    await page.locator(".finding .show").first().click();
+    await settled(page);
+    const off = await reading(() => {
+      const { reading, lightbox } = globalThis.mammoscope;
+      const { file, finding } = reading.selected;
+      const pane = lightbox.pane(file);
+      const { box } = reading.analysis(file).findings[finding];
+      return Math.hypot(pane.map.a * ((box.x0 + box.x1) / 2) + pane.map.c - pane.size.width / 2, pane.map.d * ((box.y0 + box.y1) / 2) + pane.map.f - pane.size.height / 2);
+    });
+    assert.ok(off < 1, `${off} px off the middle`);
+    await page.getByRole("button", { name: "Reset" }).click();
+  });
+
+  test("window, presets and inversion change the pixels, each within a frame", inTests, async () => {
+    await settled(page);
+    const brightness = () =>
+      reading(() => {
+        const canvas = document.querySelector('.pane[aria-label^="L CC"] canvas');
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let sum = 0;
+        for (let at = 0; at < data.length; at += 4) sum += data[at];
+        return sum / (data.length / 4);
+      });
+    const first = await brightness();
+    const bounds = await page.locator('.pane[aria-label^="L CC"]').boundingBox();
+    await page.mouse.move(bounds.x + 300, bounds.y + 100);
+    await page.mouse.down();
+    await page.mouse.move(bounds.x + 280, bounds.y + 40, { steps: 5 });
+    await page.mouse.up();
+    await settled(page);
+    const dragged = await brightness();
+    assert.ok(dragged > first + 2, `${first} to ${dragged}`);
+    await page.getByLabel("Window preset").selectOption("tissue");
+    await settled(page);
+    const preset = await brightness();
+    assert.ok(Math.abs(preset - dragged) > 1);
+    await page.getByRole("button", { name: "Invert" }).click();
+    await settled(page);
+    assert.ok((await brightness()) > preset + 20);
+    await page.getByRole("button", { name: "Invert" }).click();
+    await page.getByRole("button", { name: "Reset" }).click();
+    await settled(page);
+    assert.ok(Math.abs((await brightness()) - first) < 0.5);
+    const median = await reading(async () => {
+      const pane = globalThis.mammoscope.lightbox.panes[0];
+      const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+      const times = [];
+      for (let step = 0; step < 20; step++) {
+        const [before, start] = [pane.root.dataset.frames, performance.now()];
+        pane.setWindow({ center: 30000 + 100 * step, width: 50000 });
+        while (pane.root.dataset.frames === before) await frame();
+        times.push(performance.now() - start);
+      }
+      return times.sort((a, b) => a - b)[10];
+    });
+    console.log(`a window change takes ${median.toFixed(0)} ms`);
+    // The target is 50 ms; here software draws, on cores that others use too.
+    assert.ok(median < 200, `a window change takes ${median} ms`);
+    await page.getByRole("button", { name: "Reset" }).click();
+  });
+
+  test("shows one view large, and what the models see beside it", inTests, async () => {
+    await page.locator('.pane[aria-label^="R MLO"]').dblclick({ position: { x: 200, y: 200 } });
+    await drawn(page, 1);
+    await page.getByRole("button", { name: "Side by side" }).click();
+    await drawn(page, 2);
+    assert.deepEqual(
+      await reading(() => globalThis.mammoscope.lightbox.panes.map(({ source, picture }) => [source, picture.samples.constructor.name])),
+      [["original", "Uint16Array"], ["preprocessed", "Uint8Array"]],
+    );
+    await page.keyboard.press("Escape");
+    await drawn(page, 4);
+    noTroubles();
+  });
+});
+
+describe("the reader's record", () => {
+  test("is exported as JSON, overlay and report, and asked for before it is lost", inTests, async () => {
+    await page.getByRole("button", { name: /^Accept finding 1 of L CC/ }).click();
+    await page.getByRole("button", { name: /^Reject finding 1 of L MLO/ }).click();
+    await page.getByLabel("Impression").fill("One mass <b>left</b>.");
+    await page.getByRole("button", { name: "Freehand" }).click();
+    const bounds = await page.locator('.pane[aria-label^="R CC"]').boundingBox();
+    const [x, y] = [bounds.x + 340, bounds.y + 150];
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    for (const [dx, dy] of [[20, 0], [20, 20], [0, 20], [0, 4]]) await page.mouse.move(x + dx, y + dy, { steps: 3 });
+    await page.mouse.up();
+    assert.equal(await page.locator(".finding.drawn").count(), 1);
+    await page.getByRole("button", { name: "Polygon" }).click();
+    for (const [dx, dy] of [[0, 60], [30, 60], [15, 90]]) await page.mouse.click(x + dx, y + dy);
+    await page.keyboard.press("Enter");
+    assert.equal(await page.locator(".finding.drawn").count(), 2);
+    await page.keyboard.press("Escape");
+    assert.match(await page.locator(".unsaved").innerText(), /Not saved/);
+    const asked = await reading(() => {
+      const event = new Event("beforeunload", { cancelable: true });
+      dispatchEvent(event);
+      return event.defaultPrevented;
+    });
+    assert.ok(asked, "leaving with unsaved verdicts is not asked about");
+
+    const saved = async (name) => {
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name, exact: true }).click()]);
+      return { name: download.suggestedFilename(), content: readFileSync(await download.path()) };
+    };
+    const report = await saved("PDF report");
+    assert.equal(report.content.subarray(0, 5).toString(), "%PDF-");
+    assert.match(report.content.subarray(-32).toString("latin1"), /%%EOF/);
+    const overlay = await saved("Overlay PNG");
+    assert.equal(overlay.content.subarray(1, 4).toString(), "PNG");
+    const { content, name } = await saved("JSON");
+    assert.equal(name, "mammoscope-reading.json");
+    const said = JSON.parse(content.toString());
+    assert.equal(said.notice, "Research use only. Not for diagnostic use.");
+    assert.equal(said.record.impression, "One mass <b>left</b>.");
+    assert.deepEqual(said.record.verdicts.map(({ verdict }) => verdict).sort(), ["accepted", "rejected"]);
+    assert.equal(said.record.drawn.length, 2);
+    const [[px, py]] = said.record.drawn[0].outline;
+    assert.ok(px > 0 && py > 0);
+    assert.equal(said.analyses.length, 4);
+    assert.equal(said.analyses[0].schema_version, "1.0");
+    assert.equal(await page.locator(".unsaved").innerText(), "");
+    noTroubles();
+  });
+
+  test("measures in millimetres", inTests, async () => {
+    await page.getByRole("button", { name: "Measure" }).click();
+    const bounds = await page.locator('.pane[aria-label^="L CC"]').boundingBox();
+    await page.mouse.move(bounds.x + 40, bounds.y + 100);
+    await page.mouse.down();
+    await page.mouse.move(bounds.x + 140, bounds.y + 100, { steps: 3 });
+    await page.mouse.up();
+    const zoom = await reading(() => globalThis.mammoscope.lightbox.pane(globalThis.mammoscope.reading.activeFile).state.camera.zoom);
+    const expected = ((100 / zoom) * 0.07).toFixed(1);
+    assert.equal(await page.locator(".overlay .note", { hasText: "mm" }).textContent(), `${expected} mm`);
+    await page.keyboard.press("Backspace");
+    assert.equal(await page.locator(".overlay .note", { hasText: "mm" }).count(), 0);
+    await page.keyboard.press("w");
+  });
+});
+
+test("has nothing that axe calls serious", inTests, async () => {
+  const serious = async () => {
+    const { violations } = await reading(() => globalThis.axe.run());
+    return violations
+      .filter(({ impact }) => impact === "serious" || impact === "critical")
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+  };
+  await page.evaluate(axeSource);
+  assert.deepEqual(await serious(), []);
+  await page.keyboard.press("?");
+  assert.deepEqual(await serious(), []);
+  await page.keyboard.press("Escape");
+});
+
+test("can be read with the keyboard alone", inTests, async () => {
+  await reading(() => document.activeElement?.blur());
+  const keys = async (...names) => {
+    for (const name of names) await page.keyboard.press(name);
+  };
+  const state = () =>
+    reading(() => {
+      const { reading } = globalThis.mammoscope;
+      return { selected: reading.selected, enlarged: reading.enlarged, threshold: reading.threshold, tool: reading.display.tool, verdicts: reading.verdicts.size };
+    });
+  await keys("1");
+  assert.match(await reading(() => document.activeElement.getAttribute("aria-label")), /^R CC/);
+  const before = await state();
+  await keys("n");
+  assert.ok((await state()).selected);
+  await keys("x");
+  assert.notEqual((await state()).verdicts, before.verdicts);
+  await keys("x", "Enter");
+  assert.notEqual((await state()).enlarged, null);
+  await drawn(page, 1);
+  await keys("+", "ArrowLeft", "Shift+ArrowUp", "i", "i", "0", "f", "Escape");
+  assert.equal((await state()).enlarged, null);
+  await drawn(page, 4);
+  await keys("]");
+  assert.ok((await state()).threshold > before.threshold);
+  await keys("[", "l");
+  assert.equal((await state()).tool, "length");
+  await keys("w", "?");
+  assert.ok(await page.locator(".help-sheet").isVisible());
+  await keys("Escape");
+  assert.ok(!(await page.locator(".help-sheet").isVisible()));
+  // Everything that can be pressed is reached with Tab, and shows that it is.
+  await reading(() => document.activeElement?.blur());
+  const reached = new Set();
+  for (let step = 0; step < 80; step++) {
+    await page.keyboard.press("Tab");
+    reached.add(await reading(() => document.activeElement.textContent.slice(0, 20) || document.activeElement.getAttribute("aria-label") || document.activeElement.id));
+  }
+  for (const name of ["Choose files", "Synthetic exam", "Window", "Keys", "threshold", "Accept", "impression", "PDF report"]) {
+    assert.ok([...reached].some((text) => text.startsWith(name)), `${name} is not reached: ${[...reached]}`);
+  }
+  await page.getByLabel("Impression").focus();
+  await page.keyboard.type("xaw");
+  assert.match(await page.getByLabel("Impression").inputValue(), /xaw$/);
+  await page.getByLabel("Impression").fill("");
+});
+
+test("puts a mirrored film's pixels and its overlay in exact register", inTests, async () => {
+  page.on("dialog", (dialog) => dialog.accept());
+  const last = await reading(() => globalThis.mammoscope.reading.status.id);
+  await drop(page, [at("marked.dcm")]);
+  await analysed(page, last);
+  await drawn(page, 1);
+  assert.ok(await reading(() => globalThis.mammoscope.lightbox.panes[0].state.camera.flipped));
+  const compare = (zoom) =>
+    reading(
+      async ({ zoom, mark }) => {
+        const { panes } = globalThis.mammoscope.lightbox;
+        if (zoom !== null) panes[0].moveTo({ ...panes[0].state.camera, zoom, x: mark.x0 + 0.3, y: mark.y0 + 10.7 });
+        do await new Promise((resolve) => setTimeout(resolve, 100));
+        while (document.querySelector(".pane[data-pending]"));
+        return panes.map((pane) => {
+          const canvas = pane.root.querySelector("canvas");
+          const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          const { map } = pane;
+          const at = (x, y) => [map.a * x + map.c, map.d * y + map.f];
+          const [column, row] = at(mark.x0 + 12, mark.y0 + 12).map(Math.round);
+          const grey = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : data[4 * (y * width + x)]);
+          // From inside of the mark to the dark around it: where the grey falls below the middle of both.
+          const edge = (from, to, step, greyAt) => {
+            const half = (greyAt(from) + greyAt(to)) / 2;
+            for (let here = from; here >= 0 && here < 4000; here += step) {
+              const [a, b] = [greyAt(here), greyAt(here + step)];
+              if (a >= half && b < half) return here + 0.5 + (step * (a - half)) / (a - b);
+            }
+            return NaN;
+          };
+          const [farColumn, farRow] = at(mark.x0 - 12, mark.y0 - 12).map(Math.round);
+          const seen = [edge(column, farColumn, 1, (x) => grey(x, row)), edge(row, farRow, -1, (y) => grey(column, y))];
+          return { source: pane.source, seen, expected: at(mark.x0, mark.y0) };
+        });
+      },
+      { zoom, mark: MARK },
+    );
+  const check = (all, zoom) => {
+    for (const { source, seen, expected } of all) {
+      for (const axis of [0, 1]) {
+        const off = Math.abs(seen[axis] - expected[axis]);
+        assert.ok(off < Math.max(0.6, 0.1 * zoom), `${source} at zoom ${zoom}, ${"xy"[axis]}: seen at ${seen[axis]}, overlay at ${expected[axis]}`);
+      }
+    }
+  };
+  for (const zoom of [null, 3, 11]) check(await compare(zoom), zoom ?? 0.5);
+  // So is what the models see, though it is mirrored again and cropped.
+  await page.getByRole("button", { name: "Side by side" }).click();
+  await drawn(page, 2);
+  const both = await compare(4);
+  assert.deepEqual(both.map(({ source }) => source), ["original", "preprocessed"]);
+  check(both, 4);
+  await page.getByRole("button", { name: "Original" }).click();
+});
+
+test("shows a broken file's error beside a good one that works", inTests, async () => {
+  const last = await reading(() => globalThis.mammoscope.reading.status.id);
+  await drop(page, [at("broken.dcm"), at("small.dcm")]);
+  await analysed(page, last);
+  await drawn(page, 1);
+  const broken = page.locator(".findings section", { hasText: "broken.dcm" });
+  assert.match(await broken.locator(".error").innerText(), /^Failed: .{10,}/);
+  assert.match(await page.locator(".exam-list li.failed .error").innerText(), /^Failed: /);
+  assert.ok(await page.locator(".findings section", { hasText: "small.dcm" }).isVisible());
+  assert.equal(await page.locator(".models p").count(), 3);
+});
+
+test("a script in a patient's name is text", inTests, async () => {
+  const last = await reading(() => globalThis.mammoscope.reading.status.id);
+  await drop(page, [at("script.dcm")]);
+  await analysed(page, last);
+  await page.locator(".patient", { hasText: "<script>" }).waitFor();
+  assert.equal(await page.title(), "mammoscope");
+  assert.equal(await page.locator(".patient script, .patient img").count(), 0);
+  await page.reload();
+  await analysed(page);
+  assert.ok(!(await page.locator(".patient").isVisible()), "the name is kept");
+  noTroubles();
+});
+
+test("a reload in the middle loses nothing", inTests, async () => {
+  const last = await reading(() => globalThis.mammoscope.reading.status.id);
+  await drop(page, [at("small.dcm"), at("exam/phantom-L-MLO.dcm")]);
+  await page.waitForFunction((last) => ![null, last].includes(globalThis.mammoscope.reading.status?.id ?? null), last);
+  const [id, state] = await reading(() => [globalThis.mammoscope.reading.status.id, globalThis.mammoscope.reading.status.state]);
+  assert.ok(["queued", "running"].includes(state), state);
+  await page.reload();
+  assert.equal(await analysed(page), id);
+  await drawn(page, 2);
+  assert.ok((await page.locator(".finding:visible").count()) > 0);
+});
+
+test("several exams are listed, opened and deleted", inTests, async () => {
+  const before = await page.locator(".exams > .exam").count();
+  assert.ok(before >= 4);
+  await reading((id) => void (location.hash = `exam=${id}`), exam);
+  await page.waitForFunction((id) => globalThis.mammoscope.reading.status?.id === id && globalThis.mammoscope.reading.analyses, exam);
+  await drawn(page, 4);
+  await page.locator(".exam.open").getByRole("button", { name: /^Delete/ }).click();
+  await page.getByRole("heading", { name: /Drop a mammogram/ }).waitFor();
+  assert.equal(await page.locator(".exams > .exam").count(), before - 1);
+  assert.equal((await page.request.get(`${server.address}/api/v1/analyses/${exam}`)).status(), 404);
+});
+
+test("a restart of the server with --data loses nothing", inTests, async () => {
+  const options = ["--bundle", at("bundle"), "--data", at("data")];
+  const first = await startServer("--port", "0", ...options);
+  const own = await openPage(browser, first.address);
+  await drop(own, [at("small.dcm")]);
+  const id = await analysed(own);
+  await first.stop();
+  const second = await startServer("--port", new URL(first.address).port, ...options);
+  try {
+    await own.reload();
+    assert.equal(await analysed(own), id);
+    await drawn(own, 1);
+  } finally {
+    await own.context().close();
+    await second.stop();
+  }
+});
+
+test("one press makes the synthetic exam; the page fits a portrait monitor", inTests, async () => {
+  const own = await openPage(browser, server.address, PORTRAIT_SCREEN);
+  await own.getByRole("button", { name: "Synthetic exam", exact: true }).click();
+  await drawn(own, 4);
+  const { width, height, shown } = await own.evaluate(() => {
+    const { width, height } = document.querySelector(".lightbox").getBoundingClientRect();
+    const isSeen = (each) => {
+      const { top, bottom, left, right } = each.getBoundingClientRect();
+      return top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth;
+    };
+    return { width, height, shown: [".notice", ".toolbar", ".lightbox", ".record"].every((name) => isSeen(document.querySelector(name))) };
+  });
+  assert.ok(width > 1300 && height > 2300, `${width} x ${height}`);
+  assert.ok(shown);
+  assert.deepEqual(own.troubles, []);
+  await own.context().close();
+});

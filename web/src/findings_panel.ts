@@ -1,0 +1,252 @@
+/** The right side: the threshold, what was found in each view, warnings, and which models said so. */
+import type { Analysis, ExamFile, Finding } from "./api";
+import { button, el } from "./dom";
+import { readingOrder, title } from "./hanging";
+import type { LightBox } from "./lightbox";
+import type { FindingRef, Reading } from "./reading";
+import type { Session } from "./session";
+import { examOutcome, outcome, sizeWords } from "./threshold";
+
+/** One finding of the list; the threshold only shows and hides it. */
+interface Item {
+  ref: FindingRef;
+  finding: Finding;
+  root: HTMLElement;
+  accept: HTMLButtonElement;
+  reject: HTMLButtonElement;
+}
+
+export class FindingsPanel {
+  readonly root: HTMLElement;
+  private readonly slider = el("input", { attributes: { type: "range", id: "threshold", step: "any", max: "1" } });
+  private readonly number = el("output", { attributes: { for: "threshold" } });
+  private readonly atBundle = el("span");
+  private readonly patient = el("p", { class: "patient" });
+  private readonly status = el("p", { class: "outcome", attributes: { role: "status" } });
+  private readonly warnings = el("div");
+  private readonly list = el("div", { class: "findings" });
+  private readonly models = el("div", { class: "models" });
+  private items: Item[] = [];
+  private outcomes: { element: HTMLElement; analysis: Analysis }[] = [];
+  private built = "";
+
+  constructor(
+    private readonly reading: Reading,
+    private readonly lightbox: LightBox,
+    private readonly session: Session,
+  ) {
+    this.slider.addEventListener("input", () => reading.setThreshold(Number(this.slider.value)));
+    const back = button("Back to it", () => reading.setThreshold(this.ofModels), { class: "quiet" });
+    this.root = el(
+      "section",
+      { class: "findings-panel", attributes: { "aria-label": "Findings", tabindex: "-1" } },
+      this.patient,
+      el(
+        "div",
+        { class: "threshold" },
+        el("label", { attributes: { for: "threshold" }, text: "Detection threshold" }),
+        this.number,
+        this.slider,
+        el("p", { class: "quiet" }, this.atBundle, back),
+      ),
+      this.status,
+      this.warnings,
+      this.list,
+      meanings(),
+      this.models,
+    );
+    reading.on(["exam", "files", "results", "threshold", "record", "selection"], () => this.draw());
+    reading.on(["selection"], () => this.list.querySelector(".finding.selected")?.scrollIntoView({ block: "nearest" }));
+    this.draw();
+  }
+
+  private get ofModels(): number {
+    return this.reading.health?.thresholds.detection ?? 0.5;
+  }
+
+  private draw(): void {
+    const { reading } = this;
+    const floor = reading.health?.floor ?? 0;
+    this.slider.min = String(floor);
+    this.slider.value = String(reading.threshold);
+    this.slider.setAttribute("aria-valuetext", reading.threshold.toFixed(2));
+    this.number.textContent = reading.threshold.toFixed(2);
+    this.atBundle.textContent = `The models' own: ${this.ofModels.toFixed(2)}`;
+    const text = examOutcome(reading.status, reading.analyses, reading.allShown.length, reading.threshold);
+    if (this.status.textContent !== text) this.status.textContent = text;
+    this.drawPatient();
+    this.build();
+    this.drawItems();
+  }
+
+  private drawPatient(): void {
+    const { status } = this.reading;
+    const names = status ? this.session.patientsOf(status.id) : [];
+    this.patient.hidden = names.length === 0;
+    this.patient.textContent =
+      names.length > 1 ? `Files of ${names.length} patients: ${names.join("; ")}` : `Patient: ${names[0] ?? ""}`;
+    this.patient.classList.toggle("warning", names.length > 1);
+  }
+
+  /** Makes the list anew where more than the threshold, a verdict or the selection changed. */
+  private build(): void {
+    const { reading } = this;
+    const parts = [reading.files, reading.analyses !== null, reading.drawn.map(({ file }) => file), reading.health !== null];
+    const signature = JSON.stringify(parts);
+    if (signature === this.built) return;
+    this.built = signature;
+    const focus = document.activeElement instanceof HTMLElement ? document.activeElement.dataset["focus"] : undefined;
+    this.items = [];
+    this.outcomes = [];
+    const files = readingOrder(reading.files);
+    const common = commonWarnings(files.map((file) => this.warningsOf(file)));
+    this.warnings.replaceChildren(...common.map((warning) => warned(`All views: ${warning}`)));
+    this.list.replaceChildren(...files.map((file) => this.fileSection(file, common)));
+    if (focus) this.list.querySelector<HTMLElement>(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
+    this.drawModels();
+  }
+
+  private drawItems(): void {
+    const { reading } = this;
+    for (const { element, analysis } of this.outcomes) {
+      const text = outcome(analysis, reading.threshold);
+      if (element.textContent !== text) element.textContent = text;
+    }
+    for (const { ref, finding, root, accept, reject } of this.items) {
+      const isShown = finding.detection_score >= reading.threshold;
+      if (root.hidden === isShown) root.hidden = !isShown;
+      if (!isShown) continue;
+      const verdict = reading.verdict(ref);
+      root.classList.toggle("selected", reading.selected?.file === ref.file && reading.selected.finding === ref.finding);
+      root.classList.toggle("rejected", verdict === "rejected");
+      accept.setAttribute("aria-pressed", String(verdict === "accepted"));
+      reject.setAttribute("aria-pressed", String(verdict === "rejected"));
+    }
+  }
+
+  private warningsOf(file: ExamFile): readonly string[] {
+    return this.reading.analysis(file.number)?.warnings ?? file.view?.warnings ?? [];
+  }
+
+  private fileSection(file: ExamFile, common: readonly string[]): HTMLElement {
+    const { reading } = this;
+    const analysis = reading.analysis(file.number);
+    const warnings = this.warningsOf(file).filter((warning) => !common.includes(warning));
+    const drawn = reading.drawn.flatMap((one, index) => (one.file === file.number ? [index] : []));
+    const said = el("p", { class: "quiet" });
+    if (analysis) this.outcomes.push({ element: said, analysis });
+    return el(
+      "section",
+      { attributes: { "data-file": String(file.number) } },
+      el("h2", {}, file.view ? title(file.view) : "Not read", el("span", { class: "file-name", text: file.name })),
+      file.error === null ? null : el("p", { class: "error", text: `Failed: ${file.error}` }),
+      analysis ? said : null,
+      ...warnings.map(warned),
+      el(
+        "ol",
+        {},
+        ...(analysis?.findings ?? []).map((finding, index) => this.item(analysis!, finding, { file: file.number, finding: index })),
+        ...drawn.map((index) => this.drawnItem(index)),
+      ),
+    );
+  }
+
+  private item(analysis: Analysis, finding: Finding, ref: FindingRef): HTMLElement {
+    const { reading } = this;
+    const id = `${ref.file}/${ref.finding}`;
+    const show = el(
+      "button",
+      { class: "show", attributes: { type: "button", "data-focus": `show ${id}`, title: "Centre the view on it" } },
+      el("span", { class: `chip ${finding.malignancy}`, text: String(ref.finding + 1) }),
+      score("Detection", finding.detection_score, finding.detection_score >= this.ofModels ? "a mass, by the models' threshold" : "below the models' threshold"),
+      score("Malignancy", finding.malignancy_score, `${finding.malignancy} (malignant from ${analysis.thresholds.malignancy.toFixed(2)})`),
+      el("span", { class: "size", text: sizeWords(finding) }),
+    );
+    show.addEventListener("click", () => this.show(ref));
+    const judge = (text: string, value: "accepted" | "rejected") =>
+      button(text, () => reading.judge(ref, value), {
+        attributes: {
+          "aria-label": `${text} finding ${ref.finding + 1} of ${title(reading.file(ref.file)?.view ?? null)}`,
+          "data-focus": `${value} ${id}`,
+        },
+      });
+    const [accept, reject] = [judge("Accept", "accepted"), judge("Reject", "rejected")];
+    const root = el(
+      "li",
+      { class: `finding ${finding.malignancy}`, attributes: { "data-finding": String(ref.finding) } },
+      show,
+      el("div", { class: "verdicts" }, accept, reject),
+    );
+    this.items.push({ ref, finding, root, accept, reject });
+    return root;
+  }
+
+  private drawnItem(index: number): HTMLElement {
+    return el(
+      "li",
+      { class: "finding drawn" },
+      el("span", { class: "chip drawn", text: String(index + 1) }),
+      el("span", { text: "drawn by the reader" }),
+      button("Remove", () => this.reading.removeDrawn(index), { attributes: { "aria-label": `Remove drawn finding ${index + 1}` } }),
+    );
+  }
+
+  private drawModels(): void {
+    const { health, analyses } = this.reading;
+    if (!health) return;
+    const said = analyses?.[0];
+    const bundle = said?.bundle ?? health.bundle;
+    const { detection } = health.thresholds;
+    const malignancy = said?.thresholds.malignancy ?? health.thresholds.malignancy;
+    const lines = [
+      `Models: ${bundle.name} ${bundle.version} (${bundle.sha256.slice(0, 12)})`,
+      `Software: ${said?.software ?? health.software}`,
+      `Thresholds: detection ${detection.toFixed(2)}, malignancy ${malignancy.toFixed(2)}; candidates from ${health.floor.toFixed(2)}`,
+    ];
+    this.models.replaceChildren(...lines.map((text) => el("p", { text })));
+  }
+
+  /** Selects a finding and brings it to the middle of its view. */
+  show(ref: FindingRef): void {
+    const pane = this.lightbox.reveal(ref.file);
+    this.reading.select(ref);
+    const finding = this.reading.analysis(ref.file)?.findings[ref.finding];
+    if (pane && finding) pane.centre(finding.box);
+  }
+}
+
+function commonWarnings(all: readonly (readonly string[])[]): string[] {
+  const [first, ...rest] = all.filter((warnings) => warnings.length > 0);
+  if (!first || rest.length === 0 || rest.length + 1 < all.length) return [];
+  return first.filter((warning) => rest.every((warnings) => warnings.includes(warning)));
+}
+
+const warned = (text: string) => el("p", { class: "warning", text: `Warning: ${text}` });
+
+function score(name: string, value: number, words: string): HTMLElement {
+  return el(
+    "span",
+    { class: "score" },
+    el("span", { text: `${name} ` }),
+    el("strong", { text: value.toFixed(2) }),
+    el("span", { class: "score-words", text: ` ${words}` }),
+  );
+}
+
+function meanings(): HTMLElement {
+  return el(
+    "details",
+    { class: "meaning", attributes: { open: "" } },
+    el("summary", { text: "What the scores mean" }),
+    el("p", { text: "Detection score, 0 to 1: how sure the detector is that there is a mass here. It says nothing of its kind." }),
+    el("p", { text: "Malignancy score, 0 to 1: the calibrated probability that this mass, if it is one, is malignant." }),
+    el("p", { text: "Only masses are looked for. No finding does not mean a healthy breast." }),
+    el(
+      "p",
+      { class: "legend" },
+      el("span", { class: "malignant", text: "solid line: malignant" }),
+      el("span", { class: "benign", text: "dashed line: benign" }),
+      el("span", { class: "drawn", text: "dotted line: drawn by the reader" }),
+    ),
+  );
+}

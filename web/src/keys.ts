@@ -1,0 +1,136 @@
+/** The keyboard: one table, which the help sheet shows too. */
+import type { FindingsPanel } from "./findings_panel";
+import type { LightBox } from "./lightbox";
+import { PRESETS } from "./pictures";
+import type { Mode, Reading, ToolName } from "./reading";
+import { draggedWindow } from "./tools";
+
+export interface Key {
+  /** As KeyboardEvent.key says them; upper-case letters want Shift. */
+  keys: string[];
+  shown: string;
+  does: string;
+  act: (event: KeyboardEvent) => void;
+}
+
+interface Parts {
+  reading: Reading;
+  lightbox: LightBox;
+  findings: FindingsPanel;
+  help: () => void;
+  toggleList: () => void;
+}
+
+const PAN_STEP = 40;
+const ZOOM_STEP = 1.25;
+const THRESHOLD_STEP = 0.02;
+const MODES: Mode[] = ["original", "preprocessed", "both"];
+
+export function keyTable({ reading, lightbox, findings, help, toggleList }: Parts): Key[] {
+  const tool = (name: ToolName) => () => reading.change({ tool: name });
+  const pane = () => lightbox.active?.pane ?? null;
+  const pan = (dx: number, dy: number) => () => pane()?.pan(dx * PAN_STEP, dy * PAN_STEP);
+  const zoom = (factor: number) => () => {
+    const size = pane()?.size;
+    if (size) pane()?.zoomAt(size.width / 2, size.height / 2, factor);
+  };
+  const window = (dx: number, dy: number) => () => {
+    const target = pane();
+    if (!target) return;
+    const range = target.picture?.samples instanceof Uint8Array ? 255 : 65535;
+    target.setWindow(draggedWindow(target.window, dx, dy, range));
+    target.root.dispatchEvent(new CustomEvent("windowed", { bubbles: true }));
+  };
+  const threshold = (step: number) => () => {
+    const floor = reading.health?.floor ?? 0;
+    reading.setThreshold(Math.min(1, Math.max(floor, reading.threshold + step)));
+  };
+  const next = (step: number) => () => {
+    const all = reading.allShown;
+    const at = all.findIndex((ref) => ref.file === reading.selected?.file && ref.finding === reading.selected.finding);
+    const ref = all[(at < 0 ? (step > 0 ? 0 : all.length - 1) : at + step + all.length) % all.length];
+    if (ref) findings.show(ref);
+  };
+  const judge = (verdict: "accepted" | "rejected") => () => reading.selected && reading.judge(reading.selected, verdict);
+  const focus = (place: number) => () => lightbox.panes[place]?.root.focus();
+  const key = (keys: string[], shown: string, does: string, act: Key["act"]): Key => ({ keys, shown, does, act });
+  return [
+    key(["1"], "1 to 4", "go to a view", focus(0)),
+    key(["2"], "", "", focus(1)),
+    key(["3"], "", "", focus(2)),
+    key(["4"], "", "", focus(3)),
+    key(["Enter"], "Enter", "one view large, or all again; closes a polygon", () => {
+      if (lightbox.active?.tools.finish()) return;
+      const file = reading.enlarged ?? pane()?.file;
+      if (file !== undefined) lightbox.enlarge(file);
+    }),
+    key(["Escape"], "Esc", "give up a drawing; back to all views", () => {
+      if (lightbox.active?.tools.cancel()) return;
+      if (reading.enlarged !== null) lightbox.enlarge(null);
+      else reading.change({ tool: "window" });
+    }),
+    key(["PageUp"], "Page Up, Page Down", "sheet before, next sheet", () => lightbox.turnTo(reading.sheet - 1)),
+    key(["PageDown"], "", "", () => lightbox.turnTo(reading.sheet + 1)),
+    key(["w", "W"], "W", "window (drag: sideways width, up and down level)", tool("window")),
+    key(["p", "P"], "P", "pan (also middle button, or Shift and drag)", tool("pan")),
+    key(["z", "Z"], "Z", "zoom (also right button, or the wheel at the pointer)", tool("zoom")),
+    key(["m", "M"], "M", "magnifier", tool("magnify")),
+    key(["l", "L"], "L", "measure a length", tool("length")),
+    key(["Backspace"], "Backspace", "remove the last measurement", () => {
+      pane()?.state.lengths.pop();
+      pane()?.overlay.drawWork();
+    }),
+    key(["ArrowLeft"], "Arrows", "pan", pan(1, 0)),
+    key(["ArrowRight"], "", "", pan(-1, 0)),
+    key(["ArrowUp"], "", "", pan(0, 1)),
+    key(["ArrowDown"], "", "", pan(0, -1)),
+    key(["+", "="], "+ and −", "zoom", zoom(ZOOM_STEP)),
+    key(["-", "_"], "", "", zoom(1 / ZOOM_STEP)),
+    key(["Shift+ArrowLeft"], "Shift and arrows", "window width (sideways) and level (up, down)", window(-20, 0)),
+    key(["Shift+ArrowRight"], "", "", window(20, 0)),
+    key(["Shift+ArrowUp"], "", "", window(0, -20)),
+    key(["Shift+ArrowDown"], "", "", window(0, 20)),
+    ...PRESETS.map((preset, place) =>
+      key([String(5 + place)], place === 0 ? "5 to 9" : "", place === 0 ? "window presets, as listed above the views" : "", () => lightbox.usePreset(preset)),
+    ),
+    key(["i", "I"], "I", "invert", () => reading.change({ isInverted: !reading.display.isInverted })),
+    key(["k", "K"], "K", "window all views together, or one", () => reading.change({ windowsLinked: !reading.display.windowsLinked })),
+    key(["f", "F"], "F", "whole picture", () => pane()?.fit()),
+    key(["0"], "0", "one pixel of the file on one of the monitor", () => pane()?.trueSize()),
+    key(["r", "R"], "R", "reset all views", () => lightbox.resetAll()),
+    key(["v", "V"], "V", "original, preprocessed, side by side", () => {
+      reading.change({ mode: MODES[(MODES.indexOf(reading.display.mode) + 1) % MODES.length]! });
+    }),
+    key(["o", "O"], "O", "outlines on, off", () => reading.change({ outlines: !reading.display.outlines })),
+    key(["b", "B"], "B", "boxes on, off", () => reading.change({ boxes: !reading.display.boxes })),
+    key(["t", "T"], "T", "labels on, off", () => reading.change({ labels: !reading.display.labels })),
+    key(["["], "[ and ]", "detection threshold down, up", threshold(-THRESHOLD_STEP)),
+    key(["]"], "", "", threshold(THRESHOLD_STEP)),
+    key(["n"], "N", "next finding (Shift: the one before)", next(1)),
+    key(["N"], "", "", next(-1)),
+    key(["a", "A"], "A", "accept the selected finding", judge("accepted")),
+    key(["x", "X"], "X", "reject the selected finding", judge("rejected")),
+    key(["d", "D"], "D", "draw a missed finding as a polygon", tool("polygon")),
+    key(["h", "H"], "H", "draw a missed finding freehand", tool("freehand")),
+    key(["e", "E"], "E", "show or hide the list of exams", toggleList),
+    key(["?"], "?", "this sheet", help),
+  ];
+}
+
+/** Listens to the whole page, but leaves alone what is typed into a field or meant for a button. */
+export function listen(table: readonly Key[], isBlocked: () => boolean): void {
+  const byKey = new Map(table.flatMap((entry) => entry.keys.map((name) => [name, entry] as const)));
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || isBlocked()) return;
+    const target = event.target instanceof HTMLElement ? event.target : null;
+    if (target?.closest("input:not([type=range]), textarea, select")) return;
+    const isControl = target?.closest("button, input, summary, a") !== null && target !== null;
+    const isControlKey = ["Enter", " ", "Home", "End", "PageUp", "PageDown"].includes(event.key) || event.key.startsWith("Arrow");
+    if (isControl && isControlKey) return;
+    const name = event.shiftKey && event.key.startsWith("Arrow") ? `Shift+${event.key}` : event.key;
+    const entry = byKey.get(name);
+    if (!entry) return;
+    event.preventDefault();
+    entry.act(event);
+  });
+}

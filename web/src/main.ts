@@ -1,0 +1,83 @@
+/** Puts the page together. */
+import "./style.css";
+import { button, el } from "./dom";
+import { ExamList } from "./exam_list";
+import { FindingsPanel } from "./findings_panel";
+import { HelpSheet } from "./help";
+import { keyTable, listen } from "./keys";
+import { LightBox } from "./lightbox";
+import { PictureStore } from "./pictures";
+import { Reading } from "./reading";
+import { RecordPanel } from "./record_panel";
+import { Session } from "./session";
+import { Stage } from "./stage";
+import { Toolbar } from "./toolbar";
+import { droppedFiles } from "./uploads";
+
+const UNSAVED = "Your verdicts, drawings and impression are not saved and will be lost. Go on?";
+
+const reading = new Reading();
+const stage = new Stage();
+const pictures = new PictureStore(stage.longestSide, (key) => stage.forget(key));
+const session = new Session(reading, pictures, () => !reading.isUnsaved || confirm(UNSAVED));
+const lightbox = new LightBox(reading, stage, pictures);
+const findings = new FindingsPanel(reading, lightbox, session);
+const record = new RecordPanel(reading, lightbox);
+const help = new HelpSheet();
+const list = new ExamList(reading, session);
+const toggleList = () => {
+  list.root.hidden = !list.root.hidden;
+  return !list.root.hidden;
+};
+const toolbar = new Toolbar(reading, lightbox, () => help.toggle(), toggleList);
+
+const welcome = el(
+  "div",
+  { class: "welcome" },
+  el("h2", { text: "Drop a mammogram or a four-view exam here" }),
+  el("p", { text: "DICOM, PNG, JPEG, TIFF or ZIP files, or a folder of them. They stay on this server and go nowhere else." }),
+  button("Open the synthetic exam", () => void session.example(), { class: "primary" }),
+);
+const viewer = el("main", { class: "viewer" }, toolbar.root, lightbox.root, welcome);
+const side = el("aside", { class: "side", attributes: { "aria-label": "Findings and record" } }, findings.root, record.root);
+document.querySelector("#page")!.append(list.root, viewer, side, help.root);
+
+const table = keyTable({
+  reading,
+  lightbox,
+  findings,
+  help: () => help.toggle(),
+  toggleList: () => document.querySelector<HTMLButtonElement>("#toggle-exams")?.click(),
+});
+help.fill(table);
+listen(table, () => help.isOpen);
+
+reading.on(["exam", "files"], () => {
+  const isOpen = reading.status !== null;
+  welcome.hidden = isOpen;
+  lightbox.root.hidden = !isOpen;
+});
+
+addEventListener("beforeunload", (event) => {
+  if (reading.isUnsaved) event.preventDefault();
+});
+
+let over = 0;
+const showTarget = (isOver: boolean) => document.body.classList.toggle("dropping", isOver);
+addEventListener("dragenter", (event) => {
+  event.preventDefault();
+  showTarget(++over > 0);
+});
+addEventListener("dragleave", () => showTarget(--over > 0));
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  over = 0;
+  showTarget(false);
+  if (event.dataTransfer) void droppedFiles(event.dataTransfer).then((files) => session.send(files));
+});
+
+/** What the browser tests ask. */
+Object.assign(globalThis, { mammoscope: { reading, lightbox } });
+
+void session.start();

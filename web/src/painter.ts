@@ -1,0 +1,50 @@
+/** Draws a part of a picture on a plain canvas: for the magnifier, and for browsers without WebGL. */
+import type { ScreenMap } from "./frames";
+import type { Picture, Window } from "./pictures";
+
+/** Grey values 0..255 for every sample value. */
+export function greyTable(window: Window, isInverted: boolean, entries: number): Uint8ClampedArray {
+  const table = new Uint8ClampedArray(entries);
+  const low = window.center - window.width / 2;
+  const slope = 255 / window.width;
+  for (let value = 0; value < entries; value++) {
+    const grey = (value - low) * slope;
+    table[value] = isInverted ? 255 - grey : grey;
+  }
+  return table;
+}
+
+/** Fills `target` with what a pane with this map shows of the picture; black outside of it. */
+export function paint(target: ImageData, picture: Picture, map: ScreenMap, table: Uint8ClampedArray): void {
+  const { width, height, data } = target;
+  const { samples, columns, rows } = picture;
+  const pixels = new Uint32Array(data.buffer);
+  pixels.fill(0xff000000);
+  const across = taps(columns, width, (x) => ((x - map.c) / map.a - picture.left) / picture.columnSize);
+  const down = taps(rows, height, (y) => ((y - map.f) / map.d - picture.top) / picture.rowSize);
+  for (let y = 0; y < height; y++) {
+    const [y0, y1] = [down.from[y]!, down.to[y]!];
+    if (y0 < 0) continue;
+    for (let x = 0; x < width; x++) {
+      const [x0, x1] = [across.from[x]!, across.to[x]!];
+      if (x0 < 0) continue;
+      const [top, bottom] = [y0 * columns, y1 * columns];
+      const sum = samples[top + x0]! + samples[top + x1]! + samples[bottom + x0]! + samples[bottom + x1]!;
+      const grey = table[(sum + 2) >> 2]!;
+      pixels[y * width + x] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+    }
+  }
+}
+
+/** For each screen pixel the two samples that it averages along one axis; -1: outside. */
+function taps(count: number, length: number, sampleAt: (at: number) => number) {
+  const from = new Int32Array(length);
+  const to = new Int32Array(length);
+  for (let at = 0; at < length; at++) {
+    const [a, b] = [Math.floor(sampleAt(at + 0.25)), Math.floor(sampleAt(at + 0.75))];
+    const isInside = a >= 0 && a < count && b >= 0 && b < count;
+    from[at] = isInside ? a : -1;
+    to[at] = isInside ? b : -1;
+  }
+  return { from, to };
+}

@@ -1,0 +1,214 @@
+/** One pane of the light box: a picture, what is drawn over it, and the words in its corners. */
+import type { View } from "./api";
+import { el } from "./dom";
+import { centredOn, fit, panned, screenMap, zoomedAt, type Camera, type ScreenMap, type Size } from "./frames";
+import { isFlipped, title, wallInFile, wallInPane } from "./hanging";
+import { Overlay } from "./overlay";
+import type { Picture, PictureStore, Preset, Source, Window } from "./pictures";
+import type { Reading, ViewState } from "./reading";
+import type { Screen, Stage } from "./stage";
+import { outcome } from "./threshold";
+
+export class Pane {
+  readonly root: HTMLElement;
+  readonly overlay: Overlay;
+  readonly view: View;
+  picture: Picture | null = null;
+  private readonly element = el("div", { class: "picture" });
+  private readonly said = el("div", { class: "said" });
+  private readonly looks = el("div");
+  private readonly message = el("div", { class: "message", attributes: { role: "status" } });
+  private readonly name: string;
+  private readonly stopListening: (() => void)[];
+  private readonly observer: ResizeObserver;
+  private screen: Screen | null = null;
+  private isClosed = false;
+
+  constructor(
+    readonly reading: Reading,
+    private readonly stage: Stage,
+    private readonly pictures: PictureStore,
+    readonly file: number,
+    readonly source: Source,
+  ) {
+    const view = reading.file(file)?.view;
+    if (!view) throw new Error(`file ${file} has no view`);
+    this.view = view;
+    this.name = `${title(view)}${source === "preprocessed" ? ", preprocessed" : ""}`;
+    this.overlay = new Overlay(reading, file, view.pixel_aspect, view.spacing);
+    const heading = el("div", { class: "corner heading", text: title(view) });
+    if (source === "preprocessed") heading.append(el("span", { class: "kind", text: "as the models see it" }));
+    this.root = el(
+      "section",
+      { class: "pane", attributes: { tabindex: "0", role: "group", "aria-roledescription": "mammogram" } },
+      this.element,
+      this.overlay.root,
+      heading,
+      el("div", { class: "corner facts" }, this.said, this.looks),
+      this.message,
+    );
+    this.root.dataset["file"] = String(file);
+    this.root.dataset["source"] = source;
+    this.root.dataset["wall"] = wallInPane(view.laterality) ?? "none";
+    this.stopListening = [
+      reading.on(["camera"], () => this.draw()),
+      reading.on(["display"], () => this.redisplay()),
+      reading.on(["threshold", "results", "selection", "record"], () => this.update()),
+    ];
+    this.observer = new ResizeObserver(() => this.resized());
+  }
+
+  get state(): ViewState {
+    return this.reading.view(this.file);
+  }
+
+  get size(): Size {
+    return { width: this.element.clientWidth, height: this.element.clientHeight };
+  }
+
+  get map(): ScreenMap | null {
+    const camera = this.state.camera;
+    return camera && screenMap(camera, this.size, this.view.pixel_aspect);
+  }
+
+  /** Fetches and shows the picture; the pane must be in the document. */
+  async load(): Promise<void> {
+    this.message.textContent = "loading";
+    this.update();
+    try {
+      const exam = this.reading.status!.id;
+      const picture = await this.pictures.get(exam, this.file, this.view, this.source);
+      if (this.isClosed) return;
+      this.screen = this.stage.open(this.element, () => this.rendered());
+      await this.screen.show(picture, this.view.pixel_aspect);
+      if (this.isClosed) return;
+      this.picture = picture;
+      if (picture.samples instanceof Uint16Array) this.state.wall ??= wallInFile(this.view, picture.samples);
+      this.state.windows[this.source] ??= picture.presets.default;
+      if (this.state.isFitted || !this.state.camera) this.fit();
+      this.message.textContent = "";
+      this.observer.observe(this.element);
+      this.draw();
+    } catch (error) {
+      if (!this.isClosed) this.message.textContent = error instanceof Error ? error.message : "cannot be shown";
+    }
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.observer.disconnect();
+    this.stopListening.forEach((stop) => stop());
+    this.screen?.close();
+    this.root.remove();
+  }
+
+  get window(): Window {
+    return this.state.windows[this.source] ?? this.view.window;
+  }
+
+  setWindow(window: Window): void {
+    this.state.windows[this.source] = window;
+    this.draw();
+  }
+
+  usePreset(preset: Preset): void {
+    if (this.picture) this.setWindow(this.picture.presets[preset]);
+  }
+
+  moveTo(camera: Camera): void {
+    this.state.camera = camera;
+    this.state.isFitted = false;
+    this.reading.tell("camera");
+  }
+
+  pan(dx: number, dy: number): void {
+    const { camera } = this.state;
+    if (camera) this.moveTo(panned(camera, this.view, dx, dy));
+  }
+
+  zoomAt(x: number, y: number, factor: number): void {
+    const { camera } = this.state;
+    if (camera) this.moveTo(zoomedAt(camera, this.size, this.view.pixel_aspect, [x, y], factor));
+  }
+
+  /** One pixel of the file on one of the monitor. */
+  trueSize(): void {
+    const { camera } = this.state;
+    const { width, height } = this.size;
+    if (camera) this.zoomAt(width / 2, height / 2, 1 / (globalThis.devicePixelRatio || 1) / camera.zoom);
+  }
+
+  centre(box: { x0: number; y0: number; x1: number; y1: number }): void {
+    const { camera } = this.state;
+    if (camera) this.moveTo(centredOn(camera, this.size, this.view.pixel_aspect, box));
+  }
+
+  fit(): void {
+    const { view, state } = this;
+    const wall = state.wall ?? (view.preprocessed && view.preprocessed.from_original.scale_x < 0 ? "right" : "left");
+    state.camera = fit(view, this.size, wallInPane(view.laterality), isFlipped(view, wall));
+    state.isFitted = true;
+    this.reading.tell("camera");
+  }
+
+  /** The picture, the window and the place as they were at first. */
+  reset(): void {
+    this.usePreset("default");
+    this.fit();
+  }
+
+  draw(): void {
+    const { camera } = this.state;
+    if (!this.screen || !camera || !this.picture || this.size.width === 0) return;
+    this.root.dataset["pending"] = "frame";
+    this.screen.draw(camera, this.window, this.reading.display.isInverted);
+  }
+
+  /** For tests. */
+  get cornerstone(): Screen | null {
+    return this.screen;
+  }
+
+  private rendered(): void {
+    const { map } = this;
+    if (!map) return;
+    this.overlay.place(map, this.size);
+    this.writeFacts();
+    delete this.root.dataset["pending"];
+    this.root.dataset["frames"] = String(Number(this.root.dataset["frames"] ?? 0) + 1);
+  }
+
+  private redisplay(): void {
+    this.draw();
+    this.update();
+  }
+
+  private update(): void {
+    this.overlay.update();
+    const { reading } = this;
+    const count = reading.analysis(this.file) ? `, ${reading.shown(this.file).length} findings shown` : "";
+    this.root.setAttribute("aria-label", this.name + count);
+    this.root.classList.toggle("active", reading.activeFile === this.file);
+    this.root.dataset["tool"] = reading.display.tool;
+    this.writeFacts();
+  }
+
+  private writeFacts(): void {
+    const { center, width } = this.window;
+    const zoom = (this.state.camera?.zoom ?? 0) * (globalThis.devicePixelRatio || 1);
+    const reduced = this.picture && this.picture.columnSize > 1 ? `, shown at 1/${this.picture.columnSize}` : "";
+    const analysis = this.reading.analysis(this.file);
+    const said = analysis ? outcome(analysis, this.reading.threshold) : "";
+    if (this.said.textContent !== said) this.said.textContent = said;
+    const text = this.picture ? `W ${width.toFixed(0)}  L ${center.toFixed(0)}  ${(100 * zoom).toFixed(0)} %${reduced}` : "";
+    if (this.looks.textContent !== text) this.looks.textContent = text;
+  }
+
+  private resized(): void {
+    const { width, height } = this.size;
+    if (width === 0 || height === 0) return;
+    this.screen?.resize();
+    if (this.state.isFitted) this.fit();
+    else this.draw();
+  }
+}

@@ -1,0 +1,178 @@
+/** The pixels of a view, fetched once: the original as 16-bit samples, the preprocessed image as 8-bit ones. */
+import { originalPixels, preprocessedImage, type View } from "./api";
+import { fromPreprocessed } from "./frames";
+
+export type Source = "original" | "preprocessed";
+
+export interface Window {
+  center: number;
+  width: number;
+}
+
+export interface Picture {
+  key: string;
+  source: Source;
+  samples: Uint16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
+  columns: number;
+  rows: number;
+  /** Place of the picture's top left corner and size of its pixels, in pixels of the original. */
+  left: number;
+  top: number;
+  columnSize: number;
+  rowSize: number;
+  presets: Record<Preset, Window>;
+}
+
+export const PRESETS = ["default", "full", "tissue", "dense", "skin"] as const;
+export type Preset = (typeof PRESETS)[number];
+
+export const PRESET_NAMES: Record<Preset, string> = {
+  default: "As in the file",
+  full: "Full range",
+  tissue: "Whole breast",
+  dense: "Dense tissue",
+  skin: "Skin line",
+};
+
+const KEPT_BYTES = 700e6;
+
+/** Fetches pictures and keeps the ones used last. */
+export class PictureStore {
+  private readonly kept = new Map<string, Promise<Picture>>();
+  private readonly sizes = new Map<string, number>();
+
+  constructor(
+    private readonly longestSide: number,
+    private readonly forgotten: (key: string) => void,
+  ) {}
+
+  get(exam: string, file: number, view: View, source: Source): Promise<Picture> {
+    const key = `mammoscope:${exam}/${file}/${source}`;
+    const known = this.kept.get(key);
+    if (known) {
+      this.kept.delete(key);
+      this.kept.set(key, known);
+      return known;
+    }
+    const loading = (source === "original" ? loadOriginal(exam, file, view) : loadPreprocessed(exam, file, view)).then(
+      (picture) => {
+        const fitting = reduced({ ...picture, key }, this.longestSide);
+        this.sizes.set(key, fitting.samples.byteLength);
+        this.forgetOldest(key);
+        return fitting;
+      },
+    );
+    this.kept.set(key, loading);
+    loading.catch(() => this.kept.delete(key));
+    return loading;
+  }
+
+  forgetExam(exam: string): void {
+    for (const key of [...this.kept.keys()]) {
+      if (key.startsWith(`mammoscope:${exam}/`)) this.forget(key);
+    }
+  }
+
+  private forget(key: string): void {
+    this.kept.delete(key);
+    this.sizes.delete(key);
+    this.forgotten(key);
+  }
+
+  private forgetOldest(newest: string): void {
+    let total = [...this.sizes.values()].reduce((sum, size) => sum + size, 0);
+    for (const key of [...this.kept.keys()]) {
+      if (total <= KEPT_BYTES) return;
+      const size = this.sizes.get(key);
+      if (key === newest || size === undefined) continue;
+      total -= size;
+      this.forget(key);
+    }
+  }
+}
+
+type Bare = Omit<Picture, "key">;
+
+async function loadOriginal(exam: string, file: number, view: View): Promise<Bare> {
+  const samples = await originalPixels(exam, file);
+  if (samples.length !== view.rows * view.columns) throw new Error("The server sent another number of pixels.");
+  const presets = presetsOf(samples, view.window, 65535);
+  const { columns, rows } = view;
+  return { source: "original", samples, columns, rows, left: 0, top: 0, columnSize: 1, rowSize: 1, presets };
+}
+
+async function loadPreprocessed(exam: string, file: number, view: View): Promise<Bare> {
+  if (!view.preprocessed) throw new Error("There is no preprocessed image: no breast was found, or it is not done yet.");
+  const bitmap = await createImageBitmap(await preprocessedImage(exam, file), { colorSpaceConversion: "none" });
+  const { width: columns, height: rows } = bitmap;
+  const context = new OffscreenCanvas(columns, rows).getContext("2d", { willReadFrequently: true });
+  if (!context) throw new Error("The browser gave no canvas.");
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const rgba = context.getImageData(0, 0, columns, rows).data;
+  const change = view.preprocessed.from_original;
+  // Turned back as the file is, so that one flip of the display does for both pictures.
+  const isMirrored = change.scale_x < 0;
+  const samples = new Uint8Array(columns * rows);
+  for (let y = 0, at = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++, at++) {
+      samples[at] = rgba[4 * (isMirrored ? y * columns + columns - 1 - x : at)]!;
+    }
+  }
+  const [left, top] = fromPreprocessed(change, [isMirrored ? columns : 0, 0]);
+  const [columnSize, rowSize] = [1 / Math.abs(change.scale_x), 1 / change.scale_y];
+  const presets = presetsOf(samples, { center: 128, width: 256 }, 255);
+  return { source: "preprocessed", samples, columns, rows, left, top, columnSize, rowSize, presets };
+}
+
+/** Windows from a picture's own values: the percentiles of what is not background. */
+export function presetsOf(
+  samples: Uint16Array | Uint8Array,
+  asInFile: Window,
+  largest: number,
+): Record<Preset, Window> {
+  const step = Math.max(1, Math.floor(samples.length / 200_000)) | 1;
+  const floor = largest * 0.03;
+  const tissue: number[] = [];
+  for (let at = 0; at < samples.length; at += step) {
+    const value = samples[at]!;
+    if (value > floor) tissue.push(value);
+  }
+  tissue.sort((a, b) => a - b);
+  const percentile = (share: number) => tissue[Math.min(tissue.length - 1, Math.floor(share * tissue.length))] ?? 0;
+  const between = (low: number, high: number): Window => {
+    const width = Math.max(high - low, largest * 0.02);
+    return { center: low + width / 2, width };
+  };
+  const full = { center: (largest + 1) / 2, width: largest + 1 };
+  if (tissue.length === 0) return { default: asInFile, full, tissue: full, dense: full, skin: full };
+  return {
+    default: asInFile,
+    full,
+    tissue: between(percentile(0.02), percentile(0.998)),
+    dense: between(percentile(0.4), percentile(0.999)),
+    skin: between(0, percentile(0.35)),
+  };
+}
+
+/** A picture whose sides the graphics card takes: averaged by whole factors where a side is longer. */
+export function reduced(picture: Picture, longestSide: number): Picture {
+  const factor = Math.ceil(Math.max(picture.columns, picture.rows) / longestSide);
+  if (factor <= 1) return picture;
+  const columns = Math.floor(picture.columns / factor);
+  const rows = Math.floor(picture.rows / factor);
+  const samples =
+    picture.samples instanceof Uint16Array ? new Uint16Array(columns * rows) : new Uint8Array(columns * rows);
+  for (let y = 0, at = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++, at++) {
+      let sum = 0;
+      for (let dy = 0; dy < factor; dy++) {
+        const row = (y * factor + dy) * picture.columns + x * factor;
+        for (let dx = 0; dx < factor; dx++) sum += picture.samples[row + dx]!;
+      }
+      samples[at] = sum / (factor * factor);
+    }
+  }
+  const [columnSize, rowSize] = [picture.columnSize * factor, picture.rowSize * factor];
+  return { ...picture, samples, columns, rows, columnSize, rowSize };
+}

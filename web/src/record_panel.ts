@@ -1,0 +1,93 @@
+/** The reader's own part: what was missed, an impression, and what is taken away. */
+import * as api from "./api";
+import { button, download, el } from "./dom";
+import type { LightBox } from "./lightbox";
+import { readingFile } from "./reading_file";
+import type { Reading } from "./reading";
+
+export class RecordPanel {
+  readonly root: HTMLElement;
+  private readonly impression = el("textarea", { attributes: { id: "impression", rows: "2", maxlength: "4000" } });
+  private readonly said = el("p", { class: "quiet", attributes: { role: "status" } });
+  private readonly unsaved = el("p", { class: "unsaved" });
+  private readonly drawing: HTMLButtonElement[];
+  private readonly exports: HTMLButtonElement[];
+
+  constructor(
+    private readonly reading: Reading,
+    private readonly lightbox: LightBox,
+  ) {
+    this.impression.addEventListener("input", () => reading.write(this.impression.value));
+    this.drawing = [
+      button("Polygon", () => reading.change({ tool: "polygon" }), { attributes: { title: "Click points; Enter or double click closes it (D)" } }),
+      button("Freehand", () => reading.change({ tool: "freehand" }), { attributes: { title: "Drag around it (H)" } }),
+    ];
+    this.exports = [
+      button("JSON", () => this.saveJson()),
+      button("Overlay PNG", () => void this.saveOverlay(), { attributes: { title: "The findings drawn over the view that is active" } }),
+      button("PDF report", () => void this.saveReport()),
+    ];
+    this.root = el(
+      "section",
+      { class: "record", attributes: { "aria-label": "Record" } },
+      el("div", { class: "buttons", attributes: { role: "group", "aria-label": "Draw a missed finding" } }, el("span", { text: "Draw a missed one" }), ...this.drawing),
+      el("label", { attributes: { for: "impression" }, text: "Impression" }),
+      this.impression,
+      el("div", { class: "buttons", attributes: { role: "group", "aria-label": "Save" } }, el("span", { text: "Save" }), ...this.exports),
+      this.unsaved,
+      this.said,
+    );
+    reading.on(["exam", "files", "results", "record", "display"], () => this.draw());
+    this.draw();
+  }
+
+  private draw(): void {
+    const { reading } = this;
+    if (this.impression.value !== reading.impression) this.impression.value = reading.impression;
+    const isReady = reading.analyses !== null && reading.analyses.length > 0;
+    this.exports.forEach((each) => (each.disabled = !isReady));
+    this.impression.disabled = reading.status === null;
+    const tools = ["polygon", "freehand"] as const;
+    this.drawing.forEach((each, place) => {
+      each.disabled = reading.status === null;
+      each.setAttribute("aria-pressed", String(reading.display.tool === tools[place]));
+    });
+    this.unsaved.textContent = reading.isUnsaved ? "Not saved: it is kept nowhere until you save the JSON or the report." : "";
+  }
+
+  saveJson(): void {
+    const text = `${JSON.stringify(readingFile(this.reading, new Date()), null, 1)}\n`;
+    download(new Blob([text], { type: "application/json" }), "mammoscope-reading.json");
+    this.reading.saved();
+    this.said.textContent = "Saved as mammoscope-reading.json.";
+  }
+
+  private async saveOverlay(): Promise<void> {
+    const file = this.lightbox.active?.pane.file;
+    const exam = this.reading.status?.id;
+    if (file === undefined || !exam) return;
+    await this.attempt("The overlay", async () => {
+      const { blob, name } = await api.overlayPng(exam, file, this.reading.threshold);
+      download(blob, name);
+    });
+  }
+
+  private async saveReport(): Promise<void> {
+    const exam = this.reading.status?.id;
+    if (!exam) return;
+    await this.attempt("The report", async () => {
+      download(await api.reportPdf(exam, this.reading.record), "mammoscope-report.pdf");
+      this.reading.saved();
+    });
+  }
+
+  private async attempt(what: string, act: () => Promise<void>): Promise<void> {
+    this.said.textContent = `${what} is being made.`;
+    try {
+      await act();
+      this.said.textContent = `${what} is saved.`;
+    } catch (error) {
+      this.said.textContent = `${what} could not be made: ${error instanceof Error ? error.message : "unknown"}`;
+    }
+  }
+}

@@ -1,0 +1,226 @@
+/** The exams that the server holds, uploads on their way, and which exam is open. */
+import * as api from "./api";
+import { ApiError, type ExamStatus } from "./api";
+import { patientName } from "./patient";
+import type { PictureStore } from "./pictures";
+import type { Reading } from "./reading";
+import { shares } from "./uploads";
+
+export interface Upload {
+  files: { name: string; share: number }[];
+  error: string | null;
+}
+
+const OPEN_EXAM_MS = 200;
+const OTHER_EXAMS_MS = 2000;
+const RETRY_MS = 1500;
+const EXAM_IN_ADDRESS = /^#exam=([0-9a-f]{32})$/;
+
+const isUnderWay = (exam: ExamStatus) => exam.state === "queued" || exam.state === "running";
+
+export class Session {
+  exams: ExamStatus[] = [];
+  uploads: Upload[] = [];
+  /** What stands in the way of everything; null: nothing does. */
+  trouble: string | null = null;
+  private readonly patients = new Map<string, string[]>();
+  private readonly listeners: (() => void)[] = [];
+  private turn = 0;
+
+  constructor(
+    private readonly reading: Reading,
+    private readonly pictures: PictureStore,
+    private readonly mayLeave: () => boolean,
+  ) {}
+
+  on(listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
+  async start(): Promise<void> {
+    addEventListener("hashchange", () => void this.followAddress());
+    try {
+      this.reading.health = await this.insist(() => api.health());
+      this.reading.threshold = this.reading.health.thresholds.detection;
+      this.reading.tell("threshold");
+      this.exams = await this.insist(() => api.exams());
+    } catch (error) {
+      this.trouble = messageOf(error);
+      return this.tell();
+    }
+    await this.followAddress();
+    this.tell();
+    void this.watchOthers();
+  }
+
+  /** Patient names from the files that were dropped for an exam, as far as this page has seen them. */
+  patientsOf(exam: string): string[] {
+    return this.patients.get(exam) ?? [];
+  }
+
+  show(exam: string): void {
+    if (exam === this.reading.status?.id || !this.mayLeave()) return;
+    this.reading.isUnsaved = false;
+    location.hash = `exam=${exam}`;
+  }
+
+  async send(files: readonly File[]): Promise<void> {
+    if (files.length === 0) {
+      this.complain("Nothing to analyse: there was no DICOM, PNG, JPEG, TIFF or ZIP file.");
+      return;
+    }
+    if (!this.mayLeave()) return;
+    this.reading.isUnsaved = false;
+    const upload: Upload = { files: files.map(({ name }) => ({ name, share: 0 })), error: null };
+    this.uploads = [upload, ...this.uploads.filter(({ error }) => error === null)];
+    this.tell();
+    const sizes = files.map((file) => file.size);
+    try {
+      const id = await api.upload(files, (sent, of) => {
+        shares(sizes, sent, of).forEach((share, place) => (upload.files[place]!.share = share));
+        this.tell();
+      });
+      this.uploads = this.uploads.filter((other) => other !== upload);
+      await this.take(id);
+      const names = await Promise.all(files.map(patientName));
+      this.patients.set(id, [...new Set(names.filter((name) => name !== null))]);
+      this.tell();
+      this.reading.tell("selection");
+    } catch (error) {
+      upload.error = error instanceof ApiError ? error.message : "The files could not be read.";
+      this.tell();
+    }
+  }
+
+  async example(): Promise<void> {
+    if (!this.mayLeave()) return;
+    this.reading.isUnsaved = false;
+    try {
+      await this.take(await api.startExample());
+    } catch (error) {
+      this.complain(messageOf(error));
+    }
+  }
+
+  async remove(id: string): Promise<void> {
+    try {
+      await api.remove(id);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 404)) return this.complain(messageOf(error));
+    }
+    this.exams = this.exams.filter((exam) => exam.id !== id);
+    this.patients.delete(id);
+    this.pictures.forgetExam(id);
+    if (this.reading.status?.id === id) {
+      this.reading.isUnsaved = false;
+      history.replaceState(null, "", location.pathname);
+      this.close();
+    }
+    this.tell();
+  }
+
+  dismiss(upload: Upload): void {
+    this.uploads = this.uploads.filter((other) => other !== upload);
+    this.tell();
+  }
+
+  private complain(error: string): void {
+    this.uploads = [{ files: [], error }, ...this.uploads.filter((upload) => upload.error === null)];
+    this.tell();
+  }
+
+  private async take(id: string): Promise<void> {
+    const status = await api.exam(id);
+    this.exams = [status, ...this.exams.filter((exam) => exam.id !== id)];
+    location.hash = `exam=${id}`;
+    this.tell();
+  }
+
+  private close(): void {
+    this.turn++;
+    this.reading.open(null);
+  }
+
+  private async followAddress(): Promise<void> {
+    const id = EXAM_IN_ADDRESS.exec(location.hash)?.[1];
+    const open = this.reading.status?.id;
+    if (!id || id === open) return;
+    if (open && !this.mayLeave()) return history.replaceState(null, "", `#exam=${open}`);
+    this.turn++;
+    let status: ExamStatus;
+    try {
+      status = await this.insist(() => api.exam(id));
+    } catch (error) {
+      this.complain(error instanceof ApiError && error.status === 404 ? "This exam is not on the server any more." : messageOf(error));
+      return this.close();
+    }
+    this.reading.open(status);
+    this.tell();
+    void this.follow(id, this.turn);
+  }
+
+  /** Watches the open exam until it has ended, then fetches its results. */
+  private async follow(id: string, turn: number): Promise<void> {
+    let last = "";
+    try {
+      for (;;) {
+        const status = await this.insist(() => api.exam(id));
+        if (turn !== this.turn) return;
+        const text = JSON.stringify(status);
+        if (text !== last) {
+          last = text;
+          this.reading.status = status;
+          this.exams = this.exams.map((exam) => (exam.id === id ? status : exam));
+          this.reading.tell("files");
+          this.tell();
+        }
+        if (!isUnderWay(status)) break;
+        await pause(OPEN_EXAM_MS);
+      }
+      const analyses = await this.insist(() => api.result(id));
+      if (turn !== this.turn) return;
+      this.reading.analyses = analyses;
+      this.reading.tell("results");
+    } catch (error) {
+      if (turn !== this.turn) return;
+      this.complain(error instanceof ApiError && error.status === 404 ? "This exam was removed from the server." : messageOf(error));
+    }
+  }
+
+  private async watchOthers(): Promise<never> {
+    for (;;) {
+      await pause(OTHER_EXAMS_MS);
+      if (!this.exams.some((exam) => isUnderWay(exam) && exam.id !== this.reading.status?.id)) continue;
+      const exams = await api.exams().catch(() => null);
+      if (exams) this.exams = exams;
+      this.tell();
+    }
+  }
+
+  /** Asks again while the server is away; what it refuses is passed on. */
+  private async insist<T>(ask: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        const answer = await ask();
+        if (this.trouble !== null) {
+          this.trouble = null;
+          this.tell();
+        }
+        return answer;
+      } catch (error) {
+        if (!(error instanceof ApiError) || (error.status !== 0 && error.status < 500)) throw error;
+        this.trouble = `${error.message} Trying again.`;
+        this.tell();
+        await pause(RETRY_MS);
+      }
+    }
+  }
+
+  private tell(): void {
+    for (const listener of this.listeners) listener();
+  }
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+const messageOf = (error: unknown) => (error instanceof ApiError ? error.message : "Something went wrong.");

@@ -1,0 +1,270 @@
+/**
+ * Cornerstone3D as this page uses it: one rendering engine, stack viewports, our own image loader.
+ *
+ * The world is the original image: x in columns, y in rows times the pixel aspect, so that pixel i covers [i, i + 1).
+ * Only the core is used. Its tools would bring 3.9 MB and draw their text with style attributes, which the page's
+ * Content-Security-Policy refuses.
+ */
+import {
+  cache,
+  Enums,
+  imageLoader,
+  init,
+  metaData,
+  RenderingEngine,
+  utilities,
+  type StackViewport,
+  type Types,
+} from "@cornerstonejs/core";
+import type { Camera, Size } from "./frames";
+import { screenMap } from "./frames";
+import { greyTable, paint } from "./painter";
+import type { Picture, Window } from "./pictures";
+
+/** What draws one pane's picture. `rendered` is called in the frame in which the picture changed. */
+export interface Screen {
+  show(picture: Picture, aspect: number): Promise<void>;
+  draw(camera: Camera, window: Window, isInverted: boolean): void;
+  resize(): void;
+  close(): void;
+}
+
+const EYE_DISTANCE = 1000;
+
+export class Stage {
+  private readonly pictures = new Map<string, { picture: Picture; aspect: number }>();
+  private readonly engine: RenderingEngine | null;
+  private opened = 0;
+  readonly longestSide: number;
+
+  constructor() {
+    this.longestSide = largestTexture();
+    if (this.longestSide === 0) {
+      this.engine = null;
+      this.longestSide = Number.MAX_SAFE_INTEGER;
+      return;
+    }
+    const rendering = { useCPURendering: false, webGlContextCount: 4 };
+    init({ rendering } as Parameters<typeof init>[0]); // it completes what is left out
+    cache.setMaxCacheSize(2 ** 31);
+    imageLoader.registerImageLoader("mammoscope", (imageId) => ({
+      promise: Promise.resolve(this.image(imageId)),
+    }));
+    metaData.addProvider((type: string, imageId: string) => this.describe(type, imageId), 10);
+    this.engine = new RenderingEngine("stage");
+  }
+
+  /** Opens a screen in an element that is in the document; `rendered` is told of each frame. */
+  open(element: HTMLDivElement, rendered: () => void): Screen {
+    if (!this.engine) return new PlainScreen(element, rendered);
+    return new CornerstoneScreen(this, this.engine, `pane-${++this.opened}`, element, rendered);
+  }
+
+  register(picture: Picture, aspect: number): void {
+    this.pictures.set(picture.key, { picture, aspect });
+  }
+
+  forget(key: string): void {
+    this.pictures.delete(key);
+    if (cache.getImageLoadObject(key)) cache.removeImageLoadObject(key, { force: true });
+  }
+
+  private image(imageId: string): Types.IImage {
+    const known = this.pictures.get(imageId);
+    if (!known) throw new Error(`no picture ${imageId}`);
+    const { samples, rows, columns, columnSize, rowSize, presets } = known.picture;
+    const dataType = samples instanceof Uint8Array ? "Uint8Array" : "Uint16Array";
+    return {
+      imageId,
+      minPixelValue: 0,
+      maxPixelValue: samples instanceof Uint8Array ? 255 : 65535,
+      slope: 1,
+      intercept: 0,
+      windowCenter: presets.default.center,
+      windowWidth: presets.default.width,
+      voiLUTFunction: Enums.VOILUTFunctionType.LINEAR,
+      getPixelData: () => samples,
+      getCanvas: () => {
+        throw new Error("not drawn by the CPU");
+      },
+      rows,
+      columns,
+      height: rows,
+      width: columns,
+      color: false,
+      rgba: false,
+      numberOfComponents: 1,
+      columnPixelSpacing: columnSize,
+      rowPixelSpacing: rowSize * known.aspect,
+      invert: false,
+      photometricInterpretation: "MONOCHROME2",
+      sizeInBytes: samples.byteLength,
+      dataType,
+      voxelManager: utilities.VoxelManager.createImageVoxelManager({
+        width: columns,
+        height: rows,
+        scalarData: samples,
+        numberOfComponents: 1,
+      }),
+    } as Types.IImage;
+  }
+
+  private describe(type: string, imageId: string): unknown {
+    const known = this.pictures.get(imageId);
+    if (!known) return undefined;
+    const { picture, aspect } = known;
+    if (type === "imagePixelModule") {
+      const bits = picture.samples instanceof Uint8Array ? 8 : 16;
+      return {
+        bitsAllocated: bits,
+        bitsStored: bits,
+        highBit: bits - 1,
+        samplesPerPixel: 1,
+        pixelRepresentation: 0,
+        photometricInterpretation: "MONOCHROME2",
+      };
+    }
+    if (type === "imagePlaneModule") {
+      const [columnSize, rowSize] = [picture.columnSize, picture.rowSize * aspect];
+      return {
+        rows: picture.rows,
+        columns: picture.columns,
+        // Cornerstone counts from the middle of the first pixel.
+        imagePositionPatient: [picture.left + columnSize / 2, picture.top * aspect + rowSize / 2, 0],
+        imageOrientationPatient: [1, 0, 0, 0, 1, 0],
+        rowCosines: [1, 0, 0],
+        columnCosines: [0, 1, 0],
+        columnPixelSpacing: columnSize,
+        rowPixelSpacing: rowSize,
+        frameOfReferenceUID: imageId,
+      };
+    }
+    if (type === "generalSeriesModule") return { modality: "MG" };
+    return undefined;
+  }
+}
+
+/** Longest side of a picture that the graphics card takes; 0: there is no WebGL 2. */
+function largestTexture(): number {
+  const context = new OffscreenCanvas(1, 1).getContext("webgl2");
+  const side = context ? (context.getParameter(context.MAX_TEXTURE_SIZE) as number) : 0;
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return side;
+}
+
+class CornerstoneScreen implements Screen {
+  private readonly viewport: StackViewport;
+  private aspect = 1;
+  private picture: Picture | null = null;
+  private redraw: () => void = () => undefined;
+
+  constructor(
+    private readonly stage: Stage,
+    private readonly engine: RenderingEngine,
+    private readonly id: string,
+    private readonly element: HTMLDivElement,
+    private readonly rendered: () => void,
+  ) {
+    engine.enableElement({ viewportId: id, type: Enums.ViewportType.STACK, element });
+    this.viewport = engine.getViewport(id) as StackViewport;
+    element.addEventListener(Enums.Events.IMAGE_RENDERED, this.afterFrame);
+  }
+
+  /** Cornerstone leaves out a change of size while a frame is on its way: it is made up for after that frame. */
+  private readonly afterFrame = (): void => {
+    const { canvas } = this.viewport;
+    const ratio = globalThis.devicePixelRatio || 1;
+    const isStale = Math.abs(canvas.width - this.element.clientWidth * ratio) > 1 || Math.abs(canvas.height - this.element.clientHeight * ratio) > 1;
+    if (isStale && this.element.clientWidth > 2 && this.element.clientHeight > 2) {
+      this.engine.resize(true, true);
+      this.redraw();
+    } else this.rendered();
+  };
+
+  async show(picture: Picture, aspect: number): Promise<void> {
+    this.aspect = aspect;
+    this.picture = picture;
+    this.stage.register(picture, aspect);
+    await this.viewport.setStack([picture.key]);
+  }
+
+  draw(camera: Camera, window: Window, isInverted: boolean): void {
+    if (!this.picture) return;
+    this.redraw = () => this.draw(camera, window, isInverted);
+    const height = this.element.clientHeight;
+    const [x, y] = [camera.x, camera.y * this.aspect];
+    // Seen from behind, the picture is mirrored.
+    const side = camera.flipped ? 1 : -1;
+    this.viewport.setCamera({
+      focalPoint: [x, y, 0],
+      position: [x, y, side * EYE_DISTANCE],
+      viewPlaneNormal: [0, 0, side],
+      viewUp: [0, -1, 0],
+      parallelScale: height / 2 / camera.zoom,
+    });
+    const [lower, upper] = [window.center - window.width / 2, window.center + window.width / 2];
+    this.viewport.setProperties({ voiRange: { lower, upper }, invert: isInverted });
+    this.viewport.render();
+  }
+
+  resize(): void {
+    this.engine.resize(true, true);
+  }
+
+  close(): void {
+    this.element.removeEventListener(Enums.Events.IMAGE_RENDERED, this.afterFrame);
+    this.engine.disableElement(this.id);
+  }
+
+  /** For tests: where Cornerstone itself puts an original point on the canvas. */
+  canvasPoint(x: number, y: number): Types.Point2 {
+    return this.viewport.worldToCanvas([x, y * this.aspect, 0]);
+  }
+}
+
+/** The same without WebGL. */
+class PlainScreen implements Screen {
+  private readonly canvas = document.createElement("canvas");
+  private picture: Picture | null = null;
+  private aspect = 1;
+  private frame = 0;
+
+  constructor(
+    private readonly element: HTMLDivElement,
+    private readonly rendered: () => void,
+  ) {
+    element.append(this.canvas);
+    this.canvas.classList.add("plain-canvas");
+  }
+
+  async show(picture: Picture, aspect: number): Promise<void> {
+    this.picture = picture;
+    this.aspect = aspect;
+  }
+
+  draw(camera: Camera, window: Window, isInverted: boolean): void {
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => {
+      const size: Size = { width: this.element.clientWidth, height: this.element.clientHeight };
+      if (!this.picture || size.width === 0 || size.height === 0) return;
+      const ratio = globalThis.devicePixelRatio || 1;
+      this.canvas.width = Math.round(size.width * ratio);
+      this.canvas.height = Math.round(size.height * ratio);
+      const context = this.canvas.getContext("2d")!;
+      const target = context.createImageData(this.canvas.width, this.canvas.height);
+      const fine = { width: this.canvas.width, height: this.canvas.height };
+      const map = screenMap({ ...camera, zoom: camera.zoom * ratio }, fine, this.aspect);
+      const entries = this.picture.samples instanceof Uint8Array ? 256 : 65536;
+      paint(target, this.picture, map, greyTable(window, isInverted, entries));
+      context.putImageData(target, 0, 0);
+      this.rendered();
+    });
+  }
+
+  resize(): void {}
+
+  close(): void {
+    cancelAnimationFrame(this.frame);
+    this.canvas.remove();
+  }
+}

@@ -1,0 +1,134 @@
+/** Above the light box: tools, windows, what is shown, and help. */
+import { button, el } from "./dom";
+import type { LightBox } from "./lightbox";
+import { PRESET_NAMES, PRESETS, type Preset } from "./pictures";
+import type { Mode, Reading, ToolName } from "./reading";
+
+const TOOLS: [ToolName, string, string][] = [
+  ["window", "Window", "W"],
+  ["pan", "Pan", "P"],
+  ["zoom", "Zoom", "Z"],
+  ["magnify", "Magnifier", "M"],
+  ["length", "Measure", "L"],
+];
+
+const MODES: [Mode, string][] = [
+  ["original", "Original"],
+  ["preprocessed", "Preprocessed"],
+  ["both", "Side by side"],
+];
+
+export class Toolbar {
+  readonly root: HTMLElement;
+  private readonly updates: (() => void)[] = [];
+
+  constructor(
+    private readonly reading: Reading,
+    private readonly lightbox: LightBox,
+    help: () => void,
+    toggleList: () => boolean,
+  ) {
+    const list = button("Exams", () => list.setAttribute("aria-expanded", String(toggleList())), {
+      attributes: { "aria-expanded": "true", title: "Show or hide the list of exams (E)" },
+    });
+    list.id = "toggle-exams";
+    this.root = el(
+      "div",
+      { class: "toolbar", attributes: { role: "toolbar", "aria-label": "Viewer" } },
+      list,
+      group("Tool", ...TOOLS.map(([name, text, key]) => this.tool(name, text, key))),
+      group("Windowing", this.presets(), this.toggle("Invert", "I", "isInverted"), this.toggle("Link", "K", "windowsLinked", "Window all views together")),
+      group("Picture", ...MODES.map(([mode, text]) => this.mode(mode, text))),
+      group("View", button("Fit", () => lightbox.active?.pane.fit(), { attributes: { title: "Whole picture (F)" } }),
+        button("1:1", () => lightbox.active?.pane.trueSize(), { attributes: { title: "One pixel of the file on one of the monitor (0)" } }),
+        this.enlarge(),
+        button("Reset", () => lightbox.resetAll(), { attributes: { title: "Window, place and zoom of all views as at first (R)" } })),
+      group("Overlay", this.toggle("Outlines", "O", "outlines"), this.toggle("Boxes", "B", "boxes"), this.toggle("Labels", "T", "labels"), this.opacity()),
+      this.sheets(),
+      button("Keys", help, { class: "help", attributes: { title: "All keys (?)" } }),
+    );
+    reading.on(["display", "files", "exam", "selection"], () => this.update());
+    this.update();
+  }
+
+  private update(): void {
+    for (const update of this.updates) update();
+  }
+
+  private pressed(made: HTMLButtonElement, isPressed: () => boolean): HTMLButtonElement {
+    this.updates.push(() => made.setAttribute("aria-pressed", String(isPressed())));
+    return made;
+  }
+
+  private tool(name: ToolName, text: string, key: string): HTMLButtonElement {
+    const made = button(text, () => this.reading.change({ tool: name }), { attributes: { title: `${text} (${key})` } });
+    return this.pressed(made, () => this.reading.display.tool === name);
+  }
+
+  private toggle(
+    text: string,
+    key: string,
+    name: "isInverted" | "windowsLinked" | "outlines" | "boxes" | "labels",
+    words = text,
+  ): HTMLButtonElement {
+    const { reading } = this;
+    const made = button(text, () => reading.change({ [name]: !reading.display[name] }), { attributes: { title: `${words} (${key})` } });
+    return this.pressed(made, () => reading.display[name]);
+  }
+
+  private mode(mode: Mode, text: string): HTMLButtonElement {
+    const { reading } = this;
+    const made = button(text, () => reading.change({ mode }), { attributes: { title: `${text} (V: next)` } });
+    return this.pressed(made, () => reading.display.mode === mode);
+  }
+
+  private presets(): HTMLElement {
+    const select = el("select", { attributes: { "aria-label": "Window preset", title: "Window preset (5 to 9)" } });
+    select.append(el("option", { text: "Preset", attributes: { value: "" } }));
+    for (const preset of PRESETS) select.append(el("option", { text: PRESET_NAMES[preset], attributes: { value: preset } }));
+    select.addEventListener("change", () => {
+      if (select.value) this.lightbox.usePreset(select.value as Preset);
+      select.value = "";
+    });
+    return select;
+  }
+
+  private enlarge(): HTMLElement {
+    const { reading, lightbox } = this;
+    const made = button("One view", () => {
+      const file = reading.enlarged ?? lightbox.active?.pane.file;
+      if (file !== undefined) lightbox.enlarge(file);
+    }, { attributes: { title: "One view large, or all (Enter, double click)" } });
+    return this.pressed(made, () => reading.enlarged !== null);
+  }
+
+  private opacity(): HTMLElement {
+    const { reading } = this;
+    const slider = el("input", {
+      attributes: { type: "range", min: "0", max: "1", step: "0.05", "aria-label": "Opacity of the overlay", title: "Opacity of the overlay" },
+    });
+    slider.value = String(reading.display.opacity);
+    slider.addEventListener("input", () => reading.change({ opacity: Number(slider.value) }));
+    return el("label", { class: "opacity" }, el("span", { text: "Opacity" }), slider);
+  }
+
+  private sheets(): HTMLElement {
+    const { reading, lightbox } = this;
+    const words = el("span", { attributes: { role: "status" } });
+    const made = group(
+      "Sheets",
+      button("‹", () => lightbox.turnTo(reading.sheet - 1), { attributes: { "aria-label": "Sheet before" } }),
+      words,
+      button("›", () => lightbox.turnTo(reading.sheet + 1), { attributes: { "aria-label": "Next sheet" } }),
+    );
+    this.updates.push(() => {
+      made.hidden = lightbox.sheets.length < 2;
+      words.textContent = `${reading.sheet + 1} of ${lightbox.sheets.length}`;
+    });
+    return made;
+  }
+}
+
+function group(name: string, ...children: HTMLElement[]): HTMLElement {
+  return el("div", { class: "group", attributes: { role: "group", "aria-label": name } }, ...children);
+}

@@ -1,0 +1,176 @@
+/** What the pointer does on a pane: window, pan, zoom, measure, magnify, draw. */
+import type { Point } from "./api";
+import { toOriginal } from "./frames";
+import { Magnifier } from "./magnifier";
+import type { Pane } from "./pane";
+import type { ToolName } from "./reading";
+
+interface Drag {
+  tool: ToolName;
+  pointer: number;
+  start: Point;
+  last: Point;
+  hasMoved: boolean;
+}
+
+const CLICK_SLACK = 4;
+const LEAST_POINTS = 3;
+const MOST_POINTS = 1000;
+
+/** Drags a window: right widens, down brightens as the level falls. Values are full-range samples for a pane's width. */
+export function draggedWindow(window: { center: number; width: number }, dx: number, dy: number, range: number) {
+  const step = Math.max(window.width, range / 50) / 400;
+  return {
+    width: Math.max(range / 512, window.width + 2 * dx * step),
+    center: Math.min(range, Math.max(0, window.center + 2 * dy * step)),
+  };
+}
+
+export class PaneTools {
+  private drag: Drag | null = null;
+  private readonly magnifier: Magnifier;
+
+  constructor(
+    private readonly pane: Pane,
+    private readonly enlarge: () => void,
+  ) {
+    this.magnifier = new Magnifier(pane);
+    const { root } = pane;
+    root.addEventListener("pointerdown", (event) => this.down(event));
+    root.addEventListener("pointermove", (event) => this.move(event));
+    root.addEventListener("pointerup", (event) => this.up(event));
+    root.addEventListener("pointercancel", () => this.cancel());
+    root.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    root.addEventListener("dblclick", () => this.doubleClick());
+    root.addEventListener("contextmenu", (event) => event.preventDefault());
+    root.addEventListener("focus", () => pane.reading.activate(pane.file));
+  }
+
+  /** Ends what is being drawn; true: there was something. */
+  cancel(): boolean {
+    const was = this.drag !== null || this.pane.overlay.draft !== null;
+    this.drag = null;
+    this.pane.overlay.draft = null;
+    this.pane.overlay.drawWork();
+    this.magnifier.hide();
+    return was;
+  }
+
+  /** Closes the polygon that is being drawn. */
+  finish(): boolean {
+    const { draft } = this.pane.overlay;
+    if (draft?.kind !== "outline") return false;
+    const outline = thinned(draft.points);
+    this.cancel();
+    if (outline.length >= LEAST_POINTS) this.pane.reading.addDrawn(this.pane.file, outline);
+    return true;
+  }
+
+  private at(event: MouseEvent): Point {
+    const bounds = this.pane.root.getBoundingClientRect();
+    return [event.clientX - bounds.left, event.clientY - bounds.top];
+  }
+
+  private original(at: Point): Point | null {
+    const { map, view } = this.pane;
+    if (!map) return null;
+    const [x, y] = toOriginal(map, at);
+    const round = (value: number) => Math.round(value * 100) / 100;
+    return [round(Math.min(view.columns, Math.max(0, x))), round(Math.min(view.rows, Math.max(0, y)))];
+  }
+
+  private down(event: PointerEvent): void {
+    this.pane.root.focus({ preventScroll: true });
+    this.pane.reading.activate(this.pane.file);
+    if (!this.pane.picture) return;
+    const chosen = this.pane.reading.display.tool;
+    const tool: ToolName = event.button === 1 || event.shiftKey ? "pan" : event.button === 2 ? "zoom" : chosen;
+    const at = this.at(event);
+    this.pane.root.setPointerCapture(event.pointerId);
+    event.preventDefault();
+    this.drag = { tool, pointer: event.pointerId, start: at, last: at, hasMoved: false };
+    const point = this.original(at);
+    if (!point) return;
+    const { overlay } = this.pane;
+    if (tool === "magnify") this.magnifier.show(at);
+    else if (tool === "length") overlay.draft = { kind: "length", points: [point, point] };
+    else if (tool === "freehand") overlay.draft = { kind: "outline", points: [point] };
+    else if (tool === "polygon") {
+      if (overlay.draft?.kind === "outline") overlay.draft.points.push(point);
+      else overlay.draft = { kind: "outline", points: [point] };
+    }
+    overlay.drawWork();
+  }
+
+  private move(event: PointerEvent): void {
+    const { drag, pane } = this;
+    if (!drag || drag.pointer !== event.pointerId) return;
+    const at = this.at(event);
+    const [dx, dy] = [at[0] - drag.last[0], at[1] - drag.last[1]];
+    drag.hasMoved ||= Math.hypot(at[0] - drag.start[0], at[1] - drag.start[1]) > CLICK_SLACK;
+    drag.last = at;
+    if (!drag.hasMoved) return;
+    const point = this.original(at);
+    const { draft } = pane.overlay;
+    if (drag.tool === "pan") pane.pan(dx, dy);
+    else if (drag.tool === "zoom") pane.zoomAt(drag.start[0], drag.start[1], Math.exp(-dy / 150));
+    else if (drag.tool === "window") this.dragWindow(dx, dy);
+    else if (drag.tool === "magnify") this.magnifier.show(at);
+    else if (drag.tool === "length" && draft && point) draft.points[1] = point;
+    else if (drag.tool === "freehand" && draft && point) draft.points.push(point);
+    if (draft) pane.overlay.drawWork();
+  }
+
+  private dragWindow(dx: number, dy: number): void {
+    const { pane } = this;
+    const range = pane.picture?.samples instanceof Uint8Array ? 255 : 65535;
+    pane.setWindow(draggedWindow(pane.window, dx, dy, range));
+    pane.root.dispatchEvent(new CustomEvent("windowed", { bubbles: true }));
+  }
+
+  private up(event: PointerEvent): void {
+    const { drag, pane } = this;
+    if (!drag || drag.pointer !== event.pointerId) return;
+    this.drag = null;
+    this.magnifier.hide();
+    const { draft } = pane.overlay;
+    if (drag.tool === "length" && draft) {
+      if (drag.hasMoved) pane.state.lengths.push([draft.points[0]!, draft.points[1]!]);
+      this.cancel();
+    } else if (drag.tool === "freehand") this.finish();
+    else if (!drag.hasMoved && event.button === 0 && drag.tool !== "polygon") this.pick(drag.start);
+  }
+
+  /** A click on a finding selects it. */
+  private pick(at: Point): void {
+    const point = this.original(at);
+    if (!point) return;
+    const { reading, file } = this.pane;
+    const hit = reading.shown(file).find(({ finding: { box } }) => {
+      return point[0] >= box.x0 && point[0] <= box.x1 && point[1] >= box.y0 && point[1] <= box.y1;
+    });
+    reading.select(hit ? { file, finding: hit.index } : null);
+  }
+
+  private wheel(event: WheelEvent): void {
+    event.preventDefault();
+    const [x, y] = this.at(event);
+    this.pane.zoomAt(x, y, Math.exp(-event.deltaY / 400));
+  }
+
+  private doubleClick(): void {
+    const { tool } = this.pane.reading.display;
+    if (tool === "polygon") this.finish();
+    else if (tool !== "length" && tool !== "freehand") this.enlarge();
+  }
+}
+
+/** At most so many points, and none twice in a row. */
+export function thinned(points: readonly Point[]): Point[] {
+  const distinct = points.filter((point, index) => {
+    const before = points[index - 1];
+    return !before || Math.hypot(point[0] - before[0], point[1] - before[1]) > 0.5;
+  });
+  const step = Math.ceil(distinct.length / MOST_POINTS);
+  return distinct.filter((_, index) => index % step === 0);
+}
