@@ -35,6 +35,7 @@ def test_figures_are_those_of_the_manifest(bundle: Bundle, page: str, stage: str
 
 @pytest.mark.parametrize("page", ["README.md", "MODEL_CARD.md", "CHANGELOG.md", "docs/user-guide.md"])
 def test_links_lead_to_files_that_are_there(page: str) -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)\)", (ROOT / page).read_text(encoding="utf-8"))
-    missing = [target for target in targets if "://" not in target and not (ROOT / page).parent.joinpath(target).exists()]
+    path = ROOT / page
+    targets = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (path.parent / target).exists()]
     assert not missing
