@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 
@@ -39,3 +40,9 @@ class BundleError(MammoscopeError):
 
 class RecipeError(MammoscopeError):
     """A training recipe with a missing, unknown or impossible setting."""
+
+
+def place_of(error: BaseException) -> str:
+    """Class and place of an exception for a log, without its text, which may quote a patient's data."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"

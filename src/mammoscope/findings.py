@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammoscope import NOTICE
-from mammoscope.mammogram import Laterality, Mammogram
+from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
@@ -71,6 +71,11 @@ class SpacingFacts(_Record):
     column_mm: float
     source: str
 
+    @classmethod
+    def of(cls, spacing: PixelSpacing | None) -> SpacingFacts | None:
+        """What a mammogram's reader found out; None where it did not."""
+        return cls(**vars(spacing)) if spacing else None
+
 
 class InputFacts(_Record):
     """What is known about the analysed file. Holds no patient name, identifier or date."""
@@ -92,7 +97,6 @@ class InputFacts(_Record):
     @classmethod
     def of(cls, mammogram: Mammogram) -> InputFacts:
         """What a mammogram's reader found out."""
-        spacing = mammogram.spacing
         return cls(
             name=mammogram.name,
             sha256=mammogram.sha256,
@@ -102,9 +106,7 @@ class InputFacts(_Record):
             bits=mammogram.bits,
             laterality=mammogram.laterality,
             view=mammogram.view,
-            spacing=SpacingFacts(row_mm=spacing.row_mm, column_mm=spacing.column_mm, source=spacing.source)
-            if spacing
-            else None,
+            spacing=SpacingFacts.of(mammogram.spacing),
             pixel_aspect=mammogram.pixel_aspect,
             sop_instance_uid=mammogram.sop_instance_uid,
             modality=mammogram.modality,

@@ -7,6 +7,7 @@ every length is bounded and every value checked.
 from __future__ import annotations
 
 import json
+import os
 import struct
 from typing import Any, BinaryIO
 
@@ -18,6 +19,15 @@ from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 _LENGTH = struct.Struct(">I")
 _LONGEST_MESSAGE = 1 << 20
 _TEXTS = ("name", "sha256", "file_format", "view", "sop_instance_uid", "modality", "manufacturer")
+
+
+def take_over_standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    """A worker's requests and replies, on private descriptors, so that nothing a library prints gets among them."""
+    requests, replies = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    return requests, replies
 
 
 def send_message(stream: BinaryIO, message: dict[str, Any]) -> None:

@@ -6,17 +6,16 @@ import faulthandler
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from mammoscope.errors import InputError
+from mammoscope.errors import InputError, place_of
 from mammoscope.mammogram import Mammogram
 from mammoscope.readers.limits import Limits
-from mammoscope.readers.wire import receive_message, send_message, send_pixels, to_facts
+from mammoscope.readers.wire import receive_message, send_message, send_pixels, take_over_standard_streams, to_facts
 
 Read = Callable[[Path, Limits], Mammogram]
 
@@ -25,7 +24,7 @@ _GRACE_SECONDS = 10.0
 
 def main() -> None:
     """Serve requests from standard input until it ends."""
-    requests, replies = _take_over_standard_streams()
+    requests, replies = take_over_standard_streams()
     # Ctrl-C reaches the whole group; the parent decides when this process ends, by closing its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setup = receive_message(requests)
@@ -57,25 +56,10 @@ def _answer(replies: BinaryIO, read: Read, path: Path, limits: Limits) -> None:
     except MemoryError:
         send_message(replies, {"out_of_memory": True})
     except Exception as error:  # a fault of the reader must not look like a crash of a codec
-        send_message(replies, {"fault": _place(error)})
+        send_message(replies, {"fault": place_of(error)})
     else:
         send_message(replies, {"facts": to_facts(mammogram)})
         send_pixels(replies, mammogram.pixels)
-
-
-def _place(error: Exception) -> str:
-    """Class and place of an exception, without its text, which may quote a patient's data."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
-
-
-def _take_over_standard_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Requests and replies on private descriptors, so that nothing a codec prints gets among them."""
-    requests, replies = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    return requests, replies
 
 
 def _limit_memory(extra_bytes: int) -> None:

@@ -84,16 +84,13 @@ class View(_Model):
     @classmethod
     def of(cls, mammogram: Mammogram, prepared: Preprocessed | None = None) -> View:
         """What is known of a mammogram, and of its prepared breast once there is one."""
-        spacing = mammogram.spacing
         return cls(
             rows=mammogram.height,
             columns=mammogram.width,
             pixel_aspect=mammogram.pixel_aspect,
             laterality=mammogram.laterality,
             view=mammogram.view,
-            spacing=SpacingFacts(row_mm=spacing.row_mm, column_mm=spacing.column_mm, source=spacing.source)
-            if spacing
-            else None,
+            spacing=SpacingFacts.of(mammogram.spacing),
             window=Window(center=32768, width=65536),
             preprocessed=PreprocessedView.of(prepared) if prepared else None,
             warnings=mammogram.warnings,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import traceback
 from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mammoscope.errors import place_of
 from mammoscope.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -84,8 +83,7 @@ class Guard:
         except ClientDisconnect:
             pass
         except Exception as error:
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            logger.error("%s in %s, line %s", type(error).__name__, Path(frame.filename).name, frame.lineno)
+            logger.error("%s", place_of(error))
             if not has_started:
                 await _problem(500, "the server failed on this request")(scope, receive, send_guarded)
 

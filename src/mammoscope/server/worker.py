@@ -9,7 +9,6 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,13 +16,13 @@ from threading import Thread
 from typing import Any, BinaryIO
 
 from mammoscope.bundle import Bundle, load_bundle
-from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.errors import InputError, MammoscopeError, place_of
 from mammoscope.example import write_exam
 from mammoscope.files import replacing
 from mammoscope.mammogram import Mammogram
 from mammoscope.pipeline import examine
 from mammoscope.readers import IsolatedReader, Limits, input_name
-from mammoscope.readers.wire import receive_message, send_message
+from mammoscope.readers.wire import receive_message, send_message, take_over_standard_streams
 from mammoscope.server.files import FilePlace
 from mammoscope.server.models import View
 from mammoscope.writers.png import write_png
@@ -34,7 +33,7 @@ EXAMPLE_NAMES = ("phantom-R-CC.dcm", "phantom-L-CC.dcm", "phantom-R-MLO.dcm", "p
 
 def main() -> None:
     """Serve jobs from standard input until it ends, and end at once when it does: then the server is gone."""
-    requests, replies = _take_over_standard_streams()
+    requests, replies = take_over_standard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
     setup = receive_message(requests)
     inbox: SimpleQueue[dict[str, Any]] = SimpleQueue()
@@ -45,7 +44,7 @@ def main() -> None:
             bundle = load_bundle(Path(setup["bundle"]))
             _ = bundle.detector, bundle.segmenter, bundle.classifier  # loaded before the first file comes
         except Exception as error:
-            send_message(replies, {"fault": _place(error)})
+            send_message(replies, {"fault": place_of(error)})
             return
         send_message(replies, {"ready": True})
         while True:
@@ -69,12 +68,12 @@ def _work(job: dict[str, Any], reader: IsolatedReader, bundle: Bundle, floor: fl
     except InputError as error:
         send_message(replies, {"problem": error.problem})
     except MammoscopeError as error:  # its text names a path of this machine
-        send_message(replies, {"problem": "its results cannot be written", "fault": _place(error)})
+        send_message(replies, {"problem": "its results cannot be written", "fault": place_of(error)})
     except MemoryError as error:
-        send_message(replies, {"problem": "needs more memory than there is", "fault": _place(error)})
+        send_message(replies, {"problem": "needs more memory than there is", "fault": place_of(error)})
     except Exception as error:
         problem = f"the analysis failed ({type(error).__name__})"
-        send_message(replies, {"problem": problem, "fault": _place(error)})
+        send_message(replies, {"problem": problem, "fault": place_of(error)})
 
 
 def _write_original(mammogram: Mammogram, path: Path) -> None:
@@ -104,18 +103,3 @@ def _receive(requests: BinaryIO, inbox: SimpleQueue[dict[str, Any]], doomed: Pat
     if sys.platform != "win32" and os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)  # the decoder as well
     os._exit(1)
-
-
-def _place(error: BaseException) -> str:
-    """Class and place of an exception, without its text, which may quote a patient's data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} in {Path(frames[-1].filename).name}, line {frames[-1].lineno}"
-
-
-def _take_over_standard_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Requests and replies on private descriptors, so that nothing a library prints gets among them."""
-    requests, replies = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    return requests, replies

@@ -58,6 +58,12 @@ def found_file(
 FoundFile = Annotated[File, Depends(found_file)]
 
 
+def refuse_unless_done(file: File) -> None:
+    """Raise HTTPException 409 where the file is not done, or failed."""
+    if file.state != "done":
+        raise HTTPException(409, "the file failed" if file.state == "failed" else "the file is not done yet")
+
+
 def done_analysis(state: State, status: AnalysisStatus, file: File) -> tuple[FilePlace, Analysis]:
     """Place and analysis of a file that is done.
 
@@ -66,8 +72,7 @@ def done_analysis(state: State, status: AnalysisStatus, file: File) -> tuple[Fil
     HTTPException
         409: it is not done, or failed.
     """
-    if file.state != "done":
-        raise HTTPException(409, "the file failed" if file.state == "failed" else "the file is not done yet")
+    refuse_unless_done(file)
     place = state.store.place(status.id, file.number)
     try:
         return place, read_analysis(place.analysis)

@@ -12,7 +12,7 @@ from mammoscope.findings import Analysis
 from mammoscope.server.files import FilePlace
 from mammoscope.server.models import AnalysisStatus, File
 from mammoscope.server.pictures import download_name, stored_mammogram
-from mammoscope.server.routes.found import FoundAnalysis, FoundFile, binary, done_analysis, problems
+from mammoscope.server.routes.found import FoundAnalysis, FoundFile, binary, done_analysis, problems, refuse_unless_done
 from mammoscope.server.state import StateOf
 from mammoscope.writers.overlay import render_overlay
 from mammoscope.writers.png import encode_png
@@ -53,8 +53,7 @@ def original(status: FoundAnalysis, file: FoundFile, state: StateOf) -> Response
 )
 def preprocessed(status: FoundAnalysis, file: FoundFile, state: StateOf) -> Response:
     """8-bit PNG of the flipped and cropped breast; where it lies in the original is in the file's view."""
-    if file.state != "done":
-        raise HTTPException(409, "the file failed" if file.state == "failed" else "the file is not done yet")
+    refuse_unless_done(file)
     path = state.store.place(status.id, file.number).preprocessed
     if not path.is_file():
         raise HTTPException(404, "no breast was found in the file")
