@@ -21,6 +21,7 @@ app = typer.Typer(
     help=f"Find, outline and grade masses in mammograms, offline. {NOTICE}",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help, for its boxes take longer to load than all else together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data = typer.Typer(help="Prepare, divide, check and describe datasets.", no_args_is_help=True)
