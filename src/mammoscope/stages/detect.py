@@ -60,7 +60,8 @@ class OnnxDetector:
         pixels, change = detector_input(image, settings.input_height, settings.input_width, settings.contrast)
         boxes, scores = self._session.run(None, {"image": normalised(pixels[None], settings)})
         kept = suppress_overlaps(boxes, scores, floor=settings.floor, iou=settings.nms_iou, limit=settings.max_regions)
-        moved = clip_boxes(change.inverse().boxes(boxes[kept]), image.width, image.height)
+        voted = vote_boxes(boxes, scores, kept, floor=settings.floor, iou=settings.vote_iou)
+        moved = clip_boxes(change.inverse().boxes(voted), image.width, image.height)
         return Regions(moved, scores[kept].astype(np.float64))
 
 
@@ -93,3 +94,32 @@ def suppress_overlaps(
         kept.append(int(best))
         order = order[box_iou(boxes[best][None], boxes[order])[0] <= iou]
     return np.array(kept, dtype=np.intp)
+
+
+def vote_boxes(
+    boxes: NDArray[np.floating], scores: NDArray[np.floating], kept: NDArray[np.intp], *, floor: float, iou: float
+) -> NDArray[np.float64]:
+    """Place each kept box by a vote of the boxes that were left out for it (Gidaris and Komodakis 2015).
+
+    The best scored of a heap of boxes is not always the best placed; their mean, weighted by score, lies better.
+
+    Parameters
+    ----------
+    boxes, scores
+        ``(N, 4)`` and ``(N,)``.
+    kept
+        ``(K,)`` places of the boxes kept, see ``suppress_overlaps``.
+    floor
+        Boxes of lower scores have no vote.
+    iou
+        Boxes that overlap a kept one by at least this have a vote on it; the kept one always has.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(K, 4)``, in the order of ``kept``.
+    """
+    voters = np.flatnonzero(scores >= floor)
+    weights = np.where(box_iou(boxes[kept], boxes[voters]) >= iou, scores[voters], 0.0)
+    weights[voters[None] == kept[:, None]] = scores[kept]
+    return np.asarray(weights @ boxes[voters] / weights.sum(axis=1, keepdims=True), dtype=np.float64)
