@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filewriter import dcmwrite
+from pydicom.pixels import get_encoder
 from pydicom.uid import (
     UID,
+    BreastTomosynthesisImageStorage,
     DigitalMammographyXRayImageStorageForPresentation,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    RLELossless,
     generate_uid,
 )
+
+Encode = Callable[[NDArray[Any]], bytes]
 
 ROWS, COLUMNS = 96, 80
 WHITE_12_BIT = 4095
@@ -98,3 +104,88 @@ def jpeg2000(stored: NDArray[Any], **options: Any) -> bytes:
     """A lossless 12-bit JPEG 2000 codestream."""
     settings = {"level": 0, "codecformat": "j2k", "bitspersample": 12, "reversible": True, **options}
     return bytes(imagecodecs.jpeg2k_encode(stored, **settings))
+
+
+def run_lengths(stored: NDArray[Any]) -> bytes:
+    """RLE of grey or RGB pixels."""
+    return bytes(
+        get_encoder(RLELossless).encode(
+            stored.tobytes(),
+            encoding_plugin="pydicom",
+            rows=stored.shape[0],
+            columns=stored.shape[1],
+            samples_per_pixel=1 if stored.ndim == 2 else 3,
+            photometric_interpretation="MONOCHROME2" if stored.ndim == 2 else "RGB",
+            planar_configuration=0,
+            bits_allocated=8 * stored.itemsize,
+            bits_stored=8 * stored.itemsize,
+            pixel_representation=0,
+            number_of_frames=1,
+        )
+    )
+
+
+def lossless_jpeg(predictor: int, bits: int = 12) -> Encode:
+    """Encodes as lossless JPEG."""
+    return lambda stored: imagecodecs.jpeg8_encode(stored, lossless=True, predictor=predictor, bitspersample=bits)
+
+
+def lossy_jpeg(bits: int) -> Encode:
+    """Encodes as JPEG with loss."""
+    return lambda stored: imagecodecs.jpeg8_encode(stored, 98, bitspersample=bits)
+
+
+def coded(code: str, scheme: str = "SCT") -> Dataset:
+    """An item of a code sequence."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, scheme, "as coded"
+    return item
+
+
+def view(code: str, scheme: str = "SCT", modifiers: tuple[str, ...] = ()) -> list[Dataset]:
+    """A View Code Sequence."""
+    item = coded(code, scheme)
+    if modifiers:
+        item.ViewModifierCodeSequence = [coded(modifier, scheme) for modifier in modifiers]
+    return [item]
+
+
+def table(entries: NDArray[Any], first: int, bits: int) -> list[Dataset]:
+    """A Modality or VOI LUT Sequence."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US" if first >= 0 else "SS", [len(entries) & 0xFFFF, first, bits])
+    item.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
+    return [item]
+
+
+def items(*datasets: dict[str, Any]) -> list[Dataset]:
+    """A sequence with these elements in its items."""
+    made = []
+    for elements in datasets:
+        item = Dataset()
+        for keyword, value in elements.items():
+            setattr(item, keyword, value)
+        made.append(item)
+    return made
+
+
+# A tomosynthesis object says of its frames in sequences what a plain image says of itself.
+SHARED_GROUPS = items(
+    {
+        "FrameAnatomySequence": items({"FrameLaterality": "R"}),
+        "PixelMeasuresSequence": items({"PixelSpacing": [0.09, 0.09]}),
+        "PixelValueTransformationSequence": items({"RescaleIntercept": 0, "RescaleSlope": 1, "RescaleType": "US"}),
+        "FrameVOILUTSequence": items({"WindowCenter": 1, "WindowWidth": 2}),
+    }
+)
+TOMO_2D: dict[str, Any] = {
+    "SOPClassUID": BreastTomosynthesisImageStorage,
+    "ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"],
+    "NumberOfFrames": 1,
+    **dict.fromkeys(("ImageLaterality", "ImagerPixelSpacing", "WindowCenter", "WindowWidth", "ViewPosition")),
+    "ViewCodeSequence": view("399162004"),
+    "SharedFunctionalGroupsSequence": SHARED_GROUPS,
+    "PerFrameFunctionalGroupsSequence": items(
+        {"FrameVOILUTSequence": items({"WindowCenter": 2048, "WindowWidth": 4096})}
+    ),
+}

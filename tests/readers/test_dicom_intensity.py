@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicom_files import breast, mammogram, save, shown
+from dicom_files import breast, mammogram, save, shown, table
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
@@ -24,13 +23,6 @@ from mammoscope.readers import read_mammogram
 
 def read(folder: Path, stored: NDArray[Any] | None = None, **changes: Any) -> Mammogram:
     return read_mammogram(save(folder / "a.dcm", mammogram(stored, **changes)))
-
-
-def table(entries: NDArray[Any], first: int, bits: int) -> list[Dataset]:
-    item = Dataset()
-    item.add_new("LUTDescriptor", "US" if first >= 0 else "SS", [len(entries) & 0xFFFF, first, bits])
-    item.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
-    return [item]
 
 
 INVERTED = (4095 - breast()).astype(np.uint16)

@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import imagecodecs
 import numpy as np
 import pydicom.uid as uids
 import pytest
-from dicom_files import breast, jpeg2000, mammogram, save, shown
+from dicom_files import (
+    Encode,
+    breast,
+    jpeg2000,
+    lossless_jpeg,
+    lossy_jpeg,
+    mammogram,
+    run_lengths,
+    save,
+    shown,
+)
 from numpy.typing import NDArray
-from pydicom.pixels import get_encoder
+from PIL import Image
 
 from mammoscope.errors import InputError
 from mammoscope.readers import Limits, read_mammogram
 
-Encode = Callable[[NDArray[Any]], bytes]
 ONE_LEVEL = 65535 / 4095
-
-
-def run_lengths(stored: NDArray[Any]) -> bytes:
-    return bytes(
-        get_encoder(uids.RLELossless).encode(
-            stored.tobytes(),
-            encoding_plugin="pydicom",
-            rows=stored.shape[0],
-            columns=stored.shape[1],
-            samples_per_pixel=1 if stored.ndim == 2 else 3,
-            photometric_interpretation="MONOCHROME2" if stored.ndim == 2 else "RGB",
-            planar_configuration=0,
-            bits_allocated=8 * stored.itemsize,
-            bits_stored=8 * stored.itemsize,
-            pixel_representation=0,
-            number_of_frames=1,
-        )
-    )
-
-
-def lossless_jpeg(predictor: int, bits: int = 12) -> Encode:
-    return lambda stored: imagecodecs.jpeg8_encode(stored, lossless=True, predictor=predictor, bitspersample=bits)
-
-
-def lossy_jpeg(bits: int) -> Encode:
-    return lambda stored: imagecodecs.jpeg8_encode(stored, 98, bitspersample=bits)
-
 
 NATIVE = [uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian, uids.ExplicitVRBigEndian]
 COMPRESSED: list[tuple[str, Encode, int]] = [
@@ -227,6 +208,19 @@ def test_a_compressed_image_that_ends_early_is_refused(tmp_path: Path, syntax: s
     # The file itself is whole: only the codestream lacks its second half.
     path = save(tmp_path / "a.dcm", mammogram(), syntax, [codestream[: len(codestream) // 4 * 2]])
     with pytest.raises(InputError, match=r"compressed image|RLE pixel data"):
+        read_mammogram(path)
+
+
+def test_a_tiled_jpeg_2000_image_that_lacks_a_tile_is_refused(tmp_path: Path) -> None:
+    packed, stored = BytesIO(), breast(8).astype(np.uint8)
+    Image.fromarray(stored).save(packed, "JPEG2000", tile_size=(32, 32), irreversible=False, no_jp2=True)
+    codestream = packed.getvalue()
+    path = save(tmp_path / "a.dcm", mammogram(stored), uids.JPEG2000Lossless, [codestream])
+    np.testing.assert_array_equal(read_mammogram(path).pixels, shown(stored, 255))
+    # The decoder would leave the tile black; the codestream has its end.
+    last_tile = codestream.rindex(b"\xff\x90\0\x0a")
+    path = save(tmp_path / "a.dcm", mammogram(stored), uids.JPEG2000Lossless, [codestream[:last_tile] + b"\xff\xd9"])
+    with pytest.raises(InputError, match="is cut off: a part of its compressed image is missing"):
         read_mammogram(path)
 
 

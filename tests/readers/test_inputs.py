@@ -24,7 +24,7 @@ def exam(tmp_path: Path) -> Path:
     save(folder / "b/IM0002", mammogram())
     (folder / "broken.dcm").write_bytes(b"nothing")
     (folder / "notes.txt").write_bytes(b"no image")
-    for own in ("a.overlay.png", "a.preprocessed.png", "a.json"):
+    for own in ("a.overlay.png", "a.preprocessed.png", "a.json", "a.sr.dcm", "a.seg.dcm", "a.sc.dcm"):
         (folder / own).write_bytes(PNG)
     return folder
 

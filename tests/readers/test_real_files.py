@@ -43,7 +43,7 @@ def test_a_test_pattern_in_a_mammography_file_is_read() -> None:
     assert read.spacing is not None
     # Imager Pixel Spacing is 0.5 mm and the magnification 1.5; the fiducial's calibration is nearer to the truth.
     assert (read.spacing.row_mm, read.spacing.source) == (0.25, "PixelSpacing (FIDUCIAL)")
-    assert read.warnings == ()
+    assert read.warnings == ("This is a magnification view, unlike the full standard views that the models know.",)
 
 
 def test_the_isolated_reader_adds_little_time() -> None:

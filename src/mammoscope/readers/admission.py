@@ -46,7 +46,9 @@ _TOMOSYNTHESIS = frozenset(
         BreastProjectionXRayImageStorageForProcessing,
     }
 )
-_FOR_PROCESSING = frozenset({DigitalMammographyXRayImageStorageForProcessing, DigitalXRayImageStorageForProcessing})
+IMAGE_CLASSES = _MAMMOGRAPHY | _SECONDARY_CAPTURE | _RADIOGRAPHY  # what may be a mammogram
+FOR_PROCESSING = frozenset({DigitalMammographyXRayImageStorageForProcessing, DigitalXRayImageStorageForProcessing})
+_HOLOGIC_TOMOSYNTHESIS = (0x7E01, "HOLOGIC")  # the private block of its Secondary Capture objects
 _FILM_MODALITIES = {
     "RG": "radiographic film",
     "CR": "computed radiography",
@@ -101,6 +103,8 @@ def modality_of(file: DicomFile) -> str:
         raise header.error("is a DICOMDIR, an index of other files, expected an image")
     sop_class = UID(header.text("SOPClassUID") or "")
     modality = header.code("Modality")
+    if file.pixels is None and header.has_private(*_HOLOGIC_TOMOSYNTHESIS):
+        raise header.error("holds tomosynthesis in Hologic's private format, expected a 2D mammogram")
     _refuse_sop_class(header, sop_class)
     if modality is None and sop_class in _MAMMOGRAPHY:
         modality = "MG"
@@ -127,12 +131,18 @@ def modality_of(file: DicomFile) -> str:
     return modality
 
 
+def is_synthesised(header: Header) -> bool:
+    """Whether the image is the 2D one that a unit makes of tomosynthesis, by its Image Type."""
+    image_type = (header.text("ImageType") or "").upper().split("\\")
+    return "GENERATED_2D" in image_type or "TOMO_2D" in image_type
+
+
 def is_for_processing(header: Header) -> bool:
     """Whether the pixels are a detector's raw values, not meant to be looked at."""
     intent = header.code("PresentationIntentType")
     if intent is not None:
         return intent == "FOR PROCESSING"
-    return header.text("SOPClassUID") in _FOR_PROCESSING
+    return header.text("SOPClassUID") in FOR_PROCESSING
 
 
 def pixel_layout(file: DicomFile, limits: Limits) -> PixelLayout:
@@ -144,10 +154,9 @@ def pixel_layout(file: DicomFile, limits: Limits) -> PixelLayout:
         Names the element, its value, and what is allowed.
     """
     header = file.header
-    if header.has("NumberOfFrames"):
-        frames = header.required_integer("NumberOfFrames", 1, 1_000_000)
-        if frames != 1:
-            raise header.error(f"{described('NumberOfFrames')} is {frames}, expected one single image")
+    if header.has("NumberOfFrames") and header.required_integer("NumberOfFrames", 1, 1_000_000) != 1:
+        shown = header.shown("NumberOfFrames")
+        raise header.error(f"{described('NumberOfFrames')} is {shown}, expected one single image")
     rows = header.required_integer("Rows", limits.min_side, limits.max_side)
     columns = header.required_integer("Columns", limits.min_side, limits.max_side)
     if problem := limits.size_problem(rows, columns):
@@ -181,11 +190,13 @@ def _colour(header: Header) -> tuple[str, int]:
 
 
 def _refuse_sop_class(header: Header, sop_class: UID) -> None:
+    if sop_class == BreastTomosynthesisImageStorage and is_synthesised(header) and header.value("NumberOfFrames") == 1:
+        return
     if sop_class in _TOMOSYNTHESIS:
         raise header.error(
             f"{described('SOPClassUID')} is '{sop_class.name}': tomosynthesis is not supported, expected a 2D mammogram"
         )
-    if sop_class and sop_class not in _MAMMOGRAPHY | _SECONDARY_CAPTURE | _RADIOGRAPHY:
+    if sop_class and sop_class not in IMAGE_CLASSES:
         modality = header.code("Modality")
         # The modality says more than the class, where it already tells that this is no mammogram.
         if modality is None or modality == "MG" or modality in _FILM_MODALITIES:

@@ -31,6 +31,7 @@ from pydicom.uid import (
 from mammoscope.readers.admission import PixelLayout
 from mammoscope.readers.codestreams import CodestreamHeader, read_jpeg2000_header, read_jpeg_header
 from mammoscope.readers.header import DicomFile, described
+from mammoscope.readers.source import reason_of
 
 Pixels = NDArray[np.unsignedinteger[Any]]
 _Decode = Callable[[bytes, str], NDArray[Any]]
@@ -71,6 +72,7 @@ _CODECS: dict[str, tuple[_ReadHeader, _Decode]] = {
     HTJ2KLosslessRPCL: _JPEG_2000,
     HTJ2K: _JPEG_2000,
 }
+READABLE_SYNTAXES = (*_NATIVE, RLELossless, *_CODECS)
 LOSSY_SYNTAXES = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
 _ITEM, _END_OF_ITEMS = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _LOSSY_GREY_TOLERANCE = 2
@@ -154,7 +156,7 @@ def _run_lengths(file: DicomFile, layout: PixelLayout, data: bytes) -> Pixels:
     except MemoryError:
         raise
     except Exception as error:  # imagecodecs has an exception class for each codec
-        raise file.source.error(f"its RLE pixel data cannot be decoded ({_reason(error)})") from None
+        raise file.source.error(f"its RLE pixel data cannot be decoded ({reason_of(error)})") from None
     if len(decoded) != count * word.itemsize:
         raise file.source.error(
             f"its RLE pixel data has {len(decoded)} bytes, {layout.columns} x {layout.rows} pixels need "
@@ -180,14 +182,18 @@ def _decompressed(file: DicomFile, layout: PixelLayout, data: bytes) -> StoredPi
     if not _LEAST_BITS <= codestream.bits <= _MOST_BITS:
         raise file.source.error(f"its compressed image has {codestream.bits} bits a sample, expected 8 to 16")
     if not codestream.complete:
-        raise file.source.error("is cut off: its compressed image has no end")
+        raise file.source.error("is cut off: a part of its compressed image is missing")
     try:
         decoded = decode(data, layout.photometric)
     except MemoryError:
         raise
     except Exception as error:  # imagecodecs has an exception class for each codec
-        raise file.source.error(f"its compressed image cannot be decoded ({_reason(error)})") from None
-    if decoded.shape[:2] != expected[:2] or decoded.dtype.kind not in "iu" or decoded.dtype.itemsize > 2:
+        raise file.source.error(f"its compressed image cannot be decoded ({reason_of(error)})") from None
+    if (
+        decoded.shape != expected[: 2 if layout.samples == 1 else 3]
+        or decoded.dtype.kind not in "iu"
+        or decoded.dtype.itemsize > 2
+    ):
         raise file.source.error(f"its compressed image decodes to {decoded.shape} {decoded.dtype}")
     # A signed value is two's complement in the bits stored, whatever the codestream's own depth; unsigned values keep
     # all of it, as a lossy codec may overshoot the bits stored.
@@ -264,8 +270,3 @@ def _joined_fragments(file: DicomFile) -> bytes:
     if not codestream:
         raise file.source.error(f"its {described('PixelData')} is empty")
     return codestream
-
-
-def _reason(error: Exception) -> str:
-    """A decoder's own words, in one line."""
-    return " ".join(str(error).split())[:120] or type(error).__name__

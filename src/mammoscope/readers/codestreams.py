@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _J2K_START = b"\xff\x4f\xff\x51"
+_J2K_TILE_PART = b"\xff\x90"
+_MOST_TILES = 65_535  # that a codestream can number
 _SOS = 0xDA
 _SOF55_JPEG_LS = 0xF7
 _NOT_FRAMES = frozenset({0xC4, 0xC8, 0xCC})  # within C0-CF, but Huffman tables, reserved, arithmetic conditioning
@@ -23,7 +25,7 @@ class CodestreamHeader:
     bits
         Bits of a decoded sample.
     complete
-        False where the codestream lacks its end: the rest would be decoded to grey or to chance.
+        False where the codestream lacks its end, or tiles: the rest would be decoded to grey, to black or to chance.
     """
 
     rows: int
@@ -80,5 +82,24 @@ def read_jpeg2000_header(data: bytes) -> CodestreamHeader:
         raise ValueError("does not start as a JPEG 2000 codestream")
     right, bottom, left, top = (int.from_bytes(siz[i : i + 4], "big") for i in (4, 8, 12, 16))
     components = int.from_bytes(siz[36:38], "big")
-    # A decoder refuses a codestream that lacks packets, so its end need not be looked for.
-    return CodestreamHeader(bottom - top, right - left, components, (siz[38] & 0x7F) + 1, complete=True)
+    # OpenJPEG refuses a tile that lacks packets, but leaves one black that is missing altogether.
+    width, height, tiles_left, tiles_top = (int.from_bytes(siz[i : i + 4], "big") for i in (20, 24, 28, 32))
+    tiles = -(-(right - tiles_left) // max(1, width)) * -(-(bottom - tiles_top) // max(1, height))
+    complete = 0 < tiles <= _MOST_TILES and len(_tiles_present(data, start)) == tiles
+    return CodestreamHeader(bottom - top, right - left, components, (siz[38] & 0x7F) + 1, complete)
+
+
+def _tiles_present(data: bytes, start: int) -> set[int]:
+    """Numbers of the tiles that have a tile-part (ISO/IEC 15444-1, A.4.2) in the codestream that starts there."""
+    position, tiles = start + 2, set()
+    while position + 12 <= len(data):
+        marker, length = data[position : position + 2], int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == _J2K_TILE_PART:
+            tiles.add(int.from_bytes(data[position + 4 : position + 6], "big"))
+            length = int.from_bytes(data[position + 6 : position + 10], "big") - 2
+        elif tiles:
+            break
+        if length < 2:  # the last tile-part may leave its length open
+            break
+        position += 2 + length
+    return tiles

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 from pydicom.uid import UID
 
 from mammoscope.mammogram import Mammogram
-from mammoscope.readers.admission import is_for_processing, modality_of, pixel_layout
+from mammoscope.readers.admission import is_for_processing, is_synthesised, modality_of, pixel_layout
 from mammoscope.readers.codecs import LOSSY_SYNTAXES, decode_pixels
 from mammoscope.readers.header import DicomFile, Header, described, read_header
 from mammoscope.readers.intensity import to_display
@@ -35,6 +36,7 @@ def read_dicom(source: Source, limits: Limits) -> Mammogram:
 
 
 def _read(file: DicomFile, limits: Limits) -> Mammogram:
+    file = replace(file, header=file.header.of_frame())
     header = file.header
     modality = modality_of(file)
     layout = pixel_layout(file, limits)
@@ -99,6 +101,5 @@ def _note_quality(file: DicomFile) -> None:
         notes.append("A breast implant is present, which the models do not know.")
     if header.code("QualityControlImage") == "YES":
         notes.append("This is a quality control image, not a patient's.")
-    image_type = (header.text("ImageType") or "").upper().split("\\")
-    if "GENERATED_2D" in image_type or "TOMO_2D" in image_type:
+    if is_synthesised(header):
         notes.append("The image was synthesised from tomosynthesis, unlike the mammograms that the models know.")

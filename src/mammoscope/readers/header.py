@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import takewhile
@@ -29,6 +30,14 @@ _FIRST_PIXEL_TAG = 0x7FE00008  # Float Pixel Data; Pixel Data itself is 7FE0,001
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"})
 _SHOWN_CHARACTERS = 40
 _PATIENT_KEYWORDS = ("PatientName", "PatientID", "PatientBirthDate")
+# Enhanced objects keep what concerns one frame here (PS3.3 C.7.6.16), its own before what all frames share.
+_FUNCTIONAL_GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+_FRAME_MACROS = (
+    "PixelMeasuresSequence",
+    "FrameAnatomySequence",
+    "FrameVOILUTSequence",
+    "PixelValueTransformationSequence",
+)
 _WORD = re.compile(r"\w{3,}")  # shorter pieces of a name or a number stand in many texts
 
 
@@ -54,9 +63,12 @@ class Header:
     ``required_`` methods raise instead.
     """
 
-    def __init__(self, source: Source, dataset: Dataset, around: Header | None = None) -> None:
+    def __init__(
+        self, source: Source, dataset: Dataset, around: Header | None = None, then: Iterable[Dataset] = ()
+    ) -> None:
         self._source = source
         self._dataset = dataset
+        self._then = tuple(then)  # where elements are that the data set itself lacks
         self.warnings: list[str] = around.warnings if around else []
         self._patient: frozenset[str] = around._patient if around else self._words_of_patient()
 
@@ -123,10 +135,29 @@ class Header:
             return []
         return [Header(self._source, item, self) for item in value if isinstance(item, Dataset)]
 
+    def has_private(self, group: int, creator: str) -> bool:
+        """Whether a block of this private group is that of a creator whose name starts so (PS3.5 7.8)."""
+        blocks = (_joined(self._at(Tag(group, element))) for element in range(0x10, 0x100))
+        return any(block.startswith(creator) for block in blocks)
+
+    def of_frame(self) -> Header:
+        """This header, and after it what the functional groups of the first frame say, its own before the shared."""
+        macros = [
+            macro._dataset
+            for groups in _FUNCTIONAL_GROUPS
+            for group in self.items(groups)[:1]
+            for keyword in _FRAME_MACROS
+            for macro in group.items(keyword)[:1]
+        ]
+        return Header(self._source, self._dataset, self, macros)
+
     def shown(self, keyword: str) -> str:
         """The value for an error message: quoted where it is text, shortened, printable."""
         value = self.value(keyword)
-        return _shortened(str(value)) if isinstance(value, int | float) else self._quoted(_joined(value))
+        if isinstance(value, int | float):
+            number = _shortened(str(value))
+            return "a number that names the patient" if self.names_patient(number) else number
+        return self._quoted(_joined(value))
 
     def shown_uid(self, uid: UID) -> str:
         """The name that a UID is registered under, for an error message; else the UID as ``shown`` gives a text."""
@@ -138,7 +169,8 @@ class Header:
 
     def _quoted(self, text: str) -> str:
         text = _shortened(text)
-        return "a text that names the patient" if self.names_patient(text) else f"'{text}'"
+        # A caret parts the components of a person's name, and stands in no value that belongs into a message.
+        return "a text that names the patient" if "^" in text or self.names_patient(text) else f"'{text}'"
 
     def _words_of_patient(self) -> frozenset[str]:
         texts = (self.text(keyword) or "" for keyword in _PATIENT_KEYWORDS)
@@ -151,14 +183,17 @@ class Header:
 
     def value(self, keyword: str) -> Any:
         """The value as pydicom gives it, None where it is missing; raw text where it cannot be converted."""
-        tag = Tag(_tag(keyword))
+        return self._at(Tag(_tag(keyword)))
+
+    def _at(self, tag: BaseTag) -> Any:
+        dataset = next((one for one in (self._dataset, *self._then) if tag in one), self._dataset)
         try:
-            element = self._dataset.get(tag)
+            element = dataset.get(tag)
             return None if element is None else element.value
         except MemoryError:
             raise
         except Exception:  # pydicom converts on access, and what a hostile value makes it raise is not bounded
-            raw = getattr(self._dataset.get_item(tag, keep_deferred=True), "value", None)
+            raw = getattr(dataset.get_item(tag, keep_deferred=True), "value", None)
             return raw.decode("ascii", "replace") if isinstance(raw, bytes) else ""
 
     def _checked(self, keyword: str, value: Any, low: float, high: float) -> float | None:
@@ -216,6 +251,8 @@ def read_header(source: Source) -> DicomFile:
             )
         except (InputError, MemoryError):
             raise
+        except RecursionError:
+            raise source.error("its DICOM header cannot be read: sequences within sequences without end") from None
         except Exception as error:  # what a damaged header makes pydicom raise is not bounded
             raise source.error(f"its DICOM header cannot be read ({type(error).__name__})") from None
     if not dataset:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from mammoscope.errors import InputError
 from mammoscope.readers.source import IMAGE_SUFFIXES, MAGIC_BYTES, detect_format
 
-_OWN_OUTPUTS = (".overlay.png", ".preprocessed.png", ".json")
+_OWN_OUTPUTS = (".overlay.png", ".preprocessed.png", ".json", ".sr.dcm", ".seg.dcm", ".sc.dcm")
 
 
 def _raise(error: InputError) -> None:
@@ -51,6 +51,16 @@ def find_inputs(paths: Iterable[Path], refuse: Callable[[InputError], None] = _r
     return list(found.values())
 
 
+def is_passed_over(path: PurePath) -> bool:
+    """Whether a file, by its path within a folder or an archive, is no input whatever it holds.
+
+    That is a hidden file, one in a hidden folder, DICOMDIR, or what mammoscope writes.
+    """
+    name = path.name.lower()
+    is_hidden = any(part.startswith(".") and part != ".." for part in path.parts)
+    return is_hidden or name == "dicomdir" or name.endswith(_OWN_OUTPUTS)
+
+
 def _unreadable(path: Path | str, error: OSError | ValueError) -> InputError:
     return InputError(path, f"cannot be read ({getattr(error, 'strerror', None) or 'not a usable name'})")
 
@@ -69,8 +79,7 @@ def _images_below(folder: Path, refuse: Callable[[InputError], None]) -> list[Pa
 
 
 def _is_candidate(path: Path) -> bool:
-    name = path.name.lower()
-    if name.startswith(".") or name == "dicomdir" or name.endswith(_OWN_OUTPUTS):
+    if is_passed_over(PurePath(path.name)):
         return False
     try:
         if not path.is_file():

@@ -208,7 +208,7 @@ def _first_table(header: Header, keyword: str) -> _LookupTable | None:
     item = items[0]
     descriptor = item.numbers("LUTDescriptor", 3, -(1 << 15), (1 << 16) - 1)
     entries = None if descriptor is None else _table_entries(item, int(descriptor[0]) & 0xFFFF or 1 << 16)
-    if descriptor is None or entries is None or not entries.any():
+    if descriptor is None or entries is None or not 0 < entries.max() < 1 << 16 or entries.min() < 0:
         header.warnings.append(f"The table in {described(keyword)} cannot be read: not used.")
         return None
     bits = int(np.clip(descriptor[2], 8, 16))

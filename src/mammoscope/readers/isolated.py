@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Lock
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.mammogram import Mammogram
+from mammoscope.readers.child import Deadline, start_child
 from mammoscope.readers.limits import DEFAULT_LIMITS, Limits
 from mammoscope.readers.read import read_mammogram
 from mammoscope.readers.wire import from_facts, receive_message, receive_pixels, send_message
@@ -21,7 +21,6 @@ from mammoscope.readers.worker import Read, setup_message
 
 logger = logging.getLogger(__name__)
 
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from mammoscope.readers.worker import main; main()"
 _IMPORTS = ("mammoscope.readers.dicom", "mammoscope.readers.raster")
 _PIPE_BYTES = 1 << 20
 _START_SECONDS = 120.0
@@ -119,19 +118,9 @@ class _Worker:
         self._is_ready = False
         single_threaded = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # for a quick start
         try:
-            self._process = subprocess.Popen(  # noqa: S603 (our own interpreter, nothing of the user's)
-                [sys.executable, "-c", _PROGRAM, *(os.path.abspath(place) for place in sys.path)],  # noqa: PTH100
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                env={**os.environ, **single_threaded},
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
+            self._process, self._requests, self._replies = start_child("mammoscope.readers.worker", single_threaded)
         except OSError as error:
             raise MammoscopeError(f"the decoder process cannot be started ({error.strerror})") from None
-        self._requests = cast(BinaryIO, self._process.stdin)
-        self._replies = cast(BinaryIO, self._process.stdout)
         _widen(self._replies)
         with suppress(OSError):  # a worker that dies at once is found by wait_until_ready
             send_message(self._requests, setup)
@@ -145,7 +134,7 @@ class _Worker:
         """Wait for the imports of a worker that was just started; they do not count as time for a file."""
         if self._is_ready:
             return
-        with _Deadline(_START_SECONDS, self._process):
+        with Deadline(_START_SECONDS, self._process.kill):
             try:
                 receive_message(self._replies)
             except (EOFError, ValueError):
@@ -156,7 +145,7 @@ class _Worker:
 
     def read(self, path: Path, limits: Limits) -> Mammogram:
         """Have one file read."""
-        deadline = _Deadline(limits.seconds, self._process)
+        deadline = Deadline(limits.seconds, self._process.kill)
         try:
             with deadline:
                 # The worker keeps the folder that it was started in, the caller may have changed it since.
@@ -206,25 +195,3 @@ def _widen(pipe: BinaryIO) -> None:
 
         with suppress(OSError):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-class _Deadline:
-    """Kills a process when a block takes too long. ``passed`` says whether it did."""
-
-    def __init__(self, seconds: float, process: subprocess.Popen[bytes]) -> None:
-        self.passed = False
-        self._process = process
-        self._timer = Timer(seconds, self._kill)
-        self._timer.daemon = True
-
-    def __enter__(self) -> _Deadline:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._timer.cancel()
-        self._timer.join()
-
-    def _kill(self) -> None:
-        self.passed = True
-        self._process.kill()

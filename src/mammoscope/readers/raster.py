@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mammoscope.mammogram import Mammogram
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.raster_headers import RasterHeader, read_raster_header
-from mammoscope.readers.source import Source
+from mammoscope.readers.source import Source, reason_of
 from mammoscope.readers.unknowns import not_stated
 
 _DECODERS: dict[str, Callable[[bytes], NDArray[Any]]] = {
@@ -67,8 +67,9 @@ def _decode(source: Source, file_format: str, header: RasterHeader) -> NDArray[A
     except MemoryError:
         raise
     except Exception as error:  # imagecodecs has an exception class for each codec
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise source.error(f"its {file_format} data cannot be decoded ({reason})") from None
+        # What is given as libpng's words lies on a stack that has gone, and may be anything by now.
+        reason = "" if file_format == "PNG" else f" ({reason_of(error)})"
+        raise source.error(f"its {file_format} data cannot be decoded{reason}") from None
     word = np.dtype(np.uint8 if header.bits == 8 else np.uint16)
     if decoded.shape[:2] != (header.rows, header.columns) or decoded.dtype != word:
         raise source.error(f"its {file_format} data decodes to {decoded.shape} {decoded.dtype}, unlike its header")

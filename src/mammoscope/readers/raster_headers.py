@@ -57,7 +57,7 @@ def read_raster_header(data: bytes, file_format: str) -> RasterHeader:
     readers: dict[str, Callable[[bytes], RasterHeader]] = {"PNG": _read_png, "JPEG": _read_jpeg, "TIFF": _read_tiff}
     try:
         return readers[file_format](data)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         raise ValueError(f"is cut off within its {file_format} header") from None
 
 
@@ -95,7 +95,7 @@ def _exif_turns(data: bytes) -> bool:
     try:
         tags, _ = _first_tiff_directory(data[start + len(_EXIF_START) : start + _EXIF_REACH])
         return tags.get(_ORIENTATION, (1,))[0] != 1
-    except (struct.error, IndexError, ValueError):
+    except (struct.error, IndexError, OverflowError, ValueError):
         return False
 
 
@@ -116,7 +116,7 @@ def _read_tiff(data: bytes) -> RasterHeader:
     if samples > 1 and tags.get(_PLANAR, (1,))[0] != 1:
         raise ValueError("is a TIFF file with its colours in planes, expected grey")
     if len(set(bits)) != 1:
-        raise ValueError(f"is a TIFF file with {bits} bits a sample, expected 8 or 16")
+        raise ValueError("is a TIFF file whose samples differ in their bits, expected 8 or 16 in all")
     _check_tiff_data(tags, len(data))
     return RasterHeader(
         rows=tags[_LENGTH][0],

@@ -60,6 +60,11 @@ def printable(text: str, instead: str = "?") -> str:
     return "".join(sign if sign.isprintable() else instead for sign in text)
 
 
+def reason_of(error: Exception) -> str:
+    """A native decoder's own words, in one line."""
+    return printable(" ".join(str(error).split()))[:120] or type(error).__name__
+
+
 def read_source(path: Path, limits: Limits) -> Source:
     """Read a file once.
 
@@ -82,6 +87,17 @@ def read_source(path: Path, limits: Limits) -> Source:
     if len(data) > limits.file_bytes:
         raise InputError(path, f"is larger than {limits.file_bytes / 2**20:g} MiB")
     return Source(path, data, hashlib.sha256(data).hexdigest())
+
+
+def data_set_sha256(data: bytes) -> str:
+    """Hex digest of the data set in a DICOM file, without the meta header, which says who wrote the file.
+
+    So an image has the same however it came: from a file, by C-STORE or by WADO-RS.
+    """
+    start = 0
+    if data[128:136] == b"DICM\x02\0\0\0":
+        start = 144 + int.from_bytes(data[140:144], "little")
+    return hashlib.sha256(memoryview(data)[start:]).hexdigest()
 
 
 def detect_format(start: bytes) -> str | None:

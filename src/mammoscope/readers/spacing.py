@@ -18,10 +18,9 @@ from math import isclose
 
 from mammoscope.mammogram import PixelSpacing
 from mammoscope.readers.header import Header, described
-from mammoscope.readers.views import is_magnified
+from mammoscope.readers.views import MAGNIFICATIONS, is_magnified
 
 _MM = (0.001, 10.0)
-_MAGNIFICATION = (1.0, 4.0)
 _ASPECT = (0.05, 20.0)
 _SAME = 0.001  # relative difference below which two spacings are the same
 
@@ -68,7 +67,7 @@ def _is_calibrated(header: Header, pixel: tuple[float, ...], imager: tuple[float
 
 
 def _in_breast(header: Header, imager: tuple[float, ...]) -> PixelSpacing | None:
-    factor = header.number("EstimatedRadiographicMagnificationFactor", *_MAGNIFICATION)
+    factor = header.number("EstimatedRadiographicMagnificationFactor", *MAGNIFICATIONS)
     if is_magnified(header) and (factor is None or factor == 1):
         header.warnings.append(
             f"This is a magnification view without a usable "

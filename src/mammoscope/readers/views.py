@@ -28,28 +28,39 @@ _MODIFIER_VIEWS = (
 )
 _MAGNIFICATION = ("399163009", "R-102D6")
 _MODIFIERS = {
-    _MAGNIFICATION: "a magnification view",
     ("399055006", "R-102D7"): "a spot compression view",
     ("399209000", "R-102D5"): "a view with the implant displaced",
+    ("441752004", "P2-00161"): "a view with anterior compression",
+    ("399197002", "R-102D3"): "a view of the breast rolled laterally",
+    ("399226006", "R-102D4"): "a view of the breast rolled medially",
+    ("414493004", "R-102CA"): "a view of the breast rolled inferiorly",
+    ("415670009", "R-102C9"): "a view of the breast rolled superiorly",
 }
 _SHORT_NAMES = frozenset(name for *_, name in _VIEW_CODES + _MODIFIER_VIEWS)
 _SIDES = {"L": Laterality.LEFT, "R": Laterality.RIGHT}
 _SIDE_KEYWORDS = ("ImageLaterality", "Laterality", "FrameLaterality")
+# Left breast, right breast (SNOMED CT, SNOMED RT), and left and right as modifiers of "breast" (CID 244).
+_SIDE_CODES = {
+    **dict.fromkeys(("80248007", "T-04030", "7771000", "G-A101"), Laterality.LEFT),
+    **dict.fromkeys(("73056007", "T-04020", "24028007", "G-A100"), Laterality.RIGHT),
+}
+MAGNIFICATIONS = (1.0, 4.0)  # range of Estimated Radiographic Magnification Factor
+_MAGNIFYING = 1.3  # in contact with the table the breast is magnified by some 1.05, in a magnification view by 1.5 to 2
 
 
 def laterality_of(header: Header) -> Laterality | None:
-    """The breast that Image Laterality, else Laterality, else Frame Laterality states."""
+    """The breast that Image Laterality states, else Laterality, Frame Laterality, the anatomic region, or the view."""
     stated: dict[str, Laterality] = {}
     for keyword in _SIDE_KEYWORDS:
         value = header.code(keyword)
-        if value is None:
-            continue
         if value in _SIDES:
             stated[keyword] = _SIDES[value]
         elif value == "B":
-            header.warnings.append(f"{described(keyword)} is 'B' (both breasts): which breast it shows is not known.")
-        else:
+            header.warnings.append(f"{described(keyword)} is 'B' (both breasts), expected L or R: not used.")
+        elif value is not None:
             header.warnings.append(f"{described(keyword)} is {header.shown(keyword)}, expected L or R: not used.")
+    coded = {"AnatomicRegionSequence": _coded_side(header), "ViewPosition": _side_of_view(header)}
+    stated |= {keyword: side for keyword, side in coded.items() if side is not None}
     if len(set(stated.values())) > 1:
         contradiction = " but ".join(f"{described(keyword)} says {side}" for keyword, side in stated.items())
         header.warnings.append(f"{contradiction}: the first is used.")
@@ -58,12 +69,20 @@ def laterality_of(header: Header) -> Laterality | None:
 
 def view_of(header: Header) -> str | None:
     """The view's short name: by View Code Sequence, else View Position; notes magnification and the like."""
-    coded = _coded_view(header)
-    if coded is not None:
-        return coded
-    position = header.code("ViewPosition")
+    views, position = header.items("ViewCodeSequence"), header.code("ViewPosition")
+    name = _normalised(position) if position is not None else None
+    if views:
+        basic, coded = _coded_view(header, views[0])
+        if coded is not None:
+            if name not in (None, basic, coded):
+                header.warnings.append(
+                    f"{described('ViewCodeSequence')} says {coded} but {described('ViewPosition')} says {name}: "
+                    "the first is used."
+                )
+            return coded
+        if name is None:
+            header.warnings.append(f"{described('ViewCodeSequence')} names no mammographic view: not used.")
     if position is not None:
-        name = _normalised(position)
         if name is None:
             shown = header.shown("ViewPosition")
             header.warnings.append(f"{described('ViewPosition')} is {shown}, no mammographic view: not used.")
@@ -75,35 +94,50 @@ def view_of(header: Header) -> str | None:
 
 def is_magnified(header: Header) -> bool:
     """Whether the view is a magnification view, so that the detector's pixel spacing is not that in the breast."""
-    modifiers = {_code(item) for view in header.items("ViewCodeSequence") for item in _modifiers(view)}
     partial = header.text("PartialViewDescription") or ""
-    return bool(modifiers & set(_MAGNIFICATION)) or "MAGNIFICATION" in partial.upper()
+    return bool(_modifiers(header) & set(_MAGNIFICATION)) or "MAGNIFICATION" in partial.upper()
 
 
 def note_view_modifiers(header: Header) -> None:
     """Add a warning for each way in which the view is not a standard one."""
-    found = {_code(item) for view in header.items("ViewCodeSequence") for item in _modifiers(view)}
-    for codes, words in _MODIFIERS.items():
-        if found & set(codes):
-            header.warnings.append(f"This is {words}, unlike the full standard views that the models know.")
-    if header.code("PartialView") == "YES":
+    found = _modifiers(header)
+    kinds = [words for codes, words in _MODIFIERS.items() if found & set(codes)]
+    if (
+        is_magnified(header)
+        or (header.number("EstimatedRadiographicMagnificationFactor", *MAGNIFICATIONS) or 1) >= _MAGNIFYING
+    ):
+        kinds.insert(0, "a magnification view")
+    for words in kinds:
+        header.warnings.append(f"This is {words}, unlike the full standard views that the models know.")
+    if header.code("PartialView") == "YES" or header.items("PartialViewCodeSequence"):
         header.warnings.append("This is a partial view: it shows only a part of the breast.")
 
 
-def _coded_view(header: Header) -> str | None:
-    views = header.items("ViewCodeSequence")
-    if not views:
-        return None
-    modifiers = {_code(item) for item in _modifiers(views[0])}
-    for snomed_ct, snomed_rt, name in _MODIFIER_VIEWS:
-        if modifiers & {snomed_ct, snomed_rt}:
-            return name
-    code = _code(views[0])
-    return next((name for snomed_ct, snomed_rt, name in _VIEW_CODES if code in (snomed_ct, snomed_rt)), None)
+def _coded_view(header: Header, view: Header) -> tuple[str | None, str | None]:
+    """The view that is coded without, and with, the modifiers that make it another one."""
+    code, modifiers = _code(view), _modifiers(header)
+    basic = next((name for *codes, name in _VIEW_CODES if code in codes), None)
+    return basic, next((name for *codes, name in _MODIFIER_VIEWS if modifiers & set(codes)), basic)
 
 
-def _modifiers(view: Header) -> list[Header]:
-    return view.items("ViewModifierCodeSequence")
+def _modifiers(header: Header) -> set[str | None]:
+    """Codes of View Modifier Code Sequence, which stands in the view, and in some files beside it."""
+    places = [header, *header.items("ViewCodeSequence")]
+    return {_code(item) for place in places for item in place.items("ViewModifierCodeSequence")}
+
+
+def _coded_side(header: Header) -> Laterality | None:
+    """The side of the breast that is coded as the anatomic region, or as a modifier of it."""
+    regions = header.items("AnatomicRegionSequence")[:1]
+    modifiers = [item for place in (header, *regions) for item in place.items("AnatomicRegionModifierSequence")]
+    sides = {_SIDE_CODES[code] for item in (*regions, *modifiers) if (code := _code(item)) in _SIDE_CODES}
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _side_of_view(header: Header) -> Laterality | None:
+    """The side in a View Position such as ``"RMLO"``."""
+    letters = _letters(header.code("ViewPosition") or "")
+    return _SIDES[letters[0]] if letters not in _SHORT_NAMES and _normalised(letters) else None
 
 
 def _code(item: Header) -> str | None:
@@ -112,8 +146,13 @@ def _code(item: Header) -> str | None:
 
 def _normalised(position: str) -> str | None:
     """``"MLO"`` from ``"MLO"``, ``"mlo"``, ``"RMLO"`` or ``"R-MLO"``; None for what is no view."""
-    letters = "".join(sign for sign in position if sign.isalpha())
+    letters = _letters(position)
     if letters in _SHORT_NAMES:
         return letters
-    # LMO and LM are views of their own, so a side is cut off only from what is none.
-    return letters[1:] if letters[:1] in _SIDES and letters[1:] in _SHORT_NAMES else None
+    # LMO and LM are views of their own, so a side is cut off only from what is none. LAT is a lateral view of anything.
+    is_sided = letters[:1] in _SIDES and letters[1:] in _SHORT_NAMES and letters != "LAT"
+    return letters[1:] if is_sided else None
+
+
+def _letters(text: str) -> str:
+    return "".join(sign for sign in text if sign.isalpha())
