@@ -45,6 +45,14 @@ def test_an_analysis_is_the_same_again_and_survives_its_file(bundle: Bundle, exa
     assert read_analysis(tmp_path / "a.json") == first
 
 
+def test_progress_is_told_as_each_stage_begins(bundle: Bundle, exam: Path) -> None:
+    told: list[tuple[str, float]] = []
+    mammogram = read_mammogram(exam / "phantom-L-CC.dcm")
+    analysis, _ = examine(mammogram, bundle, threshold=1.0, progress=lambda *step: told.append(step))
+    assert told == [("preprocess", 0), ("detect", 0.25), ("segment", 0.5), ("classify", 0.75)]
+    assert list(analysis.seconds) == [stage for stage, _ in told]
+
+
 def test_a_higher_threshold_keeps_the_best_findings(bundle: Bundle, exam: Path) -> None:
     mammogram = read_mammogram(exam / "phantom-L-CC.dcm")
     many = analyze(mammogram, bundle, threshold=0.03).findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,10 @@ from mammoscope.stages.measure import mass_outline, measure_mass
 from mammoscope.stages.preprocess import Preprocessed, preprocess
 from mammoscope.stages.roi import cut_rois
 from mammoscope.stopwatch import Stopwatch
+
+Progress = Callable[[str, float], object]
+
+STAGES = ("preprocess", "detect", "segment", "classify")
 
 
 class Examination(NamedTuple):
@@ -44,9 +49,19 @@ def analyze(mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = N
     return examine(mammogram, bundle, threshold=threshold).analysis
 
 
-def examine(mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = None) -> Examination:
-    """As ``analyze``, and keep the prepared breast for those who want to see it."""
-    models, watch = bundle.manifest, Stopwatch()
+def examine(
+    mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = None, progress: Progress | None = None
+) -> Examination:
+    """As ``analyze``, and keep the prepared breast for those who want to see it.
+
+    ``progress`` is called as each of ``STAGES`` begins, with its name and the share of them that is done.
+    """
+
+    def began(stage: str) -> None:
+        if progress is not None:
+            progress(stage, STAGES.index(stage) / len(STAGES))
+
+    models, watch = bundle.manifest, Stopwatch(began)
     limits = Thresholds(
         detection=models.detector.threshold if threshold is None else threshold,
         malignancy=models.classifier.threshold,

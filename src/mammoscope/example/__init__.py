@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mammoscope.example.exam import write_exam
+from mammoscope.example.exam import EXAM_FILES, write_exam, write_view
 from mammoscope.example.phantom import PhantomMass, PhantomView, make_exam
 
-__all__ = ["PhantomMass", "PhantomView", "make_exam", "write_exam"]
+__all__ = ["EXAM_FILES", "PhantomMass", "PhantomView", "make_exam", "write_exam", "write_view"]

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.example.dicom_file import phantom_dicom
-from mammoscope.example.phantom import PhantomView, make_exam
+from mammoscope.example.phantom import COLUMNS, EXAM_VIEWS, ROWS, PhantomView, make_view
 from mammoscope.files import write_bytes
 
 TRUTH = "truth.json"
+EXAM_FILES = tuple(f"phantom-{side[0]}-{view}.dcm" for side, view in EXAM_VIEWS)
 
 
-def write_exam(folder: Path, seed: int = 0, rows: int = 3328, columns: int = 2560) -> tuple[Path, ...]:
+def write_exam(folder: Path, seed: int = 0, rows: int = ROWS, columns: int = COLUMNS) -> tuple[Path, ...]:
     """Write a phantom exam and ``truth.json``, making the folder where there is none.
 
     Parameters
@@ -28,7 +29,8 @@ def write_exam(folder: Path, seed: int = 0, rows: int = 3328, columns: int = 256
     Returns
     -------
     tuple of Path
-        The DICOM files: ``phantom-R-CC.dcm``, ``phantom-L-CC.dcm``, ``phantom-R-MLO.dcm``, ``phantom-L-MLO.dcm``.
+        The DICOM files, named as ``EXAM_FILES``: ``phantom-R-CC.dcm``, ``phantom-L-CC.dcm``, ``phantom-R-MLO.dcm``,
+        ``phantom-L-MLO.dcm``.
 
     Raises
     ------
@@ -40,15 +42,20 @@ def write_exam(folder: Path, seed: int = 0, rows: int = 3328, columns: int = 256
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MammoscopeError(f"{folder}: cannot be made ({error.strerror})") from None
-    paths, truth = [], {}
-    for number, view in enumerate(make_exam(seed, rows, columns), start=1):
-        path = folder / f"phantom-{view.laterality[0]}-{view.view}.dcm"
-        write_bytes(path, phantom_dicom(view, seed, number))
-        paths.append(path)
-        truth[path.name] = _described(view)
+    truth = {
+        name: _described(write_view(folder / name, number, seed, rows, columns))
+        for number, name in enumerate(EXAM_FILES)
+    }
     content = {"about": "SYNTHETIC PHANTOM: what was drawn, in pixels of each file.", "seed": seed, "files": truth}
     write_bytes(folder / TRUTH, (json.dumps(content, indent=1) + "\n").encode())
-    return tuple(paths)
+    return tuple(folder / name for name in EXAM_FILES)
+
+
+def write_view(path: Path, number: int, seed: int = 0, rows: int = ROWS, columns: int = COLUMNS) -> PhantomView:
+    """Write one view of the exam, the one of this place in ``EXAM_FILES``; raises as ``write_exam``."""
+    view = make_view(number, seed, rows, columns)
+    write_bytes(path, phantom_dicom(view, seed, number + 1))
+    return view
 
 
 def _described(view: PhantomView) -> dict[str, object]:

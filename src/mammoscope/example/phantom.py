@@ -21,6 +21,8 @@ from mammoscope.example.tissue import filled, thickness, tissue_density
 from mammoscope.mammogram import Laterality
 
 WHITE = 4095  # 12 bits
+ROWS, COLUMNS = 3328, 2560
+EXAM_VIEWS = tuple((side, view) for view in ("CC", "MLO") for side in (Laterality.RIGHT, Laterality.LEFT))
 _WORK_MM = 0.14  # tissue is drawn at this pixel size and enlarged; noise is added at full size
 _TISSUE_RANGE, _BACKGROUND = 0.86, 26
 _SMALLEST_SIDE = 200
@@ -75,11 +77,18 @@ class PhantomView:
     masses: tuple[PhantomMass, ...]
 
 
-def make_exam(seed: int, rows: int = 3328, columns: int = 2560) -> tuple[PhantomView, ...]:
-    """Four views, R CC, L CC, R MLO and L MLO; one breast holds one mass, seen in both of its views.
+def make_exam(seed: int, rows: int = ROWS, columns: int = COLUMNS) -> tuple[PhantomView, ...]:
+    """The views of ``EXAM_VIEWS``; one breast holds one mass, seen in both of its views. Raises as ``make_view``."""
+    return tuple(make_view(number, seed, rows, columns) for number in range(len(EXAM_VIEWS)))
+
+
+def make_view(number: int, seed: int, rows: int = ROWS, columns: int = COLUMNS) -> PhantomView:
+    """One view of an exam.
 
     Parameters
     ----------
+    number
+        Its place in ``EXAM_VIEWS``.
     seed
         The same seed gives the same exam; 0 to 4294967295.
     rows, columns
@@ -98,21 +107,16 @@ def make_exam(seed: int, rows: int = 3328, columns: int = 2560) -> tuple[Phantom
     patient = Patient.draw(rng)
     side = Laterality.LEFT if rng.random() < 0.5 else Laterality.RIGHT
     lesion = _Lesion.draw(rng)
-    views = []
-    for number, (view, laterality) in enumerate((v, s) for v in ("CC", "MLO") for s in reversed(Laterality)):
-        own = np.random.default_rng([seed, 1 + number])
-        views.append(
-            _make_view(
-                own,
-                patient,
-                lesion if laterality is side else None,
-                laterality=laterality,
-                view=view,
-                size=(rows, columns),
-                seed=seed,
-            )
-        )
-    return tuple(views)
+    laterality, view = EXAM_VIEWS[number]
+    return _make_view(
+        np.random.default_rng([seed, 1 + number]),
+        patient,
+        lesion if laterality is side else None,
+        laterality=laterality,
+        view=view,
+        size=(rows, columns),
+        seed=seed,
+    )
 
 
 @dataclass(frozen=True)
