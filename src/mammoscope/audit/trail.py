@@ -1,0 +1,120 @@
+"""Note analyses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from mammoscope import __version__
+from mammoscope.audit.chain import FILE_BYTES, append, locked
+from mammoscope.bundle import Bundle, file_sha256
+from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.findings import Analysis, BundleIdentity, Thresholds
+from mammoscope.readers.limits import DEFAULT_LIMITS
+
+Source = Literal["analyze", "serve", "pacs"]
+Failure = Literal["refused", "failed"]
+
+
+class AuditTrail:
+    """Notes the analyses of one bundle in a folder, which any number of processes may share.
+
+    Parameters
+    ----------
+    folder
+        Holds ``audit-000001.jsonl`` and those that follow; made where it is missing.
+    source
+        The part of mammoscope that analyses.
+    bundle
+        Its models.
+    detection
+        Detection score from which regions are reported; None: the bundle's.
+    file_bytes
+        Size at which the next file is begun.
+
+    Raises
+    ------
+    MammoscopeError
+        The folder cannot be made or written to.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        source: Source,
+        bundle: Bundle,
+        detection: float | None = None,
+        *,
+        file_bytes: int = FILE_BYTES,
+    ) -> None:
+        self._folder, self._source, self._file_bytes = folder, source, file_bytes
+        self._bundle = bundle.identity
+        self._thresholds = Thresholds(
+            detection=bundle.manifest.detector.threshold if detection is None else detection,
+            malignancy=bundle.manifest.classifier.threshold,
+        )
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with locked(folder):
+                pass
+        except OSError as error:
+            raise MammoscopeError(f"{folder}: cannot hold an audit trail ({error.strerror})") from None
+
+    def record(self, analysis: Analysis) -> None:
+        """Note an analysis. Do so before anybody gets its results, so that there are none without a line.
+
+        Raises
+        ------
+        MammoscopeError
+            It cannot be noted.
+        """
+        self._append(analysis.input.sha256, analysis.bundle, analysis.thresholds, analysis.outcome)
+
+    def record_failure(self, path: Path, failure: Failure) -> None:
+        """Note a file that was not analysed.
+
+        Parameters
+        ----------
+        path
+            The file, for its hash alone.
+        failure
+            ``refused``: it is none that can be analysed; ``failed``: the program or the machine did not do it. See
+            ``failure_of``.
+
+        Raises
+        ------
+        MammoscopeError
+            It cannot be noted.
+        """
+        self._append(_hash_of(path), self._bundle, self._thresholds, failure)
+
+    def _append(self, sha256: str | None, bundle: BundleIdentity, thresholds: Thresholds, outcome: str) -> None:
+        entry = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "source": self._source,
+            "software": f"mammoscope {__version__}",
+            "input_sha256": sha256,
+            "bundle": bundle.model_dump(),
+            "thresholds": thresholds.model_dump(),
+            "outcome": outcome,
+        }
+        try:
+            with locked(self._folder):
+                append(self._folder, entry, self._file_bytes)
+        except OSError as error:
+            raise MammoscopeError(f"{self._folder}: the audit trail cannot be written ({error.strerror})") from None
+
+
+def failure_of(error: BaseException) -> Failure:
+    """How the trail calls an error: ``refused`` where it is the input's, else ``failed``."""
+    return "refused" if isinstance(error, InputError) else "failed"
+
+
+def _hash_of(path: Path) -> str | None:
+    """Hash of a file of a size that mammoscope reads; None of any other."""
+    try:
+        is_readable = path.is_file() and path.stat().st_size <= DEFAULT_LIMITS.file_bytes
+        return file_sha256(path) if is_readable else None
+    except (OSError, ValueError):
+        return None
