@@ -1,0 +1,134 @@
+"""De-identify many files: a failure is one row and never the end."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.filewriter import dcmwrite
+
+from mammoscope.deidentify.dataset import deidentified
+from mammoscope.deidentify.pseudonyms import Pseudonyms
+from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.files import replacing
+from mammoscope.readers.admission import modality_of, pixel_layout
+from mammoscope.readers.codecs import READABLE_SYNTAXES
+from mammoscope.readers.header import DicomFile, described, read_header
+from mammoscope.readers.limits import DEFAULT_LIMITS
+from mammoscope.readers.source import MAGIC_BYTES, Source, detect_format, read_source
+
+logger = logging.getLogger(__name__)
+
+NOT_DONE = (
+    "Text in the pixels is not removed: look at every picture before it leaves, film scans above all.",
+    "The picture itself stays: whoever has the original, or knows the breast, can tell whose it is.",
+    "Dates are shifted, by one number of days for all of a patient's; what lies between them stays true.",
+)
+_LOOK = "nothing was done about it: look at the picture before it leaves"
+
+
+@dataclass(frozen=True)
+class Deidentified:
+    """What became of one file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    written
+        The new one; None where there is none.
+    warning
+        Why its pixels may name the patient; None: they are said not to.
+    error
+        What went wrong, naming the file; None where nothing did.
+    """
+
+    path: Path
+    written: Path | None = None
+    warning: str | None = None
+    error: InputError | None = None
+
+
+def deidentify_files(paths: Sequence[Path], out: Path, salt: str | None = None) -> Iterator[Deidentified]:
+    """De-identify mammograms into ``out``, each as ``UID.dcm`` after its new SOP instance UID.
+
+    Parameters
+    ----------
+    paths
+        DICOM files.
+    out
+        Folder; made where it is missing.
+    salt
+        See ``Pseudonyms``.
+
+    Yields
+    ------
+    Deidentified
+        One for each file.
+
+    Raises
+    ------
+    MammoscopeError
+        The salt is too short.
+    """
+    pseudonyms = Pseudonyms(salt)
+    written: dict[Path, str] = {}
+    for path in paths:
+        try:
+            yield _deidentify(path, out, pseudonyms, written)
+        except InputError as error:
+            yield Deidentified(path, error=error)
+        except MammoscopeError as error:  # names what could not be written
+            yield Deidentified(path, error=InputError(path, str(error)))
+        except Exception as error:
+            logger.debug("a file failed", exc_info=True)
+            yield Deidentified(path, error=InputError(path, f"cannot be de-identified ({type(error).__name__})"))
+
+
+def _deidentify(path: Path, out: Path, pseudonyms: Pseudonyms, written: dict[Path, str]) -> Deidentified:
+    source = read_source(path, DEFAULT_LIMITS)
+    file_format = detect_format(source.data[:MAGIC_BYTES])
+    if file_format != "DICOM":
+        raise source.error(f"is {file_format or 'no image'}, only DICOM files can be de-identified")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's quote values
+        dataset, doubt = _changed(source, pseudonyms)
+        target = out / f"{dataset.SOPInstanceUID}.dcm"
+        if written.setdefault(target, source.sha256) != source.sha256:
+            raise source.error("has the SOP instance UID of a file before it, but is another: not written")
+        with replacing(target) as temporary:
+            dcmwrite(temporary, dataset, enforce_file_format=True)
+    return Deidentified(path, target, doubt)
+
+
+def _changed(source: Source, pseudonyms: Pseudonyms) -> tuple[Dataset, str | None]:
+    file = read_header(source)
+    modality = modality_of(file)
+    layout = pixel_layout(file, DEFAULT_LIMITS)
+    header, syntax = file.header, file.transfer_syntax
+    if syntax not in READABLE_SYNTAXES:
+        raise source.error(f"{described('TransferSyntaxUID')} is {header.shown_uid(syntax)}, which is not supported")
+    if file.pixels is None or (file.pixels.length is None) != syntax.is_encapsulated:
+        raise source.error(f"has no {described('PixelData')} that fits its transfer syntax")
+    if not header.has("SOPClassUID"):
+        raise source.error(f"{described('SOPClassUID')} is missing")
+    if header.has("SharedFunctionalGroupsSequence") or header.has("PerFrameFunctionalGroupsSequence"):
+        raise source.error("is an enhanced object, which cannot be de-identified: its facts stand in functional groups")
+    doubt = _doubt_about_pixels(file, modality)
+    return deidentified(file, layout, pseudonyms, may_name_patient=doubt is not None), doubt
+
+
+def _doubt_about_pixels(file: DicomFile, modality: str) -> str | None:
+    """Why the pixels may name the patient; None where the file says that they do not, and is no scan of a film."""
+    burnt_in = file.header.code("BurnedInAnnotation")
+    if burnt_in == "YES":
+        return f"the pixels hold burnt-in text, which may name the patient; {_LOOK}"
+    if modality != "MG":
+        return f"it is the scan of a film ({modality}), whose label may name the patient; {_LOOK}"
+    if burnt_in != "NO":
+        return f"the file does not say that its pixels are free of burnt-in text; {_LOOK}"
+    return None

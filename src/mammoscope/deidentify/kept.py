@@ -1,0 +1,94 @@
+"""What a de-identified mammogram keeps. What is not listed here is dropped, whatever it is and wherever it stands."""
+
+from __future__ import annotations
+
+# Empty where they are not among what is kept, for a mammogram must have them (DICOM PS3.3, type 2).
+EMPTIED = (
+    *("AccessionNumber", "PatientBirthDate", "PatientSex", "ReferringPhysicianName", "SeriesNumber", "StudyDate"),
+    *("StudyID", "StudyTime"),
+)
+
+# Kept under another value.
+REPLACED_UIDS = (
+    "FrameOfReferenceUID",
+    "ReferencedSOPInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+)
+SHIFTED = (
+    *("AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentDate", "ContentTime"),
+    *("SeriesDate", "SeriesTime", "StudyDate", "StudyTime"),
+)
+
+# Kept as they are, where they are numbers, codes or UIDs of classes, as their element's type asks for.
+_IDENTITY_OF_THE_IMAGE = (
+    *("AcquisitionNumber", "ImageType", "InstanceNumber", "Modality", "PresentationIntentType"),
+    *("ReferencedSOPClassUID", "SeriesNumber", "SOPClassUID", "SpatialLocationsPreserved"),
+)
+_PIXELS = (
+    *("BitsAllocated", "BitsStored", "Columns", "HighBit", "LargestImagePixelValue", "NumberOfFrames"),
+    *("PhotometricInterpretation", "PixelAspectRatio", "PixelPaddingRangeLimit", "PixelPaddingValue"),
+    *("PixelRepresentation", "PlanarConfiguration", "Rows", "SamplesPerPixel", "SmallestImagePixelValue"),
+    *("BurnedInAnnotation", "ConversionType", "LossyImageCompression", "LossyImageCompressionMethod"),
+    *("LossyImageCompressionRatio", "QualityControlImage"),
+)
+_DISPLAY = (
+    *("LUTData", "LUTDescriptor", "ModalityLUTType", "PixelIntensityRelationship", "PixelIntensityRelationshipSign"),
+    *("PresentationLUTShape", "RescaleIntercept", "RescaleSlope", "RescaleType", "VOILUTFunction"),
+    *("WindowCenter", "WindowWidth"),
+)
+_SPACING = (
+    *("DetectorElementPhysicalSize", "DetectorElementSpacing", "DistanceSourceToDetector", "DistanceSourceToPatient"),
+    *("EstimatedRadiographicMagnificationFactor", "ImagerPixelSpacing", "NominalScannedPixelSpacing"),
+    *("PixelSpacing", "PixelSpacingCalibrationType"),
+)
+_BREAST = (
+    *("BodyPartExamined", "BreastImplantPresent", "ImageLaterality", "Laterality", "OrganExposed", "PartialView"),
+    *("PatientOrientation", "ViewPosition"),
+)
+_EXPOSURE = (
+    *("AnodeTargetMaterial", "BodyPartThickness", "CollimatorShape", "CompressionForce", "DistanceSourceToEntrance"),
+    *("EntranceDose", "EntranceDoseInmGy", "Exposure", "ExposureControlMode", "ExposureInuAs", "ExposureStatus"),
+    *("ExposureTime", "ExposureTimeInuS", "FilterMaterial", "FilterThicknessMaximum", "FilterThicknessMinimum"),
+    *("FocalSpots", "Grid", "HalfValueLayer", "KVP", "OrganDose", "PositionerPrimaryAngle", "PositionerSecondaryAngle"),
+    *("PositionerType", "RelativeXRayExposure", "XRayTubeCurrent", "XRayTubeCurrentInuA"),
+)
+_DETECTOR = (
+    *("DetectorActiveDimensions", "DetectorActiveOrigin", "DetectorActiveShape", "DetectorBinning"),
+    *("DetectorConditionsNominalFlag", "DetectorConfiguration", "DetectorTemperature", "DetectorType"),
+    *("FieldOfViewDimensions", "FieldOfViewHorizontalFlip", "FieldOfViewOrigin", "FieldOfViewRotation"),
+    *("FieldOfViewShape", "Sensitivity"),
+)
+KEPT = frozenset(
+    (
+        *_IDENTITY_OF_THE_IMAGE,
+        *_PIXELS,
+        *_DISPLAY,
+        *_SPACING,
+        *_BREAST,
+        *_EXPOSURE,
+        *_DETECTOR,
+        *REPLACED_UIDS,
+        *SHIFTED,
+    )
+)
+
+# Short texts that are kept where they name nobody.
+KEPT_TEXTS = frozenset(
+    {"CodeMeaning", "CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "Manufacturer"}
+    | {"ManufacturerModelName"}
+)
+
+# These only in the items of sequences.
+ONLY_IN_ITEMS = frozenset(
+    {"CodeMeaning", "CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "LUTData", "LUTDescriptor"}
+    | {"ModalityLUTType", "ReferencedSOPClassUID", "ReferencedSOPInstanceUID", "SpatialLocationsPreserved"}
+)
+
+# Sequences whose items are kept by the same rules.
+KEPT_SEQUENCES = frozenset(
+    {"AnatomicRegionModifierSequence", "AnatomicRegionSequence", "ModalityLUTSequence", "PartialViewCodeSequence"}
+    | {"PurposeOfReferenceCodeSequence", "ReferencedImageSequence", "SourceImageSequence", "ViewCodeSequence"}
+    | {"ViewModifierCodeSequence", "VOILUTSequence"}
+)
