@@ -1,0 +1,77 @@
+"""The codes that results are written with, and the private scheme for what no public one has.
+
+``docs/dicom-results.md`` lists them all.
+"""
+
+from __future__ import annotations
+
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import CodedConcept
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from mammoscope.mammogram import Laterality
+
+_PRIVATE = "99MAMMOSCOPE"
+
+
+def private_scheme() -> CodingSchemeIdentificationItem:
+    """What says of the private scheme whose it is (PS3.3 C.12.1.1.17)."""
+    return CodingSchemeIdentificationItem(
+        _PRIVATE, name="mammoscope result concepts", version="1", responsible_organization="mammoscope"
+    )
+
+
+DETECTION_BOX = Code("detection-box", _PRIVATE, "Detection box")
+NOTICE_OF_USE = Code("notice-of-use", _PRIVATE, "Notice of use")
+NOTE_ON_IMAGE = Code("note-on-image", _PRIVATE, "Note on the image")
+MALIGNANCY_CLASS = Code("malignancy-class", _PRIVATE, "Class by malignancy threshold")
+CLASSES = {
+    "malignant": Code("malignant", _PRIVATE, "Malignant appearance"),
+    "benign": Code("benign", _PRIVATE, "Benign appearance"),
+}
+
+ENGLISH = CodedConcept("en", "RFC5646", "English")
+PIXELS = Code("{pixels}", "UCUM", "Pixels")
+SOURCE = Code("260753009", "SCT", "Source")
+MASS = codes.SCT.Mass
+BREAST = codes.SCT.Breast
+ABNORMAL_STRUCTURE = codes.cid7150.MorphologicallyAbnormalStructure
+IMAGING_PROCEDURE = codes.cid100.ImagingProcedure  # CID 100 has no mammography; the modality says it
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+UNKNOWN = codes.SCT.Unknown
+DETECTION_SCORE = codes.DCM.CertaintyOfFinding
+MALIGNANCY_PROBABILITY = codes.DCM.ProbabilityOfCancer
+LONGEST_DIAMETER = codes.SCT.LongAxis
+AREA = codes.SCT.Area
+SUMMARIES = {
+    "findings": codes.DCM.AllAlgorithmsSucceededWithFindings,
+    "no_finding": codes.DCM.AllAlgorithmsSucceededWithoutFindings,
+    "no_breast_found": codes.DCM.NoAlgorithmsSucceededWithoutFindings,
+}
+MODALITIES = {
+    "MG": codes.cid33.Mammography,
+    "RG": codes.cid33.RadiographicImaging,
+    "CR": codes.cid33.ComputedRadiography,
+    "DX": codes.cid33.DigitalRadiography,
+}
+OTHER_MODALITY = codes.cid33.Other
+SIDES = {Laterality.LEFT: codes.SCT.Left, Laterality.RIGHT: codes.SCT.Right}
+# The short names of PS3.3 C.8.11.7; CID 4014, and for the views that it lacks the modifiers of CID 4015.
+VIEWS = {
+    "ML": codes.cid4014.MedioLateralProjection,
+    "MLO": codes.cid4014.MedioLateralObliqueProjection,
+    "LM": codes.cid4014.LateroMedial,
+    "LMO": codes.cid4014.LateroMedialOblique,
+    "CC": codes.cid4014.CranioCaudal,
+    "FB": codes.cid4014.CaudoCranial,
+    "SIO": codes.cid4014.SuperolateralToInferomedialOblique,
+    "ISO": codes.cid4014.InferomedialToSuperolateralOblique,
+    "XCCL": codes.cid4014.CranioCaudalExaggeratedLaterally,
+    "XCCM": codes.cid4014.CranioCaudalExaggeratedMedially,
+    "XCC": codes.SCT.ExaggeratedCranioCaudalProjection,
+    "AT": codes.cid4015.AxillaryTail,
+    "CV": codes.cid4015.Cleavage,
+    "TAN": codes.cid4015.Tangential,
+    "SPECIMEN": codes.cid4014.TissueSpecimenFromBreast,
+}
