@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,11 @@ import httpx
 
 Upload = tuple[str, bytes]
 
+SERVE = (sys.executable, "-m", "mammoscope", "serve", "--port", "0")
+
 
 class Server:
-    """Starts ``python -m mammoscope.server`` on a free port; a context manager that ends it with SIGTERM.
+    """Starts ``mammoscope serve`` on a free port; a context manager that ends it with SIGTERM.
 
     ``temporary`` is its folder for temporary files, ``log`` what it wrote.
     """
@@ -28,16 +31,17 @@ class Server:
         self.temporary.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mammoscope.server", "--port", "0", *options],
+                [*SERVE, *options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 env={**os.environ, "TMPDIR": str(self.temporary)},
             )
         assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-        assert self.address, self.log
-        self.client = httpx.Client(base_url=f"{self.address.partition('?')[0]}api/v1", timeout=60)
+        said = [self.process.stdout.readline() for _ in range(2)]
+        address = re.search(r"http://[^?\s]+", "".join(said))
+        assert address, (said, self.log)
+        self.client = httpx.Client(base_url=f"{address.group()}api/v1", timeout=60)
 
     def __enter__(self) -> Server:
         return self

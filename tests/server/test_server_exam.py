@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -145,15 +146,31 @@ def test_a_record_that_does_not_fit_is_refused(
     assert isinstance(answer.json()["detail"], str)
 
 
-def test_the_film_shows_before_the_analysis_ends(server: Server, exam: Path) -> None:
-    analysis = server.upload([("a.dcm", (exam / "phantom-L-CC.dcm").read_bytes())])
+def test_all_views_show_before_an_analysis_ends(server: Server, exam: Path) -> None:
+    analysis = server.upload([(f"{view}.dcm", (exam / f"phantom-{view}.dcm").read_bytes()) for view in VIEWS[:3]])
     file = server.wait_for_file(analysis, 0, "analysing", "done")
+    status = server.status(analysis)
+    for number, shown in enumerate(status["files"]):
+        assert shown["view"]["view"] == VIEWS[number][2:]
+        assert server.client.get(f"/analyses/{analysis}/files/{number}/original").status_code == 200
     if file["state"] == "analysing":
-        assert file["view"]["preprocessed"] is None
+        assert file["view"]["preprocessed"] is None and status["state"] == "running"
         assert server.client.get(f"/analyses/{analysis}/result").status_code == 409
-        assert server.client.get(f"/analyses/{analysis}/files/0/overlay").status_code == 409
+        assert server.client.get(f"/analyses/{analysis}/files/2/overlay").status_code == 409
         assert server.client.post(f"/analyses/{analysis}/report", json={"threshold": 0.5}).status_code == 409
-    assert server.client.get(f"/analyses/{analysis}/files/0/original").status_code == 200
+    assert server.client.delete(f"/analyses/{analysis}").status_code == 204
+
+
+def test_progress_grows_through_the_analysis(server: Server, exam: Path) -> None:
+    analysis = server.upload([("a.dcm", (exam / "phantom-L-CC.dcm").read_bytes())])
+    seen = [0.0]
+    while seen[-1] < 1:
+        progress = server.status(analysis)["files"][0]["progress"]
+        assert progress >= seen[-1]
+        seen.append(progress)
+        time.sleep(0.01)
+    assert len({progress for progress in seen if 0.4 < progress < 1}) > 1
+    assert server.client.delete(f"/analyses/{analysis}").status_code == 204
 
 
 def test_a_zip_of_an_exam_is_an_exam(server: Server, exam: Path) -> None:
@@ -194,6 +211,7 @@ def test_a_patients_data_leaves_nowhere(server: Server, exam: Path) -> None:
             assert "<script" not in text and "Nobody" not in text and "19391231" not in text
         assert secret not in str(answer.headers)
     report = pypdf.PdfReader(io.BytesIO(answers[-1].content)).pages[0].extract_text()
+    assert f"analysis {analysis}: 2 files" in server.log
     for text in (report, server.log, *(str(path) for path in server.temporary.rglob("*"))):
         assert secret not in text and "<script" not in text and "Nobody" not in text
     assert server.client.delete(base).status_code == 204

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from server_process import Server
+from server_process import SERVE, Server
 
 from mammoscope.bundle import Bundle
 
@@ -85,38 +85,47 @@ def test_an_ephemeral_server_leaves_nothing(
 
 
 @LINUX
-def test_deleting_what_runs_stops_it(exam: Path, quick_bundle: Bundle, tmp_path: Path) -> None:
+def test_deleting_what_runs_stops_it(server: Server, exam: Path) -> None:
     film = (exam / "phantom-L-CC.dcm").read_bytes()
-    with Server(tmp_path, "--bundle", str(quick_bundle.folder)) as server:
-        running, waiting = server.upload([("a.dcm", film)]), server.upload([("b.dcm", film)])
-        server.wait_for_file(running, 0, "reading", "analysing")
-        processes = below(server.process.pid)
-        assert server.client.delete(f"/analyses/{running}").status_code == 204
-        assert are_gone(processes)
-        assert server.client.get(f"/analyses/{running}").status_code == 404
-        assert not list(server.temporary.rglob(running))
-        assert server.wait(waiting)["state"] == "done"
+    running, waiting = server.upload([("a.dcm", film)]), server.upload([("b.dcm", film)])
+    server.wait_for_file(running, 0, "reading", "analysing")
+    processes = below(server.process.pid)
+    assert server.client.delete(f"/analyses/{running}").status_code == 204
+    assert are_gone(processes)
+    assert server.client.get(f"/analyses/{running}").status_code == 404
+    assert not list(server.temporary.rglob(running))
+    assert server.wait(waiting)["state"] == "done"
 
 
 @LINUX
-def test_a_worker_that_dies_costs_one_file(exam: Path, quick_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_one_file(server: Server, exam: Path) -> None:
     film = (exam / "phantom-L-CC.dcm").read_bytes()
-    with Server(tmp_path, "--bundle", str(quick_bundle.folder)) as server:
-        analysis = server.upload([("a.dcm", film), ("b.dcm", film)])
-        server.wait_for_file(analysis, 0, "reading", "analysing")
-        os.kill(below(server.process.pid)[0], signal.SIGKILL)
-        files = server.wait(analysis)["files"]
-        assert [file["state"] for file in files] == ["failed", "done"]
-        assert "analysis process" in files[0]["error"]
+    analysis = server.upload([("a.dcm", film), ("b.dcm", film)])
+    server.wait_for_file(analysis, 0, "analysing")
+    os.kill(below(server.process.pid)[0], signal.SIGKILL)
+    files = server.wait(analysis)["files"]
+    assert [file["state"] for file in files] == ["failed", "done"]
+    assert "analysis process" in files[0]["error"]
 
 
-def test_the_example_is_one_click_away(server: Server) -> None:
+def test_the_example_is_drawn_before_it_is_asked_for(server: Server) -> None:
+    assert server.client.get(str(server.client.base_url.copy_with(path="/"))).status_code == 200
+    end = time.monotonic() + 60
+    while len(list(server.temporary.glob("*/example/phantom-*.dcm"))) < 4:
+        assert time.monotonic() < end
+        time.sleep(0.05)
     answer = server.client.post("/analyses/example")
     assert answer.status_code == 202
     analysis = answer.json()["id"]
-    view = server.wait_for_file(analysis, 0, "analysing", "done")["view"]
-    assert (view["rows"], view["columns"], view["laterality"], view["view"]) == (3328, 2560, "RIGHT", "CC")
-    assert len(server.status(analysis)["files"]) == 4
+    server.wait_for_file(analysis, 0, "analysing", "done")
+    views = [file["view"] for file in server.status(analysis)["files"]]
+    assert [(view["laterality"], view["view"]) for view in views] == [
+        ("RIGHT", "CC"),
+        ("LEFT", "CC"),
+        ("RIGHT", "MLO"),
+        ("LEFT", "MLO"),
+    ]
+    assert {(view["rows"], view["columns"]) for view in views} == {(3328, 2560)}
     assert server.client.delete(f"/analyses/{analysis}").status_code == 204
 
 
@@ -129,13 +138,5 @@ def test_the_example_is_one_click_away(server: Server) -> None:
     ],
 )
 def test_what_cannot_be_served_is_one_line(options: tuple[str, ...], problem: str) -> None:
-    command = [sys.executable, "-m", "mammoscope.server", "--port", "0", *options]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run([*SERVE, *options], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2 and problem in ended.stderr and ended.stderr.count("\n") == 1
-
-
-def test_two_servers_cannot_share_a_folder(quick_bundle: Bundle, tmp_path: Path) -> None:
-    with Server(tmp_path, "--data", str(tmp_path / "data")):
-        command = [sys.executable, "-m", "mammoscope.server", "--port", "0", "--data", str(tmp_path / "data")]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 2 and "another server uses it" in ended.stderr

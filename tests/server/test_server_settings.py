@@ -24,6 +24,7 @@ from mammoscope.server import ServerSettings, UploadLimits, serve
         ({"token": "two words"}, "visible ASCII"),
         ({"port": 65536}, "range"),
         ({"queue": 0}, "1 or more"),
+        ({"reserve": -1}, "0 or more"),
         ({"allowed_hosts": ("http://a",)}, "no host name"),
         ({"allowed_hosts": ("a:99999",)}, "no host name"),
         ({"allowed_hosts": ("*",)}, "no host name"),

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mammoscope.errors import MammoscopeError
+from mammoscope.readers import Limits
+from mammoscope.server.jobs import Jobs
+from mammoscope.server.models import View, Window
 from mammoscope.server.store import NewFile, QueueFullError, Store
+
+VIEW = View(
+    rows=1,
+    columns=1,
+    pixel_aspect=1,
+    laterality=None,
+    view=None,
+    spacing=None,
+    window=Window(center=0, width=1),
+    preprocessed=None,
+    warnings=(),
+)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "data", queue=4)
+    return Store(tmp_path / "data", queue=8)
 
 
 def added(store: Store, *files: NewFile) -> str:
@@ -30,6 +47,18 @@ def test_files_are_done_in_the_order_in_which_they_came(store: Store) -> None:
         turns.append((job.analysis, job.name))
         store.update(job, "done", 1.0)
     assert turns == [(first, "a"), (first, "c"), (second, "d")]
+
+
+def test_a_screen_of_views_is_read_before_the_first_is_analysed(store: Store) -> None:
+    added(store, *(NewFile(name) for name in "abcdef"))
+    turns = []
+    while (job := store.next_job()) is not None:
+        turns.append(f"analyse {job.name}" if job.is_read else job.name)
+        store.update(job, *(("done", 1.0) if job.is_read else ("queued", 0.4)), view=VIEW)  # type: ignore[arg-type]
+        if turns[-1] == "analyse a":
+            added(store, NewFile("new"))
+    analyses = [f"analyse {name}" for name in ("a", "b", "c", "d", "e", "f", "new")]
+    assert turns == ["a", "b", "c", "d", *analyses[:1], "e", *analyses[1:2], "f", *analyses[2:3], "new", *analyses[3:]]
 
 
 @pytest.mark.parametrize(
@@ -55,18 +84,25 @@ def test_the_state_of_the_whole(store: Store, states: list[str], expected: str) 
 
 
 def test_what_was_under_way_waits_again(store: Store) -> None:
-    analysis = added(store, NewFile("a"), NewFile("b"))
-    for state in ("done", "analysing"):
+    analysis = added(store, NewFile("a"), NewFile("b"), NewFile("c"))
+    for state in ("done", "analysing", "queued"):
         job = store.next_job()
         assert job is not None
-        store.update(job, state, 0.5)  # type: ignore[arg-type]
+        store.update(job, state, 0.5, view=VIEW)  # type: ignore[arg-type]
+    status = store.analysis(analysis)
+    assert status is not None and status.state == "running"
     store.close()
     again = Store(store.folder, queue=4)
     status = again.analysis(analysis)
-    assert status is not None and [file.state for file in status.files] == ["done", "queued"]
+    assert status is not None and [(file.state, file.view) for file in status.files] == [
+        ("done", VIEW),
+        ("queued", None),
+        ("queued", None),
+    ]
 
 
 def test_a_queue_takes_all_of_an_analysis_or_nothing(store: Store) -> None:
+    store = Store(store.folder.with_name("small"), queue=4)
     added(store, NewFile("a"), NewFile("b"), NewFile("c"), NewFile("refused", problem="is encrypted"))
     with pytest.raises(QueueFullError):
         added(store, NewFile("d"), NewFile("e"))
@@ -83,6 +119,35 @@ def test_no_name_stays_of_what_is_forgotten(store: Store) -> None:
     assert job is not None and store.forget(analysis) and not store.forget(analysis)
     assert not store.update(job, "done", 1.0)
     assert not any(b"ZZSECRET" in path.read_bytes() for path in store.folder.glob("state.sqlite*"))
+
+
+def test_jobs_outlive_a_disk_that_was_full(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    analysis = added(store, NewFile("a"))
+    full = iter([True, True])
+    update = store.update
+
+    def failing(*given: Any, **named: Any) -> bool:
+        if next(full, False):
+            raise sqlite3.OperationalError("database or disk is full")
+        return update(*given, **named)
+
+    monkeypatch.setattr(store, "update", failing)
+    jobs = Jobs(store, store.folder, Limits(), floor=0.1, ephemeral=None)  # no bundle: its worker ends at once
+    jobs.start()
+    try:
+        end = time.monotonic() + 60
+        while (status := store.analysis(analysis)) is not None and status.state == "queued":
+            assert time.monotonic() < end
+            jobs.wake()  # or it would be tried again after some seconds
+            time.sleep(0.02)
+        assert status is not None and status.files[0].error == "the server failed on it"
+    finally:
+        jobs.stop()
+
+
+def test_two_servers_cannot_share_a_folder(store: Store) -> None:
+    with pytest.raises(MammoscopeError, match="another server uses it"):
+        Store(store.folder, queue=4)
 
 
 def test_data_of_another_version_is_left_alone(store: Store) -> None:

@@ -75,7 +75,13 @@ def many_entries(count: int) -> bytes:
                 (
                     "e.zip",
                     zipped(
-                        ("__MACOSX/._a.dcm", DICOM), ("DICOMDIR", DICOM), ("a.txt", b"hi"), (".b", DICOM), ("c", DICOM)
+                        ("__MACOSX/._a.dcm", DICOM),
+                        ("DICOMDIR", DICOM),
+                        ("a.txt", b"hi"),
+                        (".b", DICOM),
+                        (".hidden/d.dcm", DICOM),
+                        ("a.overlay.png", b"\x89PNG\r\n\x1a\n"),
+                        ("c", DICOM),
                     ),
                 )
             ),
@@ -199,6 +205,13 @@ def test_a_full_queue_asks_to_come_back(idle: Idle, tmp_path: Path) -> None:
         assert answer.status_code == 429 and int(answer.headers["retry-after"]) > 0
     assert client.get("/api/v1/health").json()["queue"] == {"waiting": 3, "limit": 3}
     assert len(list((tmp_path / "data" / "files").iterdir())) == 2
+
+
+def test_a_full_disk_is_said_before_anything_is_written(idle: Idle, tmp_path: Path) -> None:
+    client = idle(reserve=1 << 60)
+    for answer in (client.post(ANALYSES, files=form(("a.dcm", DICOM))), client.post(f"{ANALYSES}/example")):
+        assert answer.status_code == 507 and "no room" in answer.json()["detail"]
+    assert client.get(ANALYSES).json() == [] and not any((tmp_path / "data" / "files").iterdir())
 
 
 def test_the_newest_comes_first_and_what_is_deleted_is_gone(idle: Idle, tmp_path: Path) -> None:

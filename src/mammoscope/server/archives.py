@@ -9,9 +9,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from mammoscope.readers.inputs import is_passed_over
 from mammoscope.readers.source import IMAGE_SUFFIXES, MAGIC_BYTES, detect_format, printable
 from mammoscope.server.settings import UploadLimits
 
@@ -82,7 +83,7 @@ def is_archive(path: Path) -> bool:
 def expand(archive: Path, shown: str, new_file: Callable[[], Path], budget: Budget) -> Iterator[Received]:
     """Copy the images of an archive out.
 
-    Folders, hidden files, DICOMDIR and what is no image are left out, as in a folder that is analysed.
+    What is no image or passed over is left out, as in a folder that is analysed.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def _copy(
 ) -> Received | None:
     """Copy one entry out; None where it is left out."""
     name = shown_name(entry.filename)
-    if entry.is_dir() or name.startswith(".") or name.lower() == "dicomdir" or entry.filename.startswith("__MACOSX/"):
+    if entry.is_dir() or is_passed_over(PurePosixPath(entry.filename.replace("\\", "/"))):
         return None
     if entry.flag_bits & _ENCRYPTED:
         return Received(name, "is encrypted, which is not supported: send the archive without a password")

@@ -24,6 +24,11 @@ class FilePlace:
         return self.folder / "upload"
 
     @property
+    def facts(self) -> Path:
+        """What reading found out beside the pixels."""
+        return self.folder / "facts.json"
+
+    @property
     def original(self) -> Path:
         """``(H, W)`` little-endian uint16, row by row, frame ``original``."""
         return self.folder / "original.u16"

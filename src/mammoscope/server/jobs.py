@@ -1,29 +1,27 @@
-"""Analyses in the background: one thread that gives the worker process one file after another."""
+"""Work in the background: one thread that gives the worker process one file after another."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
-from dataclasses import asdict
+import sqlite3
+from functools import partial
 from pathlib import Path
-from threading import Condition, Thread, Timer
-from typing import Any, BinaryIO, cast
+from threading import Condition, Thread
+from typing import Any
 
+from mammoscope.audit import AuditTrail, Failure
+from mammoscope.background import BackgroundProcess
 from mammoscope.errors import MammoscopeError
 from mammoscope.readers import Limits
-from mammoscope.readers.wire import receive_message, send_message
-from mammoscope.server.models import View
+from mammoscope.server.models import FileState, View
 from mammoscope.server.store import Job, Store
+from mammoscope.writers.report_json import read_analysis
 
 logger = logging.getLogger(__name__)
 
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from mammoscope.server.worker import main; main()"
-_START_SECONDS = 120.0
-_FILE_SECONDS = 600.0
+_FILE_SECONDS, _RETRY_SECONDS = 600.0, 5.0
+_BEGUN, _READ = 0.05, 0.4  # progress of a file that is being read, and of one that was
 
 
 class Jobs:
@@ -41,17 +39,32 @@ class Jobs:
         Detection score down to which candidates are analysed.
     ephemeral
         The folder that the worker removes should this process be killed; None: nothing is removed.
+    audit
+        Where analyses and failures are noted; None: nowhere.
     """
 
-    def __init__(self, store: Store, bundle: Path, limits: Limits, *, floor: float, ephemeral: Path | None) -> None:
-        self._store = store
-        self._setup = {
-            "bundle": os.path.abspath(bundle),  # noqa: PTH100
-            "limits": asdict(limits),
-            "floor": floor,
-            "ephemeral": None if ephemeral is None else str(ephemeral),
-        }
-        self._worker: _Worker | None = None
+    def __init__(
+        self,
+        store: Store,
+        bundle: Path,
+        limits: Limits,
+        *,
+        floor: float,
+        ephemeral: Path | None,
+        audit: AuditTrail | None = None,
+    ) -> None:
+        self._store, self._audit = store, audit
+        self._start_worker = partial(
+            BackgroundProcess,
+            "mammoscope.server.worker",
+            bundle,
+            limits,
+            ephemeral,
+            floor=floor,
+            example=os.path.abspath(store.example_folder),  # noqa: PTH100
+        )
+        self._is_example_expected = False
+        self._worker: BackgroundProcess | None = None
         self._current: Job | None = None
         self._is_stopping = False
         self._changed = Condition()
@@ -75,6 +88,12 @@ class Jobs:
         with self._changed:
             self._changed.notify_all()
 
+    def expect_example(self) -> None:
+        """Have the synthetic exam drawn once nothing waits: it may be asked for."""
+        with self._changed:
+            self._is_example_expected = True
+            self._changed.notify_all()
+
     def abandon(self, analysis: str) -> None:
         """Return when no file of an analysis is under way. It must have been forgotten by the store before."""
         with self._changed:
@@ -86,17 +105,22 @@ class Jobs:
         while True:
             self._ready_worker()  # before a file needs it
             with self._changed:
+                job = None
                 while not self._is_stopping and (job := self._store.next_job()) is None:
+                    if self._is_example_expected:
+                        break
                     self._changed.wait()
                 if self._is_stopping:
                     return
-                assert job is not None
                 self._current = job
+            if job is None:
+                self._draw_example()
+                continue
             try:
                 self._do(job)
             except Exception as error:
                 logger.exception("file %s/%d: %s", job.analysis, job.number, type(error).__name__)
-                self._store.update(job, "failed", 1.0, error="the server failed on it")
+                self._give_up(job)
             finally:
                 with self._changed:
                     self._current = None
@@ -107,39 +131,73 @@ class Jobs:
         if worker is None:
             self._fail(job, "the analysis process cannot be started")
             return
-        if not self._store.update(job, "reading", 0.05):
+        state: FileState = "analysing" if job.is_read else "reading"
+        if not self._store.update(job, state, _READ if job.is_read else _BEGUN):
             return
-        place = self._store.place(job.analysis, job.number)
-        request = {"folder": os.path.abspath(place.folder), "name": job.name, "example": job.example}  # noqa: PTH100
-        deadline = Timer(_FILE_SECONDS, worker.kill)
-        deadline.daemon = True
-        deadline.start()
+        request = {
+            "task": "examine" if job.is_read else "read",
+            "folder": os.path.abspath(self._store.place(job.analysis, job.number).folder),  # noqa: PTH100
+            "name": job.name,
+            "example": job.example,
+        }
         try:
-            worker.send(request)
-            while True:
-                reply = worker.receive()
-                if "fault" in reply:
-                    logger.error("file %s/%d: %s", job.analysis, job.number, reply["fault"])
-                if "problem" in reply:
-                    self._fail(job, str(reply["problem"]))
-                    return
-                if "done" in reply:
-                    self._store.update(job, "done", 1.0, view=View.model_validate_json(reply["done"]))
-                    logger.info("file %s/%d: done", job.analysis, job.number)
-                    return
-                self._store.update(job, "analysing", 0.4, view=View.model_validate_json(reply["view"]))
+            with worker.killed_after(_FILE_SECONDS):
+                worker.send(request)
+                while "progress" in (reply := worker.receive()):
+                    self._store.update(job, "analysing", _READ + (1 - _READ) * reply["progress"])
+            self._note(job, reply)
         except (EOFError, OSError, ValueError, KeyError):
             worker.kill()
             if not self._is_stopping:
                 self._fail(job, "the analysis process ended on it, or took too long")
-        finally:
-            deadline.cancel()
 
-    def _fail(self, job: Job, problem: str) -> None:
+    def _note(self, job: Job, reply: dict[str, Any]) -> None:
+        """What became of a file."""
+        if "fault" in reply:
+            logger.error("file %s/%d: %s", job.analysis, job.number, reply["fault"])
+        if "problem" in reply:
+            self._fail(job, str(reply["problem"]), "refused" if reply.get("final") else "failed")
+            return
+        view = View.model_validate_json(reply["done"])
+        if job.is_read:
+            if self._audit is not None:
+                self._audit.record(read_analysis(self._store.place(job.analysis, job.number).analysis))
+            self._store.update(job, "done", 1.0, view=view)
+            logger.info("file %s/%d: done", job.analysis, job.number)
+        else:
+            self._store.update(job, "queued", _READ, view=view)
+
+    def _draw_example(self) -> None:
+        self._is_example_expected = False
+        worker = self._ready_worker()
+        if worker is not None:
+            try:
+                with worker.killed_after(_FILE_SECONDS):
+                    worker.send({"task": "draw"})
+                    worker.receive()
+            except (EOFError, OSError, ValueError):
+                worker.kill()
+
+    def _give_up(self, job: Job) -> None:
+        """Note that the server failed on a file, as soon as that can be written: the disk may be full."""
+        while not self._is_stopping:
+            try:
+                self._fail(job, "the server failed on it")
+                return
+            except sqlite3.Error:
+                with self._changed:
+                    self._changed.wait(_RETRY_SECONDS)
+
+    def _fail(self, job: Job, problem: str, failure: Failure = "failed") -> None:
         if self._store.update(job, "failed", 1.0, error=problem):
+            if self._audit is not None:
+                try:
+                    self._audit.record_failure(self._store.place(job.analysis, job.number).upload, failure)
+                except MammoscopeError as error:  # the file failed all the same, and there are others
+                    logger.error("file %s/%d: not noted: %s", job.analysis, job.number, error)
             logger.info("file %s/%d: failed", job.analysis, job.number)
 
-    def _ready_worker(self) -> _Worker | None:
+    def _ready_worker(self) -> BackgroundProcess | None:
         """The worker, a new one where the last has ended; None where none can be started."""
         with self._changed:
             if self._is_stopping:
@@ -147,7 +205,7 @@ class Jobs:
             if self._worker is None or not self._worker.is_running:
                 self._kill_worker()
                 try:
-                    self._worker = _Worker(self._setup)
+                    self._worker = self._start_worker()
                 except OSError as error:
                     logger.error("the analysis process cannot be started (%s)", error.strerror)
                     return None
@@ -163,70 +221,3 @@ class Jobs:
     def _kill_worker(self) -> None:
         if self._worker is not None:
             self._worker.kill()
-
-
-def _environment(ephemeral: str | None) -> dict[str, str]:
-    """The worker's environment: what its libraries leave behind goes with the folder."""
-    return {**os.environ} if ephemeral is None else {**os.environ, "TMPDIR": ephemeral}
-
-
-class _Worker:
-    """One worker process, with the decoder that it starts."""
-
-    def __init__(self, setup: dict[str, Any]) -> None:
-        self._is_ready = False
-        self._process = subprocess.Popen(  # noqa: S603 (our own interpreter, nothing of the user's)
-            [sys.executable, "-c", _PROGRAM, *(os.path.abspath(place) for place in sys.path)],  # noqa: PTH100
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            start_new_session=True,  # one group with the decoder, so that both can be killed together
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            env=_environment(setup["ephemeral"]),
-        )
-        self._requests = cast(BinaryIO, self._process.stdin)
-        self._replies = cast(BinaryIO, self._process.stdout)
-        with suppress(OSError):  # a worker that dies at once is found by wait_until_ready
-            self.send(setup)
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the process can take a job."""
-        return self._process.poll() is None
-
-    def wait_until_ready(self) -> None:
-        """Wait until the models are loaded."""
-        if self._is_ready:
-            return
-        deadline = Timer(_START_SECONDS, self.kill)
-        deadline.daemon = True
-        deadline.start()
-        try:
-            reply = self.receive()
-        except (EOFError, OSError, ValueError):
-            reply = {}
-        finally:
-            deadline.cancel()
-        if "ready" not in reply:
-            self.kill()
-            raise MammoscopeError(f"the analysis process ended as it started ({reply.get('fault', 'no reason given')})")
-        self._is_ready = True
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Ask for something."""
-        send_message(self._requests, message)
-
-    def receive(self) -> dict[str, Any]:
-        """Wait for an answer; EOFError where the process has ended."""
-        return receive_message(self._replies)
-
-    def kill(self) -> None:
-        """Kill the process and its decoder; harmless where they have ended."""
-        if self._process.poll() is None:
-            with suppress(OSError):
-                if sys.platform == "win32":
-                    self._process.kill()
-                else:
-                    os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()

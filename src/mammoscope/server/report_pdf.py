@@ -21,7 +21,8 @@ from mammoscope.findings import Analysis, Finding
 from mammoscope.readers.source import printable
 from mammoscope.server.files import FilePlace
 from mammoscope.server.models import AnalysisStatus, File, Record
-from mammoscope.server.pictures import shown_view, stored_mammogram
+from mammoscope.server.pictures import shown_view
+from mammoscope.server.stored import stored_mammogram
 from mammoscope.writers.fonts import font
 from mammoscope.writers.ink import SKY_BLUE, VERMILLION, YELLOW, Colour
 
@@ -285,7 +286,7 @@ def _row(reported: ReportedFile, number: int, finding: Finding, verdict: str) ->
 
 def _picture(reported: ReportedFile) -> ImageReader:
     """The view in its true proportions, small enough for a page."""
-    mammogram = stored_mammogram(reported.place, reported.analysis)
+    mammogram = stored_mammogram(reported.place)
     height, width = mammogram.height * mammogram.pixel_aspect, mammogram.width
     scale = min(1.0, _PICTURE_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

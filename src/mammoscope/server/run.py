@@ -46,6 +46,7 @@ def serve(settings: ServerSettings, *, started: Callable[[str], object] | None =
         config = uvicorn.Config(
             create_app(settings, state),
             log_config=None,
+            log_level="warning",
             access_log=False,  # it would hold the token of the first visit
             server_header=False,
             proxy_headers=False,

@@ -61,11 +61,15 @@ class ServerSettings:
         What one upload may bring.
     queue
         Most files that wait for their analysis.
+    reserve
+        Bytes that stay free on the disk: an upload that would leave less is refused.
     floor
         Detection score down to which candidates are outlined and sent, so that a reader can lower the threshold without
-        a new analysis; each costs about a third of a second on two cores. The bundle's floor and threshold bound it.
+        a new analysis; each costs time. The bundle's floor and threshold bound it.
     bundle
         Folder of the model bundle; None: the one that comes along.
+    audit
+        Folder of the audit trail; None: there is none.
 
     Raises
     ------
@@ -80,14 +84,18 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     limits: UploadLimits = field(default_factory=UploadLimits)
     queue: int = 200
+    reserve: int = 1 << 29
     floor: float = 0.1
     bundle: Path | None = None
+    audit: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise MammoscopeError(f"the port is {self.port}, it must be in the range (0, 65535)")
         if self.queue < 1:
             raise MammoscopeError(f"the queue's length is {self.queue}, it must be 1 or more")
+        if self.reserve < 0:
+            raise MammoscopeError(f"the reserve is {self.reserve} bytes, it must be 0 or more")
         if not 0 <= self.floor <= 1:
             raise MammoscopeError(f"the floor is {self.floor}, it must be in the range (0, 1)")
         if self.token is not None and not _TOKEN.fullmatch(self.token):

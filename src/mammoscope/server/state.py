@@ -10,6 +10,7 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
+from mammoscope.audit import AuditTrail
 from mammoscope.bundle import load_bundle
 from mammoscope.server.jobs import Jobs
 from mammoscope.server.settings import ServerSettings
@@ -36,6 +37,7 @@ class State:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.bundle = load_bundle(settings.bundle)
+        audit = None if settings.audit is None else AuditTrail(settings.audit, "serve", self.bundle, self.floor)
         self._ephemeral = Path(tempfile.mkdtemp(prefix="mammoscope-")) if settings.data is None else None
         self._is_closed = False
         try:
@@ -44,9 +46,14 @@ class State:
             self._remove_ephemeral()
             raise
         self.jobs = Jobs(
-            self.store, self.bundle.folder, settings.limits.for_reader(), floor=self.floor, ephemeral=self._ephemeral
+            self.store,
+            self.bundle.folder,
+            settings.limits.for_reader(),
+            floor=self.floor,
+            ephemeral=self._ephemeral,
+            audit=audit,
         )
-        self.uploads = Uploads(settings.limits)
+        self.uploads = Uploads(settings.limits, settings.reserve)
         self.drawing = CapacityLimiter(1)
 
     @property

@@ -17,6 +17,7 @@ from mammoscope.server.files import FilePlace
 from mammoscope.server.models import AnalysisState, AnalysisStatus, File, FileState, View
 
 _VERSION = 1
+_READ_AHEAD = 4  # a screen of views
 _SCHEMA = """
 CREATE TABLE analyses (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created TEXT NOT NULL);
 CREATE TABLE files (
@@ -60,12 +61,19 @@ class NewFile:
 
 @dataclass(frozen=True)
 class Job:
-    """A file whose turn it is."""
+    """A file whose turn it is.
+
+    Attributes
+    ----------
+    is_read
+        Whether it can be shown already, and its analysis comes next.
+    """
 
     analysis: str
     number: int
     name: str
     example: bool
+    is_read: bool
 
 
 class Store:
@@ -112,6 +120,11 @@ class Store:
         """Where the files of one file are."""
         return FilePlace(self.analysis_folder(analysis) / str(number))
 
+    @property
+    def example_folder(self) -> Path:
+        """Where the synthetic exam is drawn."""
+        return self.folder / "example"
+
     def analysis_folder(self, analysis: str) -> Path:
         """Where the files of an analysis are."""
         return self.folder / "files" / analysis
@@ -152,12 +165,18 @@ class Store:
             )
 
     def next_job(self) -> Job | None:
-        """The file that has waited longest."""
+        """The file that has waited longest: to be read, unless enough have been and wait for their analysis.
+
+        So a reader sees the views of an exam together, and a new exam while an earlier one is analysed.
+        """
         with self._lock:
+            (ahead,) = self._database.execute("SELECT count(view) FROM files WHERE state = 'queued'").fetchone()
             row = self._database.execute(
-                "SELECT analysis, number, name, example FROM files WHERE state = 'queued' ORDER BY position LIMIT 1"
+                "SELECT analysis, number, name, example, view IS NOT NULL FROM files WHERE state = 'queued' "
+                "ORDER BY (view IS NOT NULL) != ?, position LIMIT 1",
+                (ahead >= _READ_AHEAD,),
             ).fetchone()
-        return None if row is None else Job(row[0], row[1], row[2], bool(row[3]))
+        return None if row is None else Job(row[0], row[1], row[2], bool(row[3]), bool(row[4]))
 
     def update(
         self, job: Job, state: FileState, progress: float, *, error: str | None = None, view: View | None = None
@@ -208,11 +227,13 @@ class Store:
             database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         with database:
             database.execute(
-                "UPDATE files SET state = 'queued', progress = 0, view = NULL WHERE state IN ('reading', 'analysing')"
+                "UPDATE files SET state = 'queued', progress = 0, view = NULL "
+                "WHERE state IN ('queued', 'reading', 'analysing')"
             )
 
     def _tidy(self) -> None:
-        """Remove the files of uploads that never became an analysis."""
+        """Remove the files of uploads that never became an analysis, and what another version may have drawn."""
+        shutil.rmtree(self.example_folder, ignore_errors=True)
         known = {row[0] for row in self._database.execute("SELECT id FROM analyses")}
         for folder in (self.folder / "files").iterdir():
             if folder.name not in known:
@@ -251,7 +272,7 @@ def _status(
     state: AnalysisState = "running"
     if states <= {"done", "failed"}:
         state = "done" if "done" in states else "failed"
-    elif states <= {"queued", "failed"} and "done" not in states:
+    elif states <= {"queued", "failed"} and not any(row[5] for row in rows):
         state = "queued"
     files, place = [], 0
     for number, name, file_state, progress, error, view in rows:

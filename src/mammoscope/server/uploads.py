@@ -39,10 +39,12 @@ class Uploads:
     ----------
     limits
         What one upload may bring.
+    reserve
+        Bytes that stay free on the disk.
     """
 
-    def __init__(self, limits: UploadLimits) -> None:
-        self._limits = limits
+    def __init__(self, limits: UploadLimits, reserve: int) -> None:
+        self._limits, self._reserve = limits, reserve
         self._archives = CapacityLimiter(1)  # opening one keeps a core busy
 
     async def receive(self, request: Request, folder: Path) -> list[Received]:
@@ -61,21 +63,32 @@ class Uploads:
             The client is gone.
         """
         try:
-            if int(request.headers.get("content-length") or 0) > self._limits.bytes + _FORM_BYTES:
+            announced = int(request.headers.get("content-length") or 0)
+            if announced > self._limits.bytes + _FORM_BYTES:
                 raise TooMuchError(f"the upload has more than {self._limits.bytes} bytes")
+            self.check_room(folder, announced)
             form = _Form(_boundary(request), folder, self._limits)
             await _feed(request, form)
             received = await to_thread.run_sync(form.finish, limiter=self._archives if form.has_archive else None)
         except TooMuchError as error:
             raise RefusedUploadError(413, str(error)) from None
         except OSError:
-            raise RefusedUploadError(507, "the server has no room for the upload") from None
+            raise _no_room() from None
         except (FormParserError, ValueError):
             raise RefusedUploadError(400, "the request is no complete multipart form") from None
         if all(file.problem for file in received):
             said = f"{received[0].name} {received[0].problem}" if received else f"expected a file in '{FIELD}'"
             raise RefusedUploadError(400, f"there is nothing to analyse: {said}")
         return received
+
+    def check_room(self, folder: Path, count: int) -> None:
+        """Raise RefusedUploadError where so many bytes more in ``folder`` would not leave the reserve."""
+        if shutil.disk_usage(folder).free < self._reserve + count:
+            raise _no_room()
+
+
+def _no_room() -> RefusedUploadError:
+    return RefusedUploadError(507, "the server's disk has no room for it: delete exams that are no longer needed")
 
 
 async def drain(request: Request) -> None:

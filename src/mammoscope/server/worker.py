@@ -1,105 +1,80 @@
-"""The process that analyses: it holds the bundle and the isolated reader, and does one file at a time."""
+"""The process that works for the server: it reads a file, or analyses one that was read, or draws the example."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
-import signal
-import sys
-import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
-from typing import Any, BinaryIO
+from threading import Lock, Thread
 
-from mammoscope.bundle import Bundle, load_bundle
-from mammoscope.errors import InputError, MammoscopeError, place_of
-from mammoscope.example import write_exam
-from mammoscope.files import replacing
-from mammoscope.mammogram import Mammogram
+from mammoscope.background import Message, Reply, Tools, serve_jobs
+from mammoscope.errors import MammoscopeError
+from mammoscope.example import EXAM_FILES, write_view
 from mammoscope.pipeline import examine
-from mammoscope.readers import IsolatedReader, Limits, input_name
-from mammoscope.readers.wire import receive_message, send_message, take_over_standard_streams
+from mammoscope.readers import input_name
 from mammoscope.server.files import FilePlace
 from mammoscope.server.models import View
+from mammoscope.server.stored import store_mammogram, stored_mammogram
 from mammoscope.writers.png import write_png
 from mammoscope.writers.report_json import write_analysis
 
-EXAMPLE_NAMES = ("phantom-R-CC.dcm", "phantom-L-CC.dcm", "phantom-R-MLO.dcm", "phantom-L-MLO.dcm")
+_DRAWING = Lock()
 
 
 def main() -> None:
-    """Serve jobs from standard input until it ends, and end at once when it does: then the server is gone."""
-    requests, replies = take_over_standard_streams()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
-    setup = receive_message(requests)
-    inbox: SimpleQueue[dict[str, Any]] = SimpleQueue()
-    doomed = Path(setup["ephemeral"]) if setup["ephemeral"] else None
-    Thread(target=_receive, args=(requests, inbox, doomed), daemon=True).start()
-    with IsolatedReader(Limits(**setup["limits"])) as reader:
-        try:
-            bundle = load_bundle(Path(setup["bundle"]))
-            _ = bundle.detector, bundle.segmenter, bundle.classifier  # loaded before the first file comes
-        except Exception as error:
-            send_message(replies, {"fault": place_of(error)})
-            return
-        send_message(replies, {"ready": True})
-        while True:
-            _work(inbox.get(), reader, bundle, setup["floor"], replies)
+    """Serve the server."""
+    serve_jobs(_work)
 
 
-def _work(job: dict[str, Any], reader: IsolatedReader, bundle: Bundle, floor: float, replies: BinaryIO) -> None:
-    """Read, show, examine and write one file, and say so at each step."""
+def _work(job: Message, tools: Tools, reply: Reply) -> None:
+    tasks = {"read": _read, "examine": _examine, "draw": _draw}
+    tasks[job["task"]](job, tools, reply)
+
+
+def _read(job: Message, tools: Tools, reply: Reply) -> None:
+    """Make a file ready to be shown and analysed."""
     place = FilePlace(Path(job["folder"]))
-    try:
-        if job["example"] and not place.upload.exists():
-            _make_example(place.folder.parent)
-        mammogram = dataclasses.replace(reader.read(place.upload), name=input_name(Path(job["name"])))
-        _write_original(mammogram, place.original)
-        send_message(replies, {"view": View.of(mammogram).model_dump_json()})
-        analysis, prepared = examine(mammogram, bundle, threshold=floor)
-        if prepared is not None:
-            write_png(place.preprocessed, bundle.manifest.detector.contrast.apply(prepared.pixels))
-        write_analysis(analysis, place.analysis)  # last: where it is, all is
-        send_message(replies, {"done": View.of(mammogram, prepared).model_dump_json()})
-    except InputError as error:
-        send_message(replies, {"problem": error.problem})
-    except MammoscopeError as error:  # its text names a path of this machine
-        send_message(replies, {"problem": "its results cannot be written", "fault": place_of(error)})
-    except MemoryError as error:
-        send_message(replies, {"problem": "needs more memory than there is", "fault": place_of(error)})
-    except Exception as error:
-        problem = f"the analysis failed ({type(error).__name__})"
-        send_message(replies, {"problem": problem, "fault": place_of(error)})
+    if job["example"]:
+        place.folder.mkdir(mode=0o700, exist_ok=True)
+        shutil.copyfile(_drawn(Path(tools.settings["example"]), job["name"]), place.upload)
+    mammogram = dataclasses.replace(tools.reader.read(place.upload), name=input_name(Path(job["name"])))
+    store_mammogram(mammogram, place)
+    reply({"done": View.of(mammogram).model_dump_json()})
 
 
-def _write_original(mammogram: Mammogram, path: Path) -> None:
-    with replacing(path) as temporary:
-        mammogram.pixels.astype("<u2", copy=False).tofile(temporary)
+def _examine(job: Message, tools: Tools, reply: Reply) -> None:
+    """Analyse a file that was read, and say how far it is."""
+    place = FilePlace(Path(job["folder"]))
+    mammogram = stored_mammogram(place)
+    analysis, prepared = examine(
+        mammogram,
+        tools.bundle,
+        threshold=tools.settings["floor"],
+        progress=lambda _, share: reply({"progress": share}),
+    )
+    if prepared is not None:
+        write_png(place.preprocessed, tools.bundle.manifest.detector.contrast.apply(prepared.pixels))
+    write_analysis(analysis, place.analysis)  # last: where it is, all is
+    reply({"done": View.of(mammogram, prepared).model_dump_json()})
 
 
-def _make_example(folder: Path) -> None:
-    """Put the synthetic exam where uploads of its four files would be."""
-    with tempfile.TemporaryDirectory(dir=folder) as made:
-        for number, path in enumerate(write_exam(Path(made))):
-            place = FilePlace(folder / str(number))
-            place.folder.mkdir(mode=0o700, exist_ok=True)
-            path.replace(place.upload)
+def _draw(job: Message, tools: Tools, reply: Reply) -> None:
+    """Begin to draw the synthetic exam beside other work: a view takes about a second."""
+    Thread(target=_draw_all, args=(Path(tools.settings["example"]),), daemon=True).start()
+    reply({"done": None})
 
 
-def _receive(requests: BinaryIO, inbox: SimpleQueue[dict[str, Any]], doomed: Path | None) -> None:
-    """Pass on what the server asks for; when it is gone, remove what it would have removed, and end."""
-    with suppress(EOFError, OSError, ValueError):
-        while True:
-            inbox.put(receive_message(requests))
-    for _ in range(20):
-        if doomed is None or not doomed.exists():
-            break
-        shutil.rmtree(doomed, ignore_errors=True)
-        time.sleep(0.05)
-    if sys.platform != "win32" and os.getpgrp() == os.getpid():
-        os.killpg(os.getpid(), signal.SIGKILL)  # the decoder as well
-    os._exit(1)
+def _draw_all(folder: Path) -> None:
+    with suppress(MammoscopeError):  # said where the exam is asked for
+        for name in EXAM_FILES:
+            _drawn(folder, name)
+
+
+def _drawn(folder: Path, name: str) -> Path:
+    """A view of the synthetic exam, drawn where it is not there."""
+    path = folder / name
+    with _DRAWING:
+        if not path.exists():
+            write_view(path, EXAM_FILES.index(name))
+    return path

@@ -8,13 +8,13 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from mammoscope.example import EXAM_FILES
 from mammoscope.findings import Analysis
 from mammoscope.server.models import AnalysisStatus, Created
 from mammoscope.server.routes.found import FoundAnalysis, problems
 from mammoscope.server.state import State, StateOf
 from mammoscope.server.store import NewFile, QueueFullError
 from mammoscope.server.uploads import FIELD, RefusedUploadError, drain
-from mammoscope.server.worker import EXAMPLE_NAMES
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ _FORM = {
 }
 _UPLOAD: dict[str, Any] = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}}
 _FULL = "Too many files wait; see Retry-After."
+_NO_ROOM = "The server's disk is full."
 
 
 @router.post(
@@ -48,7 +49,7 @@ _FULL = "Too many files wait; see Retry-After."
         _408="The upload stalled.",
         _413="Too large.",
         _429=_FULL,
-        _507="No room for it.",
+        _507=_NO_ROOM,
     ),
 )
 async def create(request: Request, response: Response, state: StateOf) -> Created:
@@ -63,26 +64,29 @@ async def create(request: Request, response: Response, state: StateOf) -> Create
     except BaseException as error:
         if analysis is not None:
             await run_in_threadpool(state.store.remove_files, analysis)
-        if isinstance(error, RefusedUploadError):
+        if isinstance(error, QueueFullError | RefusedUploadError):
             await drain(request)
-            raise HTTPException(error.status, str(error)) from None
-        if isinstance(error, QueueFullError):
-            await drain(request)
-            raise _queue_full() from None
+            raise _refusal(error) from None
         raise
     return _taken_on(state, response, analysis, len(files))
 
 
-@router.post("/example", status_code=202, summary="Analyse the synthetic exam", responses=problems(_429=_FULL))
+@router.post(
+    "/example",
+    status_code=202,
+    summary="Analyse the synthetic exam",
+    responses=problems(_429=_FULL, _507=_NO_ROOM),
+)
 def create_example(response: Response, state: StateOf) -> Created:
     """Make a synthetic four-view exam and analyse it."""
-    analysis, _ = state.store.new_folder()
+    analysis, folder = state.store.new_folder()
     try:
-        state.store.add(analysis, [NewFile(name, example=True) for name in EXAMPLE_NAMES])
-    except QueueFullError:
+        state.uploads.check_room(folder, 0)
+        state.store.add(analysis, [NewFile(name, example=True) for name in EXAM_FILES])
+    except (QueueFullError, RefusedUploadError) as error:
         state.store.remove_files(analysis)
-        raise _queue_full() from None
-    return _taken_on(state, response, analysis, len(EXAMPLE_NAMES))
+        raise _refusal(error) from None
+    return _taken_on(state, response, analysis, len(EXAM_FILES))
 
 
 @router.get("", summary="All analyses, newest first", responses=problems())
@@ -132,7 +136,9 @@ def _taken_on(state: State, response: Response, analysis: str, files: int) -> Cr
     return Created(id=analysis)
 
 
-def _queue_full() -> HTTPException:
+def _refusal(error: QueueFullError | RefusedUploadError) -> HTTPException:
+    if isinstance(error, RefusedUploadError):
+        return HTTPException(error.status, str(error))
     return HTTPException(
         429, "too many files wait for their analysis, try again later", {"Retry-After": _RETRY_SECONDS}
     )

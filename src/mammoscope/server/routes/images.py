@@ -11,9 +11,10 @@ from fastapi.responses import FileResponse, Response
 from mammoscope.findings import Analysis
 from mammoscope.server.files import FilePlace
 from mammoscope.server.models import AnalysisStatus, File
-from mammoscope.server.pictures import download_name, stored_mammogram
+from mammoscope.server.pictures import download_name
 from mammoscope.server.routes.found import FoundAnalysis, FoundFile, binary, done_analysis, problems, refuse_unless_done
 from mammoscope.server.state import StateOf
+from mammoscope.server.stored import stored_mammogram
 from mammoscope.writers.overlay import render_overlay
 from mammoscope.writers.png import encode_png
 
@@ -88,7 +89,7 @@ async def overlay(
 
 def _drawn(place: FilePlace, analysis: Analysis, file: File, status: AnalysisStatus) -> bytes:
     try:
-        mammogram = stored_mammogram(place, analysis)
+        mammogram = stored_mammogram(place)
     except OSError:
         raise HTTPException(404, "the file's pixels are gone") from None
     # A picture travels further than the page: it names the analysis, not what the upload was called.

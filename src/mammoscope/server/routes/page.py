@@ -7,6 +7,8 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 
+from mammoscope.server.state import StateOf
+
 router = APIRouter(include_in_schema=False)
 
 _PAGE = Path(__file__).resolve().parent.parent / "page"
@@ -25,11 +27,12 @@ _TYPES = {
 
 
 @router.get("/")
-def index() -> FileResponse:
+def index(state: StateOf) -> FileResponse:
     """The page."""
     page = _PAGE / "index.html"
     if not page.is_file():
         raise HTTPException(404, "this installation has no page, only the API under /api/v1")
+    state.jobs.expect_example()  # one click away
     return FileResponse(page, media_type="text/html; charset=utf-8")
 
 

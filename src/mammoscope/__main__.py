@@ -1,0 +1,8 @@
+"""The command line as ``python -m mammoscope``."""
+
+from __future__ import annotations
+
+from mammoscope.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""A mammogram on disk, from when it was read on: for its analysis, the page, and pictures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from mammoscope.files import replacing, write_json
+from mammoscope.mammogram import Mammogram
+from mammoscope.readers.wire import from_facts, to_facts
+from mammoscope.server.files import FilePlace
+
+
+def store_mammogram(mammogram: Mammogram, place: FilePlace) -> None:
+    """Write facts and pixels; raises MammoscopeError where they cannot be written."""
+    write_json(place.facts, to_facts(mammogram))
+    with replacing(place.original) as temporary:
+        mammogram.pixels.astype("<u2", copy=False).tofile(temporary)
+
+
+def stored_mammogram(place: FilePlace) -> Mammogram:
+    """The mammogram that was stored.
+
+    Raises
+    ------
+    OSError
+        It is gone.
+    """
+    facts = json.loads(place.facts.read_bytes())
+    pixels = np.fromfile(place.original, dtype="<u2").astype(np.uint16, copy=False)
+    return from_facts(facts, pixels.reshape(facts["rows"], facts["columns"]))
