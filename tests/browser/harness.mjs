@@ -23,7 +23,8 @@ const BROWSER_FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  "--use-angle=swiftshader",
+  // As on a machine without a graphics card: WebGL in software, and the page itself drawn without it.
+  "--use-angle=swiftshader-webgl",
   "--enable-unsafe-swiftshader",
 ];
 
@@ -38,7 +39,7 @@ export function makeFiles() {
 
 /** Starts a server and waits for its address. */
 export async function startServer(...options) {
-  const server = spawn(python, ["-m", "mammoscope.server", ...options], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  const server = spawn(python, ["-m", "mammoscope", "serve", ...options], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   server.stderr.on("data", (data) => (said += data));
   const address = await new Promise((resolve, reject) => {
@@ -57,7 +58,7 @@ export async function startServer(...options) {
   return { address, stop };
 }
 
-export const launch = () => chromium.launch({ executablePath: browserPath, headless: true, args: BROWSER_FLAGS });
+export const launch = (...flags) => chromium.launch({ executablePath: browserPath, headless: true, args: [...BROWSER_FLAGS, ...flags] });
 
 /** A page that keeps what went wrong on it: errors, refused content, requests to anywhere else. */
 export async function openPage(browser, address, viewport = SMALL_SCREEN) {
@@ -97,6 +98,14 @@ export async function drop(page, files) {
   });
 }
 
+/** Drops a file or a folder of this machine as the desktop does: the page gets it as an entry, not as a list of files. */
+export async function dropFromDesktop(page, path) {
+  const devtools = await page.context().newCDPSession(page);
+  const data = { items: [], files: [path], dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"]) await devtools.send("Input.dispatchDragEvent", { type, x: 600, y: 400, data });
+  await devtools.detach();
+}
+
 /** Waits until the open exam is another than `last` and has its results; gives its id. */
 export async function analysed(page, last = null) {
   const done = await page.waitForFunction(
@@ -127,6 +136,50 @@ export async function settled(page) {
     const pause = () => new Promise((resolve) => setTimeout(resolve, 60));
     do await pause();
     while (isPending() || (await pause(), isPending()));
+  });
+}
+
+/** What every so many-th pixel of the first pane shows, 0 to 255. */
+export function greys(page, step = 3) {
+  return page.evaluate((step) => {
+    const canvas = document.querySelector(".pane canvas");
+    const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const seen = [];
+    for (let y = 0; y < height; y += step) for (let x = 0; x < width; x += step) seen.push(data[4 * (y * width + x)]);
+    return seen;
+  }, step);
+}
+
+/** Median milliseconds of 15 window changes of all panes, and of 15 steps of the threshold, each until it is drawn. */
+export function frameTimes(page) {
+  return page.evaluate(async () => {
+    const { lightbox, reading } = globalThis.mammoscope;
+    const { panes } = lightbox;
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    const median = async (act) => {
+      const times = [];
+      for (let step = 0; step < 15; step++) {
+        const start = performance.now();
+        await act(step);
+        times.push(performance.now() - start);
+      }
+      return Math.round(times.sort((a, b) => a - b)[7]);
+    };
+    const window = await median(async (step) => {
+      const before = panes.map((pane) => pane.root.dataset.frames);
+      panes[0].setWindow({ center: 30000 + 100 * step, width: 50000 });
+      panes[0].root.dispatchEvent(new CustomEvent("windowed", { bubbles: true }));
+      while (panes.some((pane, place) => pane.root.dataset.frames === before[place])) await frame();
+    });
+    const was = reading.threshold;
+    const threshold = await median(async (step) => {
+      reading.setThreshold(0.2 + step * 0.05);
+      await frame();
+      await new Promise((resolve) => setTimeout(resolve));
+    });
+    reading.setThreshold(was);
+    lightbox.resetAll();
+    return { window, threshold };
   });
 }
 

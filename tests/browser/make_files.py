@@ -7,8 +7,10 @@ import json
 import shutil
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pydicom
 
@@ -21,6 +23,7 @@ from mammoscope.mammogram import Laterality
 SCRIPT = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"
 MARK = (760, 560, 840, 620)  # x0, y0, x1, y1 of a bright rectangle in marked.dcm, in pixels of the file
 FLOOR = 0.2
+FILM = (5120, 4096)  # rows, columns of film.dcm: 20 megapixels
 
 
 def main(folder: Path) -> None:
@@ -41,6 +44,10 @@ def main(folder: Path) -> None:
     with warnings.catch_warnings(action="ignore"):  # its "=" is no good name
         script.PatientName = SCRIPT
         _save(script, folder / "script.dcm")
+    _save(_film(exam[1]), folder / "film.dcm")
+    _folder(folder / "folder", small)
+    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+        archive.write(folder / "small.dcm", "some/where/small.dcm")
     _bundle(folder / "bundle")
 
 
@@ -50,6 +57,29 @@ def _dataset(view: PhantomView) -> pydicom.Dataset:
 
 def _save(dataset: pydicom.Dataset, path: Path) -> None:
     dataset.save_as(path)
+
+
+def _film(path: Path) -> pydicom.Dataset:
+    """A view of the exam, as large as the largest films."""
+    dataset = pydicom.dcmread(path)
+    rows, columns = FILM
+    spacing = [float(dataset.ImagerPixelSpacing[0]) * dataset.Rows / rows] * 2
+    pixels = cv2.resize(dataset.pixel_array, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    dataset.Rows, dataset.Columns, dataset.ImagerPixelSpacing = rows, columns, spacing
+    dataset.PixelData = pixels.tobytes()
+    return dataset
+
+
+def _folder(folder: Path, exam: dict[tuple[Laterality, str], PhantomView]) -> None:
+    """The four views and a second left CC, in folders as a study comes on a disc, beside what is no image."""
+    (folder / "series").mkdir(parents=True)
+    for number, view in enumerate([*exam.values(), exam[Laterality.LEFT, "CC"]], start=1):
+        _save(_dataset(view), folder / "series" / f"IM{number:04}")
+    (folder / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
+    (folder / ".hidden.dcm").write_bytes(b"")
+    (folder / "README.txt").write_text("No image.")
+    (folder / "phantom.overlay.png").write_bytes(b"A picture of an earlier analysis.")
+    (folder / "phantom.json").write_text("{}")
 
 
 def _bundle(folder: Path) -> None:

@@ -1,6 +1,6 @@
 // The reading page in a real browser, as a reader uses it.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import {
@@ -8,6 +8,9 @@ import {
   axeSource,
   drawn,
   drop,
+  dropFromDesktop,
+  frameTimes,
+  greys,
   launch,
   makeFiles,
   openPage,
@@ -190,21 +193,36 @@ describe("an exam of four views", () => {
     await page.getByRole("button", { name: "Reset" }).click();
     await settled(page);
     assert.ok(Math.abs((await brightness()) - first) < 0.5);
-    const median = await reading(async () => {
-      const pane = globalThis.mammoscope.lightbox.panes[0];
-      const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-      const times = [];
-      for (let step = 0; step < 20; step++) {
-        const [before, start] = [pane.root.dataset.frames, performance.now()];
-        pane.setWindow({ center: 30000 + 100 * step, width: 50000 });
-        while (pane.root.dataset.frames === before) await frame();
-        times.push(performance.now() - start);
-      }
-      return times.sort((a, b) => a - b)[10];
-    });
-    console.log(`a window change takes ${median.toFixed(0)} ms`);
+    const presets = await page.getByLabel("Window preset").locator("option").allInnerTexts();
+    assert.deepEqual(presets, ["Preset", "As opened", "Whole breast", "Dense tissue", "Skin line"]);
+    const times = await frameTimes(page);
+    console.log(`four views: a window change takes ${times.window} ms, a step of the threshold ${times.threshold} ms`);
     // The target is 50 ms; here software draws, on cores that others use too.
-    assert.ok(median < 200, `a window change takes ${median} ms`);
+    assert.ok(times.window < 400 && times.threshold < 400, JSON.stringify(times));
+  });
+
+  test("a pan draws its own view alone; breasts fill their panes at one scale", inTests, async () => {
+    const frames = () => reading(() => globalThis.mammoscope.lightbox.panes.map((pane) => Number(pane.root.dataset.frames)));
+    await settled(page);
+    const before = await frames();
+    await reading(() => globalThis.mammoscope.lightbox.panes[1].pan(5, 5));
+    await settled(page);
+    assert.deepEqual(await frames(), before.map((count, place) => count + (place === 1 ? 1 : 0)));
+    await page.getByRole("button", { name: "Breast", exact: true }).click();
+    await settled(page);
+    const views = await reading(() =>
+      globalThis.mammoscope.lightbox.panes.map((pane) => {
+        const { rows, columns, from_original: change } = globalThis.mammoscope.reading.file(pane.file).view.preprocessed;
+        const onScreen = (x, y) => [pane.map.a * ((x - change.shift_x) / change.scale_x) + pane.map.c, pane.map.d * ((y - change.shift_y) / change.scale_y) + pane.map.f];
+        return { zoom: pane.state.camera.zoom, size: [pane.size.width, pane.size.height], corners: [onScreen(0, 0), onScreen(columns, rows)], side: pane.view.laterality };
+      }),
+    );
+    for (const { zoom, size, corners, side } of views) {
+      assert.equal(zoom, views[0].zoom);
+      const walls = corners.map(([x]) => (side === "RIGHT" ? size[0] - x : x)).sort((a, b) => a - b);
+      assert.ok(Math.abs(walls[0]) < 0.01, `${side}: ${walls[0]} px from the middle`);
+      for (const [x, y] of corners) assert.ok(x > -1 && y > -1 && x < size[0] + 1 && y < size[1] + 1, `${side}: ${x}, ${y} in ${size}`);
+    }
     await page.getByRole("button", { name: "Reset" }).click();
   });
 
@@ -258,6 +276,14 @@ describe("the reader's record", () => {
     assert.match(report.content.subarray(-32).toString("latin1"), /%%EOF/);
     const overlay = await saved("Overlay PNG");
     assert.equal(overlay.content.subarray(1, 4).toString(), "PNG");
+    const names = new Set();
+    const take = (download) => names.add(download.suggestedFilename());
+    page.on("download", take);
+    await page.getByRole("button", { name: "All overlays" }).click();
+    await page.getByText("4 overlays: saved.").waitFor({ timeout: 60_000 });
+    for (let turn = 0; names.size < 4 && turn < 50; turn++) await page.waitForTimeout(100);
+    page.off("download", take);
+    assert.deepEqual([...names].map((one) => one.replace(/-\d-/, "-")).sort(), ["L-CC", "L-MLO", "R-CC", "R-MLO"].map((view) => `mammoscope-${view}.overlay.png`));
     const { content, name } = await saved("JSON");
     assert.equal(name, "mammoscope-reading.json");
     const said = JSON.parse(content.toString());
@@ -270,7 +296,23 @@ describe("the reader's record", () => {
     assert.equal(said.analyses.length, 4);
     assert.equal(said.analyses[0].schema_version, "1.0");
     assert.equal(await page.locator(".unsaved").innerText(), "");
+    writeFileSync(at("saved.json"), content);
     noTroubles();
+  });
+
+  test("comes back from the JSON", inTests, async () => {
+    await page.reload();
+    assert.equal(await analysed(page), exam);
+    await drawn(page, 4);
+    const record = () => reading(() => globalThis.mammoscope.reading.record);
+    assert.equal((await record()).verdicts.length, 0);
+    await drop(page, [at("saved.json")]);
+    await page.getByText("Opened: 2 verdicts, 2 drawn findings, the impression.").waitFor();
+    assert.deepEqual(await record(), JSON.parse(readFileSync(at("saved.json"), "utf8")).record);
+    assert.equal(await page.locator(".finding.drawn").count(), 2);
+    assert.equal(await page.locator('.verdicts [aria-pressed="true"]').count(), 2);
+    assert.equal(await page.getByLabel("Impression").inputValue(), "One mass <b>left</b>.");
+    assert.equal(await page.locator(".unsaved").innerText(), "");
   });
 
   test("measures in millimetres", inTests, async () => {
@@ -289,14 +331,15 @@ describe("the reader's record", () => {
   });
 });
 
+async function serious() {
+  if (!(await reading(() => "axe" in globalThis))) await page.evaluate(axeSource);
+  const { violations } = await reading(() => globalThis.axe.run());
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+}
+
 test("has nothing that axe calls serious", inTests, async () => {
-  const serious = async () => {
-    const { violations } = await reading(() => globalThis.axe.run());
-    return violations
-      .filter(({ impact }) => impact === "serious" || impact === "critical")
-      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
-  };
-  await page.evaluate(axeSource);
   assert.deepEqual(await serious(), []);
   await page.keyboard.press("?");
   assert.deepEqual(await serious(), []);
@@ -348,6 +391,48 @@ test("can be read with the keyboard alone", inTests, async () => {
   await page.keyboard.type("xaw");
   assert.match(await page.getByLabel("Impression").inputValue(), /xaw$/);
   await page.getByLabel("Impression").fill("");
+});
+
+test("measures and draws with the keyboard alone", inTests, async () => {
+  const keys = async (names) => {
+    for (const name of names.split(" ")) await page.keyboard.press(name);
+  };
+  const said = () => page.locator(".crosshair-words").innerText();
+  const lengths = page.locator(".overlay .note", { hasText: "mm" });
+  const drawnOnes = page.locator(".finding.drawn");
+  await reading(() => document.activeElement?.blur());
+  await keys("2 l ArrowLeft");
+  assert.match(await said(), /^Crosshair in the middle.*Enter sets the start/);
+  await keys("ArrowLeft ArrowLeft Enter ArrowDown ArrowDown ArrowDown Shift+ArrowDown");
+  const zoom = await reading(() => globalThis.mammoscope.lightbox.active.pane.state.camera.zoom);
+  const expected = `${((37 / zoom) * 0.07).toFixed(1)} mm`;
+  assert.equal(await said(), expected);
+  assert.deepEqual(await serious(), []);
+  await keys("Enter");
+  assert.equal(await said(), `Measured: ${expected}.`);
+  assert.equal(await lengths.textContent(), expected);
+  await keys("Backspace Enter ArrowDown Escape");
+  assert.equal(await said(), "");
+  assert.equal(await lengths.count(), 0);
+  const before = await drawnOnes.count();
+  await keys("d ArrowUp Enter ArrowLeft ArrowLeft Enter ArrowUp ArrowUp Enter");
+  assert.match(await said(), /^Point 3 set at column \d+, row \d+\. Enter once more closes/);
+  await keys("Escape ArrowUp Enter Enter");
+  assert.equal(await said(), "An outline needs three points.");
+  assert.equal(await drawnOnes.count(), before);
+  await keys("ArrowLeft ArrowLeft Enter ArrowUp ArrowUp Enter Enter");
+  assert.equal(await said(), "Outline of 3 points drawn.");
+  assert.equal(await drawnOnes.count(), before + 1);
+  const [a, b, c] = await reading(() => globalThis.mammoscope.reading.drawn.at(-1).outline);
+  const side = 24 / (await reading(() => globalThis.mammoscope.lightbox.active.pane.state.camera.zoom));
+  assert.ok(Math.abs(Math.abs(b[0] - a[0]) - side) < 0.1 && b[1] === a[1] && Math.abs(b[1] - c[1] - side) < 0.1, JSON.stringify([a, b, c]));
+  // The lens follows, and the picture follows a crosshair at its edge.
+  await keys(`m${" ArrowLeft".repeat(30)}`);
+  assert.ok(await page.locator(".lens:visible").count());
+  assert.ok(await reading(() => globalThis.mammoscope.lightbox.active.pane.state.fitted === null));
+  await keys("w r");
+  assert.equal(await page.locator(".lens:visible").count(), 0);
+  await drawnOnes.last().getByRole("button", { name: /^Remove/ }).click();
 });
 
 test("puts a mirrored film's pixels and its overlay in exact register", inTests, async () => {
@@ -415,6 +500,112 @@ test("shows a broken file's error beside a good one that works", inTests, async 
   assert.match(await page.locator(".exam-list li.failed .error").innerText(), /^Failed: /);
   assert.ok(await page.locator(".findings section", { hasText: "small.dcm" }).isVisible());
   assert.equal(await page.locator(".models p").count(), 3);
+});
+
+test("a folder is dropped; a fifth view hangs on a sheet of its own", inTests, async () => {
+  const last = await reading(() => globalThis.mammoscope.reading.status.id);
+  await dropFromDesktop(page, at("folder"));
+  await analysed(page, last);
+  await drawn(page, 4);
+  assert.deepEqual(await page.locator(".exam.open .file-name").allInnerTexts(), [1, 2, 3, 4, 5].map((number) => `IM000${number}`));
+  const sheet = page.getByRole("group", { name: "Sheets" }).getByRole("status");
+  assert.equal(await sheet.innerText(), "1 of 2");
+  await page.locator("body").press("PageDown");
+  await drawn(page, 1);
+  assert.equal(await sheet.innerText(), "2 of 2");
+  assert.match(await page.locator(".pane").getAttribute("aria-label"), /^L CC/);
+  await page.locator('.findings section[data-file="2"] .show').first().click();
+  await drawn(page, 4);
+  noTroubles();
+});
+
+describe("a ZIP archive", () => {
+  let zipped;
+  test("is dropped, and a reading saved beside other files is refused", inTests, async () => {
+    const last = await reading(() => globalThis.mammoscope.reading.status.id);
+    await dropFromDesktop(page, at("archive.zip"));
+    zipped = await analysed(page, last);
+    await drawn(page, 1);
+    assert.deepEqual(await page.locator(".exam.open .file-name").allInnerTexts(), ["small.dcm"]);
+    await drop(page, [at("saved.json")]);
+    await page.getByText("saved.json cannot be opened: it belongs to none of the files that are open.").waitFor();
+    await page.getByRole("button", { name: "Dismiss" }).click();
+    assert.equal(await reading(() => globalThis.mammoscope.reading.status.id), zipped);
+  });
+
+  test("and its reading opens again beside its film", inTests, async () => {
+    await page.getByRole("button", { name: /^Accept finding 1/ }).click();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "JSON", exact: true }).click()]);
+    await download.saveAs(at("own.json"));
+    await drop(page, [at("small.dcm"), at("own.json")]);
+    await analysed(page, zipped);
+    await page.getByText("Opened: 1 verdict, 0 drawn findings, no impression.").waitFor();
+    assert.equal(await page.getByRole("button", { name: /^Accept finding 1/ }).getAttribute("aria-pressed"), "true");
+    noTroubles();
+  });
+
+  test("shows the same without WebGL", inTests, async () => {
+    await reading((id) => void (location.hash = `exam=${id}`), zipped);
+    await page.waitForFunction((id) => globalThis.mammoscope.reading.status?.id === id && globalThis.mammoscope.reading.analyses, zipped);
+    await drawn(page, 1);
+    const plainBrowser = await launch("--disable-software-rasterizer");
+    try {
+      const plain = await openPage(plainBrowser, `${server.address}`);
+      await plain.evaluate((id) => void (location.hash = `exam=${id}`), zipped);
+      await analysed(plain);
+      await drawn(plain, 1);
+      assert.equal(await plain.locator("canvas.plain-canvas").count(), 1);
+      const compare = async () => {
+        const [a, b] = [await greys(page), await greys(plain)];
+        assert.equal(a.length, b.length);
+        assert.ok(Math.max(...a) > 150, "nothing is shown");
+        return a.reduce((sum, grey, place) => sum + Math.abs(grey - b[place]), 0) / a.length;
+      };
+      const off = await compare();
+      assert.ok(off < 2, `greys differ by ${off} in the mean`);
+      for (const each of [page, plain]) {
+        await each.evaluate(() => {
+          const [pane] = globalThis.mammoscope.lightbox.panes;
+          pane.setWindow({ center: 20000, width: 20000 });
+          pane.zoomAt(100, 200, 2.5);
+        });
+        await settled(each);
+      }
+      const offAfter = await compare();
+      assert.ok(offAfter < 3, `after zoom and window greys differ by ${offAfter} in the mean`);
+      const shapes = () => plain.locator('.overlay g[data-finding][display="inline"]').count();
+      assert.ok((await shapes()) > 0);
+      await plain.evaluate(() => globalThis.mammoscope.reading.setThreshold(0.99));
+      assert.equal(await shapes(), 0);
+      assert.deepEqual(plain.troubles, []);
+    } finally {
+      await plainBrowser.close();
+    }
+  });
+});
+
+test("a film of 20 megapixels is shown and stays smooth", inTests, async () => {
+  const last = await reading(() => globalThis.mammoscope.reading.status.id);
+  await reading(() => {
+    globalThis.seen = { uploaded: 0, first: 0 };
+    const was = globalThis.mammoscope.reading.status.id;
+    const watch = () => {
+      const isOpen = globalThis.mammoscope.reading.status?.id !== was;
+      if (isOpen) globalThis.seen.uploaded ||= performance.now();
+      if (isOpen && document.querySelector(".pane[data-frames]")) globalThis.seen.first ||= performance.now();
+    };
+    new MutationObserver(watch).observe(document.body, { subtree: true, childList: true, attributes: true });
+  });
+  await drop(page, [at("film.dcm")]);
+  await analysed(page, last);
+  await drawn(page, 1);
+  const wait = await reading(() => Math.round(globalThis.seen.first - globalThis.seen.uploaded));
+  const { rows, columns } = await reading(() => globalThis.mammoscope.lightbox.panes[0].picture);
+  assert.deepEqual([rows, columns], [5120, 4096]);
+  const times = await frameTimes(page);
+  console.log(`20 megapixels: first view ${wait} ms after the upload, window ${times.window} ms, threshold ${times.threshold} ms`);
+  assert.ok(wait < 15_000 && times.window < 400 && times.threshold < 400, JSON.stringify({ wait, ...times }));
+  noTroubles();
 });
 
 test("a script in a patient's name is text", inTests, async () => {

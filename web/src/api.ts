@@ -68,6 +68,7 @@ export interface Analysis {
   software: string;
   outcome: "findings" | "no_finding" | "no_breast_found";
   statement: string;
+  input: { sha256: string };
   bundle: { name: string; version: string; sha256: string };
   thresholds: { detection: number; malignancy: number };
   findings: Finding[];

@@ -17,6 +17,7 @@ const STATES: Record<ExamFile["state"], string> = {
 export class ExamList {
   readonly root: HTMLElement;
   private readonly list = el("ul", { class: "exams" });
+  private readonly opened = el("p", { class: "quiet", attributes: { role: "status" } });
   private readonly trouble = el("p", { class: "error", attributes: { role: "alert" } });
 
   constructor(
@@ -35,6 +36,7 @@ export class ExamList {
         attributes: { title: "Four views of a synthetic phantom, made and analysed by the server" },
       }),
       this.trouble,
+      this.opened,
       el("h2", { text: "Exams" }),
       this.list,
     );
@@ -44,6 +46,7 @@ export class ExamList {
 
   private draw(): void {
     this.trouble.textContent = this.session.trouble ?? "";
+    if (this.opened.textContent !== this.session.opened) this.opened.textContent = this.session.opened;
     const focus = document.activeElement instanceof HTMLElement ? document.activeElement.dataset["focus"] : undefined;
     const rows = [
       ...this.session.uploads.map((upload) => this.uploadRow(upload)),

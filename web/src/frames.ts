@@ -3,7 +3,7 @@
  *
  * Original pixels are continuous: pixel i covers [i, i + 1). Screen pixels are CSS pixels of the pane.
  */
-import type { FrameChange, Point, Spacing } from "./api";
+import type { FrameChange, Point, Preprocessed, Spacing } from "./api";
 
 /** Where a pane looks: the original point at its middle, and CSS pixels for one column of the original. */
 export interface Camera {
@@ -16,6 +16,14 @@ export interface Camera {
 export interface Size {
   width: number;
   height: number;
+}
+
+/** An upright rectangle of the original. */
+export interface Box {
+  x0: number;
+  y0: number;
+  x1: number;
+  y1: number;
 }
 
 /** What of a picture the sums need. */
@@ -48,13 +56,16 @@ export const toScreen = (map: ScreenMap, [x, y]: Point): Point => [map.a * x + m
 
 export const toOriginal = (map: ScreenMap, [x, y]: Point): Point => [(x - map.c) / map.a, (y - map.f) / map.d];
 
-/** The whole picture, its chest wall at the pane's `wall` edge; in the middle where that is null. */
-export function fit(shape: Shape, pane: Size, wall: Wall | null, flipped: boolean): Camera {
-  const zoom = Math.min(pane.width / shape.columns, pane.height / (shape.rows * shape.pixel_aspect));
-  const spare = pane.width - shape.columns * zoom;
+/** The zoom at which something so large, in original pixels, just fills a pane. */
+export const fillingZoom = (size: Size, pane: Size, aspect: number) =>
+  Math.min(pane.width / size.width, pane.height / (size.height * aspect));
+
+/** A part of the picture, its chest wall at the pane's `wall` edge; in the middle where that is null. */
+export function fit(box: Box, pane: Size, zoom: number, wall: Wall | null, flipped: boolean): Camera {
+  const spare = pane.width - (box.x1 - box.x0) * zoom;
   const shift = wall === null ? 0 : (wall === "left" ? spare : -spare) / 2 / zoom;
-  const x = shape.columns / 2 + (flipped ? -shift : shift);
-  return { x, y: shape.rows / 2, zoom, flipped };
+  const x = (box.x0 + box.x1) / 2 + (flipped ? -shift : shift);
+  return { x, y: (box.y0 + box.y1) / 2, zoom, flipped };
 }
 
 /** Zooms by a factor so that the original point under `at` stays there. */
@@ -77,7 +88,7 @@ export function centredOn(
   camera: Camera,
   pane: Size,
   aspect: number,
-  box: { x0: number; y0: number; x1: number; y1: number },
+  box: Box,
 ): Camera {
   const share = 0.35;
   const wanted = Math.min(
@@ -105,5 +116,12 @@ export const fromPreprocessed = (change: FrameChange, [x, y]: Point): Point => [
   (x - change.shift_x) / change.scale_x,
   (y - change.shift_y) / change.scale_y,
 ];
+
+/** Where the preprocessed image lies in the original: around the breast. */
+export function breastBox({ rows, columns, from_original }: Preprocessed): Box {
+  const [ax, ay] = fromPreprocessed(from_original, [0, 0]);
+  const [bx, by] = fromPreprocessed(from_original, [columns, rows]);
+  return { x0: Math.min(ax, bx), y0: ay, x1: Math.max(ax, bx), y1: by };
+}
 
 export const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));

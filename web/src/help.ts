@@ -18,7 +18,7 @@ export class HelpSheet {
         "Research use only. Not for diagnostic use. ",
         el("a", { text: "Licences of the software in this page", attributes: { href: "/assets/licences.txt", target: "_blank", rel: "noopener" } }),
       ),
-      button("Close", () => this.root.close()),
+      button("Close", () => this.root.close(), { attributes: { autofocus: "" } }),
     );
   }
 

@@ -22,21 +22,28 @@ interface Parts {
 }
 
 const PAN_STEP = 40;
+const WINDOW_STEP = 20;
 const ZOOM_STEP = 1.25;
 const THRESHOLD_STEP = 0.02;
 const MODES: Mode[] = ["original", "preprocessed", "both"];
 
 export function keyTable({ reading, lightbox, findings, help, toggleList }: Parts): Key[] {
-  const tool = (name: ToolName) => () => reading.change({ tool: name });
+  const tool = (name: ToolName) => () => {
+    lightbox.active?.tools.cancel();
+    reading.change({ tool: name });
+  };
   const pane = () => lightbox.active?.pane ?? null;
-  const pan = (dx: number, dy: number) => () => pane()?.pan(dx * PAN_STEP, dy * PAN_STEP);
+  const arrow = (right: number, down: number) => () => {
+    if (!lightbox.active?.tools.step(right, down, false)) pane()?.pan(-right * PAN_STEP, -down * PAN_STEP);
+  };
   const zoom = (factor: number) => () => {
     const size = pane()?.size;
     if (size) pane()?.zoomAt(size.width / 2, size.height / 2, factor);
   };
-  const window = (dx: number, dy: number) => () => {
+  const shiftArrow = (right: number, down: number) => () => {
     const target = pane();
-    if (!target) return;
+    if (!target || lightbox.active?.tools.step(right, down, true)) return;
+    const [dx, dy] = [right * WINDOW_STEP, down * WINDOW_STEP];
     const range = target.picture?.samples instanceof Uint8Array ? 255 : 65535;
     target.setWindow(draggedWindow(target.window, dx, dy, range));
     target.root.dispatchEvent(new CustomEvent("windowed", { bubbles: true }));
@@ -59,12 +66,12 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["2"], "", "", focus(1)),
     key(["3"], "", "", focus(2)),
     key(["4"], "", "", focus(3)),
-    key(["Enter"], "Enter", "one view large, or all again; closes a polygon", () => {
-      if (lightbox.active?.tools.finish()) return;
+    key(["Enter"], "Enter", "one view large, or all again; sets a point at the crosshair; closes a polygon", () => {
+      if (lightbox.active?.tools.enter()) return;
       const file = reading.enlarged ?? pane()?.file;
       if (file !== undefined) lightbox.enlarge(file);
     }),
-    key(["Escape"], "Esc", "give up a drawing; back to all views", () => {
+    key(["Escape"], "Esc", "give up a drawing or the crosshair; back to all views", () => {
       if (lightbox.active?.tools.cancel()) return;
       if (reading.enlarged !== null) lightbox.enlarge(null);
       else reading.change({ tool: "window" });
@@ -75,27 +82,28 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["p", "P"], "P", "pan (also middle button, or Shift and drag)", tool("pan")),
     key(["z", "Z"], "Z", "zoom (also right button, or the wheel at the pointer)", tool("zoom")),
     key(["m", "M"], "M", "magnifier", tool("magnify")),
-    key(["l", "L"], "L", "measure a length", tool("length")),
+    key(["l", "L"], "L", "measure a length (drag; or arrows, Enter at both ends)", tool("length")),
     key(["Backspace"], "Backspace", "remove the last measurement", () => {
       pane()?.state.lengths.pop();
       pane()?.overlay.drawWork();
     }),
-    key(["ArrowLeft"], "Arrows", "pan", pan(1, 0)),
-    key(["ArrowRight"], "", "", pan(-1, 0)),
-    key(["ArrowUp"], "", "", pan(0, 1)),
-    key(["ArrowDown"], "", "", pan(0, -1)),
+    key(["ArrowLeft"], "Arrows", "pan; while measuring, drawing or magnifying: move the crosshair (Shift: finely)", arrow(-1, 0)),
+    key(["ArrowRight"], "", "", arrow(1, 0)),
+    key(["ArrowUp"], "", "", arrow(0, -1)),
+    key(["ArrowDown"], "", "", arrow(0, 1)),
     key(["+", "="], "+ and −", "zoom", zoom(ZOOM_STEP)),
     key(["-", "_"], "", "", zoom(1 / ZOOM_STEP)),
-    key(["Shift+ArrowLeft"], "Shift and arrows", "window width (sideways) and level (up, down)", window(-20, 0)),
-    key(["Shift+ArrowRight"], "", "", window(20, 0)),
-    key(["Shift+ArrowUp"], "", "", window(0, -20)),
-    key(["Shift+ArrowDown"], "", "", window(0, 20)),
+    key(["Shift+ArrowLeft"], "Shift and arrows", "window width (sideways) and level (up, down)", shiftArrow(-1, 0)),
+    key(["Shift+ArrowRight"], "", "", shiftArrow(1, 0)),
+    key(["Shift+ArrowUp"], "", "", shiftArrow(0, -1)),
+    key(["Shift+ArrowDown"], "", "", shiftArrow(0, 1)),
     ...PRESETS.map((preset, place) =>
-      key([String(5 + place)], place === 0 ? "5 to 9" : "", place === 0 ? "window presets, as listed above the views" : "", () => lightbox.usePreset(preset)),
+      key([String(5 + place)], place === 0 ? "5 to 8" : "", place === 0 ? "window presets, as listed above the views" : "", () => lightbox.usePreset(preset)),
     ),
     key(["i", "I"], "I", "invert", () => reading.change({ isInverted: !reading.display.isInverted })),
     key(["k", "K"], "K", "window all views together, or one", () => reading.change({ windowsLinked: !reading.display.windowsLinked })),
     key(["f", "F"], "F", "whole picture", () => pane()?.fit()),
+    key(["g", "G"], "G", "breasts of all views, at one scale", () => lightbox.fitBreasts()),
     key(["0"], "0", "one pixel of the file on one of the monitor", () => pane()?.trueSize()),
     key(["r", "R"], "R", "reset all views", () => lightbox.resetAll()),
     key(["v", "V"], "V", "original, preprocessed, side by side", () => {
@@ -110,7 +118,7 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["N"], "", "", next(-1)),
     key(["a", "A"], "A", "accept the selected finding", judge("accepted")),
     key(["x", "X"], "X", "reject the selected finding", judge("rejected")),
-    key(["d", "D"], "D", "draw a missed finding as a polygon", tool("polygon")),
+    key(["d", "D"], "D", "draw a missed finding as a polygon (click points; or arrows, Enter at each, twice at the last)", tool("polygon")),
     key(["h", "H"], "H", "draw a missed finding freehand", tool("freehand")),
     key(["e", "E"], "E", "show or hide the list of exams", toggleList),
     key(["?"], "?", "this sheet", help),

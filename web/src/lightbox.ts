@@ -18,6 +18,8 @@ export class LightBox {
   private readonly hung = new Map<string, Hung>();
   private readonly empties = new Map<string, HTMLElement>();
   private readonly message = el("p", { class: "message", attributes: { role: "status", hidden: "" } });
+  /** What the keyboard's crosshair does, for eyes and screen readers. */
+  private readonly crosshair = el("p", { class: "crosshair-words", attributes: { role: "status" } });
   private exam: string | null = null;
 
   constructor(
@@ -25,7 +27,7 @@ export class LightBox {
     private readonly stage: Stage,
     private readonly pictures: PictureStore,
   ) {
-    this.root.append(this.message);
+    this.root.append(this.message, this.crosshair);
     reading.on(["exam", "files", "display", "selection"], () => this.hang());
     this.root.addEventListener("windowed", (event) => this.spreadWindow(event.target as HTMLElement));
   }
@@ -79,6 +81,10 @@ export class LightBox {
   usePreset(preset: Preset): void {
     const panes = this.reading.display.windowsLinked ? this.panes : this.active ? [this.active.pane] : [];
     panes.forEach((pane) => pane.usePreset(preset));
+  }
+
+  fitBreasts(): void {
+    this.panes.forEach((pane) => pane.fitBreast());
   }
 
   resetAll(): void {
@@ -189,7 +195,7 @@ export class LightBox {
     let hung = this.hung.get(key);
     if (!hung) {
       const pane = new Pane(this.reading, this.stage, this.pictures, file, place.source);
-      const tools = new PaneTools(pane, () => this.enlarge(file));
+      const tools = new PaneTools(pane, () => this.enlarge(file), (text) => (this.crosshair.textContent = text));
       hung = { pane, tools };
       this.hung.set(key, hung);
     }

@@ -2,7 +2,7 @@
 import type { Point } from "./api";
 import { el } from "./dom";
 import { screenMap, toOriginal } from "./frames";
-import { greyTable, paint } from "./painter";
+import { greyTable, sampled, shade } from "./painter";
 import type { Pane } from "./pane";
 
 const SIDE = 240;
@@ -28,7 +28,7 @@ export class Magnifier {
     const lens = screenMap({ ...camera, x, y, zoom }, { width: side, height: side }, pane.view.pixel_aspect);
     const target = context.createImageData(side, side);
     const entries = picture.samples instanceof Uint8Array ? 256 : 65536;
-    paint(target, picture, lens, greyTable(pane.window, pane.reading.display.isInverted, entries));
+    shade(target, sampled(picture, lens, target), greyTable(pane.window, pane.reading.display.isInverted, entries));
     context.putImageData(target, 0, 0);
     canvas.style.left = `${at[0] - SIDE / 2}px`;
     canvas.style.top = `${at[1] - SIDE / 2}px`;

@@ -52,11 +52,13 @@ const table = keyTable({
 help.fill(table);
 listen(table, () => help.isOpen);
 
-reading.on(["exam", "files"], () => {
+const welcomeOrExam = () => {
   const isOpen = reading.status !== null;
   welcome.hidden = isOpen;
   lightbox.root.hidden = !isOpen;
-});
+};
+reading.on(["exam", "files"], welcomeOrExam);
+welcomeOrExam();
 
 addEventListener("beforeunload", (event) => {
   if (reading.isUnsaved) event.preventDefault();

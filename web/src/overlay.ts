@@ -34,6 +34,8 @@ export class Overlay {
   private map: ScreenMap = { a: 1, c: 0, d: 1, f: 0 };
   private pane: Size = { width: 0, height: 0 };
   draft: Draft | null = null;
+  /** The keyboard's pointer, frame original. */
+  crosshair: Point | null = null;
 
   constructor(
     private readonly reading: Reading,
@@ -97,14 +99,18 @@ export class Overlay {
 
   private placeLabels(): void {
     const { display, threshold, selected } = this.reading;
-    const taken: Rectangle[] = [];
+    const isShown = ({ finding }: Mark) => finding.detection_score >= threshold;
+    const boxes = this.marks.filter(isShown).map((mark) => ({ mark, box: this.onScreen(mark.finding) }));
+    const labels: Rectangle[] = [];
     const isSelected = (mark: Mark) => selected?.file === this.file && selected.finding === mark.index;
     for (const mark of [...this.marks].sort((a, b) => Number(isSelected(b)) - Number(isSelected(a)))) {
       const { finding, label } = mark;
-      const place = display.labels && finding.detection_score >= threshold ? this.labelPlace(finding, label, taken) : null;
+      // A label hides neither another label nor another finding.
+      const taken = [...labels, ...boxes.flatMap((each) => (each.mark === mark ? [] : [each.box]))];
+      const place = display.labels && isShown(mark) ? this.labelPlace(finding, label, taken) : null;
       show(label.root, place !== null);
       if (!place) continue;
-      taken.push([place[0], place[1], place[0] + label.width, place[1] + LABEL_HEIGHT]);
+      labels.push([place[0], place[1], place[0] + label.width, place[1] + LABEL_HEIGHT]);
       label.root.setAttribute("transform", `translate(${Math.round(place[0])} ${Math.round(place[1])})`);
     }
   }
@@ -114,9 +120,7 @@ export class Overlay {
    * Null: the box is out of sight.
    */
   private labelPlace(finding: Finding, label: Label, taken: readonly Rectangle[]): Point | null {
-    const [ax, ay] = toScreen(this.map, [finding.box.x0, finding.box.y0]);
-    const [bx, by] = toScreen(this.map, [finding.box.x1, finding.box.y1]);
-    const [x0, x1, y0, y1] = [Math.min(ax, bx), Math.max(ax, bx), ay, by];
+    const [x0, y0, x1, y1] = this.onScreen(finding);
     if (x1 < 0 || x0 > this.pane.width || y1 < 0 || y0 > this.pane.height) return null;
     label.makeWhole(true);
     const inside = (x: number) => Math.min(Math.max(2, x), Math.max(2, this.pane.width - label.width - 2));
@@ -130,6 +134,12 @@ export class Overlay {
     if (y !== undefined) return [inside(x0), y];
     label.makeWhole(false);
     return [inside(x0), Math.min(Math.max(2, y0), this.pane.height - LABEL_HEIGHT - 2)];
+  }
+
+  private onScreen({ box }: Finding): Rectangle {
+    const [ax, ay] = toScreen(this.map, [box.x0, box.y0]);
+    const [bx, by] = toScreen(this.map, [box.x1, box.y1]);
+    return [Math.min(ax, bx), ay, Math.max(ax, bx), by];
   }
 
   drawWork(): void {
@@ -158,11 +168,19 @@ export class Overlay {
       parts.push(svg("polyline", { class: "drawn", points: listed(points) }));
       for (const [x, y] of points.slice(0, 1)) parts.push(svg("circle", { class: "drawn", cx: x, cy: y, r: 4 }));
     }
+    if (this.crosshair) parts.push(...cross(toScreen(this.map, this.crosshair)));
     this.work.replaceChildren(...parts);
   }
 }
 
 const listed = (points: readonly Point[]) => points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
+
+/** Two lines that leave their crossing free. */
+function cross([x, y]: Point): SVGElement[] {
+  const arms = [[-18, 0, -4, 0], [4, 0, 18, 0], [0, -18, 0, -4], [0, 4, 0, 18]] as const;
+  const lines = arms.map(([x1, y1, x2, y2]) => ({ x1: x + x1, y1: y + y1, x2: x + x2, y2: y + y2 }));
+  return ["rim", "crosshair"].flatMap((name) => lines.map((line) => svg("line", { class: name, ...line })));
+}
 
 function halo(text: string, x: number, y: number): SVGTextElement {
   const made = svg("text", { class: "note", x, y });

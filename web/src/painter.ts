@@ -1,5 +1,5 @@
 /** Draws a part of a picture on a plain canvas: for the magnifier, and for browsers without WebGL. */
-import type { ScreenMap } from "./frames";
+import type { ScreenMap, Size } from "./frames";
 import type { Picture, Window } from "./pictures";
 
 /** Grey values 0..255 for every sample value. */
@@ -14,12 +14,10 @@ export function greyTable(window: Window, isInverted: boolean, entries: number):
   return table;
 }
 
-/** Fills `target` with what a pane with this map shows of the picture; black outside of it. */
-export function paint(target: ImageData, picture: Picture, map: ScreenMap, table: Uint8ClampedArray): void {
-  const { width, height, data } = target;
+/** What a pane with this map shows of the picture, a sample for each of its pixels; -1: outside. */
+export function sampled(picture: Picture, map: ScreenMap, { width, height }: Size): Int32Array {
   const { samples, columns, rows } = picture;
-  const pixels = new Uint32Array(data.buffer);
-  pixels.fill(0xff000000);
+  const seen = new Int32Array(width * height).fill(-1);
   const across = taps(columns, width, (x) => ((x - map.c) / map.a - picture.left) / picture.columnSize);
   const down = taps(rows, height, (y) => ((y - map.f) / map.d - picture.top) / picture.rowSize);
   for (let y = 0; y < height; y++) {
@@ -30,9 +28,19 @@ export function paint(target: ImageData, picture: Picture, map: ScreenMap, table
       if (x0 < 0) continue;
       const [top, bottom] = [y0 * columns, y1 * columns];
       const sum = samples[top + x0]! + samples[top + x1]! + samples[bottom + x0]! + samples[bottom + x1]!;
-      const grey = table[(sum + 2) >> 2]!;
-      pixels[y * width + x] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+      seen[y * width + x] = (sum + 2) >> 2;
     }
+  }
+  return seen;
+}
+
+/** Fills `target` with the greys of samples; black outside. */
+export function shade(target: ImageData, seen: Int32Array, table: Uint8ClampedArray): void {
+  const pixels = new Uint32Array(target.data.buffer);
+  for (let at = 0; at < seen.length; at++) {
+    const sample = seen[at]!;
+    const grey = sample < 0 ? 0 : table[sample]!;
+    pixels[at] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
   }
 }
 

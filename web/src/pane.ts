@@ -1,7 +1,7 @@
 /** One pane of the light box: a picture, what is drawn over it, and the words in its corners. */
-import type { View } from "./api";
+import type { Point, View } from "./api";
 import { el } from "./dom";
-import { centredOn, fit, panned, screenMap, zoomedAt, type Camera, type ScreenMap, type Size } from "./frames";
+import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "./frames";
 import { isFlipped, title, wallInFile, wallInPane } from "./hanging";
 import { Overlay } from "./overlay";
 import type { Picture, PictureStore, Preset, Source, Window } from "./pictures";
@@ -22,6 +22,8 @@ export class Pane {
   private readonly stopListening: (() => void)[];
   private readonly observer: ResizeObserver;
   private screen: Screen | null = null;
+  /** What the screen was last told to show; null: it has to be told again. */
+  private drawn: { camera: Camera; window: Window; isInverted: boolean } | null = null;
   private isClosed = false;
 
   constructor(
@@ -40,7 +42,7 @@ export class Pane {
     if (source === "preprocessed") heading.append(el("span", { class: "kind", text: "as the models see it" }));
     this.root = el(
       "section",
-      { class: "pane", attributes: { tabindex: "0", role: "group", "aria-roledescription": "mammogram" } },
+      { class: "pane", attributes: { tabindex: "0", role: "application", "aria-roledescription": "mammogram" } },
       this.element,
       this.overlay.root,
       heading,
@@ -71,6 +73,12 @@ export class Pane {
     return camera && screenMap(camera, this.size, this.view.pixel_aspect);
   }
 
+  /** An original point, kept within the picture, to a hundredth of a pixel. */
+  inside([x, y]: Point): Point {
+    const round = (value: number) => Math.round(value * 100) / 100;
+    return [round(clamp(x, 0, this.view.columns)), round(clamp(y, 0, this.view.rows))];
+  }
+
   /** Fetches and shows the picture; the pane must be in the document. */
   async load(): Promise<void> {
     this.message.textContent = "loading";
@@ -85,7 +93,7 @@ export class Pane {
       this.picture = picture;
       if (picture.samples instanceof Uint16Array) this.state.wall ??= wallInFile(this.view, picture.samples);
       this.state.windows[this.source] ??= picture.presets.default;
-      if (this.state.isFitted || !this.state.camera) this.fit();
+      this.refit();
       this.message.textContent = "";
       this.observer.observe(this.element);
       this.draw();
@@ -117,7 +125,7 @@ export class Pane {
 
   moveTo(camera: Camera): void {
     this.state.camera = camera;
-    this.state.isFitted = false;
+    this.state.fitted = null;
     this.reading.tell("camera");
   }
 
@@ -138,17 +146,38 @@ export class Pane {
     if (camera) this.zoomAt(width / 2, height / 2, 1 / (globalThis.devicePixelRatio || 1) / camera.zoom);
   }
 
-  centre(box: { x0: number; y0: number; x1: number; y1: number }): void {
+  centre(box: Box): void {
     const { camera } = this.state;
     if (camera) this.moveTo(centredOn(camera, this.size, this.view.pixel_aspect, box));
   }
 
+  /** The whole picture. */
   fit(): void {
+    const { columns, rows, pixel_aspect } = this.view;
+    this.state.fitted = "picture";
+    this.fitTo({ x0: 0, y0: 0, x1: columns, y1: rows }, fillingZoom({ width: columns, height: rows }, this.size, pixel_aspect));
+  }
+
+  /** The breast alone, at the zoom that suits the largest one of the exam: all views keep one scale. */
+  fitBreast(): void {
+    const preprocessed = this.reading.file(this.file)?.view?.preprocessed;
+    const largest = this.reading.breastSize;
+    if (!preprocessed || !largest) return this.fit();
+    this.state.fitted = "breast";
+    this.fitTo(breastBox(preprocessed), fillingZoom(largest, this.size, this.view.pixel_aspect));
+  }
+
+  private fitTo(box: Box, zoom: number): void {
     const { view, state } = this;
     const wall = state.wall ?? (view.preprocessed && view.preprocessed.from_original.scale_x < 0 ? "right" : "left");
-    state.camera = fit(view, this.size, wallInPane(view.laterality), isFlipped(view, wall));
-    state.isFitted = true;
+    state.camera = fit(box, this.size, zoom, wallInPane(view.laterality), isFlipped(view, wall));
     this.reading.tell("camera");
+  }
+
+  private refit(): void {
+    const { camera, fitted } = this.state;
+    if (fitted === "breast") this.fitBreast();
+    else if (fitted === "picture" || !camera) this.fit();
   }
 
   /** The picture, the window and the place as they were at first. */
@@ -157,11 +186,16 @@ export class Pane {
     this.fit();
   }
 
+  /** Draws the picture where something changed of what it shows; cameras and windows are replaced, never written to. */
   draw(): void {
     const { camera } = this.state;
     if (!this.screen || !camera || !this.picture || this.size.width === 0) return;
+    const { window, drawn } = this;
+    const { isInverted } = this.reading.display;
+    if (drawn?.camera === camera && drawn.window === window && drawn.isInverted === isInverted) return;
+    this.drawn = { camera, window, isInverted };
     this.root.dataset["pending"] = "frame";
-    this.screen.draw(camera, this.window, this.reading.display.isInverted);
+    this.screen.draw(camera, window, isInverted);
   }
 
   /** For tests. */
@@ -208,7 +242,8 @@ export class Pane {
     const { width, height } = this.size;
     if (width === 0 || height === 0) return;
     this.screen?.resize();
-    if (this.state.isFitted) this.fit();
-    else this.draw();
+    this.drawn = null;
+    this.refit();
+    this.draw();
   }
 }

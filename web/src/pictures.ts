@@ -23,12 +23,12 @@ export interface Picture {
   presets: Record<Preset, Window>;
 }
 
-export const PRESETS = ["default", "full", "tissue", "dense", "skin"] as const;
+/** The server has applied the file's own window, or stretched a file without one: the default shows that as it is. */
+export const PRESETS = ["default", "tissue", "dense", "skin"] as const;
 export type Preset = (typeof PRESETS)[number];
 
 export const PRESET_NAMES: Record<Preset, string> = {
-  default: "As in the file",
-  full: "Full range",
+  default: "As opened",
   tissue: "Whole breast",
   dense: "Dense tissue",
   skin: "Skin line",
@@ -128,7 +128,7 @@ async function loadPreprocessed(exam: string, file: number, view: View): Promise
 /** Windows from a picture's own values: the percentiles of what is not background. */
 export function presetsOf(
   samples: Uint16Array | Uint8Array,
-  asInFile: Window,
+  asOpened: Window,
   largest: number,
 ): Record<Preset, Window> {
   const step = Math.max(1, Math.floor(samples.length / 200_000)) | 1;
@@ -144,11 +144,9 @@ export function presetsOf(
     const width = Math.max(high - low, largest * 0.02);
     return { center: low + width / 2, width };
   };
-  const full = { center: (largest + 1) / 2, width: largest + 1 };
-  if (tissue.length === 0) return { default: asInFile, full, tissue: full, dense: full, skin: full };
+  if (tissue.length === 0) return { default: asOpened, tissue: asOpened, dense: asOpened, skin: asOpened };
   return {
-    default: asInFile,
-    full,
+    default: asOpened,
     tissue: between(percentile(0.02), percentile(0.998)),
     dense: between(percentile(0.4), percentile(0.999)),
     skin: between(0, percentile(0.35)),

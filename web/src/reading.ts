@@ -1,7 +1,8 @@
 /** The open exam and what the reader makes of it: the one place that holds them. */
 import type { Analysis, ExamFile, ExamStatus, Health, Point, ReadingRecord, Verdict } from "./api";
-import type { Camera, Wall } from "./frames";
+import { breastBox, type Camera, type Size, type Wall } from "./frames";
 import { readingOrder } from "./hanging";
+import { restored, type ReadingFile, type Restored } from "./reading_file";
 import type { Source, Window } from "./pictures";
 import { shownFindings, type Shown } from "./threshold";
 
@@ -22,8 +23,8 @@ export interface Display {
 /** How one file is looked at, shared by the panes that show it. */
 export interface ViewState {
   camera: Camera | null;
-  /** The whole picture is shown: a pane that changes its size keeps that so. */
-  isFitted: boolean;
+  /** What just fills the pane: one that changes its size keeps that so. Null: the reader chose the place. */
+  fitted: "picture" | "breast" | null;
   wall: Wall | null;
   windows: Partial<Record<Source, Window>>;
   lengths: [Point, Point][];
@@ -92,6 +93,7 @@ export class Reading {
     this.views = new Map();
     this.isUnsaved = false;
     this.display.mode = "original";
+    this.display.tool = "window";
     if (this.health) this.threshold = this.health.thresholds.detection;
     for (const change of ["exam", "files", "results", "display", "threshold", "record"] as const) this.tell(change);
   }
@@ -107,7 +109,7 @@ export class Reading {
   view(number: number): ViewState {
     let state = this.views.get(number);
     if (!state) {
-      state = { camera: null, isFitted: true, wall: null, windows: {}, lengths: [] };
+      state = { camera: null, fitted: "picture", wall: null, windows: {}, lengths: [] };
       this.views.set(number, state);
     }
     return state;
@@ -115,6 +117,13 @@ export class Reading {
 
   get viewStates(): IterableIterator<ViewState> {
     return this.views.values();
+  }
+
+  /** Width and height that no breast of the exam exceeds, in original pixels; null: no breast is known. */
+  get breastSize(): Size | null {
+    const known = this.files.flatMap(({ view }) => (view?.preprocessed ? [breastBox(view.preprocessed)] : []));
+    if (known.length === 0) return null;
+    return { width: Math.max(...known.map(({ x0, x1 }) => x1 - x0)), height: Math.max(...known.map(({ y0, y1 }) => y1 - y0)) };
   }
 
   analysis(number: number): Analysis | null {
@@ -158,6 +167,19 @@ export class Reading {
   write(impression: string): void {
     this.impression = impression;
     this.touch();
+  }
+
+  /** Puts a saved record in the place of what there is; throws UnfitReading where it belongs to another exam. */
+  restore(saved: ReadingFile): Restored {
+    const record = restored(saved, this);
+    this.threshold = Math.min(1, Math.max(this.health?.floor ?? 0, record.threshold));
+    this.impression = record.impression;
+    this.drawn = record.drawn;
+    this.verdicts = new Map(record.verdicts.map(({ file, finding, verdict }) => [`${file}/${finding}`, verdict]));
+    this.isUnsaved = false;
+    this.tell("threshold");
+    this.tell("record");
+    return record;
   }
 
   saved(): void {

@@ -1,10 +1,13 @@
-/** What "Save JSON" writes: the reader's record beside the analyses it is about. */
-import type { Analysis, ReadingRecord } from "./api";
-import type { Reading } from "./reading";
+/** What "Save JSON" writes, the reader's record beside the analyses it is about, and how it comes back. */
+import type { Analysis, Finding, Point, ReadingRecord, Verdict } from "./api";
+import type { Drawn, Reading } from "./reading";
+
+const FORMAT = "mammoscope-reading";
+const VERSION = "1.0";
 
 export interface ReadingFile {
-  format: "mammoscope-reading";
-  version: "1.0";
+  format: typeof FORMAT;
+  version: typeof VERSION;
   notice: string;
   exam: string;
   saved: string;
@@ -17,8 +20,8 @@ export interface ReadingFile {
 
 export function readingFile(reading: Reading, now: Date): ReadingFile {
   return {
-    format: "mammoscope-reading",
-    version: "1.0",
+    format: FORMAT,
+    version: VERSION,
     notice: reading.health?.notice ?? "Research use only. Not for diagnostic use.",
     exam: reading.status?.id ?? "",
     saved: now.toISOString(),
@@ -27,3 +30,114 @@ export function readingFile(reading: Reading, now: Date): ReadingFile {
     analyses: reading.analyses ?? [],
   };
 }
+
+/** A saved reading that does not fit: the message says why. */
+export class UnfitReading extends Error {}
+
+/** Throws UnfitReading for anything but what "Save JSON" wrote. */
+export function parseReadingFile(text: string): ReadingFile {
+  let said: unknown;
+  try {
+    said = JSON.parse(text);
+  } catch {
+    throw new UnfitReading("it is no JSON");
+  }
+  const file = said as Partial<ReadingFile> | null;
+  if (file?.format !== FORMAT) throw new UnfitReading("it is no reading that this page saved");
+  if (file.version !== VERSION) throw new UnfitReading(`it is of version ${String(file.version)}, expected ${VERSION}`);
+  if (!isReading(file)) throw new UnfitReading("it is damaged");
+  return file as ReadingFile;
+}
+
+function isReading({ files, record, analyses }: Partial<ReadingFile>): boolean {
+  const isNumber = (value: unknown) => typeof value === "number" && Number.isFinite(value);
+  const isPoint = (point: unknown) => Array.isArray(point) && point.length === 2 && point.every(isNumber);
+  return (
+    Array.isArray(files) &&
+    files.every((file) => isNumber(file?.number) && (file.analysis === null || isNumber(file.analysis))) &&
+    Array.isArray(analyses) &&
+    analyses.every(
+      (analysis) => typeof analysis?.input?.sha256 === "string" && Array.isArray(analysis.findings) && analysis.findings.every(({ box }) => isNumber(box?.x0)),
+    ) &&
+    isNumber(record?.threshold) &&
+    typeof record!.impression === "string" &&
+    Array.isArray(record!.verdicts) &&
+    record!.verdicts.every(({ verdict }) => verdict === "accepted" || verdict === "rejected") &&
+    Array.isArray(record!.drawn) &&
+    record!.drawn.every(({ outline }) => Array.isArray(outline) && outline.length > 2 && outline.every(isPoint))
+  );
+}
+
+export interface Restored {
+  threshold: number;
+  impression: string;
+  verdicts: { file: number; finding: number; verdict: Verdict }[];
+  drawn: Drawn[];
+  /** Verdicts on findings that the exam's models do not make. */
+  orphans: number;
+  /** Files of the saved reading, and how many of them the exam holds. */
+  files: number;
+  matched: number;
+}
+
+/**
+ * A saved record in the numbers of the exam that is open: files are known by their hash, findings by their box.
+ * Throws UnfitReading where the exam holds none of its files.
+ */
+export function restored(saved: ReadingFile, reading: Reading): Restored {
+  const here = new Map<string, { number: number; findings: Finding[] }>();
+  for (const { number } of reading.files) {
+    const analysis = reading.analysis(number);
+    if (analysis) here.set(analysis.input.sha256, { number, findings: analysis.findings });
+  }
+  const matches = new Map(
+    saved.files.flatMap(({ number, analysis }) => {
+      const was = analysis === null ? undefined : saved.analyses[analysis];
+      const now = was && here.get(was.input.sha256);
+      return was && now ? [[number, { was, now }] as const] : [];
+    }),
+  );
+  if (matches.size === 0) throw new UnfitReading("it belongs to none of the files that are open");
+  const { record } = saved;
+  const known = record.verdicts.filter(({ file }) => matches.has(file));
+  const verdicts = known.flatMap(({ file, finding, verdict }) => {
+    const { was, now } = matches.get(file)!;
+    const place = samePlace(was.findings[finding], now.findings);
+    return place < 0 ? [] : [{ file: now.number, finding: place, verdict }];
+  });
+  const drawn = record.drawn.flatMap(({ file, outline }) => {
+    const match = matches.get(file);
+    return match ? [{ file: match.now.number, outline: outline.map(([x, y]): Point => [x, y]) }] : [];
+  });
+  return {
+    threshold: record.threshold,
+    impression: record.impression,
+    verdicts,
+    drawn,
+    orphans: known.length - verdicts.length,
+    files: saved.files.filter(({ analysis }) => analysis !== null).length,
+    matched: matches.size,
+  };
+}
+
+const SLACK = 1; // original pixels
+
+function samePlace(finding: Finding | undefined, among: readonly Finding[]): number {
+  if (!finding) return -1;
+  const sides = ["x0", "y0", "x1", "y1"] as const;
+  return among.findIndex(({ box }) => sides.every((side) => Math.abs(box[side] - finding.box[side]) <= SLACK));
+}
+
+/** What came back, in one line. */
+export function restoredWords({ verdicts, drawn, impression, orphans, files, matched }: Restored): string {
+  const parts = [
+    counted(verdicts.length, "verdict"),
+    counted(drawn.length, "drawn finding"),
+    impression.trim() ? "the impression" : "no impression",
+  ];
+  const left = orphans ? ` Left out: ${counted(orphans, "verdict")} on findings that these models do not make.` : "";
+  const missing = matched < files ? ` Not open: ${files - matched} of its ${files} files.` : "";
+  return `Opened: ${parts.join(", ")}.${left}${missing}`;
+}
+
+const counted = (count: number, thing: string) => `${count} ${thing}${count === 1 ? "" : "s"}`;

@@ -1,6 +1,7 @@
 /** The reader's own part: what was missed, an impression, and what is taken away. */
 import * as api from "./api";
 import { button, download, el } from "./dom";
+import { readingOrder } from "./hanging";
 import type { LightBox } from "./lightbox";
 import { readingFile } from "./reading_file";
 import type { Reading } from "./reading";
@@ -24,7 +25,8 @@ export class RecordPanel {
     ];
     this.exports = [
       button("JSON", () => this.saveJson()),
-      button("Overlay PNG", () => void this.saveOverlay(), { attributes: { title: "The findings drawn over the view that is active" } }),
+      button("Overlay PNG", () => void this.saveOverlays(this.activeFile), { attributes: { title: "The findings drawn over the view that is active" } }),
+      button("All overlays", () => void this.saveOverlays(this.doneFiles), { attributes: { title: "The same of every view, a PNG for each" } }),
       button("PDF report", () => void this.saveReport()),
     ];
     this.root = el(
@@ -62,32 +64,42 @@ export class RecordPanel {
     this.said.textContent = "Saved as mammoscope-reading.json.";
   }
 
-  private async saveOverlay(): Promise<void> {
-    const file = this.lightbox.active?.pane.file;
-    const exam = this.reading.status?.id;
-    if (file === undefined || !exam) return;
-    await this.attempt("The overlay", async () => {
-      const { blob, name } = await api.overlayPng(exam, file, this.reading.threshold);
-      download(blob, name);
+  private get activeFile(): number[] {
+    const { active } = this.lightbox;
+    return active ? [active.pane.file] : [];
+  }
+
+  private get doneFiles(): number[] {
+    return readingOrder(this.reading.files).flatMap(({ number, state }) => (state === "done" ? [number] : []));
+  }
+
+  private async saveOverlays(files: readonly number[]): Promise<void> {
+    const { status, threshold } = this.reading;
+    if (!status || files.length === 0) return;
+    await this.attempt(files.length === 1 ? "Overlay" : `${files.length} overlays`, async () => {
+      for (const file of files) {
+        const { blob, name } = await api.overlayPng(status.id, file, threshold);
+        download(blob, name);
+      }
     });
   }
 
   private async saveReport(): Promise<void> {
     const exam = this.reading.status?.id;
     if (!exam) return;
-    await this.attempt("The report", async () => {
+    await this.attempt("Report", async () => {
       download(await api.reportPdf(exam, this.reading.record), "mammoscope-report.pdf");
       this.reading.saved();
     });
   }
 
   private async attempt(what: string, act: () => Promise<void>): Promise<void> {
-    this.said.textContent = `${what} is being made.`;
+    this.said.textContent = `${what}: being made.`;
     try {
       await act();
-      this.said.textContent = `${what} is saved.`;
+      this.said.textContent = `${what}: saved.`;
     } catch (error) {
-      this.said.textContent = `${what} could not be made: ${error instanceof Error ? error.message : "unknown"}`;
+      this.said.textContent = `${what}: not made. ${error instanceof Error ? error.message : ""}`;
     }
   }
 }

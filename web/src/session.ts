@@ -4,13 +4,15 @@ import { ApiError, type ExamStatus } from "./api";
 import { patientName } from "./patient";
 import type { PictureStore } from "./pictures";
 import type { Reading } from "./reading";
-import { shares } from "./uploads";
+import { parseReadingFile, restoredWords, UnfitReading } from "./reading_file";
+import { isJson, shares } from "./uploads";
 
 export interface Upload {
   files: { name: string; share: number }[];
   error: string | null;
 }
 
+const FIRST_SIGHT_MS = 80;
 const OPEN_EXAM_MS = 200;
 const OTHER_EXAMS_MS = 2000;
 const RETRY_MS = 1500;
@@ -23,7 +25,11 @@ export class Session {
   uploads: Upload[] = [];
   /** What stands in the way of everything; null: nothing does. */
   trouble: string | null = null;
+  /** What came back of a saved reading. */
+  opened = "";
   private readonly patients = new Map<string, string[]>();
+  /** Saved readings that wait for the results of the exam they came with. */
+  private readonly waiting = new Map<string, File>();
   private readonly listeners: (() => void)[] = [];
   private turn = 0;
 
@@ -64,12 +70,21 @@ export class Session {
     location.hash = `exam=${exam}`;
   }
 
-  async send(files: readonly File[]): Promise<void> {
-    if (files.length === 0) {
+  /** Takes what was dropped or chosen: images to analyse, a saved reading beside them or for the exam that is open. */
+  async send(all: readonly File[]): Promise<void> {
+    const files = all.filter((file) => !isJson(file));
+    const readings = all.filter(isJson);
+    if (all.length === 0) {
       this.complain("Nothing to analyse: there was no DICOM, PNG, JPEG, TIFF or ZIP file.");
       return;
     }
+    if (readings.length > 1) {
+      this.complain(`${readings.length} saved readings at once: one can be opened at a time.`);
+      return;
+    }
     if (!this.mayLeave()) return;
+    const [saved] = readings;
+    if (saved && files.length === 0) return this.restore(saved);
     this.reading.isUnsaved = false;
     const upload: Upload = { files: files.map(({ name }) => ({ name, share: 0 })), error: null };
     this.uploads = [upload, ...this.uploads.filter(({ error }) => error === null)];
@@ -81,6 +96,7 @@ export class Session {
         this.tell();
       });
       this.uploads = this.uploads.filter((other) => other !== upload);
+      if (saved) this.waiting.set(id, saved);
       await this.take(id);
       const names = await Promise.all(files.map(patientName));
       this.patients.set(id, [...new Set(names.filter((name) => name !== null))]);
@@ -110,6 +126,7 @@ export class Session {
     }
     this.exams = this.exams.filter((exam) => exam.id !== id);
     this.patients.delete(id);
+    this.waiting.delete(id);
     this.pictures.forgetExam(id);
     if (this.reading.status?.id === id) {
       this.reading.isUnsaved = false;
@@ -122,6 +139,23 @@ export class Session {
   dismiss(upload: Upload): void {
     this.uploads = this.uploads.filter((other) => other !== upload);
     this.tell();
+  }
+
+  /** Opens a saved reading beside the exam that is open. */
+  private async restore(saved: File): Promise<void> {
+    const exam = this.reading.status?.id;
+    if (exam && !this.reading.analyses) {
+      this.waiting.set(exam, saved);
+      return;
+    }
+    try {
+      if (!exam) throw new UnfitReading("open its files first, or drop them together");
+      const file = parseReadingFile(await saved.text());
+      if (exam === this.reading.status?.id) this.opened = restoredWords(this.reading.restore(file));
+      this.tell();
+    } catch (error) {
+      this.complain(`${saved.name} cannot be opened: ${error instanceof UnfitReading ? error.message : "it cannot be read"}.`);
+    }
   }
 
   private complain(error: string): void {
@@ -154,6 +188,7 @@ export class Session {
       this.complain(error instanceof ApiError && error.status === 404 ? "This exam is not on the server any more." : messageOf(error));
       return this.close();
     }
+    this.opened = "";
     this.reading.open(status);
     this.tell();
     void this.follow(id, this.turn);
@@ -175,12 +210,15 @@ export class Session {
           this.tell();
         }
         if (!isUnderWay(status)) break;
-        await pause(OPEN_EXAM_MS);
+        await pause(status.files.some(({ view }) => view !== null) ? OPEN_EXAM_MS : FIRST_SIGHT_MS);
       }
       const analyses = await this.insist(() => api.result(id));
       if (turn !== this.turn) return;
       this.reading.analyses = analyses;
       this.reading.tell("results");
+      const saved = this.waiting.get(id);
+      this.waiting.delete(id);
+      if (saved) await this.restore(saved);
     } catch (error) {
       if (turn !== this.turn) return;
       this.complain(error instanceof ApiError && error.status === 404 ? "This exam was removed from the server." : messageOf(error));

@@ -18,7 +18,7 @@ import {
 } from "@cornerstonejs/core";
 import type { Camera, Size } from "./frames";
 import { screenMap } from "./frames";
-import { greyTable, paint } from "./painter";
+import { greyTable, sampled, shade } from "./painter";
 import type { Picture, Window } from "./pictures";
 
 /** What draws one pane's picture. `rendered` is called in the frame in which the picture changed. */
@@ -156,6 +156,7 @@ class CornerstoneScreen implements Screen {
   private readonly viewport: StackViewport;
   private aspect = 1;
   private picture: Picture | null = null;
+  private camera: Camera | null = null;
   private redraw: () => void = () => undefined;
 
   constructor(
@@ -176,7 +177,7 @@ class CornerstoneScreen implements Screen {
     const ratio = globalThis.devicePixelRatio || 1;
     const isStale = Math.abs(canvas.width - this.element.clientWidth * ratio) > 1 || Math.abs(canvas.height - this.element.clientHeight * ratio) > 1;
     if (isStale && this.element.clientWidth > 2 && this.element.clientHeight > 2) {
-      this.engine.resize(true, true);
+      this.resize();
       this.redraw();
     } else this.rendered();
   };
@@ -191,6 +192,14 @@ class CornerstoneScreen implements Screen {
   draw(camera: Camera, window: Window, isInverted: boolean): void {
     if (!this.picture) return;
     this.redraw = () => this.draw(camera, window, isInverted);
+    if (camera !== this.camera) this.look(camera);
+    const [lower, upper] = [window.center - window.width / 2, window.center + window.width / 2];
+    this.viewport.setProperties({ voiRange: { lower, upper }, invert: isInverted });
+    this.viewport.render();
+  }
+
+  private look(camera: Camera): void {
+    this.camera = camera;
     const height = this.element.clientHeight;
     const [x, y] = [camera.x, camera.y * this.aspect];
     // Seen from behind, the picture is mirrored.
@@ -202,12 +211,10 @@ class CornerstoneScreen implements Screen {
       viewUp: [0, -1, 0],
       parallelScale: height / 2 / camera.zoom,
     });
-    const [lower, upper] = [window.center - window.width / 2, window.center + window.width / 2];
-    this.viewport.setProperties({ voiRange: { lower, upper }, invert: isInverted });
-    this.viewport.render();
   }
 
   resize(): void {
+    this.camera = null;
     this.engine.resize(true, true);
   }
 
@@ -228,6 +235,8 @@ class PlainScreen implements Screen {
   private picture: Picture | null = null;
   private aspect = 1;
   private frame = 0;
+  /** What is on screen but for its greys: a window changes nothing else. */
+  private seen: { camera: Camera; size: Size; samples: Int32Array } | null = null;
 
   constructor(
     private readonly element: HTMLDivElement,
@@ -248,17 +257,25 @@ class PlainScreen implements Screen {
       const size: Size = { width: this.element.clientWidth, height: this.element.clientHeight };
       if (!this.picture || size.width === 0 || size.height === 0) return;
       const ratio = globalThis.devicePixelRatio || 1;
-      this.canvas.width = Math.round(size.width * ratio);
-      this.canvas.height = Math.round(size.height * ratio);
+      const fine = { width: Math.round(size.width * ratio), height: Math.round(size.height * ratio) };
+      const samples = this.samples(this.picture, camera, fine, ratio);
+      if (this.canvas.width !== fine.width) this.canvas.width = fine.width;
+      if (this.canvas.height !== fine.height) this.canvas.height = fine.height;
       const context = this.canvas.getContext("2d")!;
-      const target = context.createImageData(this.canvas.width, this.canvas.height);
-      const fine = { width: this.canvas.width, height: this.canvas.height };
-      const map = screenMap({ ...camera, zoom: camera.zoom * ratio }, fine, this.aspect);
+      const target = context.createImageData(fine.width, fine.height);
       const entries = this.picture.samples instanceof Uint8Array ? 256 : 65536;
-      paint(target, this.picture, map, greyTable(window, isInverted, entries));
+      shade(target, samples, greyTable(window, isInverted, entries));
       context.putImageData(target, 0, 0);
       this.rendered();
     });
+  }
+
+  private samples(picture: Picture, camera: Camera, size: Size, ratio: number): Int32Array {
+    const { seen } = this;
+    if (seen?.camera === camera && seen.size.width === size.width && seen.size.height === size.height) return seen.samples;
+    const map = screenMap({ ...camera, zoom: camera.zoom * ratio }, size, this.aspect);
+    this.seen = { camera, size, samples: sampled(picture, map, size) };
+    return this.seen.samples;
   }
 
   resize(): void {}

@@ -40,6 +40,7 @@ export class Toolbar {
       group("Windowing", this.presets(), this.toggle("Invert", "I", "isInverted"), this.toggle("Link", "K", "windowsLinked", "Window all views together")),
       group("Picture", ...MODES.map(([mode, text]) => this.mode(mode, text))),
       group("View", button("Fit", () => lightbox.active?.pane.fit(), { attributes: { title: "Whole picture (F)" } }),
+        button("Breast", () => lightbox.fitBreasts(), { attributes: { title: "Breasts of all views, at one scale (G)" } }),
         button("1:1", () => lightbox.active?.pane.trueSize(), { attributes: { title: "One pixel of the file on one of the monitor (0)" } }),
         this.enlarge(),
         button("Reset", () => lightbox.resetAll(), { attributes: { title: "Window, place and zoom of all views as at first (R)" } })),
@@ -83,7 +84,7 @@ export class Toolbar {
   }
 
   private presets(): HTMLElement {
-    const select = el("select", { attributes: { "aria-label": "Window preset", title: "Window preset (5 to 9)" } });
+    const select = el("select", { attributes: { "aria-label": "Window preset", title: "Window preset (5 to 8)" } });
     select.append(el("option", { text: "Preset", attributes: { value: "" } }));
     for (const preset of PRESETS) select.append(el("option", { text: PRESET_NAMES[preset], attributes: { value: preset } }));
     select.addEventListener("change", () => {

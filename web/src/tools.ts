@@ -1,5 +1,6 @@
-/** What the pointer does on a pane: window, pan, zoom, measure, magnify, draw. */
+/** What pointer and keyboard do on a pane: window, pan, zoom, measure, magnify, draw. */
 import type { Point } from "./api";
+import { Crosshair } from "./crosshair";
 import { toOriginal } from "./frames";
 import { Magnifier } from "./magnifier";
 import type { Pane } from "./pane";
@@ -29,12 +30,15 @@ export function draggedWindow(window: { center: number; width: number }, dx: num
 export class PaneTools {
   private drag: Drag | null = null;
   private readonly magnifier: Magnifier;
+  private readonly crosshair: Crosshair;
 
   constructor(
     private readonly pane: Pane,
     private readonly enlarge: () => void,
+    say: (text: string) => void,
   ) {
     this.magnifier = new Magnifier(pane);
+    this.crosshair = new Crosshair(pane, (kind, points) => this.keep(kind, points), say);
     const { root } = pane;
     root.addEventListener("pointerdown", (event) => this.down(event));
     root.addEventListener("pointermove", (event) => this.move(event));
@@ -44,25 +48,48 @@ export class PaneTools {
     root.addEventListener("dblclick", () => this.doubleClick());
     root.addEventListener("contextmenu", (event) => event.preventDefault());
     root.addEventListener("focus", () => pane.reading.activate(pane.file));
+    // A window that loses the focus keeps its focused pane; a pane that loses it gives the crosshair up.
+    root.addEventListener("blur", () => this.crosshair.isShown && document.activeElement !== root && this.cancel());
   }
 
   /** Ends what is being drawn; true: there was something. */
   cancel(): boolean {
-    const was = this.drag !== null || this.pane.overlay.draft !== null;
+    const was = this.drag !== null || this.pane.overlay.draft !== null || this.crosshair.isShown;
     this.drag = null;
     this.pane.overlay.draft = null;
+    this.crosshair.hide();
     this.pane.overlay.drawWork();
     this.magnifier.hide();
     return was;
+  }
+
+  /** Moves the keyboard's crosshair; false: the tool has none. */
+  step(right: number, down: number, isFine: boolean): boolean {
+    if (!this.crosshair.move(right, down, isFine)) return false;
+    const { place } = this.crosshair;
+    if (place && this.pane.reading.display.tool === "magnify") this.magnifier.show(place);
+    return true;
+  }
+
+  /** Enter: a point where the crosshair is, else the end of a polygon; false: it means something else. */
+  enter(): boolean {
+    return this.crosshair.set() || this.finish();
+  }
+
+  private keep(kind: "length" | "outline", points: readonly Point[]): void {
+    if (kind === "length") this.pane.state.lengths.push([points[0]!, points[1]!]);
+    else {
+      const outline = thinned(points);
+      if (outline.length >= LEAST_POINTS) this.pane.reading.addDrawn(this.pane.file, outline);
+    }
   }
 
   /** Closes the polygon that is being drawn. */
   finish(): boolean {
     const { draft } = this.pane.overlay;
     if (draft?.kind !== "outline") return false;
-    const outline = thinned(draft.points);
     this.cancel();
-    if (outline.length >= LEAST_POINTS) this.pane.reading.addDrawn(this.pane.file, outline);
+    this.keep("outline", draft.points);
     return true;
   }
 
@@ -72,17 +99,15 @@ export class PaneTools {
   }
 
   private original(at: Point): Point | null {
-    const { map, view } = this.pane;
-    if (!map) return null;
-    const [x, y] = toOriginal(map, at);
-    const round = (value: number) => Math.round(value * 100) / 100;
-    return [round(Math.min(view.columns, Math.max(0, x))), round(Math.min(view.rows, Math.max(0, y)))];
+    const { map } = this.pane;
+    return map && this.pane.inside(toOriginal(map, at));
   }
 
   private down(event: PointerEvent): void {
     this.pane.root.focus({ preventScroll: true });
     this.pane.reading.activate(this.pane.file);
     if (!this.pane.picture) return;
+    this.crosshair.hide();
     const chosen = this.pane.reading.display.tool;
     const tool: ToolName = event.button === 1 || event.shiftKey ? "pan" : event.button === 2 ? "zoom" : chosen;
     const at = this.at(event);
@@ -135,7 +160,7 @@ export class PaneTools {
     this.magnifier.hide();
     const { draft } = pane.overlay;
     if (drag.tool === "length" && draft) {
-      if (drag.hasMoved) pane.state.lengths.push([draft.points[0]!, draft.points[1]!]);
+      if (drag.hasMoved) this.keep("length", draft.points);
       this.cancel();
     } else if (drag.tool === "freehand") this.finish();
     else if (!drag.hasMoved && event.button === 0 && drag.tool !== "polygon") this.pick(drag.start);

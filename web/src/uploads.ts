@@ -1,7 +1,8 @@
-/** What a reader drops or chooses: files, folders, ZIP archives. */
+/** What a reader drops or chooses: files, folders, ZIP archives, and readings that were saved. */
 
 const IMAGE_NAMES = /\.(dcm|dicom|ima|png|jpe?g|tiff?|zip)$/i;
 const FIRST_BYTES = 132;
+const SAVED_READING = /^\s*\{\s*"format":\s*"mammoscope-reading"/;
 
 /** Files of a drop, those of dropped folders too. */
 export async function droppedFiles(data: DataTransfer): Promise<File[]> {
@@ -15,32 +16,42 @@ export async function droppedFiles(data: DataTransfer): Promise<File[]> {
   return found;
 }
 
-/** Of a folder's files those that may be images: by their name, or by DICOM's mark. */
+export const isJson = (file: File) => /\.json$/i.test(file.name);
+
+/** Of a folder's files those that may be images, by their name or by DICOM's mark, and saved readings. */
 export async function imagesIn(files: readonly File[]): Promise<File[]> {
-  const kept = await Promise.all(files.map(async (file) => (await mayBeImage(file)) ? file : null));
+  const inOrder = [...files].sort((a, b) => byName(a.webkitRelativePath, b.webkitRelativePath));
+  const kept = await Promise.all(inOrder.map(async (file) => (await isWanted(file)) ? file : null));
   return kept.filter((file) => file !== null);
 }
 
-async function mayBeImage(file: File): Promise<boolean> {
+async function isWanted(file: File): Promise<boolean> {
   if (file.name.startsWith(".") || file.name.toUpperCase() === "DICOMDIR") return false;
   if (IMAGE_NAMES.test(file.name)) return !/\.(overlay|preprocessed)\.png$/i.test(file.name);
   const head = new Uint8Array(await file.slice(0, FIRST_BYTES).arrayBuffer());
+  if (isJson(file)) return SAVED_READING.test(new TextDecoder().decode(head));
   return String.fromCharCode(...head.slice(128)) === "DICM";
 }
 
+const byName = new Intl.Collator("en", { numeric: true }).compare;
+
 const fileOf = (entry: FileSystemFileEntry) => new Promise<File>((resolve, reject) => entry.file(resolve, reject));
 
+/** In the order of their names: the browser gives entries in any. */
 async function filesBelow(folder: FileSystemDirectoryEntry): Promise<File[]> {
   const reader = folder.createReader();
-  const found: File[] = [];
+  const entries: FileSystemEntry[] = [];
   for (;;) {
-    const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-    if (entries.length === 0) return found;
-    for (const entry of entries) {
-      if (entry.isFile) found.push(await fileOf(entry as FileSystemFileEntry));
-      else found.push(...(await filesBelow(entry as FileSystemDirectoryEntry)));
-    }
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) break;
+    entries.push(...some);
   }
+  const found: File[] = [];
+  for (const entry of entries.sort((a, b) => byName(a.name, b.name))) {
+    if (entry.isFile) found.push(await fileOf(entry as FileSystemFileEntry));
+    else found.push(...(await filesBelow(entry as FileSystemDirectoryEntry)));
+  }
+  return found;
 }
 
 /** How far each of several files is, when so many bytes of all of them were sent. */

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { centredOn, distance, fit, fromPreprocessed, panned, screenMap, toOriginal, toScreen, zoomedAt } from "../src/frames";
+import { breastBox, centredOn, distance, fillingZoom, fit, fromPreprocessed, panned, screenMap, toOriginal, toScreen, zoomedAt } from "../src/frames";
 
 const film = { columns: 2560, rows: 3328, pixel_aspect: 1 };
 const pane = { width: 425, height: 336 };
+const fitted = (columns: number, rows: number, aspect: number, size: typeof pane, wall: "left" | "right" | null, flipped: boolean) =>
+  fit({ x0: 0, y0: 0, x1: columns, y1: rows }, size, fillingZoom({ width: columns, height: rows }, size, aspect), wall, flipped);
 
 describe("fit", () => {
   it.each([
@@ -11,21 +13,36 @@ describe("fit", () => {
     ["left", true, 2560, 0],
     ["right", true, 0, 425],
   ] as const)("hangs the chest wall at the %s, flipped: %s", (wall, flipped, edge, at) => {
-    const map = screenMap(fit(film, pane, wall, flipped), pane, 1);
+    const map = screenMap(fitted(2560, 3328, 1, pane, wall, flipped), pane, 1);
     expect(toScreen(map, [edge, 0])[0]).toBeCloseTo(at);
     expect(toScreen(map, [edge, 0])[1]).toBeCloseTo(0);
     expect(toScreen(map, [edge, 3328])[1]).toBeCloseTo(336);
   });
 
   it("puts a view of unknown side in the middle", () => {
-    const map = screenMap(fit(film, pane, null, false), pane, 1);
+    const map = screenMap(fitted(2560, 3328, 1, pane, null, false), pane, 1);
     expect(toScreen(map, [1280, 1664])).toEqual([212.5, 168]);
   });
 
   it("keeps the breast's proportions where pixels are not square", () => {
-    const map = screenMap(fit({ columns: 100, rows: 50, pixel_aspect: 2 }, { width: 200, height: 200 }, null, false), { width: 200, height: 200 }, 2);
+    const map = screenMap(fitted(100, 50, 2, { width: 200, height: 200 }, null, false), { width: 200, height: 200 }, 2);
     expect(toScreen(map, [100, 50])).toEqual([200, 200]);
   });
+});
+
+it.each([
+  ["right", 1, 100, 200, 425],
+  ["right", -1, 2550, 2450, 425],
+  ["left", -1, 2550, 2450, 0],
+] as const)("fits a breast of the %s wall, scale %i", (wall, scale_x, edge, inner, at) => {
+  const preprocessed = { rows: 300, columns: 100, from_original: { scale_x, shift_x: scale_x > 0 ? -100 : 2550, scale_y: 1, shift_y: -40 } };
+  const box = breastBox(preprocessed);
+  expect([box.x0, box.x1]).toEqual([Math.min(edge, inner), Math.max(edge, inner)]);
+  expect([box.y0, box.y1]).toEqual([40, 340]);
+  const flipped = (scale_x < 0 ? "right" : "left") !== wall;
+  const map = screenMap(fit(box, pane, 1, wall, flipped), pane, 1);
+  expect(toScreen(map, [edge, 0])[0]).toBeCloseTo(at);
+  expect(toScreen(map, [0, 190])[1]).toBeCloseTo(168);
 });
 
 it("comes back from the screen", () => {
@@ -56,7 +73,7 @@ it.each([false, true])("pans with the pointer, flipped: %s", (flipped) => {
 
 it("centres a finding and zooms in, never out", () => {
   const box = { x0: 600, y0: 1200, x1: 800, y1: 1400 };
-  const from = fit(film, pane, "left", false);
+  const from = fitted(2560, 3328, 1, pane, "left", false);
   const near = centredOn(from, pane, 1, box);
   expect([near.x, near.y]).toEqual([700, 1300]);
   expect(near.zoom).toBeGreaterThan(from.zoom);

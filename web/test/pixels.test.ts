@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { greyTable, paint } from "../src/painter";
+import { greyTable, sampled, shade } from "../src/painter";
 import { presetsOf, reduced, type Picture } from "../src/pictures";
 import { readable } from "../src/patient";
 import { draggedWindow, thinned } from "../src/tools";
@@ -16,7 +16,7 @@ const picture = (samples: Uint8Array<ArrayBuffer>, columns: number): Picture => 
   top: 0,
   columnSize: 1,
   rowSize: 1,
-  presets: { default: window, full: window, tissue: window, dense: window, skin: window },
+  presets: { default: window, tissue: window, dense: window, skin: window },
 });
 
 it("maps a window to grey, and inverts it", () => {
@@ -24,14 +24,15 @@ it("maps a window to grey, and inverts it", () => {
   expect(greyTable({ center: 50, width: 20 }, true, 101)[100]).toBe(0);
 });
 
-describe("paint", () => {
+describe("sampled and shade", () => {
   it.each([
     [{ a: 1, c: 0, d: 1, f: 0 }, [10, 20, 30, 40]],
     [{ a: -1, c: 2, d: 1, f: 0 }, [20, 10, 40, 30]],
     [{ a: 1, c: 1, d: 1, f: 1 }, [0, 0, 0, 10]],
   ])("puts pixels where the map says: %j", (map, greys) => {
     const target = { width: 2, height: 2, data: new Uint8ClampedArray(16) } as ImageData;
-    paint(target, picture(new Uint8Array([10, 20, 30, 40]), 2), map, Uint8ClampedArray.from({ length: 256 }, (_, at) => at));
+    const seen = sampled(picture(new Uint8Array([10, 20, 30, 40]), 2), map, target);
+    shade(target, seen, Uint8ClampedArray.from({ length: 256 }, (_, at) => at));
     expect([0, 4, 8, 12].map((at) => target.data[at])).toEqual(greys);
   });
 });
@@ -43,7 +44,7 @@ it("averages a picture that is too large for the graphics card", () => {
 });
 
 it("makes presets of an empty picture", () => {
-  expect(presetsOf(new Uint16Array(100), { center: 1, width: 2 }, 65535)).toMatchObject({ default: { center: 1, width: 2 }, tissue: { width: 65536 } });
+  expect(presetsOf(new Uint16Array(100), { center: 1, width: 2 }, 65535)).toMatchObject({ default: { center: 1, width: 2 }, tissue: { center: 1, width: 2 } });
 });
 
 it("makes presets from the tissue alone", () => {

@@ -17,6 +17,7 @@ const analysis = (scores: number[], said: Analysis["outcome"] = scores.length ? 
   software: "",
   outcome: said,
   statement: "",
+  input: { sha256: "" },
   bundle: { name: "", version: "", sha256: "" },
   thresholds: { detection: 0.03, malignancy: 0.5 },
   findings: scores.map((score) => finding(score)),
