@@ -7,16 +7,19 @@ PAGE := src/mammoscope/server/page
 PAGE_TOOLS := web/node_modules/.package-lock.json
 SOURCES := pyproject.toml src/mammoscope/__init__.py
 
-.PHONY: help demo serve test check page browser-test format clean
+.PHONY: help demo serve test fuzz check page browser-test format lock pip-audit clean
 
 help:
 	@echo "make demo    set up, make a synthetic exam, analyse it, print the findings (no torch)"
 	@echo "make serve   set up, open the reading page on this machine (no torch)"
 	@echo "make test    set up for development, run all checks and tests"
 	@echo "make page    build the reading page into the package (needs Node 20)"
+	@echo "make fuzz    feed the reader 100,000 files that mean harm (half an hour; the tests do a few hundred)"
 	@echo "make browser-test  check and build the page, and use it in Chromium (needs Node 20, Chromium)"
 	@echo "make check   ruff, types, import contract"
 	@echo "make format  ruff, in place"
+	@echo "make lock    pin what CI installs, with hashes (requirements/ci.txt)"
+	@echo "make pip-audit  look the pinned packages up in the list of known vulnerabilities (needs a network)"
 	@echo "make clean   remove what the above made"
 
 demo: $(VENV)/.run
@@ -29,6 +32,10 @@ serve: $(VENV)/.run
 
 test: check
 	$(BIN)/python -m pytest
+
+# Guided by coverage too where atheris is installed, which has no build for every system.
+fuzz: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m fuzz.run --files 100000 --seed 0
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -45,6 +52,15 @@ browser-test: $(VENV)/.dev $(PAGE_TOOLS)
 	npm --prefix web run build
 	@test -z "$$(git status --porcelain -- $(PAGE))" || { echo "$(PAGE) is stale: commit what make page builds"; exit 1; }
 	npm --prefix web run browser-test
+
+# For every system and any Python from 3.11 on. Pins stay as they are: remove a line, or the file, to take newer ones.
+lock: $(VENV)/.dev
+	$(PIP) uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	  --custom-compile-command "make lock" --extra dev --output-file requirements/ci.txt pyproject.toml requirements/ci.in
+
+pip-audit: $(VENV)/.dev
+	$(BIN)/python requirements/audit.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
@@ -65,8 +81,14 @@ $(PAGE_TOOLS): web/package-lock.json
 	npm --prefix web ci --no-audit --no-fund
 	@touch $@
 
-# Torch first and by version: the newest one that these networks were tested with.
-$(VENV)/.dev: $(SOURCES) | $(VENV)/.made
+# LOCK=requirements/ci.txt installs what CI does, each file checked against its hash. Without it the newest that fit, but
+# torch, first and by version: the newest one that these networks were tested with.
+$(VENV)/.dev: $(SOURCES) $(LOCK) | $(VENV)/.made
+ifdef LOCK
+	$(PIP) --require-hashes --requirement $(LOCK)
+	$(PIP) --no-deps --no-build-isolation --editable .
+else
 	$(PIP) torch==2.14.1 torchvision==0.29.1
 	$(PIP) --editable ".[dev]"
+endif
 	@touch $@ $(VENV)/.run

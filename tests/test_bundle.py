@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from mammoscope.bundle import MANIFEST, Bundle, default_bundle_folder, load_bundle
+from mammoscope.bundle import AVERAGE_MASK, MANIFEST, Bundle, default_bundle_folder, load_bundle
 from mammoscope.errors import BundleError
 from mammoscope.stages.classify import OnnxClassifier
 from mammoscope.stages.detect import OnnxDetector
@@ -81,6 +81,25 @@ def test_a_wrong_manifest_is_refused_by_name(copied: Path, place: str, value: ob
     _edit(copied, place, value)
     with pytest.raises(BundleError, match=message):
         load_bundle(copied)
+
+
+@pytest.mark.parametrize("name", ["detector.onnx", "segmenter.onnx", "classifier.onnx", AVERAGE_MASK])
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_a_flipped_byte_is_refused_by_name(copied: Path, name: str, place: str) -> None:
+    content = bytearray((copied / name).read_bytes())
+    content[{"first": 0, "middle": len(content) // 2, "last": -1}[place]] ^= 1
+    (copied / name).write_bytes(content)
+    with pytest.raises(BundleError, match=rf"{re.escape(name)}: its SHA-256 is .* the file was altered"):
+        load_bundle(copied)
+
+
+def test_every_file_of_the_bundle_is_hashed_and_the_manifest_gives_the_bundle_its_hash(copied: Path) -> None:
+    named = re.findall(r'"file": "([^"]+)"', (copied / MANIFEST).read_text())
+    assert {path.name for path in copied.iterdir()} == {MANIFEST, AVERAGE_MASK, *named}
+    before = load_bundle(copied).identity
+    _edit(copied, "detector.threshold", 0.9)
+    after = load_bundle(copied).identity
+    assert (after.name, after.version) == (before.name, before.version) and after.sha256 != before.sha256
 
 
 def test_an_altered_or_missing_file_is_refused(copied: Path) -> None:

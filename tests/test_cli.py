@@ -30,7 +30,9 @@ def test_help_is_instant() -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
-@pytest.mark.parametrize("command", ["analyze", "example", "data", "train", "evaluate", "bundle"])
+@pytest.mark.parametrize(
+    "command", ["analyze", "deidentify", "audit", "example", "data", "train", "evaluate", "bundle"]
+)
 def test_every_command_has_a_help_page(command: str) -> None:
     assert _mammoscope(command, "--help").returncode == 0
 

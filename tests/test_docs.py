@@ -33,7 +33,15 @@ def test_figures_are_those_of_the_manifest(bundle: Bundle, page: str, stage: str
     ), f"{page} lacks {stage} {name} {figure.value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-@pytest.mark.parametrize("page", ["README.md", "MODEL_CARD.md", "CHANGELOG.md", "docs/user-guide.md"])
+PAGES = [
+    "README.md",
+    "MODEL_CARD.md",
+    "CHANGELOG.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files_that_are_there(page: str) -> None:
     path = ROOT / page
     targets = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.audit import AuditTrail, Failure
 from mammoscope.bundle import Bundle, file_sha256
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.findings import Analysis
@@ -19,6 +23,7 @@ from mammoscope.pipeline import examine
 from mammoscope.readers import IsolatedReader, Limits, input_name
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import result_name
+from mammoscope.writers.dicom_results import ResultKind, kinds_given, result_path, results_of, write_result
 from mammoscope.writers.overlay import render_overlay
 from mammoscope.writers.png import write_png
 from mammoscope.writers.report_json import read_analysis, write_analysis
@@ -42,6 +47,10 @@ class Options:
         Files under way at a time.
     limits
         What one file may cost.
+    dicom
+        Which results are written as DICOM objects too.
+    audit
+        Where each analysis and each failure is noted; None: nowhere.
     """
 
     threshold: float | None = None
@@ -49,6 +58,8 @@ class Options:
     save_preprocessed: bool = False
     workers: int = 1
     limits: Limits = DEFAULT_LIMITS
+    dicom: frozenset[ResultKind] = frozenset()
+    audit: AuditTrail | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class Done:
     analysis
         Its analysis, from this run or, where ``skipped``, from an earlier one; None where it failed.
     error
-        What went wrong, naming the file; None where nothing did.
+        What went wrong, naming the file; None where nothing did. With an analysis: only its DICOM results failed.
     written
         The files that now hold the results.
     """
@@ -75,7 +86,7 @@ class Done:
 
 
 def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Options) -> Iterator[Done]:
-    """Analyse files and write ``NAME.json`` and ``NAME.overlay.png`` for each into ``out``.
+    """Analyse files and write ``NAME.json``, ``NAME.overlay.png`` and what else is wanted for each into ``out``.
 
     Files of one name in different folders get the folder's name in front. Results are whole or not there, so a batch
     that was stopped goes on where it was.
@@ -107,12 +118,13 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
             try:
                 return _analyze_file(path, out / name, bundle, options, reader)
             except InputError as error:
-                return Done(path, None, error=error)
+                return _failed(path, error, options.audit, "refused")
             except MammoscopeError as error:  # names what could not be written or started
-                return Done(path, None, error=InputError(path, str(error)))
+                return _failed(path, InputError(path, str(error)), options.audit, "failed")
             except Exception as error:
                 logger.debug("%s failed", name, exc_info=True)
-                return Done(path, None, error=InputError(path, f"the analysis failed ({type(error).__name__})"))
+                problem = f"the analysis failed ({type(error).__name__})"
+                return _failed(path, InputError(path, problem), options.audit, "failed")
             finally:
                 readers.put(reader)
 
@@ -149,25 +161,64 @@ def _with_all_folders(path: Path) -> str:
     return result_name("_".join(path.resolve().parts[1:]))
 
 
+def _failed(path: Path, error: InputError, audit: AuditTrail | None, failure: Failure) -> Done:
+    if audit is not None:
+        try:
+            audit.record_failure(path, failure)
+        except MammoscopeError as trouble:
+            error = InputError(path, f"{error.problem}; {trouble}")
+    return Done(path, None, error=error)
+
+
 def _analyze_file(path: Path, target: Path, bundle: Bundle, options: Options, reader: IsolatedReader) -> Done:
     report = target.with_name(f"{target.name}.json")
     overlay = target.with_name(f"{target.name}.overlay.png")
     preprocessed = target.with_name(f"{target.name}.preprocessed.png")
-    wanted = (report, overlay, preprocessed) if options.save_preprocessed else (report, overlay)
-    if not options.overwrite and (earlier := _earlier_analysis(path, report, bundle, options)):
+    earlier = None if options.overwrite else _earlier_analysis(path, report, bundle, options)
+    if earlier is not None:
+        wanted = [report, overlay, *(result_path(target, kind) for kind in kinds_given(earlier, options.dicom))]
         # Without a breast there is no preprocessed view.
-        missing = {file for file in wanted if not file.exists()}
-        if not missing or (earlier.outcome == "no_breast_found" and missing == {preprocessed}):
-            return Done(path, earlier, skipped=True, written=tuple(file for file in wanted if file not in missing))
+        if options.save_preprocessed and earlier.outcome != "no_breast_found":
+            wanted.append(preprocessed)
+        if all(file.exists() for file in wanted):
+            return Done(path, earlier, skipped=True, written=tuple(wanted))
     mammogram = reader.read(path)
     analysis, prepared = examine(mammogram, bundle, threshold=options.threshold)
     written = [report, overlay]
     if options.save_preprocessed and prepared is not None:
         write_png(preprocessed, bundle.manifest.detector.contrast.apply(prepared.pixels))
         written.append(preprocessed)
-    write_png(overlay, render_overlay(mammogram, analysis))
+    picture = render_overlay(mammogram, analysis)
+    write_png(overlay, picture)
+    error = None
+    if options.dicom:
+        if earlier is None:
+            # Those of another file, bundle or threshold, which this run may not write anew.
+            for kind in ResultKind:
+                result_path(target, kind).unlink(missing_ok=True)
+        analysis, files, error = _write_dicom(path, target, analysis, options, picture)
+        written += files
+    if options.audit is not None:
+        options.audit.record(analysis)
     write_analysis(analysis, report)  # last: where it is, all is
-    return Done(path, analysis, written=tuple(written))
+    return Done(path, analysis, error=error, written=tuple(written))
+
+
+def _write_dicom(
+    path: Path, target: Path, analysis: Analysis, options: Options, picture: NDArray[np.uint8]
+) -> tuple[Analysis, list[Path], InputError | None]:
+    """Write the DICOM results; answers the analysis with what they warn of, their files, and why there are none."""
+    from mammoscope.writers.dicom_origin import read_origin  # noqa: PLC0415 (codecs and pydicom, where they are wanted)
+
+    try:
+        origin = read_origin(path, analysis)
+        analysis = analysis.model_copy(update={"warnings": (*analysis.warnings, *origin.notes)})
+        results = results_of(analysis, origin, options.dicom, overlay=picture)
+    except InputError as error:
+        return analysis, [], error
+    for kind, result in results.items():
+        write_result(result_path(target, kind), result)
+    return analysis, [result_path(target, kind) for kind in results], None
 
 
 def _earlier_analysis(path: Path, report: Path, bundle: Bundle, options: Options) -> Analysis | None:

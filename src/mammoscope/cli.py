@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from mammoscope import NOTICE, __version__
+from mammoscope.cli_options import AuditOption, BundleOption, ThresholdOption
+from mammoscope.pacs.cli import app as pacs
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-USAGE_ERROR, SOME_FAILED, LEAKAGE_FOUND = 2, 3, 1
+USAGE_ERROR, SOME_FAILED, LEAKAGE_FOUND, TRAIL_BROKEN = 2, 3, 1, 1
 
 app = typer.Typer(
     help=f"Find, outline and grade masses in mammograms, offline. {NOTICE}",
@@ -26,9 +28,12 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Prepare, divide, check and describe datasets.", no_args_is_help=True)
 bundles = typer.Typer(help="Build, verify and show model bundles.", no_args_is_help=True)
+audits = typer.Typer(help="Check the audit trail of analyses.", no_args_is_help=True)
 imports = typer.Typer(help="Bring a published collection into the dataset layout.", no_args_is_help=True)
 app.add_typer(data, name="data")
 app.add_typer(bundles, name="bundle")
+app.add_typer(audits, name="audit")
+app.add_typer(pacs, name="pacs")
 data.add_typer(imports, name="import")
 
 
@@ -47,11 +52,6 @@ class Stage(StrEnum):
     SEGMENTER = "segmenter"
     CLASSIFIER = "classifier"
     PIPELINE = "pipeline"
-
-
-BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="Folder of a model bundle.", show_default="the one that comes along")
-]
 
 
 def main() -> None:
@@ -83,30 +83,35 @@ def version_option(
 def analyze(
     paths: Annotated[list[Path], typer.Argument(help="DICOM, PNG, JPEG or TIFF files, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("mammoscope-results"),
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Detection score from which regions are reported.", show_default="the bundle's"
-        ),
-    ] = None,
+    threshold: ThresholdOption = None,
     bundle: BundleOption = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Files under way at a time.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Analyse again what is done.")] = False,
     save_preprocessed: Annotated[
         bool, typer.Option("--save-preprocessed", help="Also write the breast as the detector sees it.")
     ] = False,
+    sr: Annotated[bool, typer.Option("--sr", help="Also write NAME.sr.dcm, a DICOM structured report.")] = False,
+    seg: Annotated[
+        bool, typer.Option("--seg", help="Also write NAME.seg.dcm, the outlines as a DICOM segmentation.")
+    ] = False,
+    sc: Annotated[
+        bool, typer.Option("--sc", help="Also write NAME.sc.dcm, the overlay as a DICOM secondary capture.")
+    ] = False,
+    audit: AuditOption = None,
 ) -> None:
     """Find, outline and grade the masses of mammograms.
 
     Writes NAME.json and NAME.overlay.png for each file, prints a table of findings, and ends with 0, or with 3 where
-    some files failed and the others were done.
+    some files failed and the others were done. A file that is no DICOM has no DICOM results.
     """
     from rich.console import Console
 
+    from mammoscope.audit import AuditTrail
     from mammoscope.batch import Done, Options, analyze_files
     from mammoscope.bundle import load_bundle
     from mammoscope.errors import InputError, MammoscopeError
     from mammoscope.readers import find_inputs
+    from mammoscope.writers.dicom_results import ResultKind
     from mammoscope.writers.table import findings_table
 
     failures: list[InputError] = []
@@ -119,25 +124,84 @@ def analyze(
     if not files:
         raise typer.Exit(USAGE_ERROR)
     models = load_bundle(bundle)
+    trail = AuditTrail(audit, "analyze", models, threshold) if audit else None
+    wanted = {ResultKind.SR: sr, ResultKind.SEG: seg, ResultKind.SC: sc}
+    dicom = frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
+    options = Options(threshold, overwrite, save_preprocessed, workers, dicom=dicom, audit=trail)
     results: dict[Path, Done] = {}
     with _progress("analysing", len(files)) as advance:
-        for done in analyze_files(files, out, models, Options(threshold, overwrite, save_preprocessed, workers)):
+        for done in analyze_files(files, out, models, options):
             results[done.path] = done
             if done.error:
                 _complain(done.error)
             advance(len(results), len(files))
     in_order = [results[path] for path in files]
     Console().print(findings_table([done.analysis or cast(MammoscopeError, done.error) for done in in_order]))
-    failures += [done.error for done in in_order if done.error]
+    failures += [done.error for done in in_order if done.error and not done.analysis]
+    without_dicom = sum(done.error is not None and done.analysis is not None for done in in_order)
     analysed = sum(done.analysis is not None for done in in_order)
     skipped = sum(done.skipped for done in in_order)
     typer.echo(
         f"{analysed} of {analysed + len(failures)} analysed"
         + (f" ({skipped} of them earlier; --overwrite does them again)" if skipped else "")
         + (f", {len(failures)} failed" if failures else "")
+        + (f", {without_dicom} without DICOM results" if without_dicom else "")
     )
     for path in in_order[0].written if len(in_order) == 1 else (out,):
         typer.echo(path)
+    if failures or without_dicom:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def deidentify(
+    paths: Annotated[list[Path], typer.Argument(help="DICOM files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the new files, each named after its new SOP instance UID.")],
+    salt: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MAMMOSCOPE_SALT",
+            help="Secret of 16 characters or more, by which a later batch gets the same pseudonyms; safer in the "
+            "environment than on the command line, and written nowhere.",
+            show_default="a new one, which is forgotten",
+        ),
+    ] = None,
+) -> None:
+    """Take out of mammograms what says whose they are. Look at every picture afterwards: text in the pixels stays.
+
+    Only what the page docs/privacy.md lists is kept; names, IDs, free texts and private elements are dropped. The same
+    patient gets the same pseudonym, UIDs still fit each other, dates are shifted. Ends with 0, or with 3 where some
+    files failed and the others were done.
+    """
+    from mammoscope.deidentify import NOT_DONE, deidentify_files
+    from mammoscope.errors import InputError
+    from mammoscope.readers import find_inputs
+    from mammoscope.readers.source import printable
+
+    failures: list[InputError] = []
+
+    def refuse(error: InputError) -> None:
+        failures.append(error)
+        _complain(error)
+
+    files = find_inputs(paths, refuse)
+    if not files:
+        raise typer.Exit(USAGE_ERROR)
+    written = 0
+    with _progress("de-identifying", len(files)) as advance:
+        for number, done in enumerate(deidentify_files(files, out, salt), start=1):
+            if done.error:
+                refuse(done.error)
+            if done.warning:
+                typer.echo(f"warning: {printable(str(done.path))}: {done.warning}", err=True)
+            written += done.written is not None
+            advance(number, len(files))
+    typer.echo(
+        f"{written} of {written + len(failures)} de-identified" + (f", {len(failures)} failed" if failures else "")
+    )
+    for sentence in NOT_DONE:
+        typer.echo(sentence)
+    typer.echo(out)
     if failures:
         raise typer.Exit(SOME_FAILED)
 
@@ -160,9 +224,15 @@ def serve(
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A further name that browsers may call this server by.")
     ] = None,
+    keep_free: Annotated[
+        float, typer.Option(min=0, help="Gigabytes of the disk that stay free: an upload that needs them is refused.")
+    ] = 0.5,
     bundle: BundleOption = None,
+    audit: AuditOption = None,
 ) -> None:
     """Open the reading page: drop mammograms on it, look, decide. Ends with Ctrl-C."""
+    import logging
+
     from mammoscope.errors import MammoscopeError
     from mammoscope.server import ServerSettings
     from mammoscope.server import serve as run
@@ -175,8 +245,11 @@ def serve(
         token=token,
         data=data_folder,
         allowed_hosts=tuple(allow_host or ()),
+        reserve=round(keep_free * 2**30),
         bundle=bundle,
+        audit=audit,
     )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     run(settings, started=lambda address: typer.echo(f"{NOTICE}\nOpen {address} in a browser; Ctrl-C ends."))
 
 
@@ -259,20 +332,22 @@ def check(
 
 @data.command("describe")
 def describe(
-    dataset: Annotated[Path, typer.Argument(help="Folder in the dataset layout.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for overview.json and the page with charts.")] = None,
+    dataset: Annotated[Path, typer.Argument(help="Folder in the dataset layout, or one of such folders: its splits.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a page with charts, a CSV of every number, and both as JSON.")
+    ] = None,
 ) -> None:
     """Count what is in a dataset."""
     from rich.console import Console
 
-    from mammoscope.datasets.lesions import load_dataset
     from mammoscope.datasets.overview import describe as run
-    from mammoscope.datasets.overview import render_overview, write_overview
+    from mammoscope.datasets.overview import load_splits, render_overview, write_overview
 
-    overview = run(load_dataset(dataset))
-    Console().print(render_overview(overview))
+    overviews = {name: run(part) for name, part in load_splits(dataset).items()}
+    for overview in overviews.values():
+        Console().print(render_overview(overview))
     if out:
-        write_overview(overview, out)
+        write_overview(overviews, out)
         typer.echo(out)
 
 
@@ -285,8 +360,8 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="Where to start: a safetensors file of timm's, or 'timm' for its own weights; for the segmenter, "
-            "best.safetensors of an earlier run."
+            help="Where a backbone starts: a safetensors file of timm's, or 'timm' for its own weights; a segmenter "
+            "without a backbone: best.safetensors of an earlier run."
         ),
     ] = None,
 ) -> None:
@@ -319,14 +394,14 @@ def evaluate(
 @bundles.command("build")
 def build(
     dataset: Annotated[Path, typer.Argument(help="The dataset that the trainings used.")],
-    detector: Annotated[Path, typer.Option(help="Run of the detector.")],
-    segmenter: Annotated[Path, typer.Option(help="Run of the segmenter.")],
-    classifier: Annotated[Path, typer.Option(help="Run of the classifier.")],
+    detector: Annotated[Path, typer.Option(help="Run of the detector, or a bundle to take it from.")],
+    segmenter: Annotated[Path, typer.Option(help="Run of the segmenter, or a bundle.")],
+    classifier: Annotated[Path, typer.Option(help="Run of the classifier, or a bundle.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder.")],
     name: Annotated[str, typer.Option(help="The bundle's name.")] = "mammoscope-cbis-ddsm",
     version: Annotated[str, typer.Option(help="The bundle's version.")] = __version__,
 ) -> None:
-    """Export three trainings, calibrate and measure them on their validation patients. Needs the extra 'train'."""
+    """Export trainings, calibrate and measure them on their validation patients. Needs the extra 'train'."""
     _need_training()
     from mammoscope.training.build import build_bundle
 
@@ -351,6 +426,30 @@ def show(bundle: BundleOption = None) -> None:
     from mammoscope.bundle import load_bundle
 
     typer.echo(load_bundle(bundle).manifest.model_dump_json(indent=2))
+
+
+@audits.command("verify")
+def verify_audit(
+    folder: Annotated[Path, typer.Argument(help="Folder of the audit trail.")],
+    head: Annotated[
+        str | None, typer.Option(help="A head that was noted elsewhere: the trail must still hold that line.")
+    ] = None,
+) -> None:
+    """Check every line of an audit trail; ends with 1 where one was changed, taken out or put in.
+
+    The trail cannot prove that lines at its end were not taken away, nor that all of it was not written anew: note its
+    head elsewhere from time to time, and give it as --head later.
+    """
+    from mammoscope.audit import verify_trail
+
+    found = verify_trail(folder, head)
+    for place in found.torn:
+        typer.echo(f"{place}: torn by a crash, what it was to say is lost; the chain goes on")
+    typer.echo(f"chain {found.chain}: {found.entries} analyses{', up to the break' if found.broken else ''}")
+    typer.echo(f"head {found.head}: note it elsewhere, for lines taken away at the end do not show without it")
+    if found.broken:
+        typer.echo(f"broken: {found.broken}", err=True)
+        raise typer.Exit(TRAIL_BROKEN)
 
 
 def _need_training() -> None:

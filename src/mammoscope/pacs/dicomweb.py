@@ -1,0 +1,207 @@
+"""Search, fetch and store over DICOMweb (PS3.18: QIDO-RS, WADO-RS, STOW-RS)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import requests
+from dicomweb_client import DICOMwebClient
+from dicomweb_client.web import _Transaction
+from pydicom.dataset import Dataset
+
+from mammoscope.pacs.places import is_uid
+from mammoscope.pacs.retries import FailedError, UnavailableError
+from mammoscope.pacs.settings import WebServer
+from mammoscope.readers.limits import DEFAULT_LIMITS
+
+_TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of an answer
+_PAGE = 200
+# What says something of the server or of our account, not of the one image.
+_EVERYBODYS = frozenset({401, 403, 407, 408, 429, 502, 503, 504})
+_NO_SERVICE = frozenset({404, 405})  # to a search or a store; to a fetch it is the image that is gone
+_SEARCH, _FETCH, _STORE = "search", "fetch", "store"
+_CONFLICT = 409  # some were not stored, the body says which and why
+_DUPLICATE = 0x0111
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that a server has; ``instances`` is None where it does not say how many."""
+
+    uid: str
+    instances: int | None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance that a server has, by its UIDs."""
+
+    study: str
+    series: str
+    sop_instance: str
+    sop_class: str
+
+
+class DicomWeb:
+    """A DICOMweb server; calls from several threads need one of these each.
+
+    All calls raise ``UnavailableError`` where the server is away or refuses us, and ``FailedError`` where it refuses
+    this one request.
+    """
+
+    def __init__(self, server: WebServer) -> None:
+        session = requests.Session()
+        session.trust_env = False  # no proxy and no password file that nobody knows of
+        if server.user is not None:
+            session.auth = (server.user, server.password or "")
+        if server.token is not None:
+            session.headers["Authorization"] = f"Bearer {server.token}"
+        tls = server.tls
+        session.verify = True if tls.authority is None else str(tls.authority)
+        if tls.certificate is not None and tls.key is not None:
+            session.cert = (str(tls.certificate), str(tls.key))
+        self._server = server
+        self._client = _Client(server.url.rstrip("/"), session=session, timeout=_TIMEOUT)
+        self._client.set_http_retry_params(retry=False)  # we have a queue for that
+
+    def studies(self, modality: str, since: date | None) -> list[Study]:
+        """Studies with images of a modality, those dated from a day on."""
+        filters = {"ModalitiesInStudy": modality}
+        if since is not None:
+            filters["StudyDate"] = f"{since:%Y%m%d}-"
+        found = self._pages(
+            lambda offset: self._client.search_for_studies(limit=_PAGE, offset=offset, search_filters=filters)
+        )
+        studies = {
+            uid: Study(uid, _number(_value(item, "00201208")))
+            for item in found
+            if (uid := _uid(item, "0020000D")) is not None
+        }
+        return list(studies.values())
+
+    def instances(self, study: str, modality: str) -> list[Instance]:
+        """Instances of a modality in a study."""
+        found = self._pages(
+            lambda offset: self._client.search_for_instances(
+                study, limit=_PAGE, offset=offset, search_filters={"Modality": modality}
+            )
+        )
+        instances = []
+        for item in found:
+            series, sop_instance, sop_class = (_uid(item, tag) for tag in ("0020000E", "00080018", "00080016"))
+            if series and sop_instance and sop_class:
+                instances.append(Instance(study, series, sop_instance, sop_class))
+        return instances
+
+    def fetch(self, study: str, series: str, sop_instance: str) -> bytes:
+        """The DICOM file of an instance, as the server stores it; nothing of it is parsed here."""
+        with self._talking(_FETCH):
+            return self._client.retrieve_encoded(study, series, sop_instance)
+
+    def store(self, datasets: Sequence[Dataset]) -> None:
+        """Store instances, all or else it fails; one that is there already counts as stored."""
+        with self._talking(_STORE):
+            try:
+                answer = self._client.store_instances(datasets)
+            except requests.HTTPError as error:
+                if error.response is None or error.response.status_code != _CONFLICT:
+                    raise
+                answer = _dataset(error.response.content)
+        failures = [int(item.get("FailureReason", 0)) for item in answer.get("FailedSOPSequence", [])]
+        if reasons := {f"0x{reason:04X}" for reason in failures if reason != _DUPLICATE}:
+            raise FailedError(f"{self._server} did not store it (failure {', '.join(sorted(reasons))})")
+        listed = (*answer.get("ReferencedSOPSequence", []), *answer.get("FailedSOPSequence", []))
+        if not {dataset.SOPInstanceUID for dataset in datasets} <= {item.ReferencedSOPInstanceUID for item in listed}:
+            raise FailedError(f"{self._server} does not say that it stored it")
+
+    def _pages(self, search: Callable[[int], list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        """Everything that a search finds. A page that holds nothing new is the last: not all servers know offsets."""
+        seen: set[str] = set()
+        offset = 0
+        while True:
+            with self._talking(_SEARCH):
+                page = search(offset)
+            new = {text: item for item in page if (text := json.dumps(item, sort_keys=True)) not in seen}
+            seen.update(new)
+            yield from new.values()
+            offset += len(page)
+            if not new:
+                return
+
+    @contextmanager
+    def _talking(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except requests.HTTPError as error:
+            code = 0 if error.response is None else error.response.status_code
+            problem = f"{self._server} answers {code} to '{what}'"
+            is_everybodys = code in _EVERYBODYS or (code in _NO_SERVICE and what != _FETCH)
+            raise (UnavailableError if is_everybodys else FailedError)(problem) from None
+        except (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
+            raise UnavailableError(f"{self._server} cannot be reached ({type(error).__name__})") from None
+        except requests.ConnectionError as error:
+            if "NewConnectionError" in str(error) or "NameResolutionError" in str(error):
+                raise UnavailableError(f"{self._server} cannot be reached") from None
+            raise FailedError(f"{self._server} ended the connection on '{what}'") from None
+        except requests.RequestException as error:
+            raise FailedError(f"{self._server} gave no answer to '{what}' ({type(error).__name__})") from None
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            # What an answer that is none makes the client library raise.
+            raise FailedError(f"{self._server} gave no valid answer to '{what}' ({type(error).__name__})") from None
+
+
+class _Client(DICOMwebClient):
+    """Adds a way to get a file without having it parsed, and with a limit on its size."""
+
+    def retrieve_encoded(self, study: str, series: str, sop_instance: str) -> bytes:
+        """The bytes of an instance in whatever transfer syntax the server has it."""
+        url = self._get_instances_url(_Transaction.RETRIEVE, study, series, sop_instance)
+        accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}  # a server packs an image for seconds, for little
+        with self._http_get(url, headers=headers, stream=True) as response:
+            _limit(response, DEFAULT_LIMITS.file_bytes)
+            if response.headers.get("Content-Type", "").startswith("application/dicom"):
+                return b"".join(response.iter_content(1 << 20))
+            (part,) = self._decode_multipart_message(response, stream=True)
+            return bytes(part)
+
+
+def _limit(response: requests.Response, most: int) -> None:
+    """Have an answer end with ``ValueError`` where it gets too large."""
+    original = response.iter_content
+
+    def limited(chunk_size: int = 1 << 20) -> Iterator[bytes]:
+        total = 0
+        for chunk in original(chunk_size):
+            total += len(chunk)
+            if total > most:
+                raise ValueError(f"more than {most} bytes")
+            yield chunk
+
+    response.iter_content = limited  # type: ignore[method-assign,assignment]
+
+
+def _dataset(body: bytes) -> Dataset:
+    return Dataset.from_json(json.loads(body)) if body else Dataset()
+
+
+def _value(item: dict[str, Any], tag: str) -> Any:
+    values = item.get(tag, {}).get("Value") or [None]
+    return values[0]
+
+
+def _uid(item: dict[str, Any], tag: str) -> str | None:
+    value = _value(item, tag)
+    return value if isinstance(value, str) and is_uid(value) else None
+
+
+def _number(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,101 @@
+"""Send by C-STORE (PS3.4 B), as the calling side."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+
+from mammoscope.pacs.retries import FailedError, UnavailableError
+from mammoscope.pacs.settings import Node
+
+_CONNECT_SECONDS, _ANSWER_SECONDS = 10, 120
+_SUCCESS, _WARNINGS, _DUPLICATE = 0x0000, range(0xB000, 0xC000), 0x0111
+
+
+class Dimse:
+    """A DICOM application that takes results.
+
+    Parameters
+    ----------
+    node
+        Where it is.
+    title
+        Our AE title.
+    tls
+        None: it is called in the clear.
+    """
+
+    def __init__(self, node: Node, title: str, tls: ssl.SSLContext | None) -> None:
+        self._node, self._title, self._tls = node, title, tls
+
+    def store(self, datasets: Sequence[Dataset]) -> None:
+        """Store instances, all or else it fails; one that is there already counts as stored.
+
+        Raises
+        ------
+        UnavailableError
+            It cannot be reached, or rejects us.
+        FailedError
+            It does not take one of them.
+        """
+        entity = AE(self._title)
+        for sop_class, syntax in {(item.SOPClassUID, item.file_meta.TransferSyntaxUID) for item in datasets}:
+            # One context each, so that the other side cannot choose an encoding that we do not have.
+            entity.add_requested_context(sop_class, syntax)
+            if syntax == ExplicitVRLittleEndian:
+                entity.add_requested_context(sop_class, ImplicitVRLittleEndian)
+        with associated(entity, self._node, self._tls) as association:
+            for number, dataset in enumerate(datasets, start=1):
+                try:
+                    answer = association.send_c_store(dataset, msg_id=number)
+                except (ValueError, RuntimeError):
+                    reason = "does not take it" if association.is_established else "ended the association"
+                    raise FailedError(f"{self._node} {reason} ({dataset.SOPClassUID.name})") from None
+                status = answer.get("Status")
+                if status is None:
+                    raise FailedError(f"{self._node} gave no answer to C-STORE")
+                if status not in (_SUCCESS, _DUPLICATE) and status not in _WARNINGS:
+                    raise FailedError(f"{self._node} did not store it (status 0x{status:04X})")
+
+
+@contextmanager
+def associated(
+    entity: AE, node: Node, tls: ssl.SSLContext | None, roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = ()
+) -> Iterator[Association]:
+    """An association that is released at the end, or aborted where something went wrong.
+
+    Raises
+    ------
+    UnavailableError
+        There is none.
+    FailedError
+        There is none, for the other side takes nothing of what is to be sent.
+    """
+    entity.connection_timeout = entity.acse_timeout = _CONNECT_SECONDS
+    entity.dimse_timeout = entity.network_timeout = _ANSWER_SECONDS
+    association = entity.associate(
+        node.host,
+        node.port,
+        ae_title=node.title,
+        tls_args=None if tls is None else (tls, node.host),
+        ext_neg=list(roles),
+    )
+    if association.rejected_contexts and not association.accepted_contexts:
+        names = {UID(context.abstract_syntax or "").name for context in association.rejected_contexts}
+        raise FailedError(f"{node} takes no {', '.join(sorted(names))}")
+    if not association.is_established:
+        reason = "rejects the association" if association.is_rejected else "cannot be reached"
+        raise UnavailableError(f"{node} {reason}")
+    try:
+        yield association
+    except BaseException:
+        association.abort()
+        raise
+    association.release()

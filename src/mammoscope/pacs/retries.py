@@ -1,0 +1,38 @@
+"""What can go wrong with another system, and how long to wait before the next try."""
+
+from __future__ import annotations
+
+import random
+
+from mammoscope.errors import MammoscopeError
+
+LONGEST_PAUSE = 900.0
+
+
+class UnavailableError(MammoscopeError):
+    """The other side is away or refuses us: not the fault of one image, so it is tried for as long as it takes."""
+
+
+class FailedError(MammoscopeError):
+    """A step failed for one image.
+
+    Parameters
+    ----------
+    problem
+        What went wrong, without a path of this machine or a value of the patient's.
+    final
+        Whether it would fail again: then it is not tried again.
+    """
+
+    def __init__(self, problem: str, *, final: bool = False) -> None:
+        super().__init__(problem)
+        self.final = final
+
+
+def pause(failures: int, first: float) -> float:
+    """Seconds until the next try after so many failures, 1 or more: doubled each time, spread by half either way.
+
+    The spread keeps images that failed together from coming back together.
+    """
+    growing = min(first * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE)
+    return growing * random.uniform(0.5, 1.5)  # noqa: S311 (nothing secret)

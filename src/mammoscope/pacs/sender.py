@@ -1,0 +1,55 @@
+"""The step from ANALYSED to SENT: store the results where they belong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
+
+from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.dimse import Dimse
+from mammoscope.pacs.settings import Node, Target, Tls
+from mammoscope.pacs.store import Image, State, Store
+
+logger = logging.getLogger(__name__)
+
+
+class Archive(Protocol):
+    """Something that stores instances, all or else it fails."""
+
+    def store(self, datasets: Sequence[Dataset]) -> None: ...
+
+
+def archive_of(target: Target, title: str, tls: Tls | None) -> Archive:
+    """What stores instances at a target; ``title`` and ``tls`` are for a DICOM application."""
+    if isinstance(target, Node):
+        return Dimse(target, title, None if tls is None else tls.for_calling())
+    return DicomWeb(target)
+
+
+class Sender:
+    """Sends the results of one image after the other.
+
+    The results lie on disk and their UIDs are fixed, so after a failure half-way the same objects are sent again, and
+    whoever has them already knows them by their UIDs.
+    """
+
+    def __init__(self, archive: Archive, store: Store) -> None:
+        self._archive, self._store = archive, store
+
+    def __call__(self, image: Image) -> None:
+        """Send the results of one image."""
+        try:
+            results = [dcmread(path) for path in self._store.place(image).results()]
+        except Exception as error:  # what a damaged file makes pydicom raise is not bounded
+            results = []
+            logger.error("%s: its results cannot be read (%s)", image.key, type(error).__name__)
+        if not results:
+            self._store.analyse_again(image, "its results were not on disk")
+            return
+        self._archive.store(results)
+        self._store.finish(image, State.SENT)
+        logger.info("%s: %d results sent", image.key, len(results))

@@ -1,0 +1,220 @@
+"""Who is talked to, who may talk to us, and how: parsed once, and refused where it would not be safe."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mammoscope.errors import MammoscopeError
+
+DEFAULT_TITLE = "MAMMOSCOPE"
+_TITLE = re.compile(r"[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?")  # PS3.5 6.2, AE: 16 characters, no backslash
+_NODE = re.compile(r"(?P<title>.+)@(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def checked_title(title: str) -> str:
+    """An AE title, as it may be; raises ``MammoscopeError`` otherwise."""
+    if not _TITLE.fullmatch(title):
+        raise MammoscopeError(f"{title!r} is no AE title: 1 to 16 ASCII characters, no backslash, no space at an end")
+    return title
+
+
+@dataclass(frozen=True)
+class Node:
+    """Another DICOM application: its AE title and where it listens."""
+
+    title: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Node:
+        """From ``TITLE@host:port``; raises ``MammoscopeError`` where it is something else."""
+        found = _NODE.fullmatch(text)
+        if not found or not 1 <= int(found["port"]) <= 65535:
+            raise MammoscopeError(f"{text!r} names no DICOM application, expected one like 'PACS@10.0.0.5:104'")
+        return cls(checked_title(found["title"]), found["host"].strip("[]"), int(found["port"]))
+
+    def __str__(self) -> str:
+        return f"{self.title}@{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who may call.
+
+    Attributes
+    ----------
+    title
+        Its AE title; None: any.
+    network
+        Addresses that it may call from.
+    """
+
+    title: str | None
+    network: Network
+
+    @classmethod
+    def parse(cls, text: str) -> Caller:
+        """From ``TITLE@address``, ``TITLE@network/bits``, or with ``*`` for any title; raises ``MammoscopeError``."""
+        title, _, address = text.rpartition("@")
+        try:
+            network = ipaddress.ip_network(address)
+        except ValueError:
+            network = None
+        if network is None or not title:
+            raise MammoscopeError(f"{text!r} names no caller, expected one like 'MODALITY@10.0.0.7' or '*@10.0.0.0/24'")
+        return cls(None if title == "*" else checked_title(title), network)
+
+    def matches(self, title: str | None, address: str) -> bool:
+        """Whether this is who calls; a title of None is not known yet."""
+        place = ipaddress.ip_address(address)
+        place = getattr(place, "ipv4_mapped", None) or place
+        return place in self.network and (title is None or self.title is None or title == self.title)
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files in PEM format.
+
+    Attributes
+    ----------
+    certificate, key
+        Ours; None: we show none.
+    authority
+        Who must have signed the certificates of others; None: those that the system trusts, and callers need none.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    authority: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise MammoscopeError("a TLS certificate needs its key, and a key its certificate: give both or none")
+        for path in (self.certificate, self.key, self.authority):
+            if path is not None and not path.is_file():
+                raise MammoscopeError(f"{path}: no such file")
+
+    def for_listening(self) -> ssl.SSLContext | None:
+        """What a receiver needs; None without a certificate: then it does not speak TLS."""
+        if self.certificate is None:
+            if self.authority is not None:
+                raise MammoscopeError("to check callers' certificates, the receiver needs one itself")
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._load(context)
+        if self.authority is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def for_calling(self) -> ssl.SSLContext:
+        """What a caller needs: checks the other's certificate and its host name."""
+        context = ssl.create_default_context()
+        if self.authority is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._load(context)
+        return context
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2  # BCP 195 (PS3.15 B.12)
+        try:
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+            if self.authority is not None:
+                context.load_verify_locations(self.authority)
+        except OSError as error:
+            raise MammoscopeError(f"the TLS files cannot be used ({error.strerror or error})") from None
+
+
+@dataclass(frozen=True)
+class WebServer:
+    """A DICOMweb server.
+
+    Attributes
+    ----------
+    url
+        Root of its services: ``https://pacs.example.org/dicom-web``.
+    user, password, token
+        How it knows us: basic authentication, or a bearer token. They come from the environment, never from a URL.
+    tls
+        For ``https``.
+    """
+
+    url: str
+    user: str | None = None
+    password: str | None = None
+    token: str | None = None
+    tls: Tls = Tls()
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            valid = False
+        if not valid or parts.query or parts.fragment:
+            raise MammoscopeError("no URL of a DICOMweb server, expected one like 'https://pacs.example.org/dicom-web'")
+        if parts.username or parts.password:
+            raise MammoscopeError(
+                "the URL holds a user name, which logs and process lists would show: "
+                "set MAMMOSCOPE_PACS_USER and MAMMOSCOPE_PACS_PASSWORD"
+            )
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Target = Node | WebServer
+
+
+def is_web(text: str) -> bool:
+    """Whether this names a DICOMweb server and not a DICOM application."""
+    return text.startswith(("http://", "https://"))
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a receiver listens and who may call it.
+
+    Attributes
+    ----------
+    title, host, port
+        Its AE title and address; port 0 takes any that is free.
+    callers
+        Who may call; empty: anybody on this machine, which only a loopback address allows.
+    tls
+        With a certificate it speaks TLS, and nothing else.
+    """
+
+    title: str = DEFAULT_TITLE
+    host: str = "127.0.0.1"
+    port: int = 11112
+    callers: tuple[Caller, ...] = ()
+    tls: Tls = Tls()
+
+    def __post_init__(self) -> None:
+        checked_title(self.title)
+        try:
+            address = ipaddress.ip_address(self.host)
+        except ValueError:
+            raise MammoscopeError(
+                f"{self.host!r} is no address to listen on, expected one like 127.0.0.1 or 0.0.0.0"
+            ) from None
+        if not address.is_loopback and not self.callers:
+            raise MammoscopeError(
+                f"{self.host} can be reached from other machines, and whoever reaches it could send files: say who may "
+                "call with --allow TITLE@ADDRESS, or listen on 127.0.0.1"
+            )
+
+    def allows(self, title: str | None, address: str) -> bool:
+        """Whether somebody may call; a title of None is not known yet."""
+        if not self.callers:
+            return ipaddress.ip_address(address).is_loopback
+        return any(caller.matches(title, address) for caller in self.callers)

@@ -1,0 +1,101 @@
+"""Look for new mammograms on a DICOMweb server."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, date, datetime, timedelta
+
+from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.retries import FailedError
+from mammoscope.pacs.store import Image, Store
+from mammoscope.readers.admission import FOR_PROCESSING, IMAGE_CLASSES
+
+logger = logging.getLogger(__name__)
+
+_LAST_LOOK = "last look"
+_OVERLAP = timedelta(days=2)  # images may come later than the day that their study is dated
+
+
+class Watch:
+    """Finds images and queues them; each is found once, whatever happens in between.
+
+    Parameters
+    ----------
+    server
+        Where to look.
+    store
+        The queue.
+    modalities
+        Which images to take.
+    since
+        Studies dated from this day on; None: from two days before the last good look on, or before the first.
+    """
+
+    def __init__(self, server: DicomWeb, store: Store, modalities: tuple[str, ...], since: date | None) -> None:
+        self._server, self._store, self._modalities, self._since = server, store, modalities, since
+        self._is_first = True
+
+    def look(self) -> int:
+        """Queue what is new; returns how many images.
+
+        A study whose number of instances is as before is passed over, but for the first look of a process. One that
+        the server fails on costs only itself, and the next look does it again.
+
+        Raises
+        ------
+        UnavailableError, FailedError
+            The server is away, or gives no list of studies.
+        """
+        today = datetime.now(UTC).date()
+        new, failed = 0, 0
+        for modality in self._modalities:
+            for study in self._server.studies(modality, self._since or self._first_day(today)):
+                name = f"{modality} {study.uid}"
+                is_counted = study.instances is not None
+                if is_counted and not self._is_first and self._store.instances_seen(name) == study.instances:
+                    continue
+                try:
+                    new += self._look_into(study.uid, modality)
+                except FailedError as error:
+                    logger.warning("a study cannot be looked into: %s", error)
+                    failed += 1
+                    continue
+                if study.instances is not None:
+                    self._store.saw_study(name, study.instances)
+        if not failed:
+            self._is_first = False
+            self._store.write_note(_LAST_LOOK, today.isoformat())
+        return new
+
+    def _first_day(self, today: date) -> date:
+        noted = self._store.note(_LAST_LOOK)
+        return (today if noted is None else min(today, date.fromisoformat(noted))) - _OVERLAP
+
+    def _look_into(self, study: str, modality: str) -> int:
+        found = [item for item in self._server.instances(study, modality) if item.sop_class in IMAGE_CLASSES]
+        return sum(
+            self._store.find(item.sop_instance, item.sop_class, item.study, item.series)
+            for item in found
+            if not self._store.is_result(item.sop_instance)
+        )
+
+
+class Fetcher:
+    """The step from FOUND to RECEIVED.
+
+    Parameters
+    ----------
+    hold
+        Seconds that an image For Processing waits for the same exposure For Presentation.
+    """
+
+    def __init__(self, server: DicomWeb, store: Store, hold: float) -> None:
+        self._server, self._store, self._hold = server, store, hold
+
+    def __call__(self, image: Image) -> None:
+        """Fetch one image."""
+        if image.study is None or image.series is None:
+            raise FailedError("its study or series is not known", final=True)
+        content = self._server.fetch(image.study, image.series, image.sop_instance)
+        self._store.fetched(image, content, self._hold if image.sop_class in FOR_PROCESSING else 0.0)
+        logger.info("%s: fetched", image.key)

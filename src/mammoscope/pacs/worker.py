@@ -1,0 +1,84 @@
+"""The process that analyses images of the queue: what an image is, and what is on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from io import BytesIO
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.filewriter import dcmwrite
+
+from mammoscope.background import Message, Reply, Tools, serve_jobs
+from mammoscope.pacs.places import ImagePlace, write_durably
+from mammoscope.pipeline import examine
+from mammoscope.readers.admission import is_for_processing
+from mammoscope.readers.header import Header, read_header
+from mammoscope.readers.limits import Limits
+from mammoscope.readers.source import read_source
+from mammoscope.readers.views import laterality_of, view_of
+from mammoscope.writers.dicom_results import ResultKind, dicom_results
+from mammoscope.writers.overlay import render_overlay
+from mammoscope.writers.report_json import write_analysis
+
+
+def main() -> None:
+    """Serve the queue."""
+    serve_jobs(_work)
+
+
+def _work(job: Message, tools: Tools, reply: Reply) -> None:
+    place = ImagePlace(Path(job["folder"]))
+    if job["do"] == "identify":
+        reply(_identity(place.image, Limits(**tools.settings["limits"])))
+    else:
+        reply(_analyse(place, job["name"], tools))
+
+
+def _analyse(place: ImagePlace, name: str, tools: Tools) -> Message:
+    """Read, examine, and write the results; answers the results' UIDs when all are on disk."""
+    mammogram = dataclasses.replace(tools.reader.read(place.image), name=name)
+    analysis, _ = examine(mammogram, tools.bundle, threshold=tools.settings["threshold"])
+    kinds = [ResultKind(kind) for kind in tools.settings["kinds"]]
+    overlay = render_overlay(mammogram, analysis) if ResultKind.SC in kinds else None
+    results = dicom_results(analysis, place.image, kinds, overlay=overlay)
+    for kind, dataset in results.items():
+        write_durably(place.result(kind.value), _encoded(dataset))
+    write_analysis(analysis, place.analysis)
+    return {"outcome": analysis.outcome, "results": [str(dataset.SOPInstanceUID) for dataset in results.values()]}
+
+
+def _encoded(dataset: Dataset) -> bytes:
+    stream = BytesIO()
+    dcmwrite(stream, dataset, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _identity(path: Path, limits: Limits) -> Message:
+    """What the header says that decides whether an image is analysed at all.
+
+    ``marks`` are what an image For Presentation and the one For Processing that it was made from have in common.
+    """
+    header = read_header(read_source(path, limits)).header
+    sop_instance = header.text("SOPInstanceUID") or ""
+    processing = is_for_processing(header)
+    images = [sop_instance] if processing else _sources(header)
+    marks = [f"image {uid}" for uid in images]
+    if (exposure := _exposure(header)) is not None:
+        marks.append(f"exposure {exposure}")
+    return {"sop_instance": sop_instance, "processing": processing, "marks": marks}
+
+
+def _sources(header: Header) -> list[str]:
+    items = header.value("SourceImageSequence") or []
+    return [str(item.get("ReferencedSOPInstanceUID", "")) for item in items if isinstance(item, Dataset)]
+
+
+def _exposure(header: Header) -> str | None:
+    """A hash of study, breast, view and moment, which one exposure has alone; None where one is not known."""
+    moment = header.text("AcquisitionDateTime") or "".join(
+        header.text(keyword) or "" for keyword in ("AcquisitionDate", "AcquisitionTime")
+    )
+    facts = (header.text("StudyInstanceUID"), laterality_of(header), view_of(header), moment)
+    return hashlib.sha256("\n".join(map(str, facts)).encode()).hexdigest() if all(facts) else None

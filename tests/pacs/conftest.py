@@ -1,0 +1,71 @@
+"""Foreign systems: an Orthanc, dcmtk's tools; and a receiver that analyses nothing."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from orthanc import PLUGINS, PROGRAM, Orthanc
+from pynetdicom import _config
+from tls_files import TlsFiles, make_tls_files
+
+from mammoscope.pacs.commitment import Commitments
+from mammoscope.pacs.receiver import Receiver
+from mammoscope.pacs.settings import Listening
+from mammoscope.pacs.store import Store
+
+_config.LOG_HANDLER_LEVEL = "none"
+logging.getLogger("httpx").setLevel(logging.WARNING)
+NEEDS_ORTHANC = "needs Orthanc and its DICOMweb plugin (Debian: orthanc, orthanc-dicomweb)"
+NEEDS_DCMTK = "needs storescu, echoscu and findscu (Debian: dcmtk)"
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
+    """An empty Orthanc."""
+    if PROGRAM is None or not PLUGINS:
+        pytest.skip(NEEDS_ORTHANC)
+    with Orthanc(tmp_path / "orthanc") as running:
+        yield running
+
+
+@pytest.fixture
+def dcmtk() -> None:
+    """The test needs dcmtk."""
+    if not all(shutil.which(name) for name in ("storescu", "echoscu", "findscu")):
+        pytest.skip(NEEDS_DCMTK)
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    """A certificate for 127.0.0.1, and who signed it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command")
+    return make_tls_files(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def receiving(tmp_path: Path) -> Iterator[Callable[..., tuple[Receiver, Store]]]:
+    """Makes receivers that listen and queue, and whose images nobody analyses."""
+    with ExitStack() as stack:
+
+        def make(
+            listening: Listening | None = None,
+            *,
+            commit: Callable[[Store], Commitments] | None = None,
+            reserve: int = 0,
+            hold: float = 0.0,
+        ) -> tuple[Receiver, Store]:
+            store = Store(tmp_path / "data", working=True, keep=commit is not None, reserve=reserve)
+            stack.callback(store.close)
+            receiver = Receiver(listening or Listening(port=0), store, hold, None if commit is None else commit(store))
+            Thread(target=receiver.serve, daemon=True).start()
+            stack.callback(receiver.stop)
+            return receiver, store
+
+        yield make
