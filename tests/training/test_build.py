@@ -54,9 +54,15 @@ def test_three_runs_make_a_bundle_that_analyses(dataset: Path, runs: dict[str, P
     analysis = analyze(dataset_mammogram(loaded, next(iter(loaded.images))), unsure, threshold=0.0)
     assert analysis.outcome == "findings" and analysis.bundle.name == "small"
     assert any("differs from its network" in line for line in lines)
-    # Built again over itself: replaced as a whole. Over something else: refused.
-    build_bundle(**runs, dataset_folder=dataset, out=tmp_path / "bundle", name="small", version="1")
-    assert load_bundle(tmp_path / "bundle").manifest.version == "1"
+    # Built again over itself, one stage from its run and two from the bundle: replaced as a whole.
+    kept = {**runs, "detector": tmp_path / "bundle", "segmenter": tmp_path / "bundle"}
+    again = build_bundle(**kept, dataset_folder=dataset, out=tmp_path / "bundle", name="small", version="1").manifest
+    assert load_bundle(tmp_path / "bundle").manifest == again and again.version == "1"
+    for stage in ("detector", "segmenter", "classifier"):
+        before, after = getattr(built.manifest, stage), getattr(again, stage)
+        assert (after.sha256, after.provenance.recipe) == (before.sha256, before.provenance.recipe)
+        assert after.provenance.metrics == before.provenance.metrics
+    # Over something else: refused.
     with pytest.raises(RecipeError, match="is there and no bundle"):
         build_bundle(**runs, dataset_folder=dataset, out=dataset, name="small", version="1")
 

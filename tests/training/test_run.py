@@ -88,6 +88,10 @@ def test_a_run_folder_holds_one_training(dataset: Path, tmp_path: Path) -> None:
     before = (run / "best.safetensors").read_bytes()
     train("segmenter", dataset, str(recipe), run)  # finished: nothing to do
     assert (run / "best.safetensors").read_bytes() == before
+    facts = read_run(run)
+    del facts["recipe"]["loop"]["drop_epochs"]  # as a version wrote it that did not know the setting yet
+    (run / "run.json").write_text(json.dumps(facts))
+    train("segmenter", dataset, str(recipe), run)
     recipe.write_text(recipe.read_text().replace("learning_rate = 1e-3", "learning_rate = 2e-3"))
     with pytest.raises(RecipeError, match="another recipe"):
         train("segmenter", dataset, str(recipe), run)

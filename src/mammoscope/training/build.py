@@ -1,4 +1,4 @@
-"""Build a model bundle from three finished trainings, and measure it on their validation patients."""
+"""Build a model bundle from finished trainings, and measure it on their validation patients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mammoscope.stages.preprocess import preprocess
 from mammoscope.stages.protocols import Masks
 from mammoscope.stages.roi import RoiBatch, cut_rois, stretch_contrast
 from mammoscope.training.calibrate import best_mask_threshold, fit_platt
-from mammoscope.training.finished import common_split, open_classifier, open_detector, open_segmenter
+from mammoscope.training.finished import common_split, open_bundled, open_classifier, open_detector, open_segmenter
 from mammoscope.training.lesion_rois import load_crop
 from mammoscope.training.stage_files import LICENCE, classifier_file, detector_file, real_pictures, segmenter_file
 
@@ -45,7 +45,7 @@ def build_bundle(
     version: str,
     log: Callable[[str], None] = lambda line: None,
 ) -> Bundle:
-    """Export three trainings, calibrate them, measure them, and write the bundle.
+    """Export trainings, calibrate them, measure them, and write the bundle.
 
     Thresholds and calibration are fitted on the validation patients of the trainings, which must have been divided
     alike; so are the figures in the manifest, which are therefore figures of validation, not of test.
@@ -53,7 +53,7 @@ def build_bundle(
     Parameters
     ----------
     detector, segmenter, classifier
-        Folders of finished trainings.
+        Folders of finished trainings, or of a bundle whose stage is taken as it is, to swap one network only.
     dataset_folder
         The dataset that they were trained on.
     out
@@ -66,7 +66,11 @@ def build_bundle(
         network by more than ``LARGEST_DIFFERENCE``.
     """
     dataset = load_dataset(dataset_folder)
-    runs = open_detector(detector), open_segmenter(segmenter), open_classifier(classifier)
+    runs = (
+        open_bundled(detector, "detector") or open_detector(detector),
+        open_bundled(segmenter, "segmenter") or open_segmenter(segmenter),
+        open_bundled(classifier, "classifier") or open_classifier(classifier),
+    )
     split = common_split(runs, dataset)
     training, validation = split_patients(dataset, **split)
     if out.exists() and not (out / MANIFEST).is_file():
@@ -143,7 +147,7 @@ def _measured(
     chain = report_of("pipeline")
     threshold = chain["at_lesion_count"]["threshold"]
     manifest = _with(manifest, "detector", threshold=round(float(threshold or manifest.detector.threshold), 4))
-    kept = {name: chain[name] for name in (*_COUNTS, "at_lesion_count") if name in chain}
+    kept = {name: chain[name] for name in (*_COUNTS, "at_lesion_count", "at_one_false_positive") if name in chain}
     manifest = manifest.model_copy(update={"pipeline_metrics": _figures(kept)})
     log(f"detection threshold {manifest.detector.threshold}: validation finds as many regions as there are lesions")
     for stage in _STAGES:

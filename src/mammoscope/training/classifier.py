@@ -96,7 +96,7 @@ def train_classifier(
     dict
         The header of the last phase's ``best.safetensors``.
     """
-    branch_phase = PhaseSettings(epochs=recipe.loop.epochs, learning_rate=recipe.loop.learning_rate)
+    branch_phase = PhaseSettings(**{name: getattr(recipe.loop, name) for name in PhaseSettings.model_fields})
 
     def run(name: str, model: nn.Module, phase: PhaseSettings) -> dict[str, Any]:
         loop = recipe.loop.model_copy(update=phase.model_dump())

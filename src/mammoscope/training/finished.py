@@ -1,4 +1,4 @@
-"""Trainings with validated weights, opened for what is built from them."""
+"""What a bundle is built from: trainings with validated weights, or stages of an earlier bundle."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from mammoscope.bundle import MANIFEST, StageManifest, load_bundle
 from mammoscope.datasets.lesions import Dataset
 from mammoscope.errors import RecipeError
 from mammoscope.networks.retinanet import RetinaNetExport
@@ -31,6 +32,32 @@ class Run:
     recipe: Recipe
     model: nn.Module
     header: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A stage of an earlier bundle, to be taken as it is: the bundle's folder, and what its manifest says."""
+
+    folder: Path
+    facts: dict[str, Any]
+    recipe: Recipe
+    manifest: StageManifest
+
+
+def open_bundled(folder: Path, task: str) -> Bundled | None:
+    """A stage of the bundle in a folder; None where it holds none.
+
+    Raises
+    ------
+    BundleError
+        It is a bundle, and damaged.
+    """
+    if not (folder / MANIFEST).is_file():
+        return None
+    manifest = cast(StageManifest, getattr(load_bundle(folder).manifest, task))
+    recipe = recipe_of(task, manifest.provenance.recipe)
+    facts = {"split": recipe.split.model_dump(), "dataset": {"sha256": manifest.provenance.data_sha256}}
+    return Bundled(folder, facts, recipe, manifest)
 
 
 def open_detector(folder: Path) -> Run:
@@ -68,7 +95,7 @@ def _finished(folder: Path, task: str, weights: Path) -> dict[str, Any]:
     return facts
 
 
-def common_split(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
+def common_split(runs: Sequence[Run | Bundled], dataset: Dataset) -> dict[str, int]:
     """``fold``, ``folds`` and ``seed`` by which all runs divided the patients of the dataset.
 
     Raises

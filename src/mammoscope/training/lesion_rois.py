@@ -17,7 +17,7 @@ from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.recipe import Augmentation
 
 # ROIs cut from full images are kept with tissue around them, so that a shifted or smaller view shows what is there.
-_CONTEXT = 1.6
+CONTEXT = 1.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +32,15 @@ class LesionPicture:
         Share of the side that the mass spans.
     sharp
         False where the picture was enlarged, so that it is blurred as it is.
+    mask_published
+        False where the mask is only the ellipse that fills the lesion's box.
     """
 
     pixels: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     mass_fraction: float
     sharp: bool = True
+    mask_published: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +64,10 @@ def load_crop(dataset: Dataset, lesion: Lesion) -> LesionPicture | None:
     return LesionPicture(pixels, mask, MASS_FRACTION)
 
 
-def load_views(dataset: Dataset, settings: PreprocessSettings, label: str) -> list[LesionViews]:
-    """Both views of every lesion, in the order of the images."""
+def load_views(
+    dataset: Dataset, settings: PreprocessSettings, label: str, *, context: float = CONTEXT
+) -> list[LesionViews]:
+    """Both views of every lesion, in the order of the images; full ones show ``context`` times the usual square."""
 
     def load(image: str) -> list[LesionViews]:
         prepared = preprocess(dataset_mammogram(dataset, image), settings)
@@ -72,11 +77,15 @@ def load_views(dataset: Dataset, settings: PreprocessSettings, label: str) -> li
             full = None
             if prepared is not None:
                 box = prepared.from_original.boxes(lesion.box[None])[0]
-                size, fraction = round(ROI_SIZE * _CONTEXT), MASS_FRACTION / _CONTEXT
+                size, fraction = round(ROI_SIZE * context), MASS_FRACTION / context
                 roi = cut_roi(prepared.pixels, box, prepared.pixel_aspect, size=size, mass_fraction=fraction)
                 mirrored = prepared.from_original.scale_x < 0
-                mask = _mask_in(roi, box, crop, lesion, mirrored=mirrored)
-                full = LesionPicture(roi.pixels, mask, fraction, sharp=roi.from_preprocessed.scale_x <= 1)
+                if crop is not None and lesion.crop_flipped is not None:
+                    published, mask = True, _published_mask(roi, crop, context, lesion.crop_flipped != mirrored)
+                else:
+                    published, mask = False, _ellipse(roi, box)
+                sharp = roi.from_preprocessed.scale_x <= 1
+                full = LesionPicture(roi.pixels, mask, fraction, sharp, published)
             views.append(LesionViews(lesion.malignant, crop, full))
         return views
 
@@ -84,11 +93,11 @@ def load_views(dataset: Dataset, settings: PreprocessSettings, label: str) -> li
 
 
 def random_picture(
-    rng: np.random.Generator, settings: Augmentation, source: LesionPicture, size: int
+    rng: np.random.Generator, settings: Augmentation, source: LesionPicture, size: int, *, widen: float = 1.0
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """An augmented picture and mask, ``(size, size) uint8`` each, the mass spanning about ``MASS_FRACTION``."""
+    """An augmented picture and mask, ``(size, size) uint8`` each, the mass spanning about ``MASS_FRACTION / widen``."""
     side = source.pixels.shape[0]
-    enlarge = MASS_FRACTION / source.mass_fraction
+    enlarge = MASS_FRACTION / source.mass_fraction / widen
     warp = random_warp(rng, settings, source=(side, side), target=(size, size), enlarge=enlarge)
     pixels = warp.picture(source.pixels, size, size, mirrored_border=True)
     mask = warp.picture(source.mask, size, size, mirrored_border=True)
@@ -103,23 +112,20 @@ def plain_picture(source: LesionPicture, size: int) -> tuple[NDArray[np.uint8], 
     return random_picture(np.random.default_rng(0), Augmentation(), source, size)
 
 
-def _mask_in(
-    roi: Roi, box: NDArray[np.float64], crop: LesionPicture | None, lesion: Lesion, *, mirrored: bool
-) -> NDArray[np.uint8]:
-    """The mass in an ROI that was cut from the full image.
-
-    It is the published mask where there is one and its side is known: crop and ROI frame the same mass alike. Elsewhere
-    it is the ellipse that fills the lesion's box.
-    """
+def _published_mask(roi: Roi, crop: LesionPicture, context: float, flipped: bool) -> NDArray[np.uint8]:
+    """A lesion's published mask in the ROI cut from its full image: crop and ROI frame the same mass alike."""
     side = roi.pixels.shape[0]
-    if crop is not None and lesion.crop_flipped is not None:
-        inner = round(side / _CONTEXT)
-        mask = np.zeros_like(roi.pixels)
-        start = (side - inner) // 2
-        small = cv2.resize(crop.mask, (inner, inner), interpolation=cv2.INTER_LINEAR)
-        flipped = lesion.crop_flipped != mirrored
-        mask[start : start + inner, start : start + inner] = small[:, ::-1] if flipped else small
-        return np.asarray((mask > 127) * 255, dtype=np.uint8)
+    inner = round(side / context)
+    mask = np.zeros_like(roi.pixels)
+    start = (side - inner) // 2
+    small = cv2.resize(crop.mask, (inner, inner), interpolation=cv2.INTER_LINEAR)
+    mask[start : start + inner, start : start + inner] = small[:, ::-1] if flipped else small
+    return np.asarray((mask > 127) * 255, dtype=np.uint8)
+
+
+def _ellipse(roi: Roi, box: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The ellipse that fills a lesion's box, in the ROI cut around it."""
+    side = roi.pixels.shape[0]
     x0, y0, x1, y1 = roi.from_preprocessed.boxes(box[None])[0]
     y, x = np.mgrid[:side, :side] + 0.5
     inside = ((2 * x - x0 - x1) / max(x1 - x0, 1)) ** 2 + ((2 * y - y0 - y1) / max(y1 - y0, 1)) ** 2 <= 1

@@ -207,6 +207,8 @@ class _Loop:
 
     def _learning_rate(self) -> float:
         settings = self.settings
+        if settings.drop_epochs:
+            return settings.learning_rate * 0.1 ** sum(self.at.epoch >= drop for drop in settings.drop_epochs)
         done = self.steps_done + 1
         warmup = settings.warmup_epochs * self.steps
         if done < warmup:

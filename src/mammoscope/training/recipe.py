@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mammoscope.errors import RecipeError
 from mammoscope.stages.preprocess import ContrastSettings, PreprocessSettings
@@ -29,12 +29,27 @@ class SplitSettings(_Settings):
     seed: int = 0
 
 
-class LoopSettings(_Settings):
-    """How the weights are fitted: AdamW, warm-up, cosine decay, averaged weights."""
+class PhaseSettings(_Settings):
+    """How long a training is and how fast; a phase of the classifier's takes all else from ``loop``."""
 
     epochs: Count
-    batch_size: Count
     learning_rate: Annotated[float, Field(gt=0)]
+    drop_epochs: tuple[Count, ...] = Field(
+        default=(),
+        description="Epochs after which the learning rate falls to a tenth, in place of warm-up and cosine decay.",
+    )
+
+    @model_validator(mode="after")
+    def _drops_are_within(self) -> Self:
+        if any(drop >= self.epochs for drop in self.drop_epochs):
+            raise ValueError(f"drop_epochs must lie below epochs, {self.epochs}")
+        return self
+
+
+class LoopSettings(PhaseSettings):
+    """How the weights are fitted: AdamW, warm-up and cosine decay or steps, averaged weights."""
+
+    batch_size: Count
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.5
     final_rate: Share = Field(default=0.01, description="Share of the learning rate that is left at the end.")
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
@@ -91,22 +106,24 @@ class DetectorRecipe(Recipe):
 
 
 class SegmenterRecipe(Recipe):
-    """A residual U-Net with a parallel transformer branch."""
+    """A residual U-Net with a parallel transformer branch; with a ``backbone``, that is its way down."""
 
     input_size: Annotated[int, Field(ge=64, le=1024, multiple_of=16)] = 256
-    filters: tuple[Count, Count, Count, Count, Count] = (32, 64, 128, 256, 512)
+    filters: Annotated[tuple[Count, ...], Field(min_length=2)] = Field(
+        default=(32, 64, 128, 256, 512),
+        description="Channels of the levels, finest first; with a backbone, those of the way up: one less than it has.",
+    )
     transformer: bool = True
     patch_size: Count = 16
     embedding: Count = 256
     layers: Count = 8
     heads: Count = 4
-
-
-class PhaseSettings(_Settings):
-    """One phase of the classifier's training; what it leaves out stays as in ``loop``."""
-
-    epochs: Count
-    learning_rate: Annotated[float, Field(gt=0)]
+    full_share: Share = Field(
+        default=0.0, description="How often a lesion is shown as cut from its full image, with more tissue around it."
+    )
+    widest: Annotated[float, Field(ge=1, le=4)] = Field(
+        default=1.0, description="Largest side of such a cut, in sides of the usual one."
+    )
 
 
 class ClassifierRecipe(Recipe):

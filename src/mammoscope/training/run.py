@@ -26,8 +26,8 @@ from mammoscope.training.classifier import train_classifier
 from mammoscope.training.detector import DetectorTask, fit_detector_anchors, load_films
 from mammoscope.training.lesion_rois import load_views
 from mammoscope.training.loop import fit
-from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, Recipe, SegmenterRecipe, load_recipe
-from mammoscope.training.segmenter import SegmenterTask, load_crops
+from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, Recipe, SegmenterRecipe, load_recipe, recipe_of
+from mammoscope.training.segmenter import SegmenterTask, load_outlined
 
 RUN = "run.json"
 LOG = "train.log"
@@ -50,9 +50,8 @@ def train(task: TaskName, dataset_folder: Path, recipe_name: str, out: Path, ini
         The run's folder: ``run.json`` (what it is), ``train.log``, ``metrics.csv``, ``tensorboard/``,
         ``checkpoint.safetensors``, ``best.safetensors``.
     init
-        Where to start. For the backbone of the detector and the classifier: a safetensors file with a timm state dict,
-        or ``"timm"`` for timm's own weights. For the segmenter: ``best.safetensors`` of an earlier run. None: random
-        weights.
+        Where to start. For a backbone: a safetensors file with a timm state dict, or ``"timm"`` for timm's own weights.
+        For a segmenter without one: ``best.safetensors`` of an earlier run. None: random weights.
 
     Raises
     ------
@@ -86,16 +85,18 @@ def _train_detector(recipe: Recipe, init: str | None, training: Dataset, validat
 
 def _train_segmenter(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
     recipe = cast(SegmenterRecipe, recipe)
-    start = Path(init) if init else None
-    if start and not start.is_file():
-        raise RecipeError(f"init is {init!r}: no such file; a segmenter starts from the weights of an earlier run")
-    crops = [load_crops(part, "reading crops") for part in (training, validation)]
-    for part, name in zip(crops, ("training", "validation"), strict=True):
+    earlier = Path(init) if init and not recipe.backbone else None
+    if earlier and not earlier.is_file():
+        raise RecipeError(
+            f"init is {init!r}: no such file; a segmenter without a backbone starts from the weights of an earlier run"
+        )
+    lesions = [load_outlined(part, recipe, "reading lesions") for part in (training, validation)]
+    for part, name in zip(lesions, ("training", "validation"), strict=True):
         if not part:
             raise DatasetError(f"{training.folder}: no {name} patient has a lesion with a crop and a mask")
-    task = SegmenterTask(recipe, *crops)
-    if start:
-        load_weights(task.model, start)
+    task = SegmenterTask(recipe, init if recipe.backbone else None, *lesions)
+    if earlier:
+        load_weights(task.model, earlier)
     fit(task, recipe.loop, out, "segmenter")
 
 
@@ -160,6 +161,9 @@ def _open_run(out: Path, identity: dict[str, Any]) -> None:
     """Make the run's folder, or see that it holds this very training."""
     if (out / RUN).exists():
         earlier = read_run(out)
+        if earlier.get("task") == identity["task"]:
+            # Read by today's settings, so that a run goes on after a setting was added whose default changes nothing.
+            earlier["recipe"] = recipe_of(identity["task"], earlier["recipe"], str(out / RUN)).model_dump(mode="json")
         for key, value in json.loads(json.dumps(identity)).items():
             if earlier.get(key) != value:
                 raise RecipeError(

@@ -11,19 +11,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mammoscope.datasets.lesions import Dataset
-from mammoscope.networks.transres_unet import TransResUNet
-from mammoscope.training.lesion_rois import LesionPicture, load_crop, plain_picture, random_picture
-from mammoscope.training.parallel import map_in_threads
+from mammoscope.networks.transres_unet import BackboneEncoder, ResidualEncoder, TransResUNet, branch_for
+from mammoscope.training.lesion_rois import LesionViews, load_views, plain_picture, random_picture
 from mammoscope.training.pictures import as_input
 from mammoscope.training.recipe import SegmenterRecipe
 
 _VALIDATION_BATCH = 16
+_SPARE = 1.1  # tissue beyond the widest cut, for shifts and turns
 
 
-def load_crops(dataset: Dataset, label: str) -> list[LesionPicture]:
-    """All published crops with their masks."""
-    pictures = map_in_threads(lambda lesion: load_crop(dataset, lesion), dataset.lesions, label)
-    return [picture for picture in pictures if picture is not None]
+def load_outlined(dataset: Dataset, recipe: SegmenterRecipe, label: str) -> list[LesionViews]:
+    """All lesions with a published crop and mask."""
+    views = load_views(dataset, recipe.preprocess, label, context=recipe.widest * _SPARE)
+    return [view for view in views if view.crop is not None]
 
 
 class SegmenterTask:
@@ -31,17 +31,24 @@ class SegmenterTask:
 
     criterion = "iou_pooled"
 
-    def __init__(self, recipe: SegmenterRecipe, training: list[LesionPicture], validation: list[LesionPicture]) -> None:
+    def __init__(
+        self, recipe: SegmenterRecipe, init: str | None, training: list[LesionViews], validation: list[LesionViews]
+    ) -> None:
         self.recipe, self.training = recipe, training
-        self.validation = [plain_picture(picture, recipe.input_size) for picture in validation]
-        self.model = make_segmenter(recipe)
+        self.validation = [plain_picture(view.crop, recipe.input_size) for view in validation if view.crop]
+        self.model = make_segmenter(recipe, init)
 
     def __len__(self) -> int:
         return len(self.training)
 
     def sample(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Pixels and mask, ``(S, S) uint8`` each."""
-        return random_picture(rng, self.recipe.augmentation, self.training[index], self.recipe.input_size)
+        recipe, view = self.recipe, self.training[index]
+        picture, widen = view.crop, 1.0
+        if view.full and view.full.mask_published and rng.random() < recipe.full_share:
+            picture, widen = view.full, recipe.widest ** rng.random()
+        assert picture is not None  # load_outlined
+        return random_picture(rng, recipe.augmentation, picture, recipe.input_size, widen=widen)
 
     def loss(
         self,
@@ -82,14 +89,18 @@ class SegmenterTask:
         }
 
 
-def make_segmenter(recipe: SegmenterRecipe) -> TransResUNet:
-    """The network that a recipe describes."""
-    return TransResUNet(
-        recipe.input_size,
-        recipe.filters,
-        transformer=recipe.transformer,
-        patch_size=recipe.patch_size,
-        embedding=recipe.embedding,
-        layers=recipe.layers,
-        heads=recipe.heads,
-    )
+def make_segmenter(recipe: SegmenterRecipe, init: str | None = None) -> TransResUNet:
+    """The network that a recipe describes; ``init`` starts its backbone, see ``make_backbone``."""
+    encoder = BackboneEncoder(recipe.backbone, init) if recipe.backbone else ResidualEncoder(recipe.filters)
+    branch = None
+    if recipe.transformer:
+        branch = branch_for(
+            encoder,
+            recipe.input_size,
+            patch_size=recipe.patch_size,
+            embedding=recipe.embedding,
+            layers=recipe.layers,
+            heads=recipe.heads,
+        )
+    widths = recipe.filters if recipe.backbone else recipe.filters[:-1]
+    return TransResUNet(encoder, widths, branch)

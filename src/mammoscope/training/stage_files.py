@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from mammoscope.bundle import (
     DetectorManifest,
     Provenance,
     SegmenterManifest,
+    StageManifest,
     file_sha256,
 )
 from mammoscope.datasets.images import dataset_mammogram
@@ -29,7 +31,7 @@ from mammoscope.stages.inference import load_session
 from mammoscope.stages.preprocess import preprocess
 from mammoscope.stages.roi import stretch_contrast
 from mammoscope.training.export import export_onnx, largest_difference
-from mammoscope.training.finished import Run
+from mammoscope.training.finished import Bundled, Run
 from mammoscope.training.lesion_rois import load_crop
 from mammoscope.training.pictures import as_input
 from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, SegmenterRecipe
@@ -44,6 +46,8 @@ _CREDITS = {
     "tf_efficientnet_lite0": "Started from EfficientNet-Lite0 (TPU EfficientNet-Lite release, Apache-2.0), ImageNet",
     "tf_efficientnet_lite2": "Started from EfficientNet-Lite2 (TPU EfficientNet-Lite release, Apache-2.0), ImageNet",
 }
+# How overlapping boxes are joined: of the values tried on validation patients, the highest AP that loses no AP50.
+_OVERLAPS = {"nms_iou": 0.4, "vote_iou": 0.5}
 _EXAMPLES = 16  # real pictures on which ONNX and torch are compared
 
 
@@ -56,7 +60,7 @@ class RealPictures:
     masks: NDArray[np.uint8]
 
 
-def real_pictures(validation: Dataset, detector: Run) -> RealPictures:
+def real_pictures(validation: Dataset, detector: Run | Bundled) -> RealPictures:
     """The first validation patients' pictures.
 
     Raises
@@ -80,9 +84,11 @@ def real_pictures(validation: Dataset, detector: Run) -> RealPictures:
 
 
 def detector_file(
-    run: Run, training: Dataset, validation: Dataset, folder: Path, pictures: RealPictures
+    run: Run | Bundled, training: Dataset, validation: Dataset, folder: Path, pictures: RealPictures
 ) -> DetectorManifest:
     """Export a detector and say what it is; its threshold is still to be chosen."""
+    if isinstance(run, Bundled):
+        return cast(DetectorManifest, _copied(run, folder)).model_copy(update=_OVERLAPS)
     recipe = cast(DetectorRecipe, run.recipe)
     path = folder / "detector.onnx"
     size = recipe.input_size
@@ -95,14 +101,20 @@ def detector_file(
         # Boxes count by their share of the picture, so that one number serves for both.
         difference = max(difference, largest_difference([onnx_boxes / size, onnx_scores], [boxes / size, scores]))
     return DetectorManifest(
-        **_common(run, training, validation, path, size, difference), threshold=0.5, contrast=recipe.contrast
+        **_common(run, training, validation, path, size, difference),
+        **_OVERLAPS,
+        threshold=0.5,
+        contrast=recipe.contrast,
     )
 
 
 def segmenter_file(
-    run: Run, training: Dataset, validation: Dataset, folder: Path, pictures: RealPictures
+    run: Run | Bundled, training: Dataset, validation: Dataset, folder: Path, pictures: RealPictures
 ) -> SegmenterManifest:
     """Export a segmenter, and the mean training mask beside it; its threshold is still to be chosen."""
+    if isinstance(run, Bundled):
+        shutil.copyfile(run.folder / AVERAGE_MASK, folder / AVERAGE_MASK)
+        return cast(SegmenterManifest, _copied(run, folder))
     recipe = cast(SegmenterRecipe, run.recipe)
     path = folder / "segmenter.onnx"
     size = recipe.input_size
@@ -119,9 +131,11 @@ def segmenter_file(
 
 
 def classifier_file(
-    run: Run, training: Dataset, validation: Dataset, folder: Path, pictures: RealPictures
+    run: Run | Bundled, training: Dataset, validation: Dataset, folder: Path, pictures: RealPictures
 ) -> ClassifierManifest:
     """Export a classifier; its calibration is still to be fitted."""
+    if isinstance(run, Bundled):
+        return cast(ClassifierManifest, _copied(run, folder))
     recipe = cast(ClassifierRecipe, run.recipe)
     path = folder / "classifier.onnx"
     size = recipe.input_size
@@ -138,6 +152,11 @@ def classifier_file(
         intercept=0.0,
         contrast=recipe.contrast,
     )
+
+
+def _copied(stage: Bundled, folder: Path) -> StageManifest:
+    shutil.copyfile(stage.folder / stage.manifest.file, folder / stage.manifest.file)
+    return stage.manifest
 
 
 def _at_size(pictures: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
