@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -15,8 +16,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from small_datasets import SIZE, breast, lesion, write
 
+from mammoscope import NOTICE
 from mammoscope.datasets.lesions import Dataset, load_dataset, write_table
-from mammoscope.datasets.overview import Overview, check_integrity, describe, render_overview, write_overview
+from mammoscope.datasets.overview import (
+    Overview,
+    check_integrity,
+    describe,
+    load_splits,
+    render_overview,
+    write_overview,
+)
+from mammoscope.datasets.splits import write_split
 from mammoscope.errors import DatasetError
 
 SHARED = Path(__file__).parents[2] / "../shared/data/cbis-ddsm-mass/train"
@@ -69,14 +79,66 @@ def test_terminal(dataset: Dataset) -> None:
     assert "3 (1 malignant, 2 benign)" in text and "<ROUND>" in text and "BI-RADS" in text
 
 
+def numbers(folder: Path) -> dict[tuple[str, str, str, str], float]:
+    with (folder / "overview.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    found = {(row["split"], row["distribution"], row["group"], row["measure"]): float(row["value"]) for row in rows}
+    assert len(found) == len(rows), "a number stands twice in the table"
+    return found
+
+
 def test_files(dataset: Dataset, tmp_path: Path) -> None:
     overview = describe(dataset)
-    write_overview(overview, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["overview.html", "overview.json"]
-    assert Overview.model_validate(json.loads((tmp_path / "out/overview.json").read_text())) == overview
+    write_overview({"some/data": overview}, tmp_path / "out")
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["overview.csv", "overview.html", "overview.json"]
+    stored = json.loads((tmp_path / "out/overview.json").read_text())
+    assert {name: Overview.model_validate(one) for name, one in stored.items()} == {"some/data": overview}
     page = (tmp_path / "out/overview.html").read_text(encoding="utf-8")
     assert "some/data" in page and "&lt;ROUND&gt;" in page and "<ROUND>" not in page
     assert not re.search(r"""(src|href)=["'](?!data:)""", page), "the page must need no other file"
+    assert NOTICE in page
+
+
+def test_every_number_stands_in_the_table(dataset: Dataset, tmp_path: Path) -> None:
+    write_overview({"all": describe(dataset)}, tmp_path / "out")
+    found = numbers(tmp_path / "out")
+    kinds = ("malignant", "benign", "without_callback")
+    assert [found["all", "Pathology", "", kind] for kind in kinds] == [1, 2, 1]
+    assert [found["all", "Shape", "(not stated)", kind] for kind in kinds] == [0, 1, 1]
+    assert [found["all", "Shape", "<ROUND>", kind] for kind in kinds] == [0, 1, 0]
+    assert found["all", "View", "CC", "benign"] == 2
+    assert found["all", "Box width, px", "", "median"] == 40
+    # Boxes of 20 x 10, 40 x 10 and 60 x 40 in an image of 200 x 200.
+    place = "Box width by height, of the image"
+    widths = {group for _, distribution, group, _ in found if distribution == place}
+    assert widths == {
+        f"width from {width}, height from {height}"
+        for width, height in (("0.100", "0.050"), ("0.200", "0.050"), ("0.300", "0.200"))
+    }
+    for label in ("Shape", "Margins", "Density", "BI-RADS", "Subtlety", "View", place):
+        both = sum(
+            value for (_, name, _, kind), value in found.items() if name == label and kind in ("malignant", "benign")
+        )
+        assert both == 3, label
+
+
+def test_splits_stand_side_by_side(tmp_path: Path) -> None:
+    rows = [lesion(f"P_{n}", mass_shape="OVAL" if n else "ROUND") for n in range(5)]
+    write_split(write(tmp_path / "data", rows), tmp_path / "split")
+    parts = load_splits(tmp_path / "split")
+    assert list(parts) == ["train", "validation"]
+    write_overview({name: describe(part) for name, part in parts.items()}, tmp_path / "out")
+    found = numbers(tmp_path / "out")
+    assert (found["train", "counts", "", "lesions"], found["validation", "counts", "", "lesions"]) == (4, 1)
+    page = (tmp_path / "out/overview.html").read_text(encoding="utf-8")
+    assert page.count('colspan="5"') == 2 * 8, "eight distributions, two splits"
+
+
+def test_a_dataset_is_its_only_split(dataset: Dataset, tmp_path: Path) -> None:
+    assert list(load_splits(dataset.folder)) == ["some/data"]
+    with pytest.raises(DatasetError, match=r"lesions\.csv"):
+        load_splits(tmp_path / "absent")
 
 
 def test_sound_dataset_has_no_problem(dataset: Dataset) -> None:

@@ -10,8 +10,11 @@ import pytest
 from small_datasets import lesion, write
 
 from mammoscope.datasets.lesions import Dataset, load_dataset
-from mammoscope.datasets.splits import patient_folds, split_patients, write_split
+from mammoscope.datasets.splits import deal, patient_folds, published_folds, split_patients, write_split
 from mammoscope.errors import DatasetError
+
+SHARED = Path(__file__).parents[2] / "../shared/data/cbis-ddsm-mass/train"
+NEEDS_SHARED = pytest.mark.skipif(not SHARED.is_dir(), reason="the training data is not at ../shared/data")
 
 
 def dataset_of(count: int, malignant: int) -> Dataset:
@@ -52,6 +55,58 @@ def test_split_is_the_same_everywhere_and_follows_the_seed() -> None:
     # Written down once: a split that changes makes every published figure a figure of another split.
     assert split_patients(dataset)[1].patients == ("P_14", "P_5", "P_7", "P_8")
     assert split_patients(dataset, seed=1)[1].patients != split_patients(dataset)[1].patients
+
+
+def of_published(patients: list[str]) -> Dataset:
+    pathology = {True: "MALIGNANT", False: "BENIGN"}
+    rows = [lesion(patient, pathology=pathology[published_folds()[patient][0]]) for patient in patients]
+    return Dataset(Path("none"), tuple(rows), "0" * 64)
+
+
+def test_published_folds_are_what_the_rule_deals() -> None:
+    published = published_folds()
+    assert len(published) == 691
+    assert deal({patient: malignant for patient, (malignant, _) in published.items()}) == {
+        patient: fold for patient, (_, fold) in published.items()
+    }
+
+
+def test_no_patient_of_the_published_folds_is_on_two_sides() -> None:
+    dataset = of_published(list(published_folds()))
+    validated: list[str] = []
+    for fold in range(5):
+        train, validation = split_patients(dataset, fold=fold)
+        assert set(validation.patients) == {patient for patient, (_, own) in published_folds().items() if own == fold}
+        assert set(train.patients) == set(dataset.patients) - set(validation.patients)
+        malignant = sum(published_folds()[patient][0] for patient in validation.patients)
+        assert abs(malignant - sum(one for one, _ in published_folds().values()) / 5) < 1
+        validated += validation.patients
+    assert sorted(validated) == sorted(published_folds())
+
+
+def test_a_published_patient_keeps_the_fold_whoever_is_missing() -> None:
+    some = sorted(published_folds())[::3]
+    assert patient_folds(of_published(some)) == {patient: published_folds()[patient][1] for patient in some}
+    assert patient_folds(of_published(some), seed=1) == deal(
+        {patient: published_folds()[patient][0] for patient in some}, seed=1
+    )
+
+
+def test_a_part_of_the_published_split_and_strangers_are_dealt() -> None:
+    part = [patient for patient, (_, fold) in published_folds().items() if fold != 0]
+    assert set(patient_folds(of_published(part)).values()) == set(range(5))
+    mixed = [*part[:20], "P_99999"]
+    rows = [lesion(patient) for patient in mixed]
+    assert patient_folds(Dataset(Path("none"), tuple(rows), "")) == deal(dict.fromkeys(mixed, True))
+
+
+@NEEDS_SHARED
+def test_published_folds_are_of_the_training_data() -> None:
+    dataset = load_dataset(SHARED)
+    malignant = dict.fromkeys(dataset.patients, False)
+    for row in dataset.lesions:
+        malignant[row.patient_id] |= row.malignant
+    assert malignant == {patient: one for patient, (one, _) in published_folds().items()}
 
 
 @pytest.mark.parametrize("fold", [-1, 5])

@@ -20,9 +20,11 @@ from mammoscope.evaluation.detection import (
     detection_rows,
     froc_curve,
     froc_sensitivity,
+    lesion_hits,
     match,
     precision_recall_curve,
     rank,
+    threshold_at_rate,
 )
 from mammoscope.evaluation.intervals import Bootstrap
 
@@ -223,3 +225,19 @@ def test_a_validation_fold_takes_seconds() -> None:
         low, high = figures[name]["ci95"]
         assert low < figures[name]["value"] < high
     assert list(figures["froc"]["iou_0.5"]) == [f"{rate:g}" for rate in FROC_RATES]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("iou", [0.2, 0.5])
+def test_lesion_hits_at_one_false_positive_are_the_froc_point(seed: int, iou: float) -> None:
+    images = random_images(seed, 20, ties=True)
+    ranking = rank(images)
+    hits = lesion_hits(images, iou, threshold_at_rate(ranking, iou, 1))
+    assert len(hits) == ranking.lesions.sum()
+    assert hits.mean() == pytest.approx(froc_sensitivity(ranking, iou, once(images))[0, FROC_RATES.index(1)])
+
+
+def test_no_threshold_where_the_best_detections_are_false() -> None:
+    images = [detected([box(0)], [box(80), box(120), box(0)], [0.9, 0.9, 0.5])]
+    assert threshold_at_rate(rank(images), 0.5, 1) == float("inf")
+    assert lesion_hits(images, 0.5, float("inf")).tolist() == [0]

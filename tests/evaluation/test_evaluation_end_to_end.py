@@ -10,9 +10,11 @@ from mammoscope.evaluation.end_to_end import (
     RATES,
     AnalysedImage,
     count,
+    lesion_statistic,
     pipeline_figures,
     pipeline_rows,
     threshold_at_lesion_count,
+    threshold_at_one_false_positive,
 )
 from mammoscope.evaluation.intervals import Bootstrap
 
@@ -94,6 +96,38 @@ def test_thresholds_are_the_twentieths() -> None:
 def test_threshold_at_lesion_count(scores: list[float], lesions: int, expected: float | None) -> None:
     image = analysed(scores, [-1] * len(scores), [NAN] * len(scores), [True] * lesions)
     assert threshold_at_lesion_count([image]) == expected
+
+
+@pytest.mark.parametrize(
+    ("scores", "taken", "expected"),
+    [
+        ([], [], None),
+        ([0.4], [0], 0.4),
+        ([0.9, 0.8, 0.7], [-1, 0, -1], 0.8),  # one image: the second false positive is one too many
+        ([0.9, 0.8, 0.8], [-1, 0, -1], 0.9),  # equal scores pass together
+        ([0.9, 0.9, 0.8], [-1, -1, 0], None),
+    ],
+)
+def test_threshold_at_one_false_positive(scores: list[float], taken: list[int], expected: float | None) -> None:
+    image = analysed(scores, taken, [0.9 if one >= 0 else NAN for one in taken], [True])
+    assert threshold_at_one_false_positive([image]) == expected
+    point = pipeline_figures([image], 0.5, 0.5, Bootstrap(5))["at_one_false_positive"]
+    assert point["threshold"] == expected
+    assert point["detected"]["value"] == (expected is not None and 0 in taken and expected <= scores[taken.index(0)])
+    if expected is None:
+        assert ("more than 1 false positive" in point["reason"]) == bool(scores)
+
+
+def test_a_lesions_hits_agree_with_the_figures() -> None:
+    statistic = lesion_statistic(EXAM, 0.5, 0.5)
+    (point,) = [
+        point for point in pipeline_figures(EXAM, 0.5, 0.5, Bootstrap(5))["thresholds"] if point["threshold"] == 0.5
+    ]
+    found = statistic(np.ones((1, 3)))
+    assert {name: value[0] for name, value in found.items()} == pytest.approx(
+        {name: point[name]["value"] for name in ("detected", "correct")}
+    )
+    assert statistic(np.array([[0.0, 0, 1]]))["detected"][0] == 1  # the second lesion of P2 is the one that is taken
 
 
 def test_the_mean_over_patients_is_drawn_with_their_lesions() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import shutil
 from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 from mammoscope.datasets.files import link_or_copy
@@ -17,7 +21,23 @@ SPLIT_FOLDERS = ("train", "validation")
 SPLIT_FILE = "split.json"
 
 
-def patient_folds(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
+@cache
+def published_folds() -> Mapping[str, tuple[bool, int]]:
+    """The five folds of CBIS-DDSM's mass training split, fixed by patient id in ``folds/cbis-ddsm-mass.csv``.
+
+    They are what ``deal`` made of its 691 patients with seed 0; the default bundle was trained and validated by them.
+
+    Returns
+    -------
+    dict
+        Whether the patient has a malignant mass, and the fold, of each patient id.
+    """
+    text = (files("mammoscope.datasets") / "folds" / "cbis-ddsm-mass.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return {row["patient_id"]: (row["malignant"] == "1", int(row["fold"])) for row in rows}
+
+
+def deal(malignant: Mapping[str, bool], *, folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
     """Deal patients into folds, evenly within each stratum (any malignant lesion or none).
 
     The order of patients comes from a hash of the seed and the id, so a patient's place depends on no library's random
@@ -28,14 +48,28 @@ def patient_folds(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0) -> dic
     dict
         Fold number, from 0, of each patient id.
     """
-    malignant: defaultdict[str, bool] = defaultdict(bool)
-    for lesion in dataset.lesions:
-        malignant[lesion.patient_id] |= lesion.malignant
     order = sorted(malignant, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).digest())
     strata = [patient for patient in order if malignant[patient]] + [
         patient for patient in order if not malignant[patient]
     ]
     return {patient: position % folds for position, patient in enumerate(strata)}
+
+
+def patient_folds(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
+    """Fold number, from 0, of each patient id.
+
+    With the default ``folds`` and ``seed``, patients of CBIS-DDSM's mass training split keep their published folds, so
+    that a copy of it that lacks some lesions or patients still validates on no patient that a published model was
+    trained on. Any other dataset is dealt, and so is one that lacks a whole fold: it is a part of a split already.
+    """
+    if (folds, seed) == (FOLDS, 0) and published_folds().keys() >= set(dataset.patients):
+        fixed = {patient: published_folds()[patient][1] for patient in dataset.patients}
+        if len(set(fixed.values())) == folds:
+            return fixed
+    malignant: defaultdict[str, bool] = defaultdict(bool)
+    for lesion in dataset.lesions:
+        malignant[lesion.patient_id] |= lesion.malignant
+    return deal(malignant, folds=folds, seed=seed)
 
 
 def split_patients(dataset: Dataset, *, fold: int = 0, folds: int = FOLDS, seed: int = 0) -> tuple[Dataset, Dataset]:

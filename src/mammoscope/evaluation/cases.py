@@ -32,16 +32,16 @@ _AS_CUT = FrameChange(Frame.PREPROCESSED, Frame.ROI)
 def detect_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> list[DetectedImage]:
     """Run the detector on every image."""
     return [
-        _detected(image, lesions, prepared, _detect(bundle, prepared, image))
-        for image, lesions, prepared in _prepared_images(dataset, bundle, progress)
+        _detected(image, lesions, prepared, detect_regions(bundle, prepared, image))
+        for image, lesions, prepared in prepared_images(dataset, bundle, progress)
     ]
 
 
 def analyse_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> list[AnalysedImage]:
     """Run all stages on every image; only detections that take a lesion are outlined and classified."""
     analysed = []
-    for image, lesions, prepared in _prepared_images(dataset, bundle, progress):
-        regions = _detect(bundle, prepared, image)
+    for image, lesions, prepared in prepared_images(dataset, bundle, progress):
+        regions = detect_regions(bundle, prepared, image)
         detected = _detected(image, lesions, prepared, regions)
         lesion = match(box_iou(detected.boxes, detected.lesion_boxes), MATCH_IOU)
         malignancy = np.full(len(lesion), np.nan)
@@ -65,7 +65,7 @@ def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None =
     identities: list[tuple[str, str, str, bool]] = []
     scores: list[float] = []
     without_breast = 0
-    for image, lesions, found in _prepared_images(dataset, bundle, progress):
+    for image, lesions, found in prepared_images(dataset, bundle, progress):
         without_breast += len(lesions) if found is None else 0
         prepared = found or _whole_image(dataset_mammogram(dataset, image))
         rois = cut_rois(prepared, prepared.from_original.boxes(np.stack([lesion.box for lesion in lesions])))
@@ -152,9 +152,10 @@ def lesions_with_crop(dataset: Dataset) -> list[Lesion]:
     return [lesion for lesion in dataset.lesions if lesion.crop and lesion.mask]
 
 
-def _prepared_images(
+def prepared_images(
     dataset: Dataset, bundle: Bundle, progress: Progress | None
 ) -> Iterator[tuple[str, tuple[Lesion, ...], Preprocessed | None]]:
+    """Each image's name, its lesions, and the breast; None where none is found."""
     for done, (image, lesions) in enumerate(dataset.images.items(), start=1):
         yield image, lesions, preprocess(dataset_mammogram(dataset, image), bundle.manifest.preprocess)
         if progress:
@@ -176,7 +177,8 @@ def _batches(lesions: Sequence[Lesion], progress: Progress | None) -> Iterator[S
             progress(min(start + _BATCH, len(lesions)), len(lesions))
 
 
-def _detect(bundle: Bundle, prepared: Preprocessed | None, place: str) -> Regions:
+def detect_regions(bundle: Bundle, prepared: Preprocessed | None, place: str) -> Regions:
+    """What the detector finds on an image, highest score first; nothing where there is no breast."""
     if prepared is None:
         return Regions(np.zeros((0, 4)), np.zeros(0))
     regions = bundle.detector.detect(prepared)

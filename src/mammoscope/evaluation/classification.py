@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.evaluation.intervals import Bootstrap, Json, area_under_roc, ratio
+from mammoscope.evaluation.intervals import Bootstrap, Json, Statistic, area_under_roc, ratio
 from mammoscope.geometry import FloatArray
 
 CALIBRATION_BINS = 10
@@ -120,6 +120,19 @@ def classification_figures(lesions: ClassifiedLesions, threshold: float, bootstr
         "malignant": int(malignant.sum()),
         **{name: figure.as_json() for name, figure in found.items()},
     }
+
+
+def lesion_statistic(lesions: ClassifiedLesions, threshold: float) -> Statistic:
+    """AUC and accuracy for lesion weights ``(D, N)``."""
+    right = ((lesions.scores >= threshold) == lesions.malignant).astype(np.float64)
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        return {
+            "auc": roc_auc(lesions.scores, lesions.malignant, weights),
+            "accuracy": ratio(weights @ right, weights.sum(axis=1)),
+        }
+
+    return statistic
 
 
 def roc_curve(lesions: ClassifiedLesions) -> tuple[FloatArray, FloatArray]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.evaluation.intervals import Bootstrap, Estimate, Json, ratio
+from mammoscope.evaluation.intervals import Bootstrap, Estimate, Json, Statistic, ratio
 from mammoscope.geometry import FloatArray, box_iou
 
 COCO_IOUS = tuple(float(iou) for iou in np.linspace(0.5, 0.95, 10))
@@ -33,6 +33,9 @@ DEFINITIONS = {
     "froc": "Free-response ROC: the largest share of lesions hit at a detection threshold with at most 0.25, 0.5, 1, 2 "
     "or 4 false positives an image on average; a hit has IoU >= 0.5 (iou_0.5) or >= 0.2 (iou_0.2) with a lesion, "
     "one hit a lesion, and any further detection of it is a false positive.",
+    "sensitivity_iou_0.5": "Share of the lesions that are hit (IoU >= 0.5) at the score that gives 1 false positive an "
+    "image on all images together; the score is held fixed.",
+    "sensitivity_iou_0.2": "The same with hits of IoU >= 0.2.",
 }
 
 
@@ -186,6 +189,25 @@ def froc_sensitivity(ranking: Ranking, iou: float, weights: FloatArray) -> Float
     return ratio(result, lesions[:, None])
 
 
+def threshold_at_rate(ranking: Ranking, iou: float, rate: float) -> float:
+    """The lowest score down to which there are at most ``rate`` false positives an image; infinity where none is."""
+    ends = ranking.score_ends()
+    false = ends + 1 - np.cumsum(ranking.hits[iou], dtype=np.int64)[ends]
+    allowed = np.flatnonzero(false <= rate * len(ranking.lesions))
+    return float(ranking.scores[ends[allowed[-1]]]) if allowed.size else float("inf")
+
+
+def lesion_hits(images: Sequence[DetectedImage], iou: float, threshold: float) -> FloatArray:
+    """1 for each lesion, image by image, that a detection of this score or more takes at this IoU; else 0."""
+    hits = []
+    for image in images:
+        found = match(box_iou(image.boxes, image.lesion_boxes), iou)
+        hit = np.zeros(len(image.lesion_boxes))
+        hit[found[(found >= 0) & (image.scores >= threshold)]] = 1
+        hits.append(hit)
+    return np.concatenate([np.zeros(0), *hits])
+
+
 def detection_figures(images: Sequence[DetectedImage], bootstrap: Bootstrap) -> Json:
     """All figures of the detector stage, by the keys of ``report.json``."""
     ranking = rank(images)
@@ -219,6 +241,16 @@ def precision_recall_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, Fl
     found = np.cumsum(ranking.hits[iou], dtype=np.int64)
     precision = found / np.arange(1, len(found) + 1)
     return ratio(found, ranking.lesions.sum()), np.maximum.accumulate(precision[::-1])[::-1]
+
+
+def lesion_statistic(images: Sequence[DetectedImage], ranking: Ranking) -> Statistic:
+    """Sensitivity at 1 false positive an image for lesion weights ``(D, M)``, lesions image by image."""
+    hits = {iou: lesion_hits(images, iou, threshold_at_rate(ranking, iou, 1)) for iou in FROC_IOUS}
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        return {f"sensitivity_iou_{iou:g}": ratio(weights @ hit, weights.sum(axis=1)) for iou, hit in hits.items()}
+
+    return statistic
 
 
 def froc_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.evaluation.detection import DetectedImage, box_row
-from mammoscope.evaluation.intervals import Bootstrap, Json, ratio
+from mammoscope.evaluation.intervals import Bootstrap, Json, Statistic, ratio
 from mammoscope.geometry import FloatArray, box_iou
 
 MATCH_IOU = 0.5
@@ -24,6 +24,8 @@ DEFINITIONS = {
     "thresholds": "The same figures at detection thresholds 0.05, 0.10 … 0.95.",
     "at_lesion_count": "The same figures at the detection score where the number found is nearest to the number of "
     "lesions (of two equally near, the higher score); its intervals hold this threshold fixed.",
+    "at_one_false_positive": "The same figures at the lowest detection score down to which there is at most 1 false "
+    "positive an image on average; its intervals hold this threshold fixed.",
     "operating_point": "The same figures at the detection threshold of the bundle.",
     "threshold": "Detections with this score or more count as found.",
     "found": "Number of detections.",
@@ -45,6 +47,7 @@ _REASONS = {
     "correct": "there is no lesion",
 }
 _NO_DETECTION = "the detector found nothing on any image"
+_TOO_MANY = "already at the highest score there is more than 1 false positive an image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,16 @@ def threshold_at_lesion_count(images: Sequence[AnalysedImage]) -> float | None:
     return float(scores[ends[np.argmin(np.abs(ends + 1 - lesions))]])
 
 
+def threshold_at_one_false_positive(images: Sequence[AnalysedImage]) -> float | None:
+    """The lowest detection score down to which there is at most 1 false positive an image; None: there is no such."""
+    scores = np.concatenate([np.zeros(0), *(image.detected.scores for image in images)])
+    false = np.concatenate([np.zeros(0, dtype=bool), *(image.lesion < 0 for image in images)])
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf) != 0)
+    allowed = ends[np.cumsum(false[order])[ends] <= len(images)]
+    return float(scores[order][allowed[-1]]) if allowed.size else None
+
+
 def point_figures(
     images: Sequence[AnalysedImage], threshold: float | None, malignancy_threshold: float, bootstrap: Bootstrap
 ) -> Json:
@@ -136,7 +149,9 @@ def point_figures(
         "true_found": int(counts.true_found.sum()),
         **{name: figures[name].as_json() for name in RATES},
     }
-    return point if threshold is not None else point | {"reason": _NO_DETECTION}
+    if threshold is not None:
+        return point
+    return point | {"reason": _TOO_MANY if any(len(image.lesion) for image in images) else _NO_DETECTION}
 
 
 def pipeline_figures(
@@ -154,8 +169,26 @@ def pipeline_figures(
         "malignancy_threshold": malignancy_threshold,
         "thresholds": [point(threshold) for threshold in THRESHOLDS],
         "at_lesion_count": point(threshold_at_lesion_count(images)),
+        "at_one_false_positive": point(threshold_at_one_false_positive(images)),
         "operating_point": point(detection_threshold),
     }
+
+
+def lesion_statistic(images: Sequence[AnalysedImage], threshold: float, malignancy_threshold: float) -> Statistic:
+    """``detected`` and ``correct`` for lesion weights ``(D, M)``, lesions image by image."""
+    detected, correct = [np.zeros(0)], [np.zeros(0)]
+    for image in images:
+        kept = (image.lesion >= 0) & (image.detected.scores >= threshold)
+        for gathered, which in ((detected, kept), (correct, kept & image.right(malignancy_threshold))):
+            hit = np.zeros(len(image.lesion_malignant))
+            hit[image.lesion[which]] = 1
+            gathered.append(hit)
+    shares = {"detected": np.concatenate(detected), "correct": np.concatenate(correct)}
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        return {name: ratio(weights @ hit, weights.sum(axis=1)) for name, hit in shares.items()}
+
+    return statistic
 
 
 def pipeline_rows(images: Sequence[AnalysedImage], malignancy_threshold: float) -> list[Json]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, cast
@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from mammoscope.evaluation.classification import (
@@ -22,11 +23,13 @@ from mammoscope.evaluation.classification import (
 )
 from mammoscope.evaluation.detection import FROC_IOUS, FROC_RATES, Ranking, froc_curve, precision_recall_curve
 from mammoscope.evaluation.intervals import Json
+from mammoscope.geometry import FloatArray
 
 # Okabe and Ito 2008: told apart by people with any kind of colour blindness.
 _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 _COLOURS = (_BLUE, _ORANGE, _GREEN, _PURPLE)
 _DPI = 130
+_SHOWN_PIXELS = 800  # of a mammogram at most; a film has thousands, a page has not
 
 
 @dataclass(frozen=True)
@@ -81,28 +84,98 @@ def iou_histogram(ious: Sequence[float]) -> Plot:
 
 
 def outlines_plot(
+    title: str,
+    caption: str,
     pictures: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]],
 ) -> Plot:
     """Crops with their true and predicted outline: (title, crop, true mask, predicted mask) each."""
     figure = Figure(figsize=(3.2 * max(1, len(pictures)), 3.8), layout="constrained")
-    for column, (title, crop, true, predicted) in enumerate(pictures, start=1):
+    for column, (name, crop, true, predicted) in enumerate(pictures, start=1):
         axes = figure.add_subplot(1, len(pictures), column)
         axes.imshow(crop, cmap="gray", vmin=0, vmax=255)
         for mask, colour in ((true, _GREEN), (predicted, _ORANGE)):
             if mask.any() and not mask.all():
                 axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.5)
-        axes.set_title(title, fontsize=9)
+        axes.set_title(name, fontsize=9)
         axes.set_axis_off()
-    return Plot("Best, median and worst case", "Green: true outline. Orange: predicted outline.", _png(figure))
+    return Plot(title, caption, _png(figure))
 
 
-def roc_plot(lesions: ClassifiedLesions, title: str) -> Plot:
-    """ROC curve of the malignancy score."""
+@dataclass(frozen=True, eq=False)
+class BoxedImage:
+    """A mammogram with boxes.
+
+    Attributes
+    ----------
+    title
+        What is seen.
+    pixels
+        ``(H, W) uint16``.
+    pixel_aspect
+        Height of a pixel over its width.
+    true, found
+        Boxes ``(N, 4)`` and ``(M, 4)`` in pixels of the image.
+    labels
+        M texts, one for each box found.
+    """
+
+    title: str
+    pixels: NDArray[np.uint16]
+    pixel_aspect: float
+    true: FloatArray
+    found: FloatArray
+    labels: tuple[str, ...]
+
+
+def boxes_plot(title: str, caption: str, pictures: Sequence[BoxedImage]) -> Plot:
+    """Mammograms in their true proportions, with true and detected boxes."""
+    figure = Figure(figsize=(3.2 * max(1, len(pictures)), 5.4), layout="constrained")
+    for column, picture in enumerate(pictures, start=1):
+        axes = figure.add_subplot(1, len(pictures), column)
+        step = max(1, max(picture.pixels.shape) // _SHOWN_PIXELS)
+        height, width = picture.pixels.shape
+        axes.imshow(
+            picture.pixels[::step, ::step], cmap="gray", extent=(0, width, height, 0), aspect=picture.pixel_aspect
+        )
+        for boxes, colour in ((picture.true, _GREEN), (picture.found, _ORANGE)):
+            for x0, y0, x1, y1 in boxes:
+                axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1.4))
+        for (x0, y0, _, _), label in zip(picture.found, picture.labels, strict=True):
+            right = x0 > width / 2
+            axes.text(
+                x0, y0, label, fontsize=7, color="white", va="bottom", ha="right" if right else "left",
+                bbox={"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 0.8},
+            )  # fmt: skip
+        axes.set_title(picture.title, fontsize=9)
+        axes.set_axis_off()
+    return Plot(title, caption, _png(figure))
+
+
+def cuts_plot(figures: Json) -> Plot:
+    """Pooled IoU over the width of the cut, with what needs no segmenter beside it."""
+    figure, axes = _figure("Side of the cut, in sides of the usual one", "IoU, pixels of all masses pooled")
+    wider = cast(dict[str, dict[str, Json]], figures["wider"])
+    places = np.array([float(width) for width in wider])
+    names = {
+        "iou_pooled": "segmenter",
+        "box_baseline_iou_pooled": "average mask, laid on the true box",
+        "baseline_iou_pooled": "average mask over the whole cut",
+    }
+    for (key, label), colour, shift in zip(names.items(), (_BLUE, _ORANGE, _GREY), (0, 0.01, -0.01), strict=True):
+        _points_with_intervals(axes, places + shift, [cut[key] for cut in wider.values()], colour, label)
+    jittered = cast(dict[str, Json], figures["jittered"])
+    _points_with_intervals(axes, [1.06], [jittered["iou_pooled"]], _GREEN, "segmenter, box as the detector errs")
+    axes.set_xlim(0.9, 2.1)
+    return _finish(figure, axes, "Wider cuts and boxes that err", "Cut from the full images; bars are 95% intervals.")
+
+
+def roc_plot(lesions: ClassifiedLesions, title: str, auc: Json) -> Plot:
+    """ROC curve of the malignancy score, with the reported area under it."""
     figure, axes = _figure("1 - specificity", "Sensitivity")
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
     false_rate, true_rate = roc_curve(lesions)
     if len(false_rate):
-        axes.plot(false_rate, true_rate, color=_BLUE)
+        axes.plot(false_rate, true_rate, color=_BLUE, label=f"AUC {auc['value']:.3f}{_interval(auc)}")
     else:
         axes.text(0.5, 0.4, "no curve: one class only", ha="center", color=_GREY)
     return _finish(figure, axes, f"ROC: {title}", "Malignant against both benign kinds.")
@@ -152,7 +225,7 @@ def _curve_with_band(axes: Axes, points: Sequence[Json], name: str, colour: str)
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _points_with_intervals(axes: Axes, x: Sequence[float], figures: Sequence[Json], colour: str, label: str) -> None:
+def _points_with_intervals(axes: Axes, x: Iterable[float], figures: Sequence[Json], colour: str, label: str) -> None:
     known = [
         (at, cast(float, f["value"]), *cast(list[float], f["ci95"]))
         for at, f in zip(x, figures, strict=True)
@@ -163,6 +236,11 @@ def _points_with_intervals(axes: Axes, x: Sequence[float], figures: Sequence[Jso
         # The percentile interval of a skewed figure may leave out its value.
         spread = np.clip([value - low, high - value], 0, None)
         axes.errorbar(at, value, yerr=spread, fmt="o", color=colour, capsize=3, markersize=4, label=label)
+
+
+def _interval(figure: Json) -> str:
+    low_high = cast(list[float] | None, figure["ci95"])
+    return f" ({low_high[0]:.3f} – {low_high[1]:.3f})" if low_high else ""
 
 
 def _figure(x_label: str, y_label: str) -> tuple[Figure, Axes]:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
+
+import numpy as np
 
 from mammoscope.bundle import Bundle
 from mammoscope.datasets.lesions import Dataset, load_dataset
-from mammoscope.evaluation import classification, detection, end_to_end, plots, segmentation
+from mammoscope.evaluation import classification, detection, end_to_end, panels, plots, segmentation
+from mammoscope.evaluation.breakdown import DEFINITIONS as GROUPS
+from mammoscope.evaluation.breakdown import breakdown, in_order_of_images
 from mammoscope.evaluation.cases import (
     Progress,
     analyse_images,
     average_mask,
     classify_boxes,
     classify_crops,
-    crop_with_masks,
     detect_images,
     lesions_with_crop,
     segment_crops,
 )
+from mammoscope.evaluation.cut_cases import box_errors, segment_cuts
+from mammoscope.evaluation.cuts import DEFINITIONS as CUTS
+from mammoscope.evaluation.cuts import all_cut_figures, cut_rows
 from mammoscope.evaluation.intervals import Bootstrap, Json
 from mammoscope.evaluation.report import Measured, make_folder, write_report
-from mammoscope.evaluation.segmentation import SegmentedLesion
 
 Stage = Literal["detector", "segmenter", "classifier", "pipeline"]
 
@@ -84,59 +89,64 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     images = detect_images(dataset, bundle, progress)
     figures = detection.detection_figures(images, bootstrap)
     ranking = detection.rank(images)
-    drawn = [plots.precision_recall_plot(ranking), plots.froc_plot(ranking, figures)]
-    return Measured(figures, detection.DEFINITIONS, detection.detection_rows(images), drawn)
+    statistic = detection.lesion_statistic(images, ranking)
+    figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
+    drawn = [
+        plots.precision_recall_plot(ranking),
+        plots.froc_plot(ranking, figures),
+        panels.detected_panel(dataset, images, detection.threshold_at_rate(ranking, detection.FROC_IOUS[0], 1)),
+    ]
+    return Measured(figures, detection.DEFINITIONS | GROUPS, detection.detection_rows(images), drawn)
 
 
 def _segmenter(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
-    baseline, of_training = average_mask(dataset, bundle)
-    lesions = segment_crops(dataset, bundle, baseline, progress)
+    images, crops = len(dataset.images), lesions_with_crop(dataset)
+    total = len(crops) + 2 * images
+    average, of_training = average_mask(dataset, bundle)
+    lesions = segment_crops(dataset, bundle, average, _from(progress, 0, total))
+    errors = box_errors(dataset, bundle, _from(progress, len(crops), total))
+    cuts = segment_cuts(dataset, bundle, average, errors, bootstrap.seed, _from(progress, len(crops) + images, total))
     figures = segmentation.segmentation_figures(lesions, bundle.manifest.segmenter.threshold, bootstrap)
-    drawn = [plots.iou_histogram([lesion.iou for lesion in lesions])]
+    figures |= all_cut_figures(cuts, errors, len(crops), bootstrap)
+    figures["breakdown"] = breakdown(dataset, crops, segmentation.lesion_statistic(lesions), bootstrap)
+    drawn = [plots.iou_histogram([lesion.iou for lesion in lesions]), plots.cuts_plot(figures)]
     if lesions:
-        drawn.append(_best_median_worst(dataset, bundle, lesions))
+        drawn.append(panels.segmented_panel(dataset, bundle, lesions))
     meaning = segmentation.BASELINE_OF_TRAINING if of_training else segmentation.BASELINE_OF_DATASET
-    definition = segmentation.DEFINITIONS | {"baseline_iou_pooled": meaning}
-    return Measured(figures, definition, segmentation.segmentation_rows(lesions), drawn)
-
-
-def _best_median_worst(dataset: Dataset, bundle: Bundle, lesions: list[SegmentedLesion]) -> plots.Plot:
-    ranked = sorted(lesions, key=lambda lesion: -lesion.iou)
-    names: dict[int, list[str]] = {}
-    for name, place in (("best", 0), ("median", len(ranked) // 2), ("worst", len(ranked) - 1)):
-        names.setdefault(place, []).append(name)
-    pictures = []
-    for place, called in names.items():
-        lesion = ranked[place]
-        title = f"{', '.join(called)}: IoU {lesion.iou:.3f}\n{lesion.crop}"
-        pictures.append((title, *crop_with_masks(dataset, bundle, lesion.crop)))
-    return plots.outlines_plot(pictures)
+    definition = segmentation.DEFINITIONS | {"baseline_iou_pooled": meaning} | CUTS | GROUPS
+    return Measured(figures, definition, [*segmentation.segmentation_rows(lesions), *cut_rows(cuts)], drawn)
 
 
 def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
     threshold = bundle.manifest.classifier.threshold
-    images, crops = len(dataset.images), len(lesions_with_crop(dataset))
-
-    def shifted(first: int) -> Progress | None:
-        return (lambda done, _: progress(first + done, images + crops)) if progress else None
-
-    boxes, without_breast = classify_boxes(dataset, bundle, shifted(0))
-    with_true, with_predicted = classify_crops(dataset, bundle, shifted(images))
+    images, crops = len(dataset.images), lesions_with_crop(dataset)
+    total = images + len(crops)
+    boxes, without_breast = classify_boxes(dataset, bundle, _from(progress, 0, total))
+    with_true, with_predicted = classify_crops(dataset, bundle, _from(progress, images, total))
     sets = {"boxes": boxes, "crops.true_mask": with_true, "crops.predicted_mask": with_predicted}
+    rows = {"boxes": in_order_of_images(dataset), "crops.true_mask": crops, "crops.predicted_mask": crops}
     found = {
-        name: classification.classification_figures(lesions, threshold, bootstrap) for name, lesions in sets.items()
+        name: classification.classification_figures(lesions, threshold, bootstrap)
+        | {"breakdown": breakdown(dataset, rows[name], classification.lesion_statistic(lesions, threshold), bootstrap)}
+        for name, lesions in sets.items()
     }
     figures: Json = {
         "threshold": threshold,
         "boxes": found["boxes"] | {"without_breast": without_breast},
         "crops": {
-            "lesions": crops,
+            "lesions": len(crops),
             "true_mask": found["crops.true_mask"],
             "predicted_mask": found["crops.predicted_mask"],
         },
     }
-    drawn = [draw(lesions, name) for name, lesions in sets.items() for draw in (plots.roc_plot, plots.calibration_plot)]
-    return Measured(figures, classification.DEFINITIONS, classification.classification_rows(sets, threshold), drawn)
+    drawn = []
+    for name, lesions in sets.items():
+        auc = cast(Json, found[name]["auc"])
+        drawn += [plots.roc_plot(lesions, name, auc), plots.calibration_plot(lesions, name)]
+    if crops:
+        drawn.append(panels.classified_panel(dataset, bundle, with_predicted, crops))
+    definition = classification.DEFINITIONS | GROUPS
+    return Measured(figures, definition, classification.classification_rows(sets, threshold), drawn)
 
 
 def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
@@ -145,4 +155,15 @@ def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     images = analyse_images(dataset, bundle, progress)
     figures = end_to_end.pipeline_figures(images, detection_threshold, malignancy_threshold, bootstrap)
     rows = end_to_end.pipeline_rows(images, malignancy_threshold)
-    return Measured(figures, end_to_end.DEFINITIONS, rows, plots.threshold_plots(figures))
+    threshold = end_to_end.threshold_at_lesion_count(images)
+    shown = np.inf if threshold is None else threshold
+    statistic = end_to_end.lesion_statistic(images, shown, malignancy_threshold)
+    figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
+    panel = panels.analysed_panel(dataset, images, shown, malignancy_threshold)
+    definition = end_to_end.DEFINITIONS | GROUPS | {"breakdown": f"{GROUPS['breakdown']} Threshold: at_lesion_count."}
+    return Measured(figures, definition, rows, [*plots.threshold_plots(figures), panel])
+
+
+def _from(progress: Progress | None, first: int, total: int) -> Progress | None:
+    """The progress of one of several passes, of which ``first`` cases are done before."""
+    return (lambda done, _: progress(first + done, total)) if progress else None

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.evaluation.intervals import Bootstrap, Json, area_under_roc, ratio
+from mammoscope.evaluation.intervals import Bootstrap, Json, Statistic, area_under_roc, ratio
 from mammoscope.geometry import FloatArray
 from mammoscope.stages.roi import ROI_SIZE
 
@@ -31,7 +31,7 @@ DEFINITIONS = {
     f"{BOUNDARY_TOLERANCE} px (of a crop of {ROI_SIZE} px) of the true boundary, recall the reverse; mean "
     "over lesions.",
 }
-_BASELINE = "iou_pooled of the average mask, thresholded at 0.5 and predicted for every crop; the average is of "
+_BASELINE = "iou_pooled of the average mask, thresholded at 0.5 and predicted over the whole frame; the average is of "
 BASELINE_OF_TRAINING = _BASELINE + "the training masks, from the bundle."
 BASELINE_OF_DATASET = _BASELINE + "this dataset's own masks, as the bundle holds none of its training masks."
 
@@ -154,10 +154,34 @@ def segmentation_figures(lesions: Sequence[SegmentedLesion], threshold: float, b
     }
 
 
+def lesion_statistic(lesions: Sequence[SegmentedLesion]) -> Statistic:
+    """Mean and pooled IoU and mean Dice for lesion weights ``(D, N)``."""
+    iou, dice, common, union = (
+        np.array(values, dtype=np.float64)
+        for values in (
+            [lesion.iou for lesion in lesions],
+            [lesion.dice for lesion in lesions],
+            [lesion.common for lesion in lesions],
+            [lesion.true + lesion.predicted - lesion.common for lesion in lesions],
+        )
+    )
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        count = weights.sum(axis=1)
+        return {
+            "iou_pooled": ratio(weights @ common, weights @ union),
+            "iou_mean": ratio(weights @ iou, count),
+            "dice_mean": ratio(weights @ dice, count),
+        }
+
+    return statistic
+
+
 def segmentation_rows(lesions: Sequence[SegmentedLesion]) -> list[Json]:
     """One row a lesion; the histograms are 256 counts from low to high probability, parted by spaces."""
     return [
         {
+            "set": "crops",
             "image": lesion.image,
             "patient": lesion.patient,
             "abnormality_id": lesion.abnormality_id,

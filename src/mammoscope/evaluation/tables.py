@@ -9,6 +9,17 @@ from typing import cast
 from mammoscope.evaluation.intervals import Json
 
 _NONE = "–"
+_TITLES = {
+    "at_lesion_count": "At as many detections as lesions (at_lesion_count)",
+    "at_one_false_positive": "At 1 false positive an image (at_one_false_positive)",
+    "box_errors": "How the boxes err (box_errors)",
+    "breakdown": "By group of lesions (breakdown)",
+    "froc": "FROC (froc)",
+    "jittered": "Boxes that err (jittered)",
+    "operating_point": "At the bundle's own threshold (operating_point)",
+    "thresholds": "At fixed thresholds (thresholds)",
+    "wider": "Wider cuts (wider)",
+}
 
 
 @dataclass(frozen=True)
@@ -36,12 +47,13 @@ def figure_tables(
     if rows:
         yield Table(title, intro, ("figure", "value", "95% interval", "definition"), tuple(rows), last_is_text=True)
     for key, value in nested:
-        below = key if title == "Figures" else f"{title} · {key}"
+        named = _TITLES.get(key, key)
+        below = named if title == "Figures" else f"{title} · {named}"
         if isinstance(value, list):
             yield _matrix(below, definition.get(key, ""), cast(list[Json], value))
         elif _holds_rows(cast(Json, value)):
-            named = [{"": name, **cast(Json, row)} for name, row in cast(Json, value).items()]
-            yield _matrix(below, definition.get(key, ""), named)
+            rows_with_name = [{"": name, **cast(Json, row)} for name, row in cast(Json, value).items()]
+            yield _matrix(below, definition.get(key, ""), rows_with_name)
         else:
             yield from figure_tables(cast(Json, value), definition, below, definition.get(key, ""))
 

@@ -1,0 +1,169 @@
+"""Cut lesions from their full images: wider than the published crops, or by a box that errs as the detector's do.
+
+On the published crops the mass always spans 0.9 of the frame, so a constant blob does well there. It fails where the
+cut is wider or off centre, which is what a segmenter meets in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.bundle import Bundle
+from mammoscope.datasets.images import read_mask
+from mammoscope.datasets.lesions import Dataset, Lesion
+from mammoscope.errors import BundleError
+from mammoscope.evaluation.cases import Progress, detect_regions, prepared_images
+from mammoscope.evaluation.cuts import JITTERED, WIDTHS, CutLesion
+from mammoscope.evaluation.detection import match
+from mammoscope.evaluation.end_to_end import MATCH_IOU
+from mammoscope.geometry import FloatArray, Frame, FrameChange, box_iou
+from mammoscope.stages.preprocess import Preprocessed
+from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, RoiBatch, cut_roi
+
+Mask = NDArray[np.bool_]
+
+
+def box_errors(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> FloatArray:
+    """How the detector's boxes differ from the true ones, wherever a detection takes a lesion (IoU 0.5 or more).
+
+    Returns
+    -------
+    FloatArray
+        ``(N, 4)`` of (shift in x, shift in y, log width, log height), frame ``preprocessed``: shifts of the centre in
+        widths and heights of the true box, logarithms of detected over true length.
+    """
+    errors = [np.zeros((0, 4))]
+    for image, lesions, prepared in prepared_images(dataset, bundle, progress):
+        if prepared is None:
+            continue
+        true = prepared.from_original.boxes(np.stack([lesion.box for lesion in lesions]))
+        found = detect_regions(bundle, prepared, image).boxes
+        taken = match(box_iou(found, true), MATCH_IOU)
+        errors.append(_errors(found[taken >= 0], true[taken[taken >= 0]]))
+    return np.concatenate(errors)
+
+
+def erring(box: FloatArray, error: FloatArray) -> FloatArray:
+    """A true box ``(4,)`` as a detector would have placed it that makes ``error``, see ``box_errors``."""
+    size = box[2:] - box[:2]
+    centre = (box[:2] + box[2:]) / 2 + error[:2] * size
+    half = size * np.exp(error[2:]) / 2
+    return np.concatenate([centre - half, centre + half])
+
+
+def segment_cuts(
+    dataset: Dataset, bundle: Bundle, average: Mask, errors: FloatArray, seed: int, progress: Progress | None = None
+) -> dict[str, list[CutLesion]]:
+    """Segment lesions in cuts from their full images.
+
+    Only lesions are cut whose published mask can be laid on the full image: see ``placed``.
+
+    Parameters
+    ----------
+    average
+        ``(S, S)``, the mask that is predicted for comparison.
+    errors
+        ``(N, 4)`` of ``box_errors``; each lesion's box gets one of them, drawn at random.
+    seed
+        Of that draw.
+
+    Returns
+    -------
+    dict
+        The lesions by the name of the cut: ``"1"``, ``"1.5"``, ``"2"`` and ``"jittered"``, which has none where there
+        are no errors.
+    """
+    rng = np.random.default_rng(seed)
+    measured: dict[str, list[CutLesion]] = {name: [] for name in (*(f"{width:g}" for width in WIDTHS), JITTERED)}
+    for image, lesions, prepared in prepared_images(dataset, bundle, progress):
+        for lesion in lesions:
+            # One draw for every lesion, so that no lesion's box depends on whether another was placed.
+            error = errors[rng.integers(len(errors))] if len(errors) else None
+            if prepared is None or not placed(lesion):
+                continue
+            cuts = list(_cuts(prepared, prepared.from_original.boxes(lesion.box[None])[0], error))
+            masks = bundle.segmenter.segment(RoiBatch.of([roi for _, roi, _ in cuts]))
+            if not np.isfinite(masks.probabilities).all():
+                raise BundleError(f"{bundle.folder}: the segmenter's output for a cut of {image} is not finite")
+            for (name, roi, box), predicted in zip(cuts, masks.binary, strict=True):
+                true, whole = mask_in_cut(dataset, lesion, prepared, roi)
+                measured[name].append(_compared(lesion, predicted, true, whole, average, _laid_on(average, roi, box)))
+    return measured
+
+
+def placed(lesion: Lesion) -> bool:
+    """Whether the lesion's published mask can be laid on its full image: its crop's orientation is known."""
+    return bool(lesion.crop and lesion.mask and lesion.crop_flipped is not None)
+
+
+def mask_in_cut(dataset: Dataset, lesion: Lesion, prepared: Preprocessed, roi: Roi) -> tuple[Mask, int]:
+    """The published mask of a lesion in a cut from its full image.
+
+    The rectangle that the mask fills in its crop is the lesion's box in the full image, whatever the film's
+    proportions, and also where the crop was shifted because the mass lies at the film's border.
+
+    Returns
+    -------
+    tuple
+        ``(S, S) bool``, frame ``roi``; and the pixels of the whole mask at the same scale, some of which may lie
+        outside the cut.
+    """
+    mask = read_mask(dataset.mask_path(lesion)).astype(np.uint8) * 255
+    left, top, width, height = cv2.boundingRect(mask)
+    scale_x, scale_y = lesion.width / max(width, 1), lesion.height / max(height, 1)
+    crop = FrameChange(Frame.ROI, Frame.ORIGINAL).cropped(left, top).scaled(scale_x, scale_y)
+    if lesion.crop_flipped:
+        crop = crop.flipped_horizontally(lesion.width)
+    change = crop.cropped(-lesion.x, -lesion.y).then(prepared.from_original).then(roi.from_preprocessed)
+    matrix = np.array([[change.scale_x, 0, change.shift_x], [0, change.scale_y, change.shift_y]])
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV's warp counts from pixel centres
+    side = roi.pixels.shape[0]
+    inside = np.asarray(cv2.warpAffine(mask, matrix, (side, side), flags=cv2.INTER_LINEAR) > 127)
+    whole = round(np.count_nonzero(mask) * abs(change.scale_x * change.scale_y))
+    return inside, max(whole, int(inside.sum()))
+
+
+def _errors(found: FloatArray, true: FloatArray) -> FloatArray:
+    size, size_found = true[:, 2:] - true[:, :2], found[:, 2:] - found[:, :2]
+    shift = (found[:, :2] + found[:, 2:] - true[:, :2] - true[:, 2:]) / 2 / size
+    return np.concatenate([shift, np.log(size_found / size)], axis=1)
+
+
+def _cuts(prepared: Preprocessed, box: FloatArray, error: FloatArray | None) -> Iterator[tuple[str, Roi, FloatArray]]:
+    """Name, cut and the box it was made for, frame ``preprocessed``."""
+    for width in WIDTHS:
+        fraction = MASS_FRACTION / width
+        yield f"{width:g}", cut_roi(prepared.pixels, box, prepared.pixel_aspect, mass_fraction=fraction), box
+    if error is not None:
+        moved = erring(box, error)
+        yield JITTERED, cut_roi(prepared.pixels, moved, prepared.pixel_aspect), moved
+
+
+def _laid_on(average: Mask, roi: Roi, box: FloatArray) -> Mask:
+    """The average mask shrunk so that its frame is the usual cut of a box, in a cut that may be wider."""
+    x0, y0, x1, y1 = roi.from_preprocessed.boxes(box[None])[0]
+    side = max(1, round(max(x1 - x0, y1 - y0) / MASS_FRACTION))
+    small = cv2.resize(average.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+    laid = np.zeros((ROI_SIZE, ROI_SIZE), dtype=bool)
+    left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2)
+    rows = slice(max(0, top), min(ROI_SIZE, top + side))
+    columns = slice(max(0, left), min(ROI_SIZE, left + side))
+    laid[rows, columns] = small[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] > 0
+    return laid
+
+
+def _compared(lesion: Lesion, predicted: Mask, true: Mask, whole: int, average: Mask, on_box: Mask) -> CutLesion:
+    return CutLesion(
+        lesion=lesion,
+        true=whole,
+        predicted=int(predicted.sum()),
+        common=int((predicted & true).sum()),
+        average=int(average.sum()),
+        average_common=int((average & true).sum()),
+        on_box=int(on_box.sum()),
+        on_box_common=int((on_box & true).sum()),
+    )
