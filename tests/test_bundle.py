@@ -50,7 +50,8 @@ def test_every_model_says_where_it_comes_from_and_how_good_it_is(bundle: Bundle,
     assert "CBIS-DDSM" in provenance.credits[0]
     assert provenance.metrics
     for name, figure in provenance.metrics.items():
-        if hasattr(figure, "ci95"):
+        # A bootstrap only adds to the gaps that ECE sums up, so its interval lies high and may lie above the figure.
+        if hasattr(figure, "ci95") and not name.endswith("ece"):
             assert figure.ci95[0] <= figure.value <= figure.ci95[1], name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -18,7 +19,7 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("page", ["README.md", "MODEL_CARD.md"])
+@pytest.mark.parametrize("page", ["README.md", "MODEL_CARD.md", "docs/experiments.md"])
 @pytest.mark.parametrize(("stage", "name"), [(stage, name) for stage, names in FIGURES.items() for name in names])
 def test_figures_are_those_of_the_manifest(bundle: Bundle, page: str, stage: str, name: str) -> None:
     manifest = bundle.manifest
@@ -31,6 +32,23 @@ def test_figures_are_those_of_the_manifest(bundle: Bundle, page: str, stage: str
     assert any(
         all(abs(a - b) < 0.0006 for a, b in zip(found, (figure.value, low, high), strict=True)) for found in shown
     ), f"{page} lacks {stage} {name} {figure.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def test_no_figure_of_an_experiment_is_without_its_table() -> None:
+    text = (ROOT / "docs/experiments.md").read_text(encoding="utf-8")
+    shown = [tuple(map(float, found)) for found in re.findall(r"(0\.\d{3}) \[(0\.\d{3}), (0\.\d{3})\]", text)]
+    measured = []
+    for table in sorted((ROOT / "docs/experiments").glob("*.csv")):
+        with table.open(newline="", encoding="utf-8") as stream:
+            rows = [row for row in csv.DictReader(stream) if "value" in row]
+        measured += [tuple(float(row[name]) for name in ("value", "low", "high")) for row in rows]
+    assert shown
+    missing = [
+        found
+        for found in shown
+        if not any(all(abs(a - b) < 0.0006 for a, b in zip(found, figure, strict=True)) for figure in measured)
+    ]
+    assert not missing
 
 
 PAGES = [
