@@ -23,13 +23,14 @@ from mammoscope.mammogram import Laterality
 SCRIPT = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"
 MARK = (760, 560, 840, 620)  # x0, y0, x1, y1 of a bright rectangle in marked.dcm, in pixels of the file
 FLOOR = 0.2
+SEED = 6  # of the small exam: a plain mass in both left views
 FILM = (5120, 4096)  # rows, columns of film.dcm: 20 megapixels
 
 
 def main(folder: Path) -> None:
     exam = write_exam(folder / "exam")
     (folder / "broken.dcm").write_bytes(exam[0].read_bytes()[:40_000])
-    small = {(view.laterality, view.view): view for view in make_exam(3, 1248, 960)}
+    small = {(view.laterality, view.view): view for view in make_exam(SEED, 1248, 960)}
     left = small[Laterality.LEFT, "CC"]
     _save(_dataset(left), folder / "small.dcm")
     marked = _dataset(left)
@@ -52,7 +53,7 @@ def main(folder: Path) -> None:
 
 
 def _dataset(view: PhantomView) -> pydicom.Dataset:
-    return pydicom.dcmread(io.BytesIO(phantom_dicom(view, 3, 1)))
+    return pydicom.dcmread(io.BytesIO(phantom_dicom(view, SEED, 1)))
 
 
 def _save(dataset: pydicom.Dataset, path: Path) -> None:

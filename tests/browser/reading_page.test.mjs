@@ -514,7 +514,7 @@ test("a folder is dropped; a fifth view hangs on a sheet of its own", inTests, a
   await drawn(page, 1);
   assert.equal(await sheet.innerText(), "2 of 2");
   assert.match(await page.locator(".pane").getAttribute("aria-label"), /^L CC/);
-  await page.locator('.findings section[data-file="2"] .show').first().click();
+  await page.locator('.findings section[data-file="3"] .show').first().click();
   await drawn(page, 4);
   noTroubles();
 });

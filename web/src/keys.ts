@@ -132,9 +132,9 @@ export function listen(table: readonly Key[], isBlocked: () => boolean): void {
     if (event.ctrlKey || event.metaKey || event.altKey || isBlocked()) return;
     const target = event.target instanceof HTMLElement ? event.target : null;
     if (target?.closest("input:not([type=range]), textarea, select")) return;
-    const isControl = target?.closest("button, input, summary, a") !== null && target !== null;
-    const isControlKey = ["Enter", " ", "Home", "End", "PageUp", "PageDown"].includes(event.key) || event.key.startsWith("Arrow");
-    if (isControl && isControlKey) return;
+    if (target?.closest("button, input, summary, a") && ["Enter", " "].includes(event.key)) return;
+    const isSliderKey = ["Home", "End", "PageUp", "PageDown"].includes(event.key) || event.key.startsWith("Arrow");
+    if (target?.closest("input") && isSliderKey) return;
     const name = event.shiftKey && event.key.startsWith("Arrow") ? `Shift+${event.key}` : event.key;
     const entry = byKey.get(name);
     if (!entry) return;
