@@ -17,6 +17,8 @@ from mammoscope.pacs.cli import app as pacs
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from mammoscope.errors import InputError
+
 USAGE_ERROR, SOME_FAILED, LEAKAGE_FOUND, TRAIL_BROKEN = 2, 3, 1, 1
 
 app = typer.Typer(
@@ -109,20 +111,11 @@ def analyze(
     from mammoscope.audit import AuditTrail
     from mammoscope.batch import Done, Options, analyze_files
     from mammoscope.bundle import load_bundle
-    from mammoscope.errors import InputError, MammoscopeError
-    from mammoscope.readers import find_inputs
+    from mammoscope.errors import MammoscopeError
     from mammoscope.writers.dicom_results import ResultKind
     from mammoscope.writers.table import findings_table
 
-    failures: list[InputError] = []
-
-    def refuse(error: InputError) -> None:
-        failures.append(error)
-        _complain(error)
-
-    files = find_inputs(paths, refuse)
-    if not files:
-        raise typer.Exit(USAGE_ERROR)
+    files, failures = _inputs(paths)
     models = load_bundle(bundle)
     trail = AuditTrail(audit, "analyze", models, threshold) if audit else None
     wanted = {ResultKind.SR: sr, ResultKind.SEG: seg, ResultKind.SC: sc}
@@ -174,24 +167,15 @@ def deidentify(
     files failed and the others were done.
     """
     from mammoscope.deidentify import NOT_DONE, deidentify_files
-    from mammoscope.errors import InputError
-    from mammoscope.readers import find_inputs
     from mammoscope.readers.source import printable
 
-    failures: list[InputError] = []
-
-    def refuse(error: InputError) -> None:
-        failures.append(error)
-        _complain(error)
-
-    files = find_inputs(paths, refuse)
-    if not files:
-        raise typer.Exit(USAGE_ERROR)
+    files, failures = _inputs(paths)
     written = 0
     with _progress("de-identifying", len(files)) as advance:
         for number, done in enumerate(deidentify_files(files, out, salt), start=1):
             if done.error:
-                refuse(done.error)
+                failures.append(done.error)
+                _complain(done.error)
             if done.warning:
                 typer.echo(f"warning: {printable(str(done.path))}: {done.warning}", err=True)
             written += done.written is not None
@@ -450,6 +434,22 @@ def verify_audit(
     if found.broken:
         typer.echo(f"broken: {found.broken}", err=True)
         raise typer.Exit(TRAIL_BROKEN)
+
+
+def _inputs(paths: list[Path]) -> tuple[list[Path], list[InputError]]:
+    """The files that paths name, and what was wrong with some, which has been said; ends where there is no file."""
+    from mammoscope.readers import find_inputs
+
+    failures: list[InputError] = []
+
+    def refuse(error: InputError) -> None:
+        failures.append(error)
+        _complain(error)
+
+    files = find_inputs(paths, refuse)
+    if not files:
+        raise typer.Exit(USAGE_ERROR)
+    return files, failures
 
 
 def _need_training() -> None:

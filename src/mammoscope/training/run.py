@@ -90,7 +90,11 @@ def _train_segmenter(recipe: Recipe, init: str | None, training: Dataset, valida
         raise RecipeError(
             f"init is {init!r}: no such file; a segmenter without a backbone starts from the weights of an earlier run"
         )
-    lesions = [load_outlined(part, recipe, "reading lesions") for part in (training, validation)]
+    # Validation is by crops alone.
+    lesions = [
+        load_outlined(part, recipe, "reading lesions", with_full=with_full)
+        for part, with_full in ((training, recipe.full_share > 0), (validation, False))
+    ]
     for part, name in zip(lesions, ("training", "validation"), strict=True):
         if not part:
             raise DatasetError(f"{training.folder}: no {name} patient has a lesion with a crop and a mask")

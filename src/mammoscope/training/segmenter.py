@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from mammoscope.datasets.lesions import Dataset
 from mammoscope.networks.transres_unet import BackboneEncoder, ResidualEncoder, TransResUNet, branch_for
-from mammoscope.training.lesion_rois import LesionViews, load_views, plain_picture, random_picture
+from mammoscope.training.lesion_rois import LesionViews, load_crop, load_views, plain_picture, random_picture
+from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.pictures import as_input
 from mammoscope.training.recipe import SegmenterRecipe
 
@@ -20,9 +21,13 @@ _VALIDATION_BATCH = 16
 _SPARE = 1.1  # tissue beyond the widest cut, for shifts and turns
 
 
-def load_outlined(dataset: Dataset, recipe: SegmenterRecipe, label: str) -> list[LesionViews]:
-    """All lesions with a published crop and mask."""
-    views = load_views(dataset, recipe.preprocess, label, context=recipe.widest * _SPARE)
+def load_outlined(dataset: Dataset, recipe: SegmenterRecipe, label: str, *, with_full: bool) -> list[LesionViews]:
+    """All lesions with a published crop and mask; ``with_full`` reads their full images too, which takes longer."""
+    if with_full:
+        views = load_views(dataset, recipe.preprocess, label, context=recipe.widest * _SPARE)
+    else:
+        crops = map_in_threads(lambda lesion: load_crop(dataset, lesion), dataset.lesions, label)
+        views = [LesionViews(lesion.malignant, crop, None) for lesion, crop in zip(dataset.lesions, crops, strict=True)]
     return [view for view in views if view.crop is not None]
 
 
