@@ -344,8 +344,8 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="Where a backbone starts: a safetensors file of timm's, or 'timm' for its own weights; a segmenter "
-            "without a backbone: best.safetensors of an earlier run."
+            help="Where a backbone starts: a safetensors file of timm's, or 'timm' for its own weights. Where a whole "
+            "detector or segmenter starts: best.safetensors of an earlier run."
         ),
     ] = None,
 ) -> None:

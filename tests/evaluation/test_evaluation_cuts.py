@@ -12,8 +12,9 @@ from tiny_stages import Disc, TinyBundle, breast, lesion, tiny_bundle, write_dat
 
 from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.lesions import Dataset, Lesion, load_dataset
+from mammoscope.datasets.placed_masks import mask_in_cut
 from mammoscope.evaluation.cases import average_mask
-from mammoscope.evaluation.cut_cases import box_errors, erring, mask_in_cut, segment_cuts
+from mammoscope.evaluation.cut_cases import box_errors, erring, segment_cuts
 from mammoscope.evaluation.cuts import CutLesion, all_cut_figures, cut_figures, cut_rows
 from mammoscope.evaluation.intervals import Bootstrap
 from mammoscope.stages.preprocess import Preprocessed, PreprocessSettings, preprocess

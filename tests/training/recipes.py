@@ -36,7 +36,7 @@ erase = 0.5
 _HEADS = {
     "detector": 'backbone = "test_efficientnet"\ninput_size = 128\npyramid_channels = 32\nbox_loss = "giou"\n',
     "segmenter": "input_size = 64\nfilters = [16, 16, 32, 32, 32]\nembedding = 32\nlayers = 2\nheads = 2\n",
-    "classifier": 'backbone = "test_efficientnet"\ninput_size = 64\nlayers = [32, 16, 8]\n',
+    "classifier": 'backbone = "test_efficientnet"\ninput_size = 64\nlayers = [32, 16, 8]\nauxiliary_weight = 0.3\n',
 }
 _TAILS = {
     "classifier": "\n[joined]\nepochs = 1\nlearning_rate = 1e-3\n\n[tuned]\nepochs = 1\nlearning_rate = 1e-4\n",

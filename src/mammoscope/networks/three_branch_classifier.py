@@ -43,6 +43,24 @@ class Branch(nn.Module):
         return cast(Tensor, self.output(self.features(rois, masks))[:, 0])
 
 
+class DescribingBranch(nn.Module):
+    """A branch while it is trained with auxiliary targets, for which it has a layer that is left behind afterwards."""
+
+    def __init__(self, branch: Branch, targets: int) -> None:
+        super().__init__()
+        self.branch = branch
+        self.auxiliary = nn.Linear(branch.width, targets)
+
+    def forward(self, rois: Tensor, masks: Tensor) -> Tensor:
+        """Logits ``(N,)`` as of the branch alone."""
+        return cast(Tensor, self.branch(rois, masks))
+
+    def described(self, rois: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``(N,)`` as of the branch alone, and those of the auxiliary targets ``(N, targets)``."""
+        features = self.branch.features(rois, masks)
+        return self.branch.output(features)[:, 0], self.auxiliary(features)
+
+
 class ThreeBranchClassifier(nn.Module):
     """The branches' features joined by dense layers.
 

@@ -6,24 +6,27 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mammoscope import NOTICE
 from mammoscope.bundle import MANIFEST, Bundle, BundleManifest, Figure, StageManifest, load_bundle
 from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.lesions import Dataset, load_dataset
+from mammoscope.datasets.placed_masks import mask_in_cut, placed
 from mammoscope.datasets.splits import split_patients, write_split
 from mammoscope.errors import RecipeError
 from mammoscope.evaluation.run import Stage, evaluate
 from mammoscope.files import write_text
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.classify import OnnxClassifier
-from mammoscope.stages.preprocess import preprocess
+from mammoscope.stages.preprocess import PreprocessSettings, preprocess
 from mammoscope.stages.protocols import Masks
-from mammoscope.stages.roi import RoiBatch, cut_rois, stretch_contrast
+from mammoscope.stages.roi import Roi, RoiBatch, cut_roi, stretch_contrast
 from mammoscope.training.calibrate import best_mask_threshold, fit_platt
 from mammoscope.training.finished import common_split, open_bundled, open_classifier, open_detector, open_segmenter
 from mammoscope.training.lesion_rois import load_crop
@@ -106,33 +109,65 @@ def build_bundle(
     return load_bundle(out)
 
 
-def _calibrated(manifest: BundleManifest, folder: Path, validation: Dataset) -> BundleManifest:
-    """Fit the mask's threshold, then the classifier's calibration with predicted masks, on validation patients."""
-    bundle = Bundle(folder, manifest, "")
-    crops = [(lesion, crop) for lesion in validation.lesions if (crop := load_crop(validation, lesion))]
-    change = FrameChange(Frame.PREPROCESSED, Frame.ROI)
-    rois = RoiBatch(np.stack([stretch_contrast(crop.pixels) for _, crop in crops]), (change,) * len(crops))
-    truth = np.stack([crop.mask > 127 for _, crop in crops])
-    masks = bundle.segmenter.segment(rois)
-    threshold = best_mask_threshold(masks.probabilities, truth)
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """Lesions as the stages see them: ROIs, which are malignant, and ``(S, S) bool`` masks where they are known."""
 
+    rois: RoiBatch
+    malignant: list[bool]
+    masks: list[NDArray[np.bool_] | None]
+
+
+def _calibrated(manifest: BundleManifest, folder: Path, validation: Dataset) -> BundleManifest:
+    """Fit the mask's threshold, then the classifier's calibration with predicted masks, on validation patients.
+
+    Both count published crops and cuts from full images alike: the one is sharp, the other is what is met in use.
+    """
+    bundle = Bundle(folder, manifest, "")
     classifier = cast(OnnxClassifier, bundle.classifier)
-    logits = list(classifier.logits(rois, Masks(masks.probabilities, threshold)))
-    labels = [lesion.malignant for lesion, _ in crops]
-    for image, lesions in validation.images.items():
-        prepared = preprocess(dataset_mammogram(validation, image), manifest.preprocess)
-        if prepared is None:
-            continue
-        cut = cut_rois(prepared, prepared.from_original.boxes(np.stack([lesion.box for lesion in lesions])))
-        logits += list(classifier.logits(cut, Masks(bundle.segmenter.segment(cut).probabilities, threshold)))
-        labels += [lesion.malignant for lesion in lesions]
-    fitted = fit_platt(np.array(logits), np.array(labels))
+    shown = (_crops(validation), _cuts(validation, manifest.preprocess))
+    chances = [bundle.segmenter.segment(part.rois).probabilities for part in shown]
+    known = [
+        (chance, mask)
+        for part, found in zip(shown, chances, strict=True)
+        for chance, mask in zip(found, part.masks, strict=True)
+        if mask is not None
+    ]
+    threshold = best_mask_threshold(np.stack([chance for chance, _ in known]), np.stack([mask for _, mask in known]))
+    logits = [classifier.logits(part.rois, Masks(found, threshold)) for part, found in zip(shown, chances, strict=True)]
+    malignant = [label for part in shown for label in part.malignant]
+    fitted = fit_platt(np.concatenate(logits), np.array(malignant))
     return manifest.model_copy(
         update={
             "segmenter": manifest.segmenter.model_copy(update={"threshold": threshold}),
             "classifier": manifest.classifier.model_copy(update={"slope": fitted.slope, "intercept": fitted.intercept}),
         }
     )
+
+
+def _crops(validation: Dataset) -> _Shown:
+    """The published crops."""
+    crops = [(lesion, crop) for lesion in validation.lesions if (crop := load_crop(validation, lesion))]
+    change = FrameChange(Frame.PREPROCESSED, Frame.ROI)
+    rois = [Roi(stretch_contrast(crop.pixels), change) for _, crop in crops]
+    return _Shown(RoiBatch.of(rois), [lesion.malignant for lesion, _ in crops], [crop.mask > 127 for _, crop in crops])
+
+
+def _cuts(validation: Dataset, settings: PreprocessSettings) -> _Shown:
+    """The cuts by the true boxes from full images, with the published masks that can be laid on them."""
+    rois: list[Roi] = []
+    malignant: list[bool] = []
+    masks: list[NDArray[np.bool_] | None] = []
+    for image, lesions in validation.images.items():
+        prepared = preprocess(dataset_mammogram(validation, image), settings)
+        if prepared is None:
+            continue
+        for lesion in lesions:
+            box = prepared.from_original.boxes(lesion.box[None])[0]
+            rois.append(cut_roi(prepared.pixels, box, prepared.pixel_aspect))
+            malignant.append(lesion.malignant)
+            masks.append(mask_in_cut(validation, lesion, prepared, rois[-1])[0] if placed(lesion) else None)
+    return _Shown(RoiBatch.of(rois), malignant, masks)
 
 
 def _measured(

@@ -44,6 +44,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(header)
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file was written by ``write_tensors``; timm's weights were not."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            return _HEADER in (stored.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def load_weights(model: nn.Module, path: Path) -> dict[str, Any]:
     """Load the weights of a finished training into a model of the same architecture; returns their header.
 

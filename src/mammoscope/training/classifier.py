@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mammoscope.evaluation.classification import roc_auc
-from mammoscope.networks.three_branch_classifier import BRANCHES, Branch, BranchName, ThreeBranchClassifier
+from mammoscope.networks.three_branch_classifier import (
+    BRANCHES,
+    Branch,
+    BranchName,
+    DescribingBranch,
+    ThreeBranchClassifier,
+)
 from mammoscope.training.checkpoint import load_weights
 from mammoscope.training.lesion_rois import LesionPicture, LesionViews, plain_picture, random_picture
 from mammoscope.training.loop import BEST, fit
@@ -22,7 +28,7 @@ from mammoscope.training.recipe import ClassifierRecipe, PhaseSettings
 
 _VALIDATION_BATCH = 32
 
-Sample = tuple[NDArray[np.uint8], NDArray[np.uint8], bool]
+Sample = tuple[NDArray[np.uint8], NDArray[np.uint8], bool, NDArray[np.float32]]
 
 
 class ClassifierTask:
@@ -37,7 +43,11 @@ class ClassifierTask:
         self.training = [views for views in training if views.crop or views.full]
         size = recipe.input_size
         self.validation = {
-            name: [(*plain_picture(picture, size), views.malignant) for views, picture in pictures if picture]
+            name: [
+                (*plain_picture(picture, size), views.malignant, views.targets)
+                for views, picture in pictures
+                if picture
+            ]
             for name, pictures in {
                 "crops": [(views, views.crop) for views in validation],
                 "boxes": [(views, views.full) for views in validation],
@@ -48,21 +58,30 @@ class ClassifierTask:
         return len(self.training)
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
-        """Pixels and mask, ``(S, S) uint8`` each, and whether it is malignant."""
+        """Pixels and mask, ``(S, S) uint8`` each, whether it is malignant, and its auxiliary targets."""
         views = self.training[index]
         by_crop = views.full is None or (views.crop is not None and rng.random() < self.recipe.crop_share)
         picture = cast(LesionPicture, views.crop if by_crop else views.full)
-        return *random_picture(rng, self.recipe.augmentation, picture, self.recipe.input_size), views.malignant
+        pixels, mask = random_picture(rng, self.recipe.augmentation, picture, self.recipe.input_size)
+        return pixels, mask, views.malignant, views.targets
 
     def loss(self, samples: Sequence[Sample], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
-        """Cross entropy with smoothed labels (Szegedy et al. 2016)."""
+        """Cross entropy with smoothed labels (Szegedy et al. 2016), and that of what is known of auxiliary targets."""
         rois, masks = self._inputs(samples, device)
-        labels = torch.tensor([float(malignant) for _, _, malignant in samples], device=device)
+        labels = torch.tensor([float(malignant) for _, _, malignant, _ in samples], device=device)
         smoothing = self.recipe.label_smoothing
+        auxiliary = None
         with autocast:
-            logits = self.model(rois, masks)
+            if isinstance(self.model, DescribingBranch):
+                logits, auxiliary = self.model.described(rois, masks)
+            else:
+                logits = self.model(rois, masks)
         target = labels * (1 - smoothing) + smoothing / 2
-        return {"loss": functional.binary_cross_entropy_with_logits(logits.float(), target)}
+        losses = {"loss": functional.binary_cross_entropy_with_logits(logits.float(), target)}
+        if auxiliary is not None:
+            targets = torch.from_numpy(np.stack([targets for *_, targets in samples])).to(device)
+            losses["auxiliary_loss"] = self.recipe.auxiliary_weight * masked_cross_entropy(auxiliary.float(), targets)
+        return losses
 
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
         """AUC on published crops and on ROIs cut from full images, and the mean of both."""
@@ -75,15 +94,22 @@ class ClassifierTask:
                 rois, masks = self._inputs(samples[start : start + _VALIDATION_BATCH], device)
                 with autocast:
                     logits.append(model(rois, masks).float().cpu().numpy())
-            labels = np.array([malignant for _, _, malignant in samples])
+            labels = np.array([malignant for _, _, malignant, _ in samples])
             scores = np.concatenate(logits).astype(np.float64)
             metrics[f"auc_{name}"] = float(roc_auc(scores, labels, np.ones((1, len(labels))))[0])
         return {"auc": float(np.mean(list(metrics.values()))), **metrics}
 
     def _inputs(self, samples: Sequence[Sample], device: torch.device) -> tuple[Tensor, Tensor]:
-        rois = as_input([pixels for pixels, _, _ in samples], self.recipe, device)
-        masks = torch.from_numpy(np.stack([mask > 127 for _, mask, _ in samples]))[:, None].to(device)
+        rois = as_input([pixels for pixels, *_ in samples], self.recipe, device)
+        masks = torch.from_numpy(np.stack([mask > 127 for _, mask, *_ in samples]))[:, None].to(device)
         return rois, masks.float().contiguous(memory_format=torch.channels_last)
+
+
+def masked_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropy of the targets that are known; both ``(N, K)``, targets from 0 to 1 or NaN: not known."""
+    known = ~targets.isnan()
+    losses = functional.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), known.float(), reduction="sum")
+    return losses / known.sum().clamp(min=1)
 
 
 def train_classifier(
@@ -102,11 +128,16 @@ def train_classifier(
         loop = recipe.loop.model_copy(update=phase.model_dump())
         return fit(ClassifierTask(recipe, model, training, validation), loop, out / name, f"classifier {name}")
 
+    targets = training[0].targets.size
+
+    def as_trained(branch: Branch) -> nn.Module:
+        return DescribingBranch(branch, targets) if targets else branch
+
     for branch in BRANCHES:
-        run(branch, make_branch(recipe, branch, init), branch_phase)
+        run(branch, as_trained(make_branch(recipe, branch, init)), branch_phase)
     model = make_classifier(recipe)
     for branch in BRANCHES:
-        load_weights(model.branches[branch], out / branch / BEST)
+        load_weights(as_trained(cast(Branch, model.branches[branch])), out / branch / BEST)
     model.freeze_branches(True)
     run("joined", model, recipe.joined)
     load_weights(model, out / "joined" / BEST)

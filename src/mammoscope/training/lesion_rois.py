@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from mammoscope.datasets.images import dataset_mammogram, read_crop, read_mask
 from mammoscope.datasets.lesions import Dataset, Lesion
+from mammoscope.datasets.placed_masks import mask_in_cut, placed
 from mammoscope.stages.preprocess import PreprocessSettings, preprocess
 from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, cut_roi, stretch_contrast
+from mammoscope.training.attributes import Attributes
 from mammoscope.training.augment import random_coarseness, random_erasure, random_light, random_warp
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.recipe import Augmentation
@@ -45,11 +47,18 @@ class LesionPicture:
 
 @dataclass(frozen=True, eq=False)
 class LesionViews:
-    """A lesion by its published crop and as cut from its full image; either may be missing."""
+    """A lesion by its published crop and as cut from its full image; either may be missing.
+
+    Attributes
+    ----------
+    targets
+        ``(K,) float32``: see ``Attributes.targets``; empty where none are wanted.
+    """
 
     malignant: bool
     crop: LesionPicture | None
     full: LesionPicture | None
+    targets: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 def load_crop(dataset: Dataset, lesion: Lesion) -> LesionPicture | None:
@@ -65,9 +74,17 @@ def load_crop(dataset: Dataset, lesion: Lesion) -> LesionPicture | None:
 
 
 def load_views(
-    dataset: Dataset, settings: PreprocessSettings, label: str, *, context: float = CONTEXT
+    dataset: Dataset,
+    settings: PreprocessSettings,
+    label: str,
+    *,
+    context: float = CONTEXT,
+    attributes: Attributes | None = None,
 ) -> list[LesionViews]:
-    """Both views of every lesion, in the order of the images; full ones show ``context`` times the usual square."""
+    """Both views of every lesion, in the order of the images; full ones show ``context`` times the usual square.
+
+    With ``attributes`` each has its auxiliary targets too.
+    """
 
     def load(image: str) -> list[LesionViews]:
         prepared = preprocess(dataset_mammogram(dataset, image), settings)
@@ -79,14 +96,14 @@ def load_views(
                 box = prepared.from_original.boxes(lesion.box[None])[0]
                 size, fraction = round(ROI_SIZE * context), MASS_FRACTION / context
                 roi = cut_roi(prepared.pixels, box, prepared.pixel_aspect, size=size, mass_fraction=fraction)
-                mirrored = prepared.from_original.scale_x < 0
-                if crop is not None and lesion.crop_flipped is not None:
-                    published, mask = True, _published_mask(roi, crop, context, lesion.crop_flipped != mirrored)
+                if published := placed(lesion):
+                    mask = np.asarray(mask_in_cut(dataset, lesion, prepared, roi)[0] * 255, dtype=np.uint8)
                 else:
-                    published, mask = False, _ellipse(roi, box)
+                    mask = _ellipse(roi, box)
                 sharp = roi.from_preprocessed.scale_x <= 1
                 full = LesionPicture(roi.pixels, mask, fraction, sharp, published)
-            views.append(LesionViews(lesion.malignant, crop, full))
+            targets = attributes.targets(lesion) if attributes else np.zeros(0, np.float32)
+            views.append(LesionViews(lesion.malignant, crop, full, targets))
         return views
 
     return [view for views in map_in_threads(load, list(dataset.images), label) for view in views]
@@ -110,17 +127,6 @@ def random_picture(
 def plain_picture(source: LesionPicture, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The same without any change at random, for validation."""
     return random_picture(np.random.default_rng(0), Augmentation(), source, size)
-
-
-def _published_mask(roi: Roi, crop: LesionPicture, context: float, flipped: bool) -> NDArray[np.uint8]:
-    """A lesion's published mask in the ROI cut from its full image: crop and ROI frame the same mass alike."""
-    side = roi.pixels.shape[0]
-    inner = round(side / context)
-    mask = np.zeros_like(roi.pixels)
-    start = (side - inner) // 2
-    small = cv2.resize(crop.mask, (inner, inner), interpolation=cv2.INTER_LINEAR)
-    mask[start : start + inner, start : start + inner] = small[:, ::-1] if flipped else small
-    return np.asarray((mask > 127) * 255, dtype=np.uint8)
 
 
 def _ellipse(roi: Roi, box: NDArray[np.float64]) -> NDArray[np.uint8]:

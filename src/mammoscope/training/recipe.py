@@ -122,8 +122,11 @@ class SegmenterRecipe(Recipe):
         default=0.0, description="How often a lesion is shown as cut from its full image, with more tissue around it."
     )
     widest: Annotated[float, Field(ge=1, le=4)] = Field(
-        default=1.0, description="Largest side of such a cut, in sides of the usual one."
+        default=1.0,
+        description="Largest side of such a cut, in sides of the usual one; narrow cuts are the more common.",
     )
+    full_shift: Share = Field(default=0.0, description="augmentation.shift of such cuts: a detector's box errs.")
+    full_zoom: Share = Field(default=0.0, description="augmentation.zoom of such cuts.")
 
 
 class ClassifierRecipe(Recipe):
@@ -135,6 +138,11 @@ class ClassifierRecipe(Recipe):
     dropout: Share = 0.3
     label_smoothing: Share = 0.1
     crop_share: Share = Field(default=0.5, description="How often a lesion with a published crop is shown by it.")
+    auxiliary_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=0.0,
+        description="Weight of the loss of the auxiliary targets (shape, margins, BI-RADS, subtlety, density), which "
+        "the branches learn beside malignancy; 0 leaves them out.",
+    )
     joined: PhaseSettings
     tuned: PhaseSettings
 

@@ -21,7 +21,8 @@ from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.files import write_json
 from mammoscope.stages.inference import usable_cores
-from mammoscope.training.checkpoint import load_weights
+from mammoscope.training.attributes import Attributes
+from mammoscope.training.checkpoint import is_ours, load_weights
 from mammoscope.training.classifier import train_classifier
 from mammoscope.training.detector import DetectorTask, fit_detector_anchors, load_films
 from mammoscope.training.lesion_rois import load_views
@@ -51,7 +52,7 @@ def train(task: TaskName, dataset_folder: Path, recipe_name: str, out: Path, ini
         ``checkpoint.safetensors``, ``best.safetensors``.
     init
         Where to start. For a backbone: a safetensors file with a timm state dict, or ``"timm"`` for timm's own weights.
-        For a segmenter without one: ``best.safetensors`` of an earlier run. None: random weights.
+        For a whole detector or segmenter: ``best.safetensors`` of an earlier run. None: random weights.
 
     Raises
     ------
@@ -80,25 +81,33 @@ def _train_detector(recipe: Recipe, init: str | None, training: Dataset, validat
     anchors = fit_detector_anchors(films, recipe)
     add_to_run(out, anchors=asdict(anchors))
     held_out = load_films(validation, recipe, "reading validation films")
-    fit(DetectorTask(recipe, init, films, held_out, anchors), recipe.loop, out, "detector")
+    earlier = _earlier_weights(init)
+    task = DetectorTask(recipe, None if earlier else init, films, held_out, anchors)
+    if earlier:
+        load_weights(task.model, earlier)
+    fit(task, recipe.loop, out, "detector")
+
+
+def _earlier_weights(init: str | None) -> Path | None:
+    """The file to start from where that is ``best.safetensors`` of an earlier run, which holds a whole network."""
+    return Path(init) if init and is_ours(Path(init)) else None
 
 
 def _train_segmenter(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
     recipe = cast(SegmenterRecipe, recipe)
-    earlier = Path(init) if init and not recipe.backbone else None
-    if earlier and not earlier.is_file():
+    earlier = _earlier_weights(init)
+    if init and not earlier and not recipe.backbone:
         raise RecipeError(
-            f"init is {init!r}: no such file; a segmenter without a backbone starts from the weights of an earlier run"
+            f"init is {init!r}: not the weights of an earlier run, which a segmenter without a backbone starts from"
         )
-    # Validation is by crops alone.
     lesions = [
-        load_outlined(part, recipe, "reading lesions", with_full=with_full)
-        for part, with_full in ((training, recipe.full_share > 0), (validation, False))
+        load_outlined(part, recipe, "reading lesions", with_full=recipe.full_share > 0)
+        for part in (training, validation)
     ]
     for part, name in zip(lesions, ("training", "validation"), strict=True):
         if not part:
             raise DatasetError(f"{training.folder}: no {name} patient has a lesion with a crop and a mask")
-    task = SegmenterTask(recipe, init if recipe.backbone else None, *lesions)
+    task = SegmenterTask(recipe, None if earlier else init, *lesions)
     if earlier:
         load_weights(task.model, earlier)
     fit(task, recipe.loop, out, "segmenter")
@@ -109,7 +118,12 @@ def _train_classifier(recipe: Recipe, init: str | None, training: Dataset, valid
     for part, name in ((training, "training"), (validation, "validation")):
         if len({lesion.malignant for lesion in part.lesions}) < 2:
             raise DatasetError(f"{training.folder}: the lesions of the {name} patients are all of one class")
-    learn, held_out = (load_views(part, recipe.preprocess, "reading lesions") for part in (training, validation))
+    attributes = Attributes.fit(training.lesions) if recipe.auxiliary_weight else None
+    if attributes:
+        add_to_run(out, auxiliary_targets=attributes.names)
+    learn, held_out = (
+        load_views(part, recipe.preprocess, "reading lesions", attributes=attributes) for part in (training, validation)
+    )
     train_classifier(recipe, init, learn, held_out, out)
 
 

@@ -12,13 +12,20 @@ from torch.nn import functional
 
 from mammoscope.datasets.lesions import Dataset
 from mammoscope.networks.transres_unet import BackboneEncoder, ResidualEncoder, TransResUNet, branch_for
-from mammoscope.training.lesion_rois import LesionViews, load_crop, load_views, plain_picture, random_picture
+from mammoscope.training.lesion_rois import (
+    LesionPicture,
+    LesionViews,
+    load_crop,
+    load_views,
+    plain_picture,
+    random_picture,
+)
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.pictures import as_input
 from mammoscope.training.recipe import SegmenterRecipe
 
 _VALIDATION_BATCH = 16
-_SPARE = 1.1  # tissue beyond the widest cut, for shifts and turns
+_SPARE = 1.2  # tissue beyond the widest cut, for shifts and turns
 
 
 def load_outlined(dataset: Dataset, recipe: SegmenterRecipe, label: str, *, with_full: bool) -> list[LesionViews]:
@@ -34,13 +41,16 @@ def load_outlined(dataset: Dataset, recipe: SegmenterRecipe, label: str, *, with
 class SegmenterTask:
     """What the training loop needs."""
 
-    criterion = "iou_pooled"
-
     def __init__(
         self, recipe: SegmenterRecipe, init: str | None, training: list[LesionViews], validation: list[LesionViews]
     ) -> None:
         self.recipe, self.training = recipe, training
         self.validation = [plain_picture(view.crop, recipe.input_size) for view in validation if view.crop]
+        # The usual cut from the full image, which is what the segmenter meets in use.
+        self.validation_cuts = [
+            plain_picture(full, recipe.input_size) for view in validation if (full := _placed(view))
+        ]
+        self._displaced = recipe.augmentation.model_copy(update={"shift": recipe.full_shift, "zoom": recipe.full_zoom})
         self.model = make_segmenter(recipe, init)
 
     def __len__(self) -> int:
@@ -49,11 +59,11 @@ class SegmenterTask:
     def sample(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Pixels and mask, ``(S, S) uint8`` each."""
         recipe, view = self.recipe, self.training[index]
-        picture, widen = view.crop, 1.0
-        if view.full and view.full.mask_published and rng.random() < recipe.full_share:
-            picture, widen = view.full, recipe.widest ** rng.random()
-        assert picture is not None  # load_outlined
-        return random_picture(rng, recipe.augmentation, picture, recipe.input_size, widen=widen)
+        if (full := _placed(view)) and rng.random() < recipe.full_share:
+            widen = recipe.widest ** (rng.random() ** 2)
+            return random_picture(rng, self._displaced, full, recipe.input_size, widen=widen)
+        assert view.crop is not None  # load_outlined
+        return random_picture(rng, recipe.augmentation, view.crop, recipe.input_size)
 
     def loss(
         self,
@@ -75,12 +85,35 @@ class SegmenterTask:
             "dice_loss": 1 - ((2 * common + 1) / (both + 1)).mean(),
         }
 
+    @property
+    def criterion(self) -> str:
+        """IoU on crops, and on cuts too where the segmenter learns from them."""
+        return "iou_mean" if self.validation_cuts else "iou_pooled"
+
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
-        """IoU pooled over the pixels of all masses, and the mean Dice, at a probability of 0.5."""
-        common = np.zeros(len(self.validation))
+        """IoU pooled over the pixels of all masses, and the mean Dice, at a probability of 0.5.
+
+        With cuts from full images there are ``iou_pooled_cuts`` and ``dice_mean_cuts`` too, and ``iou_mean``, the mean
+        of both pooled IoU.
+        """
+        crops = self._measured(self.validation, model, device, autocast)
+        if not self.validation_cuts:
+            return crops
+        cuts = self._measured(self.validation_cuts, model, device, autocast)
+        mean = (crops["iou_pooled"] + cuts["iou_pooled"]) / 2
+        return {**crops, **{f"{name}_cuts": value for name, value in cuts.items()}, "iou_mean": mean}
+
+    def _measured(
+        self,
+        pictures: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+        model: nn.Module,
+        device: torch.device,
+        autocast: torch.autocast,
+    ) -> dict[str, float]:
+        common = np.zeros(len(pictures))
         predicted, true = common.copy(), common.copy()
-        for start in range(0, len(self.validation), _VALIDATION_BATCH):
-            batch = self.validation[start : start + _VALIDATION_BATCH]
+        for start in range(0, len(pictures), _VALIDATION_BATCH):
+            batch = pictures[start : start + _VALIDATION_BATCH]
             with autocast:
                 raw = model(as_input([pixels for pixels, _ in batch], self.recipe, device))
             masks = (raw[:, 0].float() >= 0).cpu().numpy()
@@ -92,6 +125,11 @@ class SegmenterTask:
             "iou_pooled": float(common.sum() / max(1.0, (predicted + true - common).sum())),
             "dice_mean": float((2 * common / np.maximum(predicted + true, 1)).mean()),
         }
+
+
+def _placed(view: LesionViews) -> LesionPicture | None:
+    """The view from the full image, where the published mask could be laid on it."""
+    return view.full if view.full and view.full.mask_published else None
 
 
 def make_segmenter(recipe: SegmenterRecipe, init: str | None = None) -> TransResUNet:

@@ -1,0 +1,64 @@
+"""What radiologists noted of a lesion beside its pathology, as targets that the classifier's branches learn too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.datasets.lesions import Lesion
+
+_WORDED = ("mass_shape", "mass_margins")
+# The highest grade of each; the lowest is 1. BI-RADS 0 asks for more pictures, it is no grade of suspicion.
+_GRADED = {"assessment": 5, "subtlety": 5, "breast_density": 4}
+_LEAST_SHARE = 0.02
+_NOT_STATED = ("", "NA", "N/A", "NAN")
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """The targets of a training.
+
+    Attributes
+    ----------
+    words
+        Columns of the lesion table and words in them: ``("mass_margins", "SPICULATED")``. A lesion may have several
+        words of a column, joined by hyphens in the table.
+    """
+
+    words: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def fit(cls, lesions: Sequence[Lesion]) -> Self:
+        """The words that are said of at least 2 % of the training lesions."""
+        counts = Counter((column, word) for lesion in lesions for column in _WORDED for word in _words(lesion, column))
+        return cls(tuple(sorted(word for word, count in counts.items() if count >= _LEAST_SHARE * len(lesions))))
+
+    @property
+    def names(self) -> list[str]:
+        """What each target says, in their order."""
+        return [" ".join(word) for word in self.words] + list(_GRADED)
+
+    def targets(self, lesion: Lesion) -> NDArray[np.float32]:
+        """``(K,) float32`` from 0 to 1, NaN where the table does not say: has each word or not, and scaled grades."""
+        said = {column: _words(lesion, column) for column in _WORDED}
+        words = [float(word in said[column]) if said[column] else np.nan for column, word in self.words]
+        return np.array(words + [_grade(getattr(lesion, column), top) for column, top in _GRADED.items()], np.float32)
+
+
+def _words(lesion: Lesion, column: str) -> set[str]:
+    """The words of a column; none where it is not stated."""
+    return {word.strip() for word in getattr(lesion, column).upper().split("-")}.difference(_NOT_STATED)
+
+
+def _grade(text: str, top: int) -> float:
+    """A grade from 1 to ``top``, scaled to 0 to 1; NaN for any other text."""
+    try:
+        grade = float(text)
+    except ValueError:
+        return np.nan
+    return (grade - 1) / (top - 1) if 1 <= grade <= top else np.nan
