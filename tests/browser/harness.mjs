@@ -132,7 +132,7 @@ export async function drawn(page, count) {
 /** Waits until every pane shows what it should. */
 export async function settled(page) {
   await page.evaluate(async () => {
-    const isPending = () => document.querySelector(".pane[data-pending]") !== null;
+    const isPending = () => document.querySelector("[data-pending]") !== null;
     const pause = () => new Promise((resolve) => setTimeout(resolve, 60));
     do await pause();
     while (isPending() || (await pause(), isPending()));
@@ -150,7 +150,10 @@ export function greys(page, step = 3) {
   }, step);
 }
 
-/** Median milliseconds of 15 window changes of all panes, and of 15 steps of the threshold, each until it is drawn. */
+/**
+ * Median milliseconds of 15 steps of a drag that changes the window, each until the view under the hand is drawn while the linked
+ * ones follow; of 15 window changes until all views are drawn; and of 15 steps of the threshold.
+ */
 export function frameTimes(page) {
   return page.evaluate(async () => {
     const { lightbox, reading } = globalThis.mammoscope;
@@ -165,12 +168,14 @@ export function frameTimes(page) {
       }
       return Math.round(times.sort((a, b) => a - b)[7]);
     };
-    const window = await median(async (step) => {
-      const before = panes.map((pane) => pane.root.dataset.frames);
-      panes[0].setWindow({ center: 30000 + 100 * step, width: 50000 });
+    const windowed = (panesDrawn, start) => async (step) => {
+      const before = panesDrawn.map((pane) => pane.root.dataset.frames);
+      panes[0].setWindow({ center: start + 100 * step, width: 50000 });
       panes[0].root.dispatchEvent(new CustomEvent("windowed", { bubbles: true }));
-      while (panes.some((pane, place) => pane.root.dataset.frames === before[place])) await frame();
-    });
+      while (panesDrawn.some((pane, place) => pane.root.dataset.frames === before[place])) await frame();
+    };
+    const window = await median(windowed([panes[0]], 30000));
+    const linked = await median(windowed(panes, 40000));
     const was = reading.threshold;
     const threshold = await median(async (step) => {
       reading.setThreshold(0.2 + step * 0.05);
@@ -179,7 +184,7 @@ export function frameTimes(page) {
     });
     reading.setThreshold(was);
     lightbox.resetAll();
-    return { window, threshold };
+    return { window, linked, threshold };
   });
 }
 

@@ -21,6 +21,9 @@ export class LightBox {
   /** What the keyboard's crosshair does, for eyes and screen readers. */
   private readonly crosshair = el("p", { class: "crosshair-words", attributes: { role: "status" } });
   private exam: string | null = null;
+  /** Panes that still show the window that their linked one had. */
+  private readonly behind = new Set<Pane>();
+  private frame = 0;
 
   constructor(
     private readonly reading: Reading,
@@ -95,7 +98,25 @@ export class LightBox {
     const source = this.panes.find((pane) => pane.root === from);
     if (!source || !this.reading.display.windowsLinked) return;
     for (const { number } of this.reading.files) this.reading.view(number).windows[source.source] = source.window;
-    for (const pane of this.panes) if (pane !== source) pane.draw();
+    for (const pane of this.panes) if (pane !== source) this.behind.add(pane);
+    this.follow();
+  }
+
+  /** Draws the linked panes one a frame, so that the one under the hand keeps up where software draws. */
+  private follow(): void {
+    if (this.frame) return;
+    const [next] = this.behind;
+    if (!next) {
+      delete this.root.dataset["pending"];
+      return;
+    }
+    this.root.dataset["pending"] = "linked";
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      this.behind.delete(next);
+      next.draw();
+      this.follow();
+    });
   }
 
   private hang(): void {

@@ -189,7 +189,7 @@ export class Pane {
   /** Draws the picture where something changed of what it shows; cameras and windows are replaced, never written to. */
   draw(): void {
     const { camera } = this.state;
-    if (!this.screen || !camera || !this.picture || this.size.width === 0) return;
+    if (this.isClosed || !this.screen || !camera || !this.picture || this.size.width === 0) return;
     const { window, drawn } = this;
     const { isInverted } = this.reading.display;
     if (drawn?.camera === camera && drawn.window === window && drawn.isInverted === isInverted) return;
