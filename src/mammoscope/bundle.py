@@ -81,6 +81,11 @@ class SegmenterManifest(StageManifest):
     """The segmenter: input ``(N, 1, H, W)``, output ``logits (N, 1, H, W)``."""
 
     threshold: Annotated[float, Field(gt=0, lt=1)]
+    enlarged_shift: float = Field(
+        default=0.0,
+        description="Added to the logits of an ROI that was enlarged fourfold or more, and less of it to one enlarged "
+        "less: blurred masses are outlined too small. Fitted on validation patients.",
+    )
     average_mask_sha256: Sha256 | None = Field(
         default=None, description="Of average_mask.png, the mean training mask, which figures are compared with."
     )

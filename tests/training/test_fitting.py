@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from mammoscope.training.anchors import fit_anchors
-from mammoscope.training.calibrate import best_mask_threshold, fit_platt
+from mammoscope.training.calibrate import best_enlarged_shift, best_mask_threshold, fit_platt
 from mammoscope.training.export import export_onnx
 
 
@@ -57,6 +57,17 @@ def test_the_mask_threshold_is_where_the_iou_is_best() -> None:
     masks[:, 4:12, 4:12] = True
     probabilities = np.where(masks, 0.45, 0.41).astype(np.float32)
     assert 0.41 < best_mask_threshold(probabilities, masks) <= 0.45
+
+
+def test_the_shift_of_enlarged_pictures_brings_their_masks_to_the_threshold() -> None:
+    masks = np.zeros((2, 16, 16), bool)
+    masks[:, 4:12, 4:12] = True
+    # Sharp, the mass reaches the threshold of 0.5; enlarged, it stays below: its logit is -1.
+    chances = [np.where(masks[0], 1 / (1 + np.exp(-logit)), 0.1) for logit in (1.0, -1.0)]
+    probabilities, shares = np.stack(chances).astype(np.float32), np.array([0.0, 1.0])
+    assert 1.0 <= best_enlarged_shift(probabilities, masks, shares, 0.5) < np.log(0.9 / 0.1)
+    assert best_enlarged_shift(probabilities, masks, np.zeros(2), 0.5) == 0
+    assert best_enlarged_shift(probabilities[:0], masks[:0], shares[:0], 0.5) == 0
 
 
 class _Small(nn.Module):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mammoscope.stages.inference import load_session, normalised, resized, sigmoid
 from mammoscope.stages.protocols import Masks
@@ -34,12 +35,19 @@ class OnnxSegmenter:
     def segment(self, rois: RoiBatch) -> Masks:
         """A mask for each ROI."""
         settings = self._manifest
+        shifts = (settings.enlarged_shift * enlargement(rois)).astype(np.float32)[:, None, None]
         probabilities = np.zeros(rois.pixels.shape, dtype=np.float32)
         for start in range(0, len(rois), _BATCH):
             part = rois.pixels[start : start + _BATCH]
             pixels = np.stack([settings.contrast.apply(roi) for roi in part])
             pixels = resized(pixels, settings.input_width, settings.input_height)
             (logits,) = self._session.run(None, {"roi": normalised(pixels, settings)})
-            chances = sigmoid(logits[:, 0])
+            chances = sigmoid(logits[:, 0] + shifts[start : start + _BATCH])
             probabilities[start : start + _BATCH] = resized(chances, rois.pixels.shape[2], rois.pixels.shape[1])
         return Masks(probabilities, settings.threshold)
+
+
+def enlargement(rois: RoiBatch) -> NDArray[np.float64]:
+    """How much each ROI was enlarged, ``(N,)``: 0 where it was not, 1 from fourfold on, by the logarithm between."""
+    scales = np.array([abs(change.scale_x * change.scale_y) ** 0.5 for change in rois.from_preprocessed])
+    return np.asarray(np.clip(np.log2(np.maximum(scales, 1.0)) / 2, 0, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -25,9 +25,9 @@ from mammoscope.files import write_text
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.classify import OnnxClassifier
 from mammoscope.stages.preprocess import PreprocessSettings, preprocess
-from mammoscope.stages.protocols import Masks
-from mammoscope.stages.roi import Roi, RoiBatch, cut_roi, stretch_contrast
-from mammoscope.training.calibrate import best_mask_threshold, fit_platt
+from mammoscope.stages.roi import ROI_SIZE, Roi, RoiBatch, cut_roi, stretch_contrast
+from mammoscope.stages.segment import enlargement
+from mammoscope.training.calibrate import best_enlarged_shift, best_mask_threshold, fit_platt
 from mammoscope.training.finished import common_split, open_bundled, open_classifier, open_detector, open_segmenter
 from mammoscope.training.lesion_rois import load_crop
 from mammoscope.training.stage_files import LICENCE, classifier_file, detector_file, real_pictures, segmenter_file
@@ -97,8 +97,9 @@ def build_bundle(
             log(f"{stage.file}: differs from its network by {stage.provenance.onnx_difference:.1e} at most")
         manifest = _calibrated(manifest, folder, validation)
         log(
-            f"mask threshold {manifest.segmenter.threshold}; calibration: slope {manifest.classifier.slope}, "
-            f"intercept {manifest.classifier.intercept}"
+            f"mask threshold {manifest.segmenter.threshold}, shift of enlarged ROIs "
+            f"{manifest.segmenter.enlarged_shift}; calibration: slope {manifest.classifier.slope}, intercept "
+            f"{manifest.classifier.intercept}"
         )
         _, validation_folder = write_split(dataset, Path(place) / "split", **split)
         manifest = _measured(manifest, folder, validation_folder, Path(place), log)
@@ -119,30 +120,33 @@ class _Shown:
 
 
 def _calibrated(manifest: BundleManifest, folder: Path, validation: Dataset) -> BundleManifest:
-    """Fit the mask's threshold, then the classifier's calibration with predicted masks, on validation patients.
+    """Fit the mask's threshold and shift, then the classifier's calibration, on validation patients.
 
-    Both count published crops and cuts from full images alike: the one is sharp, the other is what is met in use.
+    Crops set the threshold, for they are sharp, as full-resolution images are; the shift then suits it to cuts from
+    images of few pixels. The classifier sees both, with predicted masks.
     """
+    crops, cuts = _crops(validation), _cuts(validation, manifest.preprocess)
+    segmenter = Bundle(folder, _with(manifest, "segmenter", enlarged_shift=0.0), "").segmenter
+    known = np.array([mask is not None for mask in cuts.masks])
+    threshold = best_mask_threshold(segmenter.segment(crops.rois).probabilities, _stacked(crops.masks))
+    shift = best_enlarged_shift(
+        segmenter.segment(cuts.rois).probabilities[known],
+        _stacked(cuts.masks),
+        enlargement(cuts.rois)[known],
+        threshold,
+    )
+    manifest = _with(manifest, "segmenter", threshold=threshold, enlarged_shift=shift)
     bundle = Bundle(folder, manifest, "")
     classifier = cast(OnnxClassifier, bundle.classifier)
-    shown = (_crops(validation), _cuts(validation, manifest.preprocess))
-    chances = [bundle.segmenter.segment(part.rois).probabilities for part in shown]
-    known = [
-        (chance, mask)
-        for part, found in zip(shown, chances, strict=True)
-        for chance, mask in zip(found, part.masks, strict=True)
-        if mask is not None
-    ]
-    threshold = best_mask_threshold(np.stack([chance for chance, _ in known]), np.stack([mask for _, mask in known]))
-    logits = [classifier.logits(part.rois, Masks(found, threshold)) for part, found in zip(shown, chances, strict=True)]
-    malignant = [label for part in shown for label in part.malignant]
-    fitted = fit_platt(np.concatenate(logits), np.array(malignant))
-    return manifest.model_copy(
-        update={
-            "segmenter": manifest.segmenter.model_copy(update={"threshold": threshold}),
-            "classifier": manifest.classifier.model_copy(update={"slope": fitted.slope, "intercept": fitted.intercept}),
-        }
-    )
+    logits = [classifier.logits(part.rois, bundle.segmenter.segment(part.rois)) for part in (crops, cuts)]
+    fitted = fit_platt(np.concatenate(logits), np.array(crops.malignant + cuts.malignant))
+    return _with(manifest, "classifier", slope=fitted.slope, intercept=fitted.intercept)
+
+
+def _stacked(masks: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_]:
+    """Those that are known; none is an empty stack."""
+    known = [mask for mask in masks if mask is not None]
+    return np.stack(known) if known else np.zeros((0, ROI_SIZE, ROI_SIZE), dtype=bool)
 
 
 def _crops(validation: Dataset) -> _Shown:

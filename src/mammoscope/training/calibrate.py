@@ -57,6 +57,25 @@ def best_mask_threshold(
     return round(float(candidates[int(np.argmax(ious))]), 4)
 
 
+def best_enlarged_shift(
+    probabilities: NDArray[np.float32], masks: NDArray[np.bool_], shares: NDArray[np.float64], threshold: float
+) -> float:
+    """What to add to the logits of enlarged ROIs, so that the IoU pooled over all pixels of ``(N, S, S)`` is largest.
+
+    ``shares (N,)`` of it are added to each, see ``mammoscope.stages.segment.enlargement``; 0 where none is enlarged.
+    """
+    if not shares.any():
+        return 0.0
+    edge = np.log(threshold / (1 - threshold))
+    candidates = np.arange(-1.0, 4.01, 0.1)
+    ious = []
+    for shift in candidates:
+        edges = _sigmoid(edge - shift * shares)[:, None, None]
+        found = probabilities >= edges
+        ious.append(float((found & masks).sum() / max(1, (found | masks).sum())))
+    return round(float(candidates[int(np.argmax(ious))]), 4)
+
+
 def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
 

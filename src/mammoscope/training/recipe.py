@@ -122,11 +122,15 @@ class SegmenterRecipe(Recipe):
         default=0.0, description="How often a lesion is shown as cut from its full image, with more tissue around it."
     )
     widest: Annotated[float, Field(ge=1, le=4)] = Field(
-        default=1.0,
-        description="Largest side of such a cut, in sides of the usual one; narrow cuts are the more common.",
+        default=1.0, description="Largest side of such a cut, in sides of the usual one."
     )
-    full_shift: Share = Field(default=0.0, description="augmentation.shift of such cuts: a detector's box errs.")
-    full_zoom: Share = Field(default=0.0, description="augmentation.zoom of such cuts.")
+    widening_power: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="Such a cut is widest ** (u ** widening_power) wide, u even from 0 to 1."
+    )
+    full_shift: Share | None = Field(
+        default=None, description="augmentation.shift of such cuts, as a detector's box errs; None takes that."
+    )
+    full_zoom: Annotated[float, Field(ge=0)] | None = Field(default=None, description="The same of augmentation.zoom.")
 
 
 class ClassifierRecipe(Recipe):

@@ -50,7 +50,10 @@ class SegmenterTask:
         self.validation_cuts = [
             plain_picture(full, recipe.input_size) for view in validation if (full := _placed(view))
         ]
-        self._displaced = recipe.augmentation.model_copy(update={"shift": recipe.full_shift, "zoom": recipe.full_zoom})
+        displaced = {"shift": recipe.full_shift, "zoom": recipe.full_zoom}
+        self._displaced = recipe.augmentation.model_copy(
+            update={name: value for name, value in displaced.items() if value is not None}
+        )
         self.model = make_segmenter(recipe, init)
 
     def __len__(self) -> int:
@@ -60,7 +63,7 @@ class SegmenterTask:
         """Pixels and mask, ``(S, S) uint8`` each."""
         recipe, view = self.recipe, self.training[index]
         if (full := _placed(view)) and rng.random() < recipe.full_share:
-            widen = recipe.widest ** (rng.random() ** 2)
+            widen = recipe.widest ** (rng.random() ** recipe.widening_power)
             return random_picture(rng, self._displaced, full, recipe.input_size, widen=widen)
         assert view.crop is not None  # load_outlined
         return random_picture(rng, recipe.augmentation, view.crop, recipe.input_size)
