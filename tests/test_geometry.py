@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammoscope.geometry import Frame, FrameChange, box_iou, clip_boxes
+from mammoscope.geometry import Frame, FrameChange, box_iou, clip_boxes, scale_boxes
 
 _SIDES = st.integers(64, 20_000)
 _SHARES = st.floats(0, 1)
@@ -79,3 +79,5 @@ def test_iou_by_hand() -> None:
     assert iou.tolist() == pytest.approx([1, 50 / 150, 0, 0])
     assert box_iou(np.zeros((0, 4)), boxes).shape == (0, 4)
     assert clip_boxes(np.array([[-5, 2, 50, 8]]), 20, 6).tolist() == [[0, 2, 20, 6]]
+    assert scale_boxes(np.array([[10, 20, 30, 60]]), 1.5).tolist() == [[5, 10, 35, 70]]
+    assert scale_boxes(np.zeros((0, 4)), 1.5).shape == (0, 4)

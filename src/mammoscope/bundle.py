@@ -74,6 +74,9 @@ class DetectorManifest(StageManifest):
     floor: Annotated[float, Field(ge=0, le=1)] = 0.03
     nms_iou: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.3, description="Of suppress_overlaps.")
     vote_iou: Annotated[float, Field(gt=0, le=1)] = Field(default=1.0, description="Of vote_boxes; 1 leaves boxes be.")
+    box_scale: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="Of each box's sides about its middle: boxes tend to be short. Fitted on validation."
+    )
     max_regions: Annotated[int, Field(ge=1, le=1000)] = 100
 
 

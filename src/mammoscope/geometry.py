@@ -109,6 +109,13 @@ def clip_boxes(boxes: NDArray[np.number], width: float, height: float) -> FloatA
     return np.clip(np.asarray(boxes, dtype=np.float64).reshape(-1, 4), 0.0, limits)
 
 
+def scale_boxes(boxes: NDArray[np.number], factor: float) -> FloatArray:
+    """Boxes ``(N, 4)`` with sides ``factor`` times as long, about their middles."""
+    corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 2, 2)
+    middles = corners.mean(axis=1, keepdims=True)
+    return np.asarray(middles + factor * (corners - middles)).reshape(-1, 4)
+
+
 def box_iou(boxes_a: NDArray[np.number], boxes_b: NDArray[np.number]) -> FloatArray:
     """Intersection over union of every pair of boxes of one frame: ``(N, 4)`` and ``(M, 4)`` give ``(N, M)``.
 

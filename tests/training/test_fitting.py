@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -13,8 +15,10 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 import torch
 from torch import nn
 
+from mammoscope.evaluation.detection import DetectedImage
+from mammoscope.geometry import scale_boxes
 from mammoscope.training.anchors import fit_anchors
-from mammoscope.training.calibrate import best_enlarged_shift, best_mask_threshold, fit_platt
+from mammoscope.training.calibrate import best_box_scale, best_enlarged_shift, best_mask_threshold, fit_platt
 from mammoscope.training.export import export_onnx
 
 
@@ -68,6 +72,17 @@ def test_the_shift_of_enlarged_pictures_brings_their_masks_to_the_threshold() ->
     assert 1.0 <= best_enlarged_shift(probabilities, masks, shares, 0.5) < np.log(0.9 / 0.1)
     assert best_enlarged_shift(probabilities, masks, np.zeros(2), 0.5) == 0
     assert best_enlarged_shift(probabilities[:0], masks[:0], shares[:0], 0.5) == 0
+
+
+@pytest.mark.parametrize("scale", [0.94, 1.0, 1.06])
+def test_boxes_are_scaled_to_the_size_of_masses(scale: float) -> None:
+    true = _boxes(60, 40, 20)
+    found = [
+        DetectedImage("", str(n), box[None], scale_boxes(box, 1 / scale), np.ones(1)) for n, box in enumerate(true)
+    ]
+    assert best_box_scale(found) == pytest.approx(scale, abs=0.021)
+    nothing = [replace(image, boxes=np.zeros((0, 4)), scores=np.zeros(0)) for image in found]
+    assert best_box_scale(nothing) == 1
 
 
 class _Small(nn.Module):

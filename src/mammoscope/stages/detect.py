@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.geometry import Frame, FrameChange, box_iou, clip_boxes
+from mammoscope.geometry import Frame, FrameChange, box_iou, clip_boxes, scale_boxes
 from mammoscope.stages.inference import load_session, normalised
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed
 from mammoscope.stages.protocols import Regions
@@ -61,7 +61,8 @@ class OnnxDetector:
         boxes, scores = self._session.run(None, {"image": normalised(pixels[None], settings)})
         kept = suppress_overlaps(boxes, scores, floor=settings.floor, iou=settings.nms_iou, limit=settings.max_regions)
         voted = vote_boxes(boxes, scores, kept, floor=settings.floor, iou=settings.vote_iou)
-        moved = clip_boxes(change.inverse().boxes(voted), image.width, image.height)
+        placed = scale_boxes(change.inverse().boxes(voted), settings.box_scale)
+        moved = clip_boxes(placed, image.width, image.height)
         return Regions(moved, scores[kept].astype(np.float64))
 
 

@@ -5,32 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mammoscope import NOTICE
 from mammoscope.bundle import MANIFEST, Bundle, BundleManifest, Figure, StageManifest, load_bundle
-from mammoscope.datasets.images import dataset_mammogram
-from mammoscope.datasets.lesions import Dataset, load_dataset
-from mammoscope.datasets.placed_masks import mask_in_cut, placed
+from mammoscope.datasets.lesions import load_dataset
 from mammoscope.datasets.splits import split_patients, write_split
 from mammoscope.errors import RecipeError
 from mammoscope.evaluation.run import Stage, evaluate
 from mammoscope.files import write_text
-from mammoscope.geometry import Frame, FrameChange
-from mammoscope.stages.classify import OnnxClassifier
-from mammoscope.stages.preprocess import PreprocessSettings, preprocess
-from mammoscope.stages.roi import ROI_SIZE, Roi, RoiBatch, cut_roi, stretch_contrast
-from mammoscope.stages.segment import enlargement
-from mammoscope.training.calibrate import best_enlarged_shift, best_mask_threshold, fit_platt
 from mammoscope.training.finished import common_split, open_bundled, open_classifier, open_detector, open_segmenter
-from mammoscope.training.lesion_rois import load_crop
 from mammoscope.training.stage_files import LICENCE, classifier_file, detector_file, real_pictures, segmenter_file
+from mammoscope.training.validation_fits import fit_on_validation, with_stage
 
 _STAGES: tuple[Stage, ...] = ("detector", "segmenter", "classifier")
 _COUNTS = ("images", "lesions", "malignant")
@@ -95,11 +83,11 @@ def build_bundle(
         )
         for stage in (manifest.detector, manifest.segmenter, manifest.classifier):
             log(f"{stage.file}: differs from its network by {stage.provenance.onnx_difference:.1e} at most")
-        manifest = _calibrated(manifest, folder, validation)
+        manifest = fit_on_validation(manifest, folder, validation)
         log(
-            f"mask threshold {manifest.segmenter.threshold}, shift of enlarged ROIs "
-            f"{manifest.segmenter.enlarged_shift}; calibration: slope {manifest.classifier.slope}, intercept "
-            f"{manifest.classifier.intercept}"
+            f"boxes {manifest.detector.box_scale} times as long; mask threshold {manifest.segmenter.threshold}, "
+            f"shift of enlarged ROIs {manifest.segmenter.enlarged_shift}; calibration: slope "
+            f"{manifest.classifier.slope}, intercept {manifest.classifier.intercept}"
         )
         _, validation_folder = write_split(dataset, Path(place) / "split", **split)
         manifest = _measured(manifest, folder, validation_folder, Path(place), log)
@@ -108,70 +96,6 @@ def build_bundle(
             shutil.rmtree(out)
         folder.rename(out)
     return load_bundle(out)
-
-
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """Lesions as the stages see them: ROIs, which are malignant, and ``(S, S) bool`` masks where they are known."""
-
-    rois: RoiBatch
-    malignant: list[bool]
-    masks: list[NDArray[np.bool_] | None]
-
-
-def _calibrated(manifest: BundleManifest, folder: Path, validation: Dataset) -> BundleManifest:
-    """Fit the mask's threshold and shift, then the classifier's calibration, on validation patients.
-
-    Crops set the threshold, for they are sharp, as full-resolution images are; the shift then suits it to cuts from
-    images of few pixels. The classifier sees both, with predicted masks.
-    """
-    crops, cuts = _crops(validation), _cuts(validation, manifest.preprocess)
-    segmenter = Bundle(folder, _with(manifest, "segmenter", enlarged_shift=0.0), "").segmenter
-    known = np.array([mask is not None for mask in cuts.masks])
-    threshold = best_mask_threshold(segmenter.segment(crops.rois).probabilities, _stacked(crops.masks))
-    shift = best_enlarged_shift(
-        segmenter.segment(cuts.rois).probabilities[known],
-        _stacked(cuts.masks),
-        enlargement(cuts.rois)[known],
-        threshold,
-    )
-    manifest = _with(manifest, "segmenter", threshold=threshold, enlarged_shift=shift)
-    bundle = Bundle(folder, manifest, "")
-    classifier = cast(OnnxClassifier, bundle.classifier)
-    logits = [classifier.logits(part.rois, bundle.segmenter.segment(part.rois)) for part in (crops, cuts)]
-    fitted = fit_platt(np.concatenate(logits), np.array(crops.malignant + cuts.malignant))
-    return _with(manifest, "classifier", slope=fitted.slope, intercept=fitted.intercept)
-
-
-def _stacked(masks: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_]:
-    """Those that are known; none is an empty stack."""
-    known = [mask for mask in masks if mask is not None]
-    return np.stack(known) if known else np.zeros((0, ROI_SIZE, ROI_SIZE), dtype=bool)
-
-
-def _crops(validation: Dataset) -> _Shown:
-    """The published crops."""
-    crops = [(lesion, crop) for lesion in validation.lesions if (crop := load_crop(validation, lesion))]
-    change = FrameChange(Frame.PREPROCESSED, Frame.ROI)
-    rois = [Roi(stretch_contrast(crop.pixels), change) for _, crop in crops]
-    return _Shown(RoiBatch.of(rois), [lesion.malignant for lesion, _ in crops], [crop.mask > 127 for _, crop in crops])
-
-
-def _cuts(validation: Dataset, settings: PreprocessSettings) -> _Shown:
-    """The cuts by the true boxes from full images, with the published masks that can be laid on them."""
-    rois: list[Roi] = []
-    malignant: list[bool] = []
-    masks: list[NDArray[np.bool_] | None] = []
-    for image, lesions in validation.images.items():
-        prepared = preprocess(dataset_mammogram(validation, image), settings)
-        if prepared is None:
-            continue
-        for lesion in lesions:
-            box = prepared.from_original.boxes(lesion.box[None])[0]
-            rois.append(cut_roi(prepared.pixels, box, prepared.pixel_aspect))
-            malignant.append(lesion.malignant)
-            masks.append(mask_in_cut(validation, lesion, prepared, rois[-1])[0] if placed(lesion) else None)
-    return _Shown(RoiBatch.of(rois), malignant, masks)
 
 
 def _measured(
@@ -185,21 +109,17 @@ def _measured(
 
     chain = report_of("pipeline")
     threshold = chain["at_lesion_count"]["threshold"]
-    manifest = _with(manifest, "detector", threshold=round(float(threshold or manifest.detector.threshold), 4))
+    manifest = with_stage(manifest, "detector", threshold=round(float(threshold or manifest.detector.threshold), 4))
     kept = {name: chain[name] for name in (*_COUNTS, "at_lesion_count", "at_one_false_positive") if name in chain}
     manifest = manifest.model_copy(update={"pipeline_metrics": _figures(kept)})
     log(f"detection threshold {manifest.detector.threshold}: validation finds as many regions as there are lesions")
     for stage in _STAGES:
         metrics = _figures(report_of(stage))
         provenance = cast(StageManifest, getattr(manifest, stage)).provenance
-        manifest = _with(manifest, stage, provenance=provenance.model_copy(update={"metrics": metrics}))
+        manifest = with_stage(manifest, stage, provenance=provenance.model_copy(update={"metrics": metrics}))
         shown = "  ".join(f"{name} {_shown(value)}" for name, value in metrics.items())
         log(f"{stage}, validation patients: {shown}")
     return manifest
-
-
-def _with(manifest: BundleManifest, stage: str, **changes: Any) -> BundleManifest:
-    return manifest.model_copy(update={stage: getattr(manifest, stage).model_copy(update=changes)})
 
 
 def _figures(report: Mapping[str, Any], prefix: str = "") -> dict[str, Figure | float | int]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mammoscope.evaluation.detection import DetectedImage, average_precision, rank
+from mammoscope.geometry import scale_boxes
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,20 @@ def best_enlarged_shift(
         found = probabilities >= edges
         ious.append(float((found & masks).sum() / max(1, (found | masks).sum())))
     return round(float(candidates[int(np.argmax(ious))]), 4)
+
+
+def best_box_scale(found: Sequence[DetectedImage]) -> float:
+    """By how much to lengthen the sides of a detector's boxes about their middles, for the highest AP (IoU 0.50:0.95).
+
+    Of scales that do as well the one nearest to 1.
+    """
+    candidates = sorted((1 + 0.02 * step for step in range(-5, 6)), key=lambda scale: abs(scale - 1))
+    once = np.ones((1, len(found)))
+    values = []
+    for scale in candidates:
+        scaled = [replace(image, boxes=scale_boxes(image.boxes, scale)) for image in found]
+        values.append(float(average_precision(rank(scaled), once).mean()))
+    return round(candidates[int(np.argmax(values))], 4)
 
 
 def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
