@@ -13,6 +13,7 @@ import pytest
 
 from mammoscope.bundle import AVERAGE_MASK, MANIFEST, Bundle, default_bundle_folder, load_bundle
 from mammoscope.errors import BundleError
+from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.classify import OnnxClassifier
 from mammoscope.stages.detect import OnnxDetector
 from mammoscope.stages.protocols import Masks
@@ -124,14 +125,14 @@ def test_a_stage_of_another_package_must_be_installed(copied: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1, 19])
 def test_any_number_of_rois_goes_through(bundle: Bundle, count: int) -> None:
     rng = np.random.default_rng(0)
-    rois = RoiBatch(rng.integers(0, 256, (count, ROI_SIZE, ROI_SIZE), dtype=np.uint8), ())
-    rois = RoiBatch(rois.pixels, (None,) * count)  # type: ignore[arg-type]
+    change = FrameChange(Frame.PREPROCESSED, Frame.ROI)
+    rois = RoiBatch(rng.integers(0, 256, (count, ROI_SIZE, ROI_SIZE), dtype=np.uint8), (change,) * count)
     masks = bundle.segmenter.segment(rois)
     assert masks.probabilities.shape == rois.pixels.shape
     scores = bundle.classifier.classify(rois, masks)
     assert scores.shape == (count,) and ((scores >= 0) & (scores <= 1)).all()
     if count > 1:  # a case does not depend on its neighbours in the batch
-        alone = RoiBatch(rois.pixels[-1:], (None,))  # type: ignore[arg-type]
+        alone = RoiBatch(rois.pixels[-1:], (change,))
         single = bundle.segmenter.segment(alone)
         assert np.abs(single.probabilities[0] - masks.probabilities[-1]).max() < 1e-4
         score = bundle.classifier.classify(alone, Masks(masks.probabilities[-1:], masks.threshold))
