@@ -95,10 +95,11 @@ def _earlier_weights(init: str | None) -> Path | None:
 
 def _train_segmenter(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
     recipe = cast(SegmenterRecipe, recipe)
-    earlier = _earlier_weights(init)
-    if init and not earlier and not recipe.backbone:
+    # Without a backbone there is nothing else to start from: load_weights says what is wrong with another file.
+    earlier = Path(init) if init and not recipe.backbone else _earlier_weights(init)
+    if earlier and not earlier.is_file():
         raise RecipeError(
-            f"init is {init!r}: not the weights of an earlier run, which a segmenter without a backbone starts from"
+            f"init is {init!r}: no such file; a segmenter without a backbone starts from the weights of an earlier run"
         )
     lesions = [
         load_outlined(part, recipe, "reading lesions", with_full=recipe.full_share > 0)
