@@ -60,7 +60,7 @@ def whole_task(name: str, folder: Path) -> DetectorTask | SegmenterTask | Classi
         return DetectorTask(recipe, None, films, films, fit_detector_anchors(films, recipe))
     if name == "segmenter":
         recipe = cast(SegmenterRecipe, recipe)
-        lesions = load_outlined(dataset, recipe, "reading", with_full=True)
+        lesions = load_outlined(dataset, recipe, "reading")
         return SegmenterTask(recipe, None, lesions, lesions)
     recipe = cast(ClassifierRecipe, recipe)
     views = load_views(dataset, recipe.preprocess, "reading")

@@ -82,7 +82,7 @@ def classify_crops(
     with_true: list[float] = []
     with_predicted: list[float] = []
     for part in _batches(lesions, progress):
-        rois, true = _read_crops(dataset, part)
+        rois, true = crop_rois(dataset, part)
         place = str(dataset.crop_path(part[0]))
         with_true.extend(_classify(bundle, rois, Masks(true.astype(np.float32), 0.5), place))
         with_predicted.extend(_classify(bundle, rois, bundle.segmenter.segment(rois), place))
@@ -96,7 +96,7 @@ def segment_crops(
     """Segment every crop that has a mask, and measure it against the mask and the average mask ``(S, S)``."""
     measured = []
     for part in _batches(lesions_with_crop(dataset), progress):
-        rois, true = _read_crops(dataset, part)
+        rois, true = crop_rois(dataset, part)
         masks = bundle.segmenter.segment(rois)
         if not np.isfinite(masks.probabilities).all():
             raise BundleError(f"{bundle.folder}: the segmenter's output for {part[0].crop} is not finite")
@@ -121,7 +121,7 @@ def crop_with_masks(
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
     """A crop ``(S, S) uint8`` with its true and its predicted mask, for a picture."""
     lesion = next(lesion for lesion in lesions_with_crop(dataset) if lesion.crop == crop)
-    rois, true = _read_crops(dataset, [lesion])
+    rois, true = crop_rois(dataset, [lesion])
     return rois.pixels[0], true[0], bundle.segmenter.segment(rois).binary[0]
 
 
@@ -150,6 +150,18 @@ def average_mask(dataset: Dataset, bundle: Bundle) -> tuple[NDArray[np.bool_], b
 def lesions_with_crop(dataset: Dataset) -> list[Lesion]:
     """The lesions that have both a crop and a mask."""
     return [lesion for lesion in dataset.lesions if lesion.crop and lesion.mask]
+
+
+def crop_rois(dataset: Dataset, lesions: Sequence[Lesion]) -> tuple[RoiBatch, NDArray[np.bool_]]:
+    """Crops as the stages take them, contrast stretched as ``cut_roi`` does, and their true masks ``(N, S, S)``."""
+    crops = []
+    for lesion in lesions:
+        path = dataset.crop_path(lesion)
+        pixels = stretch_contrast(read_crop(path))
+        shrinks = pixels.shape[0] > ROI_SIZE
+        crops.append(_square(pixels, path, cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC))
+    masks = np.stack([_read_true_mask(dataset, lesion) for lesion in lesions])
+    return RoiBatch(np.stack(crops), (_AS_CUT,) * len(lesions)), masks
 
 
 def prepared_images(
@@ -213,18 +225,6 @@ def _checked(scores: NDArray[np.floating], count: int, bundle: Bundle, stage: st
 
 def _identity(lesion: Lesion) -> tuple[str, str, str, bool]:
     return lesion.image, lesion.patient_id, lesion.abnormality_id, lesion.malignant
-
-
-def _read_crops(dataset: Dataset, lesions: Sequence[Lesion]) -> tuple[RoiBatch, NDArray[np.bool_]]:
-    """Crops as the stages take them, contrast stretched as ``cut_roi`` does, and their true masks ``(N, S, S)``."""
-    crops = []
-    for lesion in lesions:
-        path = dataset.crop_path(lesion)
-        pixels = stretch_contrast(read_crop(path))
-        shrinks = pixels.shape[0] > ROI_SIZE
-        crops.append(_square(pixels, path, cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC))
-    masks = np.stack([_read_true_mask(dataset, lesion) for lesion in lesions])
-    return RoiBatch(np.stack(crops), (_AS_CUT,) * len(lesions)), masks
 
 
 def _read_true_mask(dataset: Dataset, lesion: Lesion) -> NDArray[np.bool_]:

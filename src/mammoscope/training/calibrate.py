@@ -54,10 +54,7 @@ def best_mask_threshold(
 ) -> float:
     """The probability at which the IoU pooled over all pixels of ``(N, S, S)`` is largest."""
     candidates = np.arange(0.30, 0.701, 0.02) if candidates is None else candidates
-    ious = [
-        float((found & masks).sum() / max(1, (found | masks).sum()))
-        for found in (probabilities >= c for c in candidates)
-    ]
+    ious = [_pooled_iou(probabilities >= candidate, masks) for candidate in candidates]
     return round(float(candidates[int(np.argmax(ious))]), 4)
 
 
@@ -72,11 +69,7 @@ def best_enlarged_shift(
         return 0.0
     edge = np.log(threshold / (1 - threshold))
     candidates = np.arange(-1.0, 4.01, 0.1)
-    ious = []
-    for shift in candidates:
-        edges = _sigmoid(edge - shift * shares)[:, None, None]
-        found = probabilities >= edges
-        ious.append(float((found & masks).sum() / max(1, (found | masks).sum())))
+    ious = [_pooled_iou(probabilities >= _sigmoid(edge - shift * shares)[:, None, None], masks) for shift in candidates]
     return round(float(candidates[int(np.argmax(ious))]), 4)
 
 
@@ -92,6 +85,10 @@ def best_box_scale(found: Sequence[DetectedImage]) -> float:
         scaled = [replace(image, boxes=scale_boxes(image.boxes, scale)) for image in found]
         values.append(float(average_precision(rank(scaled), once).mean()))
     return round(candidates[int(np.argmax(values))], 4)
+
+
+def _pooled_iou(found: NDArray[np.bool_], masks: NDArray[np.bool_]) -> float:
+    return float((found & masks).sum() / max(1, (found | masks).sum()))
 
 
 def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -101,10 +101,7 @@ def _train_segmenter(recipe: Recipe, init: str | None, training: Dataset, valida
         raise RecipeError(
             f"init is {init!r}: no such file; a segmenter without a backbone starts from the weights of an earlier run"
         )
-    lesions = [
-        load_outlined(part, recipe, "reading lesions", with_full=recipe.full_share > 0)
-        for part in (training, validation)
-    ]
+    lesions = [load_outlined(part, recipe, "reading lesions") for part in (training, validation)]
     for part, name in zip(lesions, ("training", "validation"), strict=True):
         if not part:
             raise DatasetError(f"{training.folder}: no {name} patient has a lesion with a crop and a mask")

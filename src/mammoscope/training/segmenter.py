@@ -28,9 +28,9 @@ _VALIDATION_BATCH = 16
 _SPARE = 1.2  # tissue beyond the widest cut, for shifts and turns
 
 
-def load_outlined(dataset: Dataset, recipe: SegmenterRecipe, label: str, *, with_full: bool) -> list[LesionViews]:
-    """All lesions with a published crop and mask; ``with_full`` reads their full images too, which takes longer."""
-    if with_full:
+def load_outlined(dataset: Dataset, recipe: SegmenterRecipe, label: str) -> list[LesionViews]:
+    """All lesions with a published crop and mask, and as cut from their full images where the recipe shows those."""
+    if recipe.full_share > 0:
         views = load_views(dataset, recipe.preprocess, label, context=recipe.widest * _SPARE)
     else:
         crops = map_in_threads(lambda lesion: load_crop(dataset, lesion), dataset.lesions, label)
