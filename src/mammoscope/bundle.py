@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mammoscope.errors import BundleError
 from mammoscope.findings import BundleIdentity
 from mammoscope.stages.preprocess import ContrastSettings, PreprocessSettings
-from mammoscope.stages.protocols import Classifier, Detector, Segmenter
+from mammoscope.stages.protocols import Classifier, Detector, Reducer, Segmenter
+from mammoscope.stages.reduce import ReducedDetector
 
 MANIFEST = "bundle.json"
 AVERAGE_MASK = "average_mask.png"
@@ -80,6 +81,20 @@ class DetectorManifest(StageManifest):
     max_regions: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
+class ReducerManifest(StageManifest):
+    """The false-positive reducer: input ``regions (N, 1, S, S)``, output ``logit (N,)``: above 0 speaks for a mass.
+
+    A region's score is the weighted mean of the detector's logit and this one's, through the logistic function.
+    """
+
+    mass_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Share of the square's side that the region takes: the rest is tissue around it."
+    )
+    weight: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="Of the reducer's logit; 0 leaves the detector's scores be. Fitted on validation patients."
+    )
+
+
 class SegmenterManifest(StageManifest):
     """The segmenter: input ``(N, 1, H, W)``, output ``logits (N, 1, H, W)``."""
 
@@ -115,6 +130,7 @@ class BundleManifest(_Record):
     notice: str
     preprocess: PreprocessSettings
     detector: DetectorManifest
+    reducer: ReducerManifest | None = None
     segmenter: SegmenterManifest
     classifier: ClassifierManifest
     pipeline_metrics: dict[str, Figure | float | int] = Field(
@@ -122,6 +138,11 @@ class BundleManifest(_Record):
         description="Of the whole chain on the validation patients, where it finds as many regions as there are "
         "lesions, and at 1 false positive an image.",
     )
+
+    @property
+    def models(self) -> tuple[StageManifest, ...]:
+        """Those that the bundle holds, in the order in which an analysis runs them."""
+        return (self.detector, *([self.reducer] if self.reducer else []), self.segmenter, self.classifier)
 
 
 @dataclass(frozen=True)
@@ -139,8 +160,20 @@ class Bundle:
 
     @cached_property
     def detector(self) -> Detector:
-        """The detector, loaded at first use."""
+        """The detector, with the reducer behind it where there is one; loaded at first use."""
+        return ReducedDetector(self.proposer, self.reducer) if self.reducer else self.proposer
+
+    @cached_property
+    def proposer(self) -> Detector:
+        """The detector alone, loaded at first use."""
         return cast(Detector, self._load("mammoscope.detectors", self.manifest.detector))
+
+    @cached_property
+    def reducer(self) -> Reducer | None:
+        """The false-positive reducer, loaded at first use; None where there is none."""
+        if self.manifest.reducer is None:
+            return None
+        return cast(Reducer, self._load("mammoscope.reducers", self.manifest.reducer))
 
     @cached_property
     def segmenter(self) -> Segmenter:
@@ -189,7 +222,7 @@ def load_bundle(folder: Path | None = None) -> Bundle:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise BundleError(f"{path}: {place}: {first['msg']}") from None
-    for stage in (manifest.detector, manifest.segmenter, manifest.classifier):
+    for stage in manifest.models:
         _check_file(folder / stage.file, stage.sha256)
     if manifest.segmenter.average_mask_sha256:
         _check_file(folder / AVERAGE_MASK, manifest.segmenter.average_mask_sha256)

@@ -43,6 +43,7 @@ class Task(StrEnum):
     """What can be trained."""
 
     DETECTOR = "detector"
+    REDUCER = "reducer"
     SEGMENTER = "segmenter"
     CLASSIFIER = "classifier"
 
@@ -348,12 +349,16 @@ def train(
             "detector or segmenter starts: best.safetensors of an earlier run."
         ),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="For the reducer: whose detector proposes the regions; without it that of the default one."),
+    ] = None,
 ) -> None:
     """Train a stage; a training that was stopped at any moment goes on where it was. Needs the extra 'train'."""
     _need_training()
     from mammoscope.training.run import train as run
 
-    run(task.value, dataset, recipe, out, init)
+    run(task.value, dataset, recipe, out, init, proposing=bundle)
     typer.echo(out)
 
 
@@ -382,6 +387,9 @@ def build(
     segmenter: Annotated[Path, typer.Option(help="Run of the segmenter, or a bundle.")],
     classifier: Annotated[Path, typer.Option(help="Run of the classifier, or a bundle.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder.")],
+    reducer: Annotated[
+        Path | None, typer.Option(help="Run of the reducer, or a bundle; without it there is none.")
+    ] = None,
     name: Annotated[str, typer.Option(help="The bundle's name.")] = "mammoscope-cbis-ddsm",
     version: Annotated[str, typer.Option(help="The bundle's version.")] = __version__,
 ) -> None:
@@ -389,7 +397,9 @@ def build(
     _need_training()
     from mammoscope.training.build import build_bundle
 
-    build_bundle(detector, segmenter, classifier, dataset, out, name=name, version=version, log=typer.echo)
+    build_bundle(
+        detector, segmenter, classifier, dataset, out, reducer=reducer, name=name, version=version, log=typer.echo
+    )
     typer.echo(out)
 
 
@@ -399,8 +409,9 @@ def verify(bundle: BundleOption = None) -> None:
     from mammoscope.bundle import load_bundle
 
     models = load_bundle(bundle)
-    for stage in (models.detector, models.segmenter, models.classifier):
-        typer.echo(f"{type(stage).__name__}: loads")
+    for stage in (models.proposer, models.reducer, models.segmenter, models.classifier):
+        if stage is not None:
+            typer.echo(f"{type(stage).__name__}: loads")
     typer.echo(f"{models.manifest.name} {models.manifest.version}: every file is as the manifest says, {models.sha256}")
 
 

@@ -35,6 +35,7 @@ erase = 0.5
 
 _HEADS = {
     "detector": 'backbone = "test_efficientnet"\ninput_size = 128\npyramid_channels = 32\nbox_loss = "giou"\n',
+    "reducer": 'backbone = "test_efficientnet"\ninput_size = 32\nregions_per_film = 4\ndropout = 0.2\n',
     "segmenter": "input_size = 64\nfilters = [16, 16, 32, 32, 32]\nembedding = 32\nlayers = 2\nheads = 2\n",
     "classifier": 'backbone = "test_efficientnet"\ninput_size = 64\nlayers = [32, 16, 8]\nauxiliary_weight = 0.3\n',
 }

@@ -16,8 +16,9 @@ from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.lesions import load_dataset
 from mammoscope.errors import RecipeError
 from mammoscope.pipeline import analyze
+from mammoscope.stages.reduce import ReducedDetector
 from mammoscope.training.build import build_bundle
-from mammoscope.training.run import train
+from mammoscope.training.run import read_run, train
 from synthetic_dataset import write_dataset
 
 pytestmark = pytest.mark.training
@@ -62,6 +63,31 @@ def test_three_runs_make_a_bundle_that_analyses(dataset: Path, runs: dict[str, P
         before, after = getattr(built.manifest, stage), getattr(again, stage)
         assert (after.sha256, after.provenance.recipe) == (before.sha256, before.provenance.recipe)
         assert after.provenance.metrics == before.provenance.metrics
+    assert again.reducer is None
+    with pytest.raises(RecipeError, match="this bundle has no reducer"):
+        build_bundle(
+            **kept, reducer=tmp_path / "bundle", dataset_folder=dataset, out=tmp_path / "bundle", name="x", version="2"
+        )
+    # With a second look at what its detector proposes.
+    train(
+        "reducer",
+        dataset,
+        str(write_recipe(tmp_path, "reducer", epochs=1)),
+        tmp_path / "reducer",
+        proposing=tmp_path / "bundle",
+    )
+    assert read_run(tmp_path / "reducer")["proposing"]["sha256"] == load_bundle(tmp_path / "bundle").sha256
+    reduced = build_bundle(
+        **dict.fromkeys(("detector", "segmenter", "classifier"), tmp_path / "bundle"),
+        reducer=tmp_path / "reducer",
+        dataset_folder=dataset,
+        out=tmp_path / "reduced",
+        name="small",
+        version="1",
+    )
+    assert reduced.manifest.reducer and reduced.manifest.reducer.provenance.onnx_difference < 1e-3
+    assert isinstance(reduced.detector, ReducedDetector)
+    assert reduced.manifest.detector.sha256 == again.detector.sha256
     # Over something else: refused.
     with pytest.raises(RecipeError, match="is there and no bundle"):
         build_bundle(**runs, dataset_folder=dataset, out=dataset, name="small", version="1")

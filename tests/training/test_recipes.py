@@ -20,7 +20,7 @@ def test_the_default_recipe_is_the_one_behind_the_default_bundle(bundle: Bundle,
     assert load_recipe(task, "default") == recipe_of(task, getattr(bundle.manifest, task).provenance.recipe)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [*TASKS, "reducer"])
 def test_every_recipe_that_comes_along_is_whole(task: str) -> None:
     assert "default" in recipe_names(task)
     for name in recipe_names(task):

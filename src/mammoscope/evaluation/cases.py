@@ -32,7 +32,7 @@ _AS_CUT = FrameChange(Frame.PREPROCESSED, Frame.ROI)
 def detect_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> list[DetectedImage]:
     """Run the detector on every image."""
     return [
-        _detected(image, lesions, prepared, detect_regions(bundle, prepared, image))
+        detected_image(image, lesions, prepared, detect_regions(bundle, prepared, image))
         for image, lesions, prepared in prepared_images(dataset, bundle, progress)
     ]
 
@@ -42,7 +42,7 @@ def analyse_images(dataset: Dataset, bundle: Bundle, progress: Progress | None =
     analysed = []
     for image, lesions, prepared in prepared_images(dataset, bundle, progress):
         regions = detect_regions(bundle, prepared, image)
-        detected = _detected(image, lesions, prepared, regions)
+        detected = detected_image(image, lesions, prepared, regions)
         lesion = match(box_iou(detected.boxes, detected.lesion_boxes), MATCH_IOU)
         malignancy = np.full(len(lesion), np.nan)
         taken = lesion >= 0
@@ -199,7 +199,10 @@ def detect_regions(bundle: Bundle, prepared: Preprocessed | None, place: str) ->
     return Regions(np.asarray(regions.boxes, np.float64)[order], scores[order])
 
 
-def _detected(image: str, lesions: Sequence[Lesion], prepared: Preprocessed | None, regions: Regions) -> DetectedImage:
+def detected_image(
+    image: str, lesions: Sequence[Lesion], prepared: Preprocessed | None, regions: Regions
+) -> DetectedImage:
+    """The lesions of an image and what was found on it, in its ``original`` frame."""
     boxes = regions.boxes if prepared is None else prepared.from_original.inverse().boxes(regions.boxes)
     return DetectedImage(
         image=image,

@@ -69,6 +69,14 @@ class Detector(Protocol):
         ...
 
 
+class Reducer(Protocol):
+    """Tells masses from what only looks like one."""
+
+    def reduce(self, image: Preprocessed, regions: Regions) -> Regions:
+        """The same regions, scored anew, highest score first."""
+        ...
+
+
 class Segmenter(Protocol):
     """Outlines the mass in each ROI."""
 

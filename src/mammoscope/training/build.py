@@ -16,8 +16,22 @@ from mammoscope.datasets.splits import split_patients, write_split
 from mammoscope.errors import RecipeError
 from mammoscope.evaluation.run import Stage, evaluate
 from mammoscope.files import write_text
-from mammoscope.training.finished import common_split, open_bundled, open_classifier, open_detector, open_segmenter
-from mammoscope.training.stage_files import LICENCE, classifier_file, detector_file, real_pictures, segmenter_file
+from mammoscope.training.finished import (
+    common_split,
+    open_bundled,
+    open_classifier,
+    open_detector,
+    open_reducer,
+    open_segmenter,
+)
+from mammoscope.training.stage_files import (
+    LICENCE,
+    classifier_file,
+    detector_file,
+    real_pictures,
+    reducer_file,
+    segmenter_file,
+)
 from mammoscope.training.validation_fits import fit_on_validation, with_stage
 
 _STAGES: tuple[Stage, ...] = ("detector", "segmenter", "classifier")
@@ -32,6 +46,7 @@ def build_bundle(
     dataset_folder: Path,
     out: Path,
     *,
+    reducer: Path | None = None,
     name: str,
     version: str,
     log: Callable[[str], None] = lambda line: None,
@@ -43,8 +58,9 @@ def build_bundle(
 
     Parameters
     ----------
-    detector, segmenter, classifier
+    detector, segmenter, classifier, reducer
         Folders of finished trainings, or of a bundle whose stage is taken as it is, to swap one network only.
+        Without a reducer the detector's scores stand alone.
     dataset_folder
         The dataset that they were trained on.
     out
@@ -53,7 +69,7 @@ def build_bundle(
     Raises
     ------
     RecipeError
-        A training has no validated weights yet, the three were divided differently, or an ONNX file differs from its
+        A training has no validated weights yet, they were divided differently, or an ONNX file differs from its
         network by more than ``LARGEST_DIFFERENCE``.
     """
     dataset = load_dataset(dataset_folder)
@@ -62,7 +78,8 @@ def build_bundle(
         open_bundled(segmenter, "segmenter") or open_segmenter(segmenter),
         open_bundled(classifier, "classifier") or open_classifier(classifier),
     )
-    split = common_split(runs, dataset)
+    looks_again = (open_bundled(reducer, "reducer") or open_reducer(reducer)) if reducer else None
+    split = common_split((*runs, *([looks_again] if looks_again else [])), dataset)
     training, validation = split_patients(dataset, **split)
     if out.exists() and not (out / MANIFEST).is_file():
         raise RecipeError(f"{out}: is there and no bundle; name a new folder")
@@ -78,14 +95,17 @@ def build_bundle(
             notice=NOTICE,
             preprocess=runs[0].recipe.preprocess,
             detector=detector_file(runs[0], training, validation, folder, pictures),
+            reducer=reducer_file(looks_again, training, validation, folder, pictures) if looks_again else None,
             segmenter=segmenter_file(runs[1], training, validation, folder, pictures),
             classifier=classifier_file(runs[2], training, validation, folder, pictures),
         )
-        for stage in (manifest.detector, manifest.segmenter, manifest.classifier):
+        for stage in manifest.models:
             log(f"{stage.file}: differs from its network by {stage.provenance.onnx_difference:.1e} at most")
         manifest = fit_on_validation(manifest, folder, validation)
         log(
-            f"boxes {manifest.detector.box_scale} times as long; mask threshold {manifest.segmenter.threshold}, "
+            f"boxes {manifest.detector.box_scale} times as long; "
+            + (f"weight of the reducer {manifest.reducer.weight}; " if manifest.reducer else "")
+            + f"mask threshold {manifest.segmenter.threshold}, "
             f"shift of enlarged ROIs {manifest.segmenter.enlarged_shift}; calibration: slope "
             f"{manifest.classifier.slope}, intercept {manifest.classifier.intercept}"
         )

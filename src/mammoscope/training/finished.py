@@ -18,7 +18,15 @@ from mammoscope.training.checkpoint import load_weights
 from mammoscope.training.classifier import make_classifier
 from mammoscope.training.detector import make_detector
 from mammoscope.training.loop import BEST
-from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, Recipe, SegmenterRecipe, recipe_of
+from mammoscope.training.recipe import (
+    ClassifierRecipe,
+    DetectorRecipe,
+    Recipe,
+    ReducerRecipe,
+    SegmenterRecipe,
+    recipe_of,
+)
+from mammoscope.training.reducer import make_reducer
 from mammoscope.training.run import read_run
 from mammoscope.training.segmenter import make_segmenter
 
@@ -51,10 +59,14 @@ def open_bundled(folder: Path, task: str) -> Bundled | None:
     ------
     BundleError
         It is a bundle, and damaged.
+    RecipeError
+        It is a bundle without such a stage.
     """
     if not (folder / MANIFEST).is_file():
         return None
-    manifest = cast(StageManifest, getattr(load_bundle(folder).manifest, task))
+    manifest = cast("StageManifest | None", getattr(load_bundle(folder).manifest, task))
+    if manifest is None:
+        raise RecipeError(f"{folder}: this bundle has no {task}")
     recipe = recipe_of(task, manifest.provenance.recipe)
     facts = {"split": recipe.split.model_dump(), "dataset": {"sha256": manifest.provenance.data_sha256}}
     return Bundled(folder, facts, recipe, manifest)
@@ -68,6 +80,14 @@ def open_detector(folder: Path) -> Run:
     model = make_detector(recipe, None, Anchors(anchors["base"], tuple(anchors["ratios"]), anchors["fit"]))
     header = load_weights(model, folder / BEST)
     return Run(folder, facts, recipe, RetinaNetExport(model.eval(), recipe.input_size), header)
+
+
+def open_reducer(folder: Path) -> Run:
+    """A finished training of a reducer."""
+    facts = _finished(folder, "reducer", folder / BEST)
+    recipe = cast(ReducerRecipe, recipe_of("reducer", facts["recipe"]))
+    model = make_reducer(recipe)
+    return Run(folder, facts, recipe, model, load_weights(model, folder / BEST))
 
 
 def open_segmenter(folder: Path) -> Run:

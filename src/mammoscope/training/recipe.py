@@ -81,7 +81,7 @@ class Augmentation(_Settings):
 
 
 class Recipe(_Settings):
-    """What the three recipes share."""
+    """What all recipes share."""
 
     backbone: str | None = None
     mean: float = Field(default=0.449, description="Subtracted from pixels scaled to [0, 1].")
@@ -103,6 +103,29 @@ class DetectorRecipe(Recipe):
     foreground_iou: Share = 0.5
     background_iou: Share = 0.4
     box_loss: Literal["l1", "giou"] = "l1"
+
+
+class ReducerRecipe(Recipe):
+    """A network that looks again at the regions that a detector proposes."""
+
+    backbone: str
+    input_size: Annotated[int, Field(ge=32, le=1024)] = 128
+    mass_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5, description="Share of the square's side that the region takes: the rest is tissue around it."
+    )
+    regions_per_film: Count = Field(
+        default=8, description="Shown of each film at a time: half of them lesions, misplaced, half proposed regions."
+    )
+    displacement: Share = Field(default=0.3, description="How far lesions' boxes are misplaced, as a share of a side.")
+    background_iou: Share = Field(default=0.2, description="Up to here a region is no mass.")
+    foreground_iou: Share = Field(default=0.5, description="From here on it is one; between, in part.")
+    dropout: Share = 0.0
+
+    @model_validator(mode="after")
+    def _background_lies_below(self) -> Self:
+        if self.background_iou >= self.foreground_iou:
+            raise ValueError(f"background_iou must lie below foreground_iou, {self.foreground_iou}")
+        return self
 
 
 class SegmenterRecipe(Recipe):
@@ -153,6 +176,7 @@ class ClassifierRecipe(Recipe):
 
 _RECIPES: dict[str, type[Recipe]] = {
     "detector": DetectorRecipe,
+    "reducer": ReducerRecipe,
     "segmenter": SegmenterRecipe,
     "classifier": ClassifierRecipe,
 }
@@ -164,7 +188,7 @@ def load_recipe(task: str, recipe: str) -> Recipe:
     Parameters
     ----------
     task
-        ``"detector"``, ``"segmenter"`` or ``"classifier"``.
+        ``"detector"``, ``"reducer"``, ``"segmenter"`` or ``"classifier"``.
     recipe
         The path of a TOML file, or the name of one that comes with mammoscope (``"default"`` is the one behind the
         default bundle).

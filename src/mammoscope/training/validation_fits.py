@@ -12,24 +12,44 @@ from numpy.typing import NDArray
 from mammoscope.bundle import Bundle, BundleManifest
 from mammoscope.datasets.lesions import Dataset
 from mammoscope.datasets.placed_masks import mask_in_cut, placed
-from mammoscope.evaluation.cases import crop_rois, detect_images, lesions_with_crop, prepared_images
+from mammoscope.evaluation.cases import (
+    crop_rois,
+    detect_images,
+    detected_image,
+    lesions_with_crop,
+    prepared_images,
+)
+from mammoscope.evaluation.detection import DetectedImage
 from mammoscope.stages.classify import OnnxClassifier
-from mammoscope.stages.protocols import Masks
+from mammoscope.stages.protocols import Masks, Regions
+from mammoscope.stages.reduce import OnnxReducer
 from mammoscope.stages.roi import ROI_SIZE, Roi, RoiBatch, cut_roi
 from mammoscope.stages.segment import enlargement
-from mammoscope.training.calibrate import best_box_scale, best_enlarged_shift, best_mask_threshold, fit_platt
+from mammoscope.training.calibrate import (
+    best_box_scale,
+    best_enlarged_shift,
+    best_mask_threshold,
+    best_reducer_weight,
+    fit_platt,
+)
 
 
 def fit_on_validation(manifest: BundleManifest, folder: Path, validation: Dataset) -> BundleManifest:
-    """Fit the boxes' scale, the mask's threshold and shift, and the classifier's calibration, on validation patients.
+    """Fit the boxes' scale, the reducer's weight, the mask's threshold and shift, and the classifier's calibration.
 
-    Crops set the threshold, for they are sharp, as full-resolution images are; the shift then suits it to cuts from
+    All on validation patients. The scale is fitted to the detector alone, the weight then to scaled boxes. Crops set
+    the mask's threshold, for they are sharp, as full-resolution images are; the shift then suits it to cuts from
     images of few pixels. The classifier sees both, with predicted masks.
     """
     manifest = with_stage(manifest, "detector", box_scale=1.0)
     manifest = with_stage(manifest, "segmenter", enlarged_shift=0.0)
+    if manifest.reducer:
+        manifest = with_stage(manifest, "reducer", weight=0.0)
     unfitted = Bundle(folder, manifest, "")
     manifest = with_stage(manifest, "detector", box_scale=best_box_scale(detect_images(validation, unfitted)))
+    if manifest.reducer:
+        found, looked = _looked_at_again(validation, Bundle(folder, manifest, ""))
+        manifest = with_stage(manifest, "reducer", weight=best_reducer_weight(found, looked))
 
     lesions = lesions_with_crop(validation)
     crops, crop_masks = crop_rois(validation, lesions)
@@ -59,6 +79,22 @@ def fit_on_validation(manifest: BundleManifest, folder: Path, validation: Datase
 def with_stage(manifest: BundleManifest, stage: str, **changes: Any) -> BundleManifest:
     """A manifest with other settings of one stage."""
     return manifest.model_copy(update={stage: getattr(manifest, stage).model_copy(update=changes)})
+
+
+def _looked_at_again(validation: Dataset, bundle: Bundle) -> tuple[list[DetectedImage], list[NDArray[np.float64]]]:
+    """What the detector alone finds on each image, and the reducer's logits for it."""
+    reducer = cast(OnnxReducer, bundle.reducer)
+    found: list[DetectedImage] = []
+    logits: list[NDArray[np.float64]] = []
+    for image, lesions, prepared in prepared_images(validation, bundle, None):
+        if prepared is None:
+            regions, looked = Regions(np.zeros((0, 4)), np.zeros(0)), np.zeros(0)
+        else:
+            regions = bundle.proposer.detect(prepared)
+            looked = reducer.logits(prepared, regions.boxes)
+        found.append(detected_image(image, lesions, prepared, regions))
+        logits.append(looked)
+    return found, logits
 
 
 @dataclass(frozen=True, eq=False)
