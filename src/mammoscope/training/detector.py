@@ -122,14 +122,19 @@ class DetectorTask:
                 )
                 for film, output in zip(films, outputs, strict=True)
             ]
-        ranking, once = rank(found), np.ones((1, len(found)))
-        precision = average_precision(ranking, once)[0]
-        sensitivity = froc_sensitivity(ranking, 0.5, once)[0]
-        return {
-            "ap": float(precision.mean()),
-            "ap50": float(precision[COCO_IOUS.index(0.5)]),
-            "sensitivity_at_1": float(sensitivity[FROC_RATES.index(1)]),
-        }
+        return detection_metrics(found)
+
+
+def detection_metrics(found: Sequence[DetectedImage]) -> dict[str, float]:
+    """AP, AP50, and sensitivity at 1 false positive an image (IoU >= 0.5)."""
+    ranking, once = rank(found), np.ones((1, len(found)))
+    precision = average_precision(ranking, once)[0]
+    sensitivity = froc_sensitivity(ranking, 0.5, once)[0]
+    return {
+        "ap": float(precision.mean()),
+        "ap50": float(precision[COCO_IOUS.index(0.5)]),
+        "sensitivity_at_1": float(sensitivity[FROC_RATES.index(1)]),
+    }
 
 
 def make_detector(recipe: DetectorRecipe, init: str | None, anchors: Anchors) -> RetinaNet:

@@ -15,14 +15,7 @@ from mammoscope.bundle import Bundle
 from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.lesions import Dataset
 from mammoscope.evaluation.classification import roc_auc
-from mammoscope.evaluation.detection import (
-    COCO_IOUS,
-    FROC_RATES,
-    DetectedImage,
-    average_precision,
-    froc_sensitivity,
-    rank,
-)
+from mammoscope.evaluation.detection import DetectedImage
 from mammoscope.geometry import box_iou, clip_boxes
 from mammoscope.networks.region_reducer import RegionReducer
 from mammoscope.stages.preprocess import Preprocessed, preprocess
@@ -30,6 +23,7 @@ from mammoscope.stages.protocols import Regions
 from mammoscope.stages.reduce import joined_scores, region_views
 from mammoscope.stages.roi import stretch_contrast
 from mammoscope.training.augment import random_erasure, random_light, random_warp
+from mammoscope.training.detector import detection_metrics
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.pictures import as_input
 from mammoscope.training.recipe import ReducerRecipe
@@ -125,15 +119,9 @@ class ReducerTask:
             scores = joined_scores(film.regions.scores, logits[-1], _EVEN)
             order = np.argsort(-scores, kind="stable")
             found.append(DetectedImage("", "", film.lesions, film.regions.boxes[order], scores[order]))
-        ranking, once = rank(found), np.ones((1, len(found)))
-        precision = average_precision(ranking, once)[0]
         labels = np.concatenate(masses)
-        return {
-            "ap": float(precision.mean()),
-            "ap50": float(precision[COCO_IOUS.index(0.5)]),
-            "sensitivity_at_1": float(froc_sensitivity(ranking, 0.5, once)[0][FROC_RATES.index(1)]),
-            "auc": float(roc_auc(np.concatenate(logits), labels, np.ones((1, len(labels))))[0]),
-        }
+        auc = float(roc_auc(np.concatenate(logits), labels, np.ones((1, len(labels))))[0])
+        return {**detection_metrics(found), "auc": auc}
 
     def _logits(
         self,
