@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,10 +37,13 @@ def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
 
 
 @pytest.fixture
-def dcmtk() -> None:
-    """The test needs dcmtk."""
-    if not all(shutil.which(name) for name in ("storescu", "echoscu", "findscu")):
+def dcmtk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test needs dcmtk, not pynetdicom's commands of the same names, which an activated environment puts first."""
+    ours = Path(sys.executable).parent
+    path = os.pathsep.join(folder for folder in os.get_exec_path() if Path(folder) != ours)
+    if not all(shutil.which(name, path=path) for name in ("storescu", "echoscu", "findscu")):
         pytest.skip(NEEDS_DCMTK)
+    monkeypatch.setenv("PATH", path)
 
 
 @pytest.fixture(scope="session")
