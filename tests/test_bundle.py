@@ -17,6 +17,7 @@ from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.classify import OnnxClassifier
 from mammoscope.stages.detect import OnnxDetector
 from mammoscope.stages.protocols import Masks
+from mammoscope.stages.reduce import OnnxReducer, ReducedDetector
 from mammoscope.stages.roi import ROI_SIZE, RoiBatch
 from mammoscope.stages.segment import OnnxSegmenter
 
@@ -37,13 +38,15 @@ def _edit(folder: Path, place: str, value: object) -> None:
 
 
 def test_the_default_bundle_loads(bundle: Bundle) -> None:
-    assert isinstance(bundle.detector, OnnxDetector)
+    assert isinstance(bundle.detector, ReducedDetector)
+    assert isinstance(bundle.proposer, OnnxDetector)
+    assert isinstance(bundle.reducer, OnnxReducer)
     assert isinstance(bundle.segmenter, OnnxSegmenter)
     assert isinstance(bundle.classifier, OnnxClassifier)
     assert bundle.identity.sha256 == bundle.sha256
 
 
-@pytest.mark.parametrize("stage", ["detector", "segmenter", "classifier"])
+@pytest.mark.parametrize("stage", ["detector", "reducer", "segmenter", "classifier"])
 def test_every_model_says_where_it_comes_from_and_how_good_it_is(bundle: Bundle, stage: str) -> None:
     provenance = getattr(bundle.manifest, stage).provenance
     assert provenance.onnx_difference < 1e-3
@@ -56,7 +59,7 @@ def test_every_model_says_where_it_comes_from_and_how_good_it_is(bundle: Bundle,
             assert figure.ci95[0] <= figure.value <= figure.ci95[1], name
 
 
-@pytest.mark.parametrize("stage", ["detector", "segmenter", "classifier"])
+@pytest.mark.parametrize("stage", ["detector", "reducer", "segmenter", "classifier"])
 def test_weights_are_16_bit_and_nothing_of_the_builders_machine_is_inside(bundle: Bundle, stage: str) -> None:
     model = onnx.load(bundle.folder / getattr(bundle.manifest, stage).file)
     sizes = {onnx.TensorProto.FLOAT: 0, onnx.TensorProto.FLOAT16: 0}
@@ -85,7 +88,7 @@ def test_a_wrong_manifest_is_refused_by_name(copied: Path, place: str, value: ob
         load_bundle(copied)
 
 
-@pytest.mark.parametrize("name", ["detector.onnx", "segmenter.onnx", "classifier.onnx", AVERAGE_MASK])
+@pytest.mark.parametrize("name", ["detector.onnx", "reducer.onnx", "segmenter.onnx", "classifier.onnx", AVERAGE_MASK])
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_a_flipped_byte_is_refused_by_name(copied: Path, name: str, place: str) -> None:
     content = bytearray((copied / name).read_bytes())

@@ -12,7 +12,7 @@ from mammoscope.bundle import Bundle
 from mammoscope.errors import RecipeError
 from mammoscope.training.recipe import load_recipe, recipe_names, recipe_of
 
-TASKS = ["detector", "segmenter", "classifier"]
+TASKS = ["detector", "reducer", "segmenter", "classifier"]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -20,7 +20,7 @@ def test_the_default_recipe_is_the_one_behind_the_default_bundle(bundle: Bundle,
     assert load_recipe(task, "default") == recipe_of(task, getattr(bundle.manifest, task).provenance.recipe)
 
 
-@pytest.mark.parametrize("task", [*TASKS, "reducer"])
+@pytest.mark.parametrize("task", TASKS)
 def test_every_recipe_that_comes_along_is_whole(task: str) -> None:
     assert "default" in recipe_names(task)
     for name in recipe_names(task):

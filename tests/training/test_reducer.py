@@ -16,10 +16,10 @@ from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.datasets.lesions import load_dataset
 from mammoscope.errors import RecipeError
 from mammoscope.evaluation.detection import DetectedImage
-from mammoscope.stages.reduce import ReducedDetector
+from mammoscope.networks.region_reducer import FlippedMean
 from mammoscope.training.calibrate import best_reducer_weight
 from mammoscope.training.recipe import ReducerRecipe, load_recipe
-from mammoscope.training.reducer import ReducerTask, load_proposed, mass_share, misplaced
+from mammoscope.training.reducer import ReducerTask, load_proposed, make_reducer, mass_share, misplaced
 from mammoscope.training.run import train
 from synthetic_dataset import write_dataset
 
@@ -102,5 +102,13 @@ def test_a_bundle_by_another_division_of_patients_is_refused(recipe: ReducerReci
     assert not (tmp_path / "run").exists()
 
 
-def test_a_bundle_may_have_a_reducer(bundle: Bundle) -> None:
-    assert isinstance(bundle.detector, ReducedDetector) == (bundle.manifest.reducer is not None)
+def test_the_bundle_sees_a_region_in_all_four_flips(recipe: ReducerRecipe) -> None:
+    torch.manual_seed(0)
+    model = FlippedMean(make_reducer(recipe).eval())
+    regions = torch.rand(3, 1, recipe.input_size, recipe.input_size)
+    with torch.inference_mode():
+        logits = model(regions)
+        assert logits.shape == (3,)
+        for axes in ([2], [3], [2, 3]):
+            assert torch.allclose(model(regions.flip(axes)), logits, atol=1e-5)
+        assert not torch.allclose(model.model(regions), logits, atol=1e-5)

@@ -26,6 +26,7 @@ from mammoscope.training.finished import (
 )
 from mammoscope.training.stage_files import (
     LICENCE,
+    REDUCED_OVERLAPS,
     classifier_file,
     detector_file,
     real_pictures,
@@ -99,6 +100,8 @@ def build_bundle(
             segmenter=segmenter_file(runs[1], training, validation, folder, pictures),
             classifier=classifier_file(runs[2], training, validation, folder, pictures),
         )
+        if looks_again:
+            manifest = with_stage(manifest, "detector", **REDUCED_OVERLAPS)
         for stage in manifest.models:
             log(f"{stage.file}: differs from its network by {stage.provenance.onnx_difference:.1e} at most")
         manifest = fit_on_validation(manifest, folder, validation)

@@ -27,6 +27,7 @@ def export_onnx(
     path: Path,
     *,
     dynamic_batch: bool,
+    kept_elements: int = _KEPT_ELEMENTS,
 ) -> None:
     """Write a network as an ONNX file.
 
@@ -40,6 +41,8 @@ def export_onnx(
         Names of the outputs.
     dynamic_batch
         Whether the first axis of all inputs may have any length.
+    kept_elements
+        Weights of so many elements or fewer stay in 32 bits.
     """
     model = model.eval().cpu().float()
     names = list(inputs)
@@ -66,13 +69,13 @@ def export_onnx(
         quiet.setLevel(level)
     if program is None:
         raise RuntimeError("torch gave no ONNX program")
-    onnx.save(with_half_weights(program.model_proto), path)
+    onnx.save(with_half_weights(program.model_proto, kept_elements), path)
 
 
-def with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_half_weights(model: onnx.ModelProto, kept_elements: int = _KEPT_ELEMENTS) -> onnx.ModelProto:
     """Store large 32-bit weights in 16 bits, each widened again by a Cast as the file is loaded."""
     graph = model.graph
-    weights = [tensor for tensor in graph.initializer if _is_large(tensor)]
+    weights = [tensor for tensor in graph.initializer if _is_large(tensor, kept_elements)]
     for tensor in weights:
         values = numpy_helper.to_array(tensor)
         half = np.clip(values, -65504, 65504).astype(np.float16)
@@ -92,8 +95,8 @@ def with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _is_large(tensor: onnx.TensorProto) -> bool:
-    return tensor.data_type == onnx.TensorProto.FLOAT and int(np.prod(tensor.dims)) > _KEPT_ELEMENTS
+def _is_large(tensor: onnx.TensorProto, kept_elements: int) -> bool:
+    return tensor.data_type == onnx.TensorProto.FLOAT and int(np.prod(tensor.dims)) > kept_elements
 
 
 def largest_difference(ours: Sequence[NDArray[np.floating]], theirs: Sequence[NDArray[np.floating]]) -> float:

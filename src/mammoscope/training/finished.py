@@ -12,6 +12,7 @@ from torch import nn
 from mammoscope.bundle import MANIFEST, StageManifest, load_bundle
 from mammoscope.datasets.lesions import Dataset
 from mammoscope.errors import RecipeError
+from mammoscope.networks.region_reducer import FlippedMean
 from mammoscope.networks.retinanet import RetinaNetExport
 from mammoscope.training.anchors import Anchors
 from mammoscope.training.checkpoint import load_weights
@@ -83,11 +84,12 @@ def open_detector(folder: Path) -> Run:
 
 
 def open_reducer(folder: Path) -> Run:
-    """A finished training of a reducer."""
+    """A finished training of a reducer; its model is the one that is exported, which sees each region in four flips."""
     facts = _finished(folder, "reducer", folder / BEST)
     recipe = cast(ReducerRecipe, recipe_of("reducer", facts["recipe"]))
     model = make_reducer(recipe)
-    return Run(folder, facts, recipe, model, load_weights(model, folder / BEST))
+    header = load_weights(model, folder / BEST)
+    return Run(folder, facts, recipe, FlippedMean(model.eval()), header)
 
 
 def open_segmenter(folder: Path) -> Run:

@@ -62,7 +62,7 @@ Shown = tuple[NDArray[np.uint8], float]
 class ReducerTask:
     """What the training loop needs; a sample is a film, of which it shows several regions."""
 
-    criterion = "ap50"
+    criterion = "auc"  # AP at an even weight hangs on the weight, which is fitted later
 
     def __init__(
         self, recipe: ReducerRecipe, init: str | None, training: list[ProposedFilm], validation: list[ProposedFilm]
