@@ -128,8 +128,9 @@ def reducer_file(
     difference = _chance_difference(run.model, inputs, path)
     common = _common(run, training, validation, path, size, difference)
     # What it does for the detector is measured with the detector; this is its own: a region on a mass against others.
-    auc = {"auc": round(float(run.header["metrics"]["auc"]), 4)}
-    common["provenance"] = common["provenance"].model_copy(update={"metrics": auc})
+    auc = float(run.header["metrics"]["auc"])
+    if np.isfinite(auc):  # it is not where no region was on a mass
+        common["provenance"] = common["provenance"].model_copy(update={"metrics": {"auc": round(auc, 4)}})
     return ReducerManifest(
         **common,
         mass_fraction=recipe.mass_fraction,
