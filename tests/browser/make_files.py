@@ -22,7 +22,7 @@ from mammoscope.mammogram import Laterality
 
 SCRIPT = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"
 MARK = (760, 560, 840, 620)  # x0, y0, x1, y1 of a bright rectangle in marked.dcm, in pixels of the file
-FLOOR = 0.2
+FLOOR = 0.1
 SEED = 6  # of the small exam: a plain mass in both left views
 FILM = (5120, 4096)  # rows, columns of film.dcm: 20 megapixels
 
