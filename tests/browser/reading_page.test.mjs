@@ -127,7 +127,7 @@ describe("an exam of four views", () => {
     const [before] = [await count()];
     assert.ok(before > 0);
     assert.equal(await shapes(), before);
-    await slide(0.1);
+    await slide(0.2);
     assert.ok((await count()) > before);
     assert.equal(await shapes(), await count());
     await slide(0.99);

@@ -15,13 +15,13 @@ from mammoscope.bundle import (
     BundleManifest,
     ClassifierManifest,
     DetectorManifest,
-    Provenance,
     SegmenterManifest,
 )
 from mammoscope.datasets.lesions import Lesion, write_table
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed, PreprocessSettings
 from mammoscope.stages.protocols import Masks, Regions
 from mammoscope.stages.roi import RoiBatch
+from no_provenance import NO_PROVENANCE
 
 
 class BrightSpots:
@@ -67,19 +67,6 @@ class TinyBundle(Bundle):
 
 
 def tiny_bundle(folder: Path) -> TinyBundle:
-    provenance = Provenance(
-        recipe={},
-        data="none",
-        data_sha256="",
-        split="none",
-        training_patients=0,
-        validation_patients=0,
-        epochs=0,
-        code_version="0",
-        licence="none",
-        credits=(),
-        onnx_difference=0.0,
-    )
     stage = {
         "file": "none.onnx",
         "sha256": "0" * 64,
@@ -88,7 +75,7 @@ def tiny_bundle(folder: Path) -> TinyBundle:
         "mean": 0.0,
         "std": 1.0,
         "contrast": ContrastSettings(),
-        "provenance": provenance,
+        "provenance": NO_PROVENANCE,
     }
     manifest = BundleManifest(
         name="tiny",

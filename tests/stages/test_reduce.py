@@ -9,11 +9,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from mammoscope.bundle import Provenance, ReducerManifest
+from mammoscope.bundle import ReducerManifest
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed
 from mammoscope.stages.protocols import Regions
 from mammoscope.stages.reduce import OnnxReducer, ReducedDetector, joined_scores, region_views
+from no_provenance import NO_PROVENANCE
 
 SIDE = 32
 
@@ -44,19 +45,6 @@ def _brightness(folder: Path, weight: float) -> OnnxReducer:
     )
     path = folder / "brightness.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
-    provenance = Provenance(
-        recipe={},
-        data="none",
-        data_sha256="0" * 64,
-        split="none",
-        training_patients=0,
-        validation_patients=0,
-        epochs=0,
-        code_version="0",
-        licence="none",
-        credits=(),
-        onnx_difference=0,
-    )
     manifest = ReducerManifest(
         file=path.name,
         sha256="0" * 64,
@@ -65,7 +53,7 @@ def _brightness(folder: Path, weight: float) -> OnnxReducer:
         mean=0.5,
         std=0.1,
         contrast=ContrastSettings(clip_limit=0),
-        provenance=provenance,
+        provenance=NO_PROVENANCE,
         mass_fraction=0.5,
         weight=weight,
     )
@@ -112,6 +100,6 @@ def test_many_regions_are_looked_at_in_parts(breast: Preprocessed, tmp_path: Pat
 
 
 def test_a_region_at_the_border_is_padded(breast: Preprocessed) -> None:
-    (view,) = region_views(breast.pixels, np.array([[0.0, 0, 20, 20]]), 1.0, SIDE, 0.5)
+    (view,) = region_views(breast, np.array([[0.0, 0, 20, 20]]), SIDE, 0.5)
     assert view.shape == (SIDE, SIDE)
     assert not view[: SIDE // 4].any() and not view[:, : SIDE // 4].any()

@@ -42,9 +42,7 @@ class OnnxReducer:
 
     def reduce(self, image: Preprocessed, regions: Regions) -> Regions:
         """The same regions with scores that both networks agree on, highest first."""
-        scores = joined_scores(regions.scores, self.logits(image, regions.boxes), self._manifest.weight)
-        order = np.argsort(-scores, kind="stable")
-        return Regions(regions.boxes[order], scores[order])
+        return rescored(regions, self.logits(image, regions.boxes), self._manifest.weight)
 
     def logits(self, image: Preprocessed, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
         """``(N,)`` raw outputs of the network for boxes ``(N, 4)`` of the frame ``preprocessed``."""
@@ -52,9 +50,7 @@ class OnnxReducer:
         logits = np.zeros(len(boxes))
         for start in range(0, len(boxes), _BATCH):
             place = slice(start, start + _BATCH)
-            seen = region_views(
-                image.pixels, boxes[place], image.pixel_aspect, settings.input_width, settings.mass_fraction
-            )
+            seen = region_views(image, boxes[place], settings.input_width, settings.mass_fraction)
             pixels = np.stack([settings.contrast.apply(view) for view in seen])
             (logits[place],) = self._session.run(None, {"regions": normalised(pixels, settings)})
         return logits
@@ -73,13 +69,22 @@ class ReducedDetector:
 
 
 def region_views(
-    pixels: NDArray[np.uint8], boxes: NDArray[np.number], pixel_aspect: float, size: int, mass_fraction: float
+    image: Preprocessed, boxes: NDArray[np.number], size: int, mass_fraction: float
 ) -> Sequence[NDArray[np.uint8]]:
     """What a reducer sees of each box ``(N, 4)``: a square ``(size, size) uint8``, the same in training and analysis.
 
-    ``pixels (H, W) uint8`` and boxes are of the frame ``preprocessed``; see ``cut_roi`` for the rest.
+    Boxes are of the frame ``preprocessed``; see ``cut_roi`` for the rest.
     """
-    return [cut_roi(pixels, box, pixel_aspect, size=size, mass_fraction=mass_fraction).pixels for box in boxes]
+    return [
+        cut_roi(image.pixels, box, image.pixel_aspect, size=size, mass_fraction=mass_fraction).pixels for box in boxes
+    ]
+
+
+def rescored(regions: Regions, logits: NDArray[np.float64], weight: float) -> Regions:
+    """Regions with ``joined_scores``, highest first."""
+    scores = joined_scores(regions.scores, logits, weight)
+    order = np.argsort(-scores, kind="stable")
+    return Regions(regions.boxes[order], scores[order])
 
 
 def joined_scores(scores: NDArray[np.float64], logits: NDArray[np.float64], weight: float) -> NDArray[np.float64]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mammoscope.evaluation.detection import COCO_IOUS, DetectedImage, average_precision, rank
 from mammoscope.geometry import scale_boxes
-from mammoscope.stages.reduce import joined_scores
+from mammoscope.stages.protocols import Regions
+from mammoscope.stages.reduce import rescored
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,8 @@ def best_reducer_weight(found: Sequence[DetectedImage], logits: Sequence[NDArray
     for weight in candidates:
         joined = []
         for image, looked in zip(found, logits, strict=True):
-            scores = joined_scores(image.scores, looked, float(weight))
-            order = np.argsort(-scores, kind="stable")
-            joined.append(replace(image, boxes=image.boxes[order], scores=scores[order]))
+            regions = rescored(Regions(image.boxes, image.scores), looked, float(weight))
+            joined.append(replace(image, boxes=regions.boxes, scores=regions.scores))
         values.append(float(average_precision(rank(joined), once)[0, COCO_IOUS.index(0.5)]))
     return round(float(candidates[int(np.argmax(values))]), 4)
 

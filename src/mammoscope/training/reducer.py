@@ -20,7 +20,7 @@ from mammoscope.geometry import box_iou, clip_boxes
 from mammoscope.networks.region_reducer import RegionReducer
 from mammoscope.stages.preprocess import Preprocessed, preprocess
 from mammoscope.stages.protocols import Regions
-from mammoscope.stages.reduce import joined_scores, region_views
+from mammoscope.stages.reduce import region_views, rescored
 from mammoscope.stages.roi import stretch_contrast
 from mammoscope.training.augment import random_erasure, random_light, random_warp
 from mammoscope.training.detector import detection_metrics
@@ -28,7 +28,6 @@ from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.pictures import as_input
 from mammoscope.training.recipe import ReducerRecipe
 
-_VALIDATION_BATCH = 64
 _SPARE = 1.3  # tissue beyond the square, for shifts and turns
 _EVEN = 0.5  # weight of the reducer's logit in validation; the bundle's is fitted when it is built
 
@@ -70,13 +69,7 @@ class ReducerTask:
         self.recipe, self.training, self.validation = recipe, training, validation
         self.model = make_reducer(recipe, init)
         self._views = [
-            region_views(
-                film.breast.pixels,
-                film.regions.boxes,
-                film.breast.pixel_aspect,
-                recipe.input_size,
-                recipe.mass_fraction,
-            )
+            region_views(film.breast, film.regions.boxes, recipe.input_size, recipe.mass_fraction)
             for film in validation
         ]
 
@@ -110,15 +103,10 @@ class ReducerTask:
         """AUC of mass against not, and AP, AP50, sensitivity at 1 false positive an image, scores joined evenly."""
         found, logits, masses = [], [], []
         for film, views in zip(self.validation, self._views, strict=True):
-            looked = [
-                self._logits(model, views[start : start + _VALIDATION_BATCH], device, autocast)
-                for start in range(0, len(views), _VALIDATION_BATCH)
-            ]
-            logits.append(np.concatenate(looked) if looked else np.zeros(0))
+            logits.append(self._logits(model, views, device, autocast) if views else np.zeros(0))
             masses.append(mass_share(film.regions.boxes, film.lesions, self.recipe) >= 1)
-            scores = joined_scores(film.regions.scores, logits[-1], _EVEN)
-            order = np.argsort(-scores, kind="stable")
-            found.append(DetectedImage("", "", film.lesions, film.regions.boxes[order], scores[order]))
+            regions = rescored(film.regions, logits[-1], _EVEN)
+            found.append(DetectedImage("", "", film.lesions, regions.boxes, regions.scores))
         labels = np.concatenate(masses)
         auc = float(roc_auc(np.concatenate(logits), labels, np.ones((1, len(labels))))[0])
         return {**detection_metrics(found), "auc": auc}
@@ -138,7 +126,7 @@ class ReducerTask:
         recipe, settings = self.recipe, self.recipe.augmentation
         size, spare = recipe.input_size, round(recipe.input_size * _SPARE)
         fraction = recipe.mass_fraction * size / spare
-        (wide,) = region_views(breast.pixels, box[None], breast.pixel_aspect, spare, fraction)
+        (wide,) = region_views(breast, box[None], spare, fraction)
         warp = random_warp(rng, settings, source=(spare, spare), target=(size, size), enlarge=spare / size)
         pixels = recipe.contrast.apply(stretch_contrast(warp.picture(wide, size, size)))
         return random_erasure(rng, settings, random_light(rng, settings, pixels))

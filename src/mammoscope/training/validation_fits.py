@@ -43,9 +43,7 @@ def fit_on_validation(manifest: BundleManifest, folder: Path, validation: Datase
     """
     manifest = with_stage(manifest, "detector", box_scale=1.0)
     manifest = with_stage(manifest, "segmenter", enlarged_shift=0.0)
-    if manifest.reducer:
-        manifest = with_stage(manifest, "reducer", weight=0.0)
-    unfitted = Bundle(folder, manifest, "")
+    unfitted = Bundle(folder, manifest.model_copy(update={"reducer": None}), "")
     manifest = with_stage(manifest, "detector", box_scale=best_box_scale(detect_images(validation, unfitted)))
     if manifest.reducer:
         found, looked = _looked_at_again(validation, Bundle(folder, manifest, ""))
