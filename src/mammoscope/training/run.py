@@ -6,8 +6,7 @@ import json
 import logging
 import platform
 from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -44,6 +43,14 @@ RUN = "run.json"
 LOG = "train.log"
 
 TaskName = Literal["detector", "reducer", "segmenter", "classifier"]
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a training starts from: ``init`` of ``train``, and for a reducer the bundle whose detector proposes."""
+
+    init: str | None
+    proposing: Bundle | None
 
 
 def train(
@@ -88,29 +95,24 @@ def train(
             f"{dataset.folder}: has {len(dataset.patients)} patients, too few for {recipe.split.folds} folds by patient"
         )
     training, validation = split_patients(dataset, **recipe.split.model_dump())
-    identity = _identity(task, dataset, recipe, init, training, validation)
-    run_task = _TASKS.get(task)
-    if run_task is None:
-        bundle = _proposing_bundle(proposing, recipe)
-        identity["proposing"] = bundle.identity.model_dump(mode="json")
-        run_task = partial(_train_reducer, bundle)
-    elif proposing:
+    if proposing and task != "reducer":
         raise RecipeError(f"a bundle whose detector proposes regions is of use to the reducer, not to the {task}")
-    _open_run(out, identity)
+    start = _Start(init, _proposing_bundle(proposing, recipe) if task == "reducer" else None)
+    _open_run(out, _identity(task, dataset, recipe, start, training, validation))
     torch.set_num_threads(usable_cores())
     torch.manual_seed(recipe.loop.seed)
     with _log_to(out / LOG):
-        run_task(recipe, init, training, validation, out)
+        _TASKS[task](recipe, start, training, validation, out)
 
 
-def _train_detector(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
+def _train_detector(recipe: Recipe, start: _Start, training: Dataset, validation: Dataset, out: Path) -> None:
     recipe = cast(DetectorRecipe, recipe)
     films = load_films(training, recipe, "reading training films")
     anchors = fit_detector_anchors(films, recipe)
     add_to_run(out, anchors=asdict(anchors))
     held_out = load_films(validation, recipe, "reading validation films")
-    earlier = _earlier_weights(init)
-    task = DetectorTask(recipe, None if earlier else init, films, held_out, anchors)
+    earlier = _earlier_weights(start.init)
+    task = DetectorTask(recipe, None if earlier else start.init, films, held_out, anchors)
     if earlier:
         load_weights(task.model, earlier)
     fit(task, recipe.loop, out, "detector")
@@ -130,15 +132,13 @@ def _proposing_bundle(folder: Path | None, recipe: Recipe) -> Bundle:
     return bundle
 
 
-def _train_reducer(
-    bundle: Bundle, recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path
-) -> None:
-    recipe = cast(ReducerRecipe, recipe)
+def _train_reducer(recipe: Recipe, start: _Start, training: Dataset, validation: Dataset, out: Path) -> None:
+    recipe, bundle = cast(ReducerRecipe, recipe), cast(Bundle, start.proposing)
     films = [
         load_proposed(part, bundle, recipe, f"proposing regions, {name}")
         for part, name in ((training, "training"), (validation, "validation"))
     ]
-    fit(ReducerTask(recipe, init, *films), recipe.loop, out, "reducer")
+    fit(ReducerTask(recipe, start.init, *films), recipe.loop, out, "reducer")
 
 
 def _earlier_weights(init: str | None) -> Path | None:
@@ -146,8 +146,8 @@ def _earlier_weights(init: str | None) -> Path | None:
     return Path(init) if init and is_ours(Path(init)) else None
 
 
-def _train_segmenter(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
-    recipe = cast(SegmenterRecipe, recipe)
+def _train_segmenter(recipe: Recipe, start: _Start, training: Dataset, validation: Dataset, out: Path) -> None:
+    recipe, init = cast(SegmenterRecipe, recipe), start.init
     # Without a backbone there is nothing else to start from: load_weights says what is wrong with another file.
     earlier = Path(init) if init and not recipe.backbone else _earlier_weights(init)
     if earlier and not earlier.is_file():
@@ -164,7 +164,7 @@ def _train_segmenter(recipe: Recipe, init: str | None, training: Dataset, valida
     fit(task, recipe.loop, out, "segmenter")
 
 
-def _train_classifier(recipe: Recipe, init: str | None, training: Dataset, validation: Dataset, out: Path) -> None:
+def _train_classifier(recipe: Recipe, start: _Start, training: Dataset, validation: Dataset, out: Path) -> None:
     recipe = cast(ClassifierRecipe, recipe)
     for part, name in ((training, "training"), (validation, "validation")):
         if len({lesion.malignant for lesion in part.lesions}) < 2:
@@ -175,12 +175,12 @@ def _train_classifier(recipe: Recipe, init: str | None, training: Dataset, valid
     learn, held_out = (
         load_views(part, recipe.preprocess, "reading lesions", attributes=attributes) for part in (training, validation)
     )
-    train_classifier(recipe, init, learn, held_out, out)
+    train_classifier(recipe, start.init, learn, held_out, out)
 
 
-# The reducer needs a bundle beside these: see train.
-_TASKS: dict[str, Callable[[Recipe, str | None, Dataset, Dataset, Path], None]] = {
+_TASKS: dict[str, Callable[[Recipe, _Start, Dataset, Dataset, Path], None]] = {
     "detector": _train_detector,
+    "reducer": _train_reducer,
     "segmenter": _train_segmenter,
     "classifier": _train_classifier,
 }
@@ -207,17 +207,19 @@ def add_to_run(out: Path, **facts: Any) -> None:
 
 
 def _identity(
-    task: TaskName, dataset: Dataset, recipe: Recipe, init: str | None, training: Dataset, validation: Dataset
+    task: TaskName, dataset: Dataset, recipe: Recipe, start: _Start, training: Dataset, validation: Dataset
 ) -> dict[str, Any]:
     """What must be the same for a training to be continued."""
-    start: dict[str, str] | None = None
-    if init:
-        path = Path(init)
-        start = {"name": path.name, "sha256": file_sha256(path)} if path.is_file() else {"name": init}
+    init: dict[str, str] | None = None
+    if start.init:
+        path = Path(start.init)
+        init = {"name": path.name, "sha256": file_sha256(path)} if path.is_file() else {"name": start.init}
+    proposing = {"proposing": start.proposing.identity.model_dump(mode="json")} if start.proposing else {}
     return {
         "task": task,
         "recipe": recipe.model_dump(mode="json"),
-        "init": start,
+        "init": init,
+        **proposing,
         "dataset": {"name": dataset.name, "sha256": dataset.sha256},
         "split": {
             **recipe.split.model_dump(),
