@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mammoscope.datasets.lesions import Lesion, write_table
+from mammoscope.datasets.layout import Lesion, write_table
 from mammoscope.stages.roi import cut_roi
 
 _HEIGHT, _WIDTH = 320, 240

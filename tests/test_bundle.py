@@ -16,10 +16,10 @@ from mammoscope.errors import BundleError
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.classify import OnnxClassifier
 from mammoscope.stages.detect import OnnxDetector
-from mammoscope.stages.protocols import Masks
-from mammoscope.stages.reduce import OnnxReducer, ReducedDetector
+from mammoscope.stages.rescore import OnnxReducer, ReducedDetector
 from mammoscope.stages.roi import ROI_SIZE, RoiBatch
 from mammoscope.stages.segment import OnnxSegmenter
+from mammoscope.stages.step import Masks
 
 
 @pytest.fixture

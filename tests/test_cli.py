@@ -13,7 +13,7 @@ import pytest
 
 from synthetic_dataset import write_dataset
 
-_PROGRAM = "from mammoscope.cli import main; main()"
+_PROGRAM = "from mammoscope.cli.app import main; main()"
 
 
 def _mammoscope(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from mammoscope.geometry import box_iou
 from mammoscope.mammogram import Mammogram
 from mammoscope.pipeline import analyze, examine
 from mammoscope.readers import read_mammogram
-from mammoscope.writers.report_json import read_analysis, write_analysis
+from mammoscope.writers.json import read_analysis, write_analysis
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 
@@ -126,5 +126,5 @@ def test_models_are_run_without_reporting_to_anybody(tmp_path: Path) -> None:
 
 
 def test_the_analysis_side_imports_no_torch() -> None:
-    program = "import mammoscope.pipeline, mammoscope.cli, mammoscope.batch, sys; assert 'torch' not in sys.modules"
+    program = "import mammoscope.pipeline, mammoscope.cli.app, mammoscope.batch, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mammoscope.cli import main
+from mammoscope.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -23,10 +23,10 @@ from mammoscope.pipeline import examine
 from mammoscope.readers import IsolatedReader, Limits, input_name
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import result_name
-from mammoscope.writers.dicom_results import ResultKind, kinds_given, result_path, results_of, write_result
-from mammoscope.writers.overlay import render_overlay
+from mammoscope.writers.dicom.results import ResultKind, kinds_given, result_path, results_of, write_result
+from mammoscope.writers.json import read_analysis, write_analysis
+from mammoscope.writers.overlay.picture import render_overlay
 from mammoscope.writers.png import write_png
-from mammoscope.writers.report_json import read_analysis, write_analysis
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ def _write_dicom(
     path: Path, target: Path, analysis: Analysis, options: Options, picture: NDArray[np.uint8]
 ) -> tuple[Analysis, list[Path], InputError | None]:
     """Write the DICOM results; answers the analysis with what they warn of, their files, and why there are none."""
-    from mammoscope.writers.dicom_origin import read_origin  # noqa: PLC0415 (codecs and pydicom, where they are wanted)
+    from mammoscope.writers.dicom.origin import read_origin  # noqa: PLC0415 (codecs and pydicom, where they are wanted)
 
     try:
         origin = read_origin(path, analysis)

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mammoscope.errors import BundleError
 from mammoscope.findings import BundleIdentity
 from mammoscope.stages.preprocess import ContrastSettings, PreprocessSettings
-from mammoscope.stages.protocols import Classifier, Detector, Reducer, Segmenter
-from mammoscope.stages.reduce import ReducedDetector
+from mammoscope.stages.rescore import ReducedDetector
+from mammoscope.stages.step import Classifier, Detector, Reducer, Segmenter
 
 MANIFEST = "bundle.json"
 AVERAGE_MASK = "average_mask.png"

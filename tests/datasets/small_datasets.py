@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.datasets.lesions import Dataset, Lesion, load_dataset, write_table
+from mammoscope.datasets.layout import Dataset, Lesion, load_dataset, write_table
 
 SIZE = 200
 _ROW = Lesion(

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from cbis_download import COLUMNS, ROWS, TABLES, Download, ellipse, film, write_dicom
 
-from mammoscope.datasets import cbis_ddsm
-from mammoscope.datasets.cbis_ddsm import ImportReport, import_cbis_ddsm
 from mammoscope.datasets.images import read_crop, read_image, read_mask
-from mammoscope.datasets.lesions import load_dataset
+from mammoscope.datasets.importers.cbis_ddsm import importer as cbis_ddsm
+from mammoscope.datasets.importers.cbis_ddsm.importer import ImportReport, import_cbis_ddsm
+from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import DatasetError
 
 
@@ -180,7 +180,8 @@ def test_run_that_is_killed_goes_on(tmp_path: Path) -> None:
         write_dicom(download.root / folder / "1-2.dcm", mask)
     source, out = download.finish(), tmp_path / "out"
     program = (
-        "import sys; from pathlib import Path; from mammoscope.datasets.cbis_ddsm import import_cbis_ddsm\n"
+        "import sys; from pathlib import Path\n"
+        "from mammoscope.datasets.importers.cbis_ddsm.importer import import_cbis_ddsm\n"
         "if __name__ == '__main__': import_cbis_ddsm(Path(sys.argv[1]), Path(sys.argv[2]), workers=1)"
     )
     script = tmp_path / "run.py"

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from small_datasets import breast, lesion, write
 
+from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.leakage import NEAR_DUPLICATE, check_leakage
-from mammoscope.datasets.lesions import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 
 SHARED = Path(__file__).parents[2] / "../shared/data/cbis-ddsm-mass/train"

@@ -17,8 +17,8 @@ from rich.console import Console
 from small_datasets import SIZE, breast, lesion, write
 
 from mammoscope import NOTICE
-from mammoscope.datasets.lesions import Dataset, load_dataset, write_table
-from mammoscope.datasets.overview import (
+from mammoscope.datasets.layout import Dataset, load_dataset, write_table
+from mammoscope.datasets.overview.describe import (
     Overview,
     check_integrity,
     describe,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mammoscope.datasets.processes import run_in_processes
 from mammoscope.errors import DatasetError
+from mammoscope.execution.processes import run_in_processes
 
 
 def square(number: int) -> int:

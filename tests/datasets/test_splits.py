@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_datasets import lesion, write
 
-from mammoscope.datasets.lesions import Dataset, load_dataset
+from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import deal, patient_folds, published_folds, split_patients, write_split
 from mammoscope.errors import DatasetError
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tiny_stages import breast, lesion, write_dataset
 
-from mammoscope.datasets.lesions import Dataset, load_dataset
-from mammoscope.evaluation.breakdown import breakdown, in_order_of_images
-from mammoscope.evaluation.classification import classified, lesion_statistic
-from mammoscope.evaluation.intervals import Bootstrap
-from mammoscope.evaluation.panels import best_median_worst
+from mammoscope.datasets.layout import Dataset, load_dataset
+from mammoscope.evaluation.metrics.breakdown import breakdown, in_order_of_images
+from mammoscope.evaluation.metrics.classification import classified, lesion_statistic
+from mammoscope.evaluation.metrics.intervals import Bootstrap
+from mammoscope.evaluation.report.panels import best_median_worst
 
 # Boxes of 13 and 41 pixels in an image of 240 x 300: 4.8% and 15% of its size.
 SMALL, LARGE = (60, 150, 6), (100, 140, 20)

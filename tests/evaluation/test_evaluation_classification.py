@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mammoscope.evaluation.classification import (
+from mammoscope.evaluation.metrics.classification import (
     ClassifiedLesions,
     calibration_bins,
     classification_figures,
@@ -16,7 +16,7 @@ from mammoscope.evaluation.classification import (
     roc_auc,
     roc_curve,
 )
-from mammoscope.evaluation.intervals import Bootstrap
+from mammoscope.evaluation.metrics.intervals import Bootstrap
 
 
 def lesions(scores: list[float], malignant: list[int], patients: list[str] | None = None) -> ClassifiedLesions:

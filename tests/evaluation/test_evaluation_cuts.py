@@ -11,15 +11,15 @@ import pytest
 from tiny_stages import Disc, TinyBundle, breast, lesion, tiny_bundle, write_dataset
 
 from mammoscope.datasets.images import dataset_mammogram
-from mammoscope.datasets.lesions import Dataset, Lesion, load_dataset
+from mammoscope.datasets.layout import Dataset, Lesion, load_dataset
 from mammoscope.datasets.placed_masks import mask_in_cut
 from mammoscope.evaluation.cases import average_mask
 from mammoscope.evaluation.cut_cases import box_errors, erring, segment_cuts
-from mammoscope.evaluation.cuts import CutLesion, all_cut_figures, cut_figures, cut_rows
-from mammoscope.evaluation.intervals import Bootstrap
+from mammoscope.evaluation.metrics.cuts import CutLesion, all_cut_figures, cut_figures, cut_rows
+from mammoscope.evaluation.metrics.intervals import Bootstrap
 from mammoscope.stages.preprocess import Preprocessed, PreprocessSettings, preprocess
-from mammoscope.stages.protocols import Regions
 from mammoscope.stages.roi import MASS_FRACTION, cut_roi
+from mammoscope.stages.step import Regions
 
 DISC: Disc = (70, 150, 20)
 ROW = lesion("a.png", "P1", DISC)

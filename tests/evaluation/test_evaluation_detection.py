@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from mammoscope.evaluation.detection import (
+from mammoscope.evaluation.metrics.detection import (
     COCO_IOUS,
     FROC_RATES,
     MATCH_IOUS,
@@ -26,7 +26,7 @@ from mammoscope.evaluation.detection import (
     rank,
     threshold_at_rate,
 )
-from mammoscope.evaluation.intervals import Bootstrap
+from mammoscope.evaluation.metrics.intervals import Bootstrap
 
 
 def detected(lesions: list, boxes: list, scores: list, patient: str = "P1", image: str = "a.png") -> DetectedImage:
@@ -195,7 +195,7 @@ def test_an_image_of_weight_two_counts_as_two_copies() -> None:
 def test_drawing_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     images = random_images(3)
     whole = detection_figures(images, Bootstrap(50))
-    monkeypatch.setattr("mammoscope.evaluation.detection._CHUNK_ELEMENTS", 1000)
+    monkeypatch.setattr("mammoscope.evaluation.metrics.detection._CHUNK_ELEMENTS", 1000)
     assert detection_figures(images, Bootstrap(50)) == whole
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mammoscope.evaluation.detection import DetectedImage
-from mammoscope.evaluation.end_to_end import (
+from mammoscope.evaluation.metrics.detection import DetectedImage
+from mammoscope.evaluation.metrics.end_to_end import (
     RATES,
     AnalysedImage,
     count,
@@ -16,7 +16,7 @@ from mammoscope.evaluation.end_to_end import (
     threshold_at_lesion_count,
     threshold_at_one_false_positive,
 )
-from mammoscope.evaluation.intervals import Bootstrap
+from mammoscope.evaluation.metrics.intervals import Bootstrap
 
 LESION = [0.0, 0.0, 10.0, 10.0]
 

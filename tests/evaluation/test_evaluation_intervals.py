@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mammoscope.evaluation.intervals import Bootstrap, Estimate, area_under_roc, ratio
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Estimate, area_under_roc, ratio
 
 
 def mean_of(values: list[float]):

@@ -18,13 +18,13 @@ from tiny_stages import BrightSpots, Disc, TinyBundle, breast, disc_crop, lesion
 
 from mammoscope import NOTICE, __version__
 from mammoscope.bundle import file_sha256
-from mammoscope.datasets.lesions import load_dataset
+from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import BundleError, DatasetError, MammoscopeError
 from mammoscope.evaluation import evaluate
 from mammoscope.evaluation.cases import average_mask
 from mammoscope.stages.preprocess import Preprocessed
-from mammoscope.stages.protocols import Masks, Regions
 from mammoscope.stages.roi import RoiBatch
+from mammoscope.stages.step import Masks, Regions
 
 STAGES = ("detector", "segmenter", "classifier", "pipeline")
 NEAR: Disc = (60, 150, 12)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mammoscope.evaluation.intervals import Bootstrap
-from mammoscope.evaluation.segmentation import (
+from mammoscope.evaluation.metrics.intervals import Bootstrap
+from mammoscope.evaluation.metrics.segmentation import (
     PROBABILITY_BINS,
     SegmentedLesion,
     boundary_f1,

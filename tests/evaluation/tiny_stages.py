@@ -17,10 +17,10 @@ from mammoscope.bundle import (
     DetectorManifest,
     SegmenterManifest,
 )
-from mammoscope.datasets.lesions import Lesion, write_table
+from mammoscope.datasets.layout import Lesion, write_table
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed, PreprocessSettings
-from mammoscope.stages.protocols import Masks, Regions
 from mammoscope.stages.roi import RoiBatch
+from mammoscope.stages.step import Masks, Regions
 from no_provenance import NO_PROVENANCE
 
 

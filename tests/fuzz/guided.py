@@ -20,8 +20,10 @@ import atheris
 with atheris.instrument_imports(
     include=["mammoscope.readers", "pydicom.filereader", "pydicom.dataelem", "pydicom.values"]
 ):
-    import mammoscope.readers.dicom  # noqa: F401 (else imported late, when nothing is instrumented any more)
-    from mammoscope.readers import codecs, raster, read
+    import mammoscope.readers.dicom.file  # noqa: F401 (else imported late, when nothing is instrumented any more)
+    from mammoscope.readers import read
+    from mammoscope.readers.dicom import codecs
+    from mammoscope.readers.raster import file as raster
 
 from fuzz.invariant import check_mammogram, check_refusal
 from fuzz.mutations import MUTATIONS

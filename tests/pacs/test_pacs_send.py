@@ -25,7 +25,7 @@ from tls_files import TlsFiles
 from typer.testing import CliRunner
 
 from mammoscope.bundle import Bundle
-from mammoscope.cli import app
+from mammoscope.cli.app import app
 from mammoscope.pacs.dimse import Dimse
 from mammoscope.pacs.receiver import OUT_OF_RESOURCES, SUCCESS, Receiver
 from mammoscope.pacs.retries import FailedError, UnavailableError

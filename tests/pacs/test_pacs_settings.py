@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mammoscope.cli import app
+from mammoscope.cli.app import app
 from mammoscope.errors import MammoscopeError
 from mammoscope.pacs.settings import Caller, Listening, Node, Tls, WebServer
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from mammoscope import NOTICE
 from mammoscope.audit import verify_trail
-from mammoscope.cli import app
+from mammoscope.cli.app import app
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.retries import UnavailableError
 from mammoscope.pacs.settings import WebServer

@@ -36,7 +36,7 @@ from pydicom.pixels import apply_voi_lut
 from mammoscope.errors import InputError
 from mammoscope.mammogram import Laterality
 from mammoscope.readers import read_mammogram
-from mammoscope.readers.codecs import READABLE_SYNTAXES
+from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
 
 LEFT, RIGHT = Laterality.LEFT, Laterality.RIGHT
 INVERTED = (4095 - breast()).astype(np.uint16)

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper
 from mammoscope.bundle import ReducerManifest
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed
-from mammoscope.stages.protocols import Regions
-from mammoscope.stages.reduce import OnnxReducer, ReducedDetector, joined_scores, region_views
+from mammoscope.stages.rescore import OnnxReducer, ReducedDetector, joined_scores, region_views
+from mammoscope.stages.step import Regions
 from no_provenance import NO_PROVENANCE
 
 SIDE = 32

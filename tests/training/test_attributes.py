@@ -15,14 +15,14 @@ import torch
 from recipes import write_recipe
 from torch.nn import functional
 
-from mammoscope.datasets.lesions import Lesion, load_dataset, write_table
-from mammoscope.networks.three_branch_classifier import BRANCHES, DescribingBranch
+from mammoscope.bundling.sources import open_classifier
+from mammoscope.datasets.layout import Lesion, load_dataset, write_table
+from mammoscope.families.classify.three_branch import BRANCHES, DescribingBranch
 from mammoscope.training.attributes import Attributes
 from mammoscope.training.checkpoint import read_tensors
-from mammoscope.training.classifier import ClassifierTask, make_branch, make_classifier, masked_cross_entropy
-from mammoscope.training.finished import open_classifier
 from mammoscope.training.lesion_rois import load_views
 from mammoscope.training.recipe import ClassifierRecipe, load_recipe
+from mammoscope.training.roles.classify import ClassifierTask, make_branch, make_classifier, masked_cross_entropy
 from mammoscope.training.run import read_run, train
 from synthetic_dataset import write_dataset
 

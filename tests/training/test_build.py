@@ -12,12 +12,12 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 from recipes import write_recipe
 
 from mammoscope.bundle import load_bundle
+from mammoscope.bundling.build import build_bundle
 from mammoscope.datasets.images import dataset_mammogram
-from mammoscope.datasets.lesions import load_dataset
+from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import RecipeError
 from mammoscope.pipeline import analyze
-from mammoscope.stages.reduce import ReducedDetector
-from mammoscope.training.build import build_bundle
+from mammoscope.stages.rescore import ReducedDetector
 from mammoscope.training.run import read_run, train
 from synthetic_dataset import write_dataset
 

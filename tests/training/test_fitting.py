@@ -15,11 +15,11 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 import torch
 from torch import nn
 
-from mammoscope.evaluation.detection import DetectedImage
+from mammoscope.bundling.calibration import best_box_scale, best_enlarged_shift, best_mask_threshold, fit_platt
+from mammoscope.bundling.onnx_export import export_onnx
+from mammoscope.evaluation.metrics.detection import DetectedImage
 from mammoscope.geometry import scale_boxes
 from mammoscope.training.anchors import fit_anchors
-from mammoscope.training.calibrate import best_box_scale, best_enlarged_shift, best_mask_threshold, fit_platt
-from mammoscope.training.export import export_onnx
 
 
 def _boxes(width: float, height: float, count: int = 50) -> np.ndarray:

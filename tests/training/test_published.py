@@ -20,13 +20,13 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 import torch
 from torch import Tensor
 
-from mammoscope.datasets.lesions import load_dataset
-from mammoscope.training.classifier import ClassifierTask, make_branch
-from mammoscope.training.detector import DetectorTask, fit_detector_anchors, load_films
+from mammoscope.datasets.layout import load_dataset
 from mammoscope.training.lesion_rois import load_views
 from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, LoopSettings, SegmenterRecipe, load_recipe
+from mammoscope.training.roles.classify import ClassifierTask, make_branch
+from mammoscope.training.roles.detect import DetectorTask, fit_detector_anchors, load_films
+from mammoscope.training.roles.segment import SegmenterTask, load_outlined
 from mammoscope.training.run import train
-from mammoscope.training.segmenter import SegmenterTask, load_outlined
 from synthetic_dataset import write_dataset
 
 pytestmark = pytest.mark.training

@@ -13,13 +13,13 @@ import torch
 from recipes import write_recipe
 
 from mammoscope.bundle import Bundle, load_bundle
-from mammoscope.datasets.lesions import load_dataset
+from mammoscope.bundling.calibration import best_reducer_weight
+from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import RecipeError
-from mammoscope.evaluation.detection import DetectedImage
-from mammoscope.networks.region_reducer import FlippedMean
-from mammoscope.training.calibrate import best_reducer_weight
+from mammoscope.evaluation.metrics.detection import DetectedImage
+from mammoscope.families.rescore.region_rescorer import FlippedMean
 from mammoscope.training.recipe import ReducerRecipe, load_recipe
-from mammoscope.training.reducer import ReducerTask, load_proposed, make_reducer, mass_share, misplaced
+from mammoscope.training.roles.rescore import ReducerTask, load_proposed, make_reducer, mass_share, misplaced
 from mammoscope.training.run import train
 from synthetic_dataset import write_dataset
 

@@ -25,7 +25,7 @@ from synthetic_dataset import write_dataset
 pytestmark = pytest.mark.training
 
 _LAST = {"detector": ".", "segmenter": ".", "classifier": "tuned"}
-_PROGRAM = "import sys; from mammoscope.cli import main; main()"
+_PROGRAM = "import sys; from mammoscope.cli.app import main; main()"
 
 
 @pytest.fixture(scope="module")

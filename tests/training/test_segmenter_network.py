@@ -10,7 +10,7 @@ import torch
 
 from mammoscope.errors import RecipeError
 from mammoscope.training.recipe import SegmenterRecipe, recipe_of
-from mammoscope.training.segmenter import make_segmenter
+from mammoscope.training.roles.segment import make_segmenter
 
 
 def _recipe(**settings: object) -> SegmenterRecipe:

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from mammoscope.batch import Done, Options, analyze_files
 from mammoscope.bundle import Bundle
-from mammoscope.cli import app
-from mammoscope.writers.dicom_results import ResultKind
+from mammoscope.cli.app import app
+from mammoscope.writers.dicom.results import ResultKind
 
 EVERY_KIND = frozenset(ResultKind)
 

@@ -25,10 +25,10 @@ from mammoscope import NOTICE
 from mammoscope.errors import InputError
 from mammoscope.example.exam import write_view
 from mammoscope.findings import Analysis, Finding, Size
-from mammoscope.writers import dicom_codes
-from mammoscope.writers.dicom_origin import read_origin
-from mammoscope.writers.dicom_results import ResultKind, dicom_results, result_path, write_result
-from mammoscope.writers.dicom_seg import fill
+from mammoscope.writers.dicom import codes as dicom_codes
+from mammoscope.writers.dicom.origin import read_origin
+from mammoscope.writers.dicom.results import ResultKind, dicom_results, result_path, write_result
+from mammoscope.writers.dicom.seg import fill
 
 UNKNOWN_SIZE = Size(area_mm2=None, longest_diameter_mm=None, unknown_because="the file does not say the pixel spacing")
 OVERLAY = np.full((31, 21, 3), 77, dtype=np.uint8)

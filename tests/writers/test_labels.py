@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammoscope.geometry import box_iou
-from mammoscope.writers.labels import leader, place_labels
+from mammoscope.writers.overlay.labels import leader, place_labels
 
 PICTURE = (600.0, 800.0)
 LABEL = (180.0, 24.0)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from mammoscope.errors import MammoscopeError
 from mammoscope.findings import Analysis
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
-from mammoscope.writers.ink import PLATE, SKY_BLUE, VERMILLION, YELLOW, Colour
-from mammoscope.writers.overlay import render_overlay
+from mammoscope.writers.overlay.ink import PLATE, SKY_BLUE, VERMILLION, YELLOW, Colour
+from mammoscope.writers.overlay.picture import render_overlay
 from mammoscope.writers.png import encode_png, write_png
 
 Pixels = NDArray[np.uint8]

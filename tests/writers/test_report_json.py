@@ -15,7 +15,7 @@ from made_analyses import analysis, finding, mammogram
 from mammoscope import NOTICE
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.findings import Analysis, Size
-from mammoscope.writers.report_json import analysis_schema, read_analysis, schema_text, write_analysis
+from mammoscope.writers.json import analysis_schema, read_analysis, schema_text, write_analysis
 
 UNKNOWN_SIZE = Size(area_mm2=None, longest_diameter_mm=None, unknown_because="The file has no pixel spacing.")
 
@@ -44,7 +44,7 @@ def test_what_is_written_is_read_back_and_keeps_to_the_schema(made: Analysis, tm
 def test_the_published_schema_is_that_of_the_code() -> None:
     published = (files("mammoscope") / "schemas" / "analysis.schema.json").read_text(encoding="utf-8")
     assert published == schema_text(), (
-        "stale: run python -m mammoscope.writers.report_json > src/mammoscope/schemas/analysis.schema.json"
+        "stale: run python -m mammoscope.writers.json > src/mammoscope/schemas/analysis.schema.json"
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.bundle import file_sha256
-from mammoscope.datasets.lesions import Dataset
+from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.pixels import whole_file_header
 from mammoscope.errors import DatasetError
 from mammoscope.mammogram import Laterality, Mammogram

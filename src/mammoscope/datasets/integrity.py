@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mammoscope.datasets.images import read_crop, read_image
-from mammoscope.datasets.lesions import TABLE, Dataset, Lesion
+from mammoscope.datasets.layout import TABLE, Dataset, Lesion
 from mammoscope.errors import DatasetError
 
 _DARK = 8

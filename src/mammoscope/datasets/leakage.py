@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.datasets.images import read_image
-from mammoscope.datasets.lesions import Dataset
+from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.pixels import pixel_hash
 
 NEAR_DUPLICATE = 0.85

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.errors import DatasetError
-from mammoscope.readers.raster_headers import RasterHeader, read_raster_header
+from mammoscope.readers.raster.headers import RasterHeader, read_raster_header
 from mammoscope.readers.source import MAGIC_BYTES, detect_format
 
 _PNG_SIZE_END = 24

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.datasets.images import read_mask
-from mammoscope.datasets.lesions import Dataset, Lesion
+from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.roi import Roi

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mammoscope.datasets.files import link_or_copy
-from mammoscope.datasets.lesions import TABLE, Dataset, write_table
+from mammoscope.datasets.layout import TABLE, Dataset, write_table
 from mammoscope.errors import DatasetError
 from mammoscope.files import write_json
 

@@ -18,8 +18,8 @@ from mammoscope import __version__
 from mammoscope.deidentify.codestreams import without_comments
 from mammoscope.deidentify.kept import EMPTIED, KEPT, KEPT_SEQUENCES, KEPT_TEXTS, ONLY_IN_ITEMS
 from mammoscope.deidentify.pseudonyms import Pseudonyms
-from mammoscope.readers.admission import PixelLayout
-from mammoscope.readers.header import DicomFile, Header
+from mammoscope.readers.dicom.admission import PixelLayout
+from mammoscope.readers.dicom.header import DicomFile, Header
 
 _DEEPEST = 4  # sequences in sequences
 _LONGEST_TEXT = 64

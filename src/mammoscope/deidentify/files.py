@@ -15,9 +15,9 @@ from mammoscope.deidentify.dataset import deidentified
 from mammoscope.deidentify.pseudonyms import Pseudonyms
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.files import replacing
-from mammoscope.readers.admission import modality_of, pixel_layout
-from mammoscope.readers.codecs import READABLE_SYNTAXES
-from mammoscope.readers.header import DicomFile, described, read_header
+from mammoscope.readers.dicom.admission import modality_of, pixel_layout
+from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
+from mammoscope.readers.dicom.header import DicomFile, described, read_header
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import MAGIC_BYTES, Source, detect_format, read_source
 

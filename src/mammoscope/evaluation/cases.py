@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from mammoscope.bundle import AVERAGE_MASK, Bundle
 from mammoscope.datasets.images import dataset_mammogram, read_crop
-from mammoscope.datasets.lesions import Dataset, Lesion
+from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.errors import BundleError, DatasetError
-from mammoscope.evaluation.classification import ClassifiedLesions, classified
-from mammoscope.evaluation.detection import DetectedImage, match
-from mammoscope.evaluation.end_to_end import MATCH_IOU, AnalysedImage
-from mammoscope.evaluation.segmentation import SegmentedLesion, measure
+from mammoscope.evaluation.metrics.classification import ClassifiedLesions, classified
+from mammoscope.evaluation.metrics.detection import DetectedImage, match
+from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU, AnalysedImage
+from mammoscope.evaluation.metrics.segmentation import SegmentedLesion, measure
 from mammoscope.geometry import FloatArray, Frame, FrameChange, box_iou
 from mammoscope.mammogram import Mammogram
 from mammoscope.stages.preprocess import Preprocessed, preprocess
-from mammoscope.stages.protocols import Masks, Regions
 from mammoscope.stages.roi import ROI_SIZE, RoiBatch, cut_rois, stretch_contrast
+from mammoscope.stages.step import Masks, Regions
 
 Progress = Callable[[int, int], None]
 

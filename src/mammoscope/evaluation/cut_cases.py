@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.bundle import Bundle
-from mammoscope.datasets.lesions import Dataset, Lesion
+from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.datasets.placed_masks import mask_in_cut, placed
 from mammoscope.errors import BundleError
 from mammoscope.evaluation.cases import Progress, detect_regions, prepared_images
-from mammoscope.evaluation.cuts import JITTERED, WIDTHS, CutLesion
-from mammoscope.evaluation.detection import match
-from mammoscope.evaluation.end_to_end import MATCH_IOU
+from mammoscope.evaluation.metrics.cuts import JITTERED, WIDTHS, CutLesion
+from mammoscope.evaluation.metrics.detection import match
+from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU
 from mammoscope.geometry import FloatArray, box_iou
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, RoiBatch, cut_roi

@@ -8,10 +8,7 @@ from typing import Literal, cast
 import numpy as np
 
 from mammoscope.bundle import Bundle
-from mammoscope.datasets.lesions import Dataset, load_dataset
-from mammoscope.evaluation import classification, detection, end_to_end, panels, plots, segmentation
-from mammoscope.evaluation.breakdown import DEFINITIONS as GROUPS
-from mammoscope.evaluation.breakdown import breakdown, in_order_of_images
+from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.evaluation.cases import (
     Progress,
     analyse_images,
@@ -23,10 +20,14 @@ from mammoscope.evaluation.cases import (
     segment_crops,
 )
 from mammoscope.evaluation.cut_cases import box_errors, segment_cuts
-from mammoscope.evaluation.cuts import DEFINITIONS as CUTS
-from mammoscope.evaluation.cuts import all_cut_figures, cut_rows
-from mammoscope.evaluation.intervals import Bootstrap, Json
-from mammoscope.evaluation.report import Measured, make_folder, write_report
+from mammoscope.evaluation.metrics import classification, detection, end_to_end, segmentation
+from mammoscope.evaluation.metrics.breakdown import DEFINITIONS as GROUPS
+from mammoscope.evaluation.metrics.breakdown import breakdown, in_order_of_images
+from mammoscope.evaluation.metrics.cuts import DEFINITIONS as CUTS
+from mammoscope.evaluation.metrics.cuts import all_cut_figures, cut_rows
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Json
+from mammoscope.evaluation.report import panels, plots
+from mammoscope.evaluation.report.write import Measured, make_folder, write_report
 
 Stage = Literal["detector", "segmenter", "classifier", "pipeline"]
 

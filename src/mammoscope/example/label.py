@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mammoscope.mammogram import Laterality
-from mammoscope.writers.fonts import font
+from mammoscope.writers.overlay.fonts import font
 
 _LABEL_LEVEL = 3600
 _LABEL_WIDTH_MM = 46.0

@@ -21,8 +21,8 @@ from mammoscope.pacs.commitment import STORAGE_COMMITMENT, Commitments
 from mammoscope.pacs.places import is_uid, key_of
 from mammoscope.pacs.settings import Listening
 from mammoscope.pacs.store import Admission, Store
-from mammoscope.readers.admission import FOR_PROCESSING, IMAGE_CLASSES
-from mammoscope.readers.codecs import READABLE_SYNTAXES
+from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
+from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
 from mammoscope.readers.limits import DEFAULT_LIMITS
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from mammoscope.pacs.settings import Listening, Node, Target, Tls, WebServer
 from mammoscope.pacs.steps import Analyser, Step, Steps
 from mammoscope.pacs.store import Image, State, Store
 from mammoscope.pacs.watch import Fetcher, Watch
-from mammoscope.writers.report_json import read_analysis
+from mammoscope.writers.json import read_analysis
 
 logger = logging.getLogger(__name__)
 

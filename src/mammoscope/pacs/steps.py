@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-from mammoscope.background import BackgroundProcess, Message
 from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.retries import FailedError, UnavailableError, pause
 from mammoscope.pacs.store import Image, State, Store
+from mammoscope.queue.background import BackgroundProcess, Message
 from mammoscope.readers.limits import DEFAULT_LIMITS
 
 logger = logging.getLogger(__name__)

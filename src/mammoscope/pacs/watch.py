@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.retries import FailedError
 from mammoscope.pacs.store import Image, Store
-from mammoscope.readers.admission import FOR_PROCESSING, IMAGE_CLASSES
+from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 
 logger = logging.getLogger(__name__)
 

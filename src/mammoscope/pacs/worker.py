@@ -10,17 +10,17 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
-from mammoscope.background import Message, Reply, Tools, serve_jobs
 from mammoscope.pacs.places import ImagePlace, write_durably
 from mammoscope.pipeline import examine
-from mammoscope.readers.admission import is_for_processing
-from mammoscope.readers.header import Header, read_header
+from mammoscope.queue.background import Message, Reply, Tools, serve_jobs
+from mammoscope.readers.dicom.admission import is_for_processing
+from mammoscope.readers.dicom.header import Header, read_header
+from mammoscope.readers.dicom.views import laterality_of, view_of
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.source import read_source
-from mammoscope.readers.views import laterality_of, view_of
-from mammoscope.writers.dicom_results import ResultKind, dicom_results
-from mammoscope.writers.overlay import render_overlay
-from mammoscope.writers.report_json import write_analysis
+from mammoscope.writers.dicom.results import ResultKind, dicom_results
+from mammoscope.writers.json import write_analysis
+from mammoscope.writers.overlay.picture import render_overlay
 
 
 def main() -> None:

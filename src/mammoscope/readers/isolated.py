@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.mammogram import Mammogram
-from mammoscope.readers.child import Deadline, start_child
+from mammoscope.processes.child import Deadline, start_child
 from mammoscope.readers.limits import DEFAULT_LIMITS, Limits
 from mammoscope.readers.read import read_mammogram
 from mammoscope.readers.wire import from_facts, receive_message, receive_pixels, send_message
@@ -21,7 +21,7 @@ from mammoscope.readers.worker import Read, setup_message
 
 logger = logging.getLogger(__name__)
 
-_IMPORTS = ("mammoscope.readers.dicom", "mammoscope.readers.raster")
+_IMPORTS = ("mammoscope.readers.dicom.file", "mammoscope.readers.raster.file")
 _PIPE_BYTES = 1 << 20
 _START_SECONDS = 120.0
 

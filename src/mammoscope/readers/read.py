@@ -28,10 +28,10 @@ def read_mammogram(path: Path, limits: Limits = DEFAULT_LIMITS) -> Mammogram:
             raise source.error("is not a DICOM, PNG, JPEG or TIFF file")
         # The libraries behind each format are loaded when a file needs them.
         if file_format == "DICOM":
-            from mammoscope.readers.dicom import read_dicom  # noqa: PLC0415
+            from mammoscope.readers.dicom.file import read_dicom  # noqa: PLC0415
 
             return read_dicom(source, limits)
-        from mammoscope.readers.raster import read_raster  # noqa: PLC0415
+        from mammoscope.readers.raster.file import read_raster  # noqa: PLC0415
 
         return read_raster(source, file_format, limits)
     except MemoryError as error:

@@ -11,12 +11,12 @@ from threading import Condition, Thread
 from typing import Any
 
 from mammoscope.audit import AuditTrail, Failure
-from mammoscope.background import BackgroundProcess
 from mammoscope.errors import MammoscopeError
+from mammoscope.queue.background import BackgroundProcess
 from mammoscope.readers import Limits
 from mammoscope.server.models import FileState, View
 from mammoscope.server.store import Job, Store
-from mammoscope.writers.report_json import read_analysis
+from mammoscope.writers.json import read_analysis
 
 logger = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from mammoscope.server.files import FilePlace
 from mammoscope.server.models import AnalysisStatus, File, Record
 from mammoscope.server.pictures import shown_view
 from mammoscope.server.stored import stored_mammogram
-from mammoscope.writers.fonts import font
-from mammoscope.writers.ink import SKY_BLUE, VERMILLION, YELLOW, Colour
+from mammoscope.writers.overlay.fonts import font
+from mammoscope.writers.overlay.ink import SKY_BLUE, VERMILLION, YELLOW, Colour
 
 _PLAIN, _BOLD = "mammoscope", "mammoscope-bold"
 _WIDTH, _HEIGHT = A4

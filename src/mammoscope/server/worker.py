@@ -8,16 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
 
-from mammoscope.background import Message, Reply, Tools, serve_jobs
 from mammoscope.errors import MammoscopeError
 from mammoscope.example import EXAM_FILES, write_view
 from mammoscope.pipeline import examine
+from mammoscope.queue.background import Message, Reply, Tools, serve_jobs
 from mammoscope.readers import input_name
 from mammoscope.server.files import FilePlace
 from mammoscope.server.models import View
 from mammoscope.server.stored import store_mammogram, stored_mammogram
+from mammoscope.writers.json import write_analysis
 from mammoscope.writers.png import write_png
-from mammoscope.writers.report_json import write_analysis
 
 _DRAWING = Lock()
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.stages.inference import load_session, normalised, resized, sigmoid
-from mammoscope.stages.protocols import Masks
+from mammoscope.stages.onnx import load_session, normalised, resized, sigmoid
 from mammoscope.stages.roi import RoiBatch
+from mammoscope.stages.step import Masks
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.geometry import Frame, FrameChange, box_iou, clip_boxes, scale_boxes
-from mammoscope.stages.inference import load_session, normalised
+from mammoscope.stages.onnx import load_session, normalised
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed
-from mammoscope.stages.protocols import Regions
+from mammoscope.stages.step import Regions
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.datasets.lesions import Lesion
+from mammoscope.datasets.layout import Lesion
 
 _WORDED = ("mass_shape", "mass_margins")
 # The highest grade of each; the lowest is 1. BI-RADS 0 asks for more pictures, it is no grade of suspicion.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.datasets.images import dataset_mammogram, read_crop, read_mask
-from mammoscope.datasets.lesions import Dataset, Lesion
+from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.datasets.placed_masks import mask_in_cut, placed
 from mammoscope.stages.preprocess import PreprocessSettings, preprocess
 from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, cut_roi, stretch_contrast

@@ -16,15 +16,13 @@ import torchvision
 
 from mammoscope import __version__
 from mammoscope.bundle import Bundle, file_sha256, load_bundle
-from mammoscope.datasets.lesions import Dataset, load_dataset
+from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.files import write_json
-from mammoscope.stages.inference import usable_cores
+from mammoscope.stages.onnx import usable_cores
 from mammoscope.training.attributes import Attributes
 from mammoscope.training.checkpoint import is_ours, load_weights
-from mammoscope.training.classifier import train_classifier
-from mammoscope.training.detector import DetectorTask, fit_detector_anchors, load_films
 from mammoscope.training.lesion_rois import load_views
 from mammoscope.training.loop import fit
 from mammoscope.training.recipe import (
@@ -36,8 +34,10 @@ from mammoscope.training.recipe import (
     load_recipe,
     recipe_of,
 )
-from mammoscope.training.reducer import ReducerTask, load_proposed
-from mammoscope.training.segmenter import SegmenterTask, load_outlined
+from mammoscope.training.roles.classify import train_classifier
+from mammoscope.training.roles.detect import DetectorTask, fit_detector_anchors, load_films
+from mammoscope.training.roles.rescore import ReducerTask, load_proposed
+from mammoscope.training.roles.segment import SegmenterTask, load_outlined
 
 RUN = "run.json"
 LOG = "train.log"

@@ -11,7 +11,7 @@ from mammoscope.findings import Analysis
 from mammoscope.server.files import FilePlace
 from mammoscope.server.models import AnalysisStatus, File, Problem
 from mammoscope.server.state import State, StateOf
-from mammoscope.writers.report_json import read_analysis
+from mammoscope.writers.json import read_analysis
 
 Responses = dict[int | str, dict[str, Any]]
 

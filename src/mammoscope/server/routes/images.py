@@ -15,7 +15,7 @@ from mammoscope.server.pictures import download_name
 from mammoscope.server.routes.found import FoundAnalysis, FoundFile, binary, done_analysis, problems, refuse_unless_done
 from mammoscope.server.state import StateOf
 from mammoscope.server.stored import stored_mammogram
-from mammoscope.writers.overlay import render_overlay
+from mammoscope.writers.overlay.picture import render_overlay
 from mammoscope.writers.png import encode_png
 
 router = APIRouter(prefix="/analyses/{analysis}/files/{number}", tags=["images"])

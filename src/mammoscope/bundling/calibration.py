@@ -1,0 +1,119 @@
+"""Fit what turns raw scores into answers, on validation patients only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.evaluation.metrics.detection import COCO_IOUS, DetectedImage, average_precision, rank
+from mammoscope.geometry import scale_boxes
+from mammoscope.stages.rescore import rescored
+from mammoscope.stages.step import Regions
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``sigmoid(slope * logit + intercept)`` is the probability."""
+
+    slope: float
+    intercept: float
+
+
+def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Calibration:
+    """Platt scaling (Platt 1999, with his softened targets), by Newton's method.
+
+    Parameters
+    ----------
+    logits, labels
+        ``(N,)``; True is malignant. Both classes must be there.
+    """
+    positives, negatives = int(labels.sum()), int((~labels).sum())
+    if not positives or not negatives:
+        raise ValueError(f"calibration needs both classes, got {positives} malignant and {negatives} benign")
+    target = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    columns = np.stack([logits, np.ones_like(logits)], axis=1)
+    weights = np.array([1.0, np.log((positives + 1) / (negatives + 1))])
+    for _ in range(100):
+        chance = _sigmoid(columns @ weights)
+        gradient = columns.T @ (chance - target)
+        curvature = (columns * (chance * (1 - chance))[:, None]).T @ columns + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        # Far from the optimum Newton overshoots; halve until the loss falls.
+        loss, share = _loss(columns @ weights, target), 1.0
+        while _loss(columns @ (weights - share * step), target) > loss + 1e-12 and share > 1e-6:
+            share /= 2
+        weights = weights - share * step
+        if np.abs(share * step).max() < 1e-9:
+            break
+    return Calibration(slope=round(float(weights[0]), 6), intercept=round(float(weights[1]), 6))
+
+
+def best_mask_threshold(
+    probabilities: NDArray[np.float32], masks: NDArray[np.bool_], candidates: NDArray[np.float64] | None = None
+) -> float:
+    """The probability at which the IoU pooled over all pixels of ``(N, S, S)`` is largest."""
+    candidates = np.arange(0.30, 0.701, 0.02) if candidates is None else candidates
+    ious = [_pooled_iou(probabilities >= candidate, masks) for candidate in candidates]
+    return round(float(candidates[int(np.argmax(ious))]), 4)
+
+
+def best_enlarged_shift(
+    probabilities: NDArray[np.float32], masks: NDArray[np.bool_], shares: NDArray[np.float64], threshold: float
+) -> float:
+    """What to add to the logits of enlarged ROIs, so that the IoU pooled over all pixels of ``(N, S, S)`` is largest.
+
+    ``shares (N,)`` of it are added to each, see ``mammoscope.stages.segment.enlargement``; 0 where none is enlarged.
+    """
+    if not shares.any():
+        return 0.0
+    edge = np.log(threshold / (1 - threshold))
+    candidates = np.arange(-1.0, 4.01, 0.1)
+    ious = [_pooled_iou(probabilities >= _sigmoid(edge - shift * shares)[:, None, None], masks) for shift in candidates]
+    return round(float(candidates[int(np.argmax(ious))]), 4)
+
+
+def best_box_scale(found: Sequence[DetectedImage]) -> float:
+    """By how much to lengthen the sides of a detector's boxes about their middles, for the highest AP (IoU 0.50:0.95).
+
+    Of scales that do as well the one nearest to 1.
+    """
+    candidates = sorted((1 + 0.02 * step for step in range(-5, 6)), key=lambda scale: abs(scale - 1))
+    once = np.ones((1, len(found)))
+    values = []
+    for scale in candidates:
+        scaled = [replace(image, boxes=scale_boxes(image.boxes, scale)) for image in found]
+        values.append(float(average_precision(rank(scaled), once).mean()))
+    return round(candidates[int(np.argmax(values))], 4)
+
+
+def best_reducer_weight(found: Sequence[DetectedImage], logits: Sequence[NDArray[np.float64]]) -> float:
+    """The weight of a reducer's logits, ``(N,)`` for each image, beside the detector's scores, for the highest AP50.
+
+    Of weights that do as well the lowest. AP50, not AP: a reducer does not move boxes, and the chain's hits are of IoU
+    0.5 or more.
+    """
+    candidates = np.arange(0.0, 1.001, 0.05)
+    once = np.ones((1, len(found)))
+    values = []
+    for weight in candidates:
+        joined = []
+        for image, looked in zip(found, logits, strict=True):
+            regions = rescored(Regions(image.boxes, image.scores), looked, float(weight))
+            joined.append(replace(image, boxes=regions.boxes, scores=regions.scores))
+        values.append(float(average_precision(rank(joined), once)[0, COCO_IOUS.index(0.5)]))
+    return round(float(candidates[int(np.argmax(values))]), 4)
+
+
+def _pooled_iou(found: NDArray[np.bool_], masks: NDArray[np.bool_]) -> float:
+    return float((found & masks).sum() / max(1, (found | masks).sum()))
+
+
+def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
+
+
+def _loss(logits: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+    return float((np.logaddexp(0, logits) - target * logits).sum())

@@ -1,0 +1,75 @@
+"""``mammoscope analyze``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from mammoscope.cli.console import SOME_FAILED, complain, inputs_of, progress_bar
+from mammoscope.cli.options import AuditOption, BundleOption, ThresholdOption
+
+
+def analyze(
+    paths: Annotated[list[Path], typer.Argument(help="DICOM, PNG, JPEG or TIFF files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("mammoscope-results"),
+    threshold: ThresholdOption = None,
+    bundle: BundleOption = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Files under way at a time.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Analyse again what is done.")] = False,
+    save_preprocessed: Annotated[
+        bool, typer.Option("--save-preprocessed", help="Also write the breast as the detector sees it.")
+    ] = False,
+    sr: Annotated[bool, typer.Option("--sr", help="Also write NAME.sr.dcm, a DICOM structured report.")] = False,
+    seg: Annotated[
+        bool, typer.Option("--seg", help="Also write NAME.seg.dcm, the outlines as a DICOM segmentation.")
+    ] = False,
+    sc: Annotated[
+        bool, typer.Option("--sc", help="Also write NAME.sc.dcm, the overlay as a DICOM secondary capture.")
+    ] = False,
+    audit: AuditOption = None,
+) -> None:
+    """Find, outline and grade the masses of mammograms.
+
+    Writes NAME.json and NAME.overlay.png for each file, prints a table of findings, and ends with 0, or with 3 where
+    some files failed and the others were done. A file that is no DICOM has no DICOM results.
+    """
+    from rich.console import Console
+
+    from mammoscope.audit import AuditTrail
+    from mammoscope.batch import Done, Options, analyze_files
+    from mammoscope.bundle import load_bundle
+    from mammoscope.errors import MammoscopeError
+    from mammoscope.writers.dicom.results import ResultKind
+    from mammoscope.writers.table import findings_table
+
+    files, failures = inputs_of(paths)
+    models = load_bundle(bundle)
+    trail = AuditTrail(audit, "analyze", models, threshold) if audit else None
+    wanted = {ResultKind.SR: sr, ResultKind.SEG: seg, ResultKind.SC: sc}
+    dicom = frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
+    options = Options(threshold, overwrite, save_preprocessed, workers, dicom=dicom, audit=trail)
+    results: dict[Path, Done] = {}
+    with progress_bar("analysing", len(files)) as advance:
+        for done in analyze_files(files, out, models, options):
+            results[done.path] = done
+            if done.error:
+                complain(done.error)
+            advance(len(results), len(files))
+    in_order = [results[path] for path in files]
+    Console().print(findings_table([done.analysis or cast(MammoscopeError, done.error) for done in in_order]))
+    failures += [done.error for done in in_order if done.error and not done.analysis]
+    without_dicom = sum(done.error is not None and done.analysis is not None for done in in_order)
+    analysed = sum(done.analysis is not None for done in in_order)
+    skipped = sum(done.skipped for done in in_order)
+    typer.echo(
+        f"{analysed} of {analysed + len(failures)} analysed"
+        + (f" ({skipped} of them earlier; --overwrite does them again)" if skipped else "")
+        + (f", {len(failures)} failed" if failures else "")
+        + (f", {without_dicom} without DICOM results" if without_dicom else "")
+    )
+    for path in in_order[0].written if len(in_order) == 1 else (out,):
+        typer.echo(path)
+    if failures or without_dicom:
+        raise typer.Exit(SOME_FAILED)

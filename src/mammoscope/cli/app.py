@@ -1,0 +1,50 @@
+"""The command line: parses, calls, prints. What a command needs is imported when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from mammoscope import NOTICE, __version__
+from mammoscope.cli import analyze, audit, bundle, data, deidentify, evaluate, example, pacs, serve, train
+from mammoscope.cli.console import USAGE_ERROR, complain
+
+app = typer.Typer(
+    help=f"Find, outline and grade masses in mammograms, offline. {NOTICE}",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help, for its boxes take longer to load than all else together
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (analyze.analyze, deidentify.deidentify, serve.serve, example.example, train.train, evaluate.evaluate):
+    app.command()(command)
+for name, group in (("data", data.app), ("bundle", bundle.app), ("audit", audit.app), ("pacs", pacs.app)):
+    app.add_typer(group, name=name)
+
+
+def main() -> None:
+    """Run the command line; an error of the user's world is one line and exit code 2."""
+    from mammoscope.errors import MammoscopeError
+
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Where the terminal or a file takes fewer signs than we print, a name must not end the command.
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        app(prog_name="mammoscope")
+    except MammoscopeError as error:
+        complain(error)
+        sys.exit(USAGE_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def version_option(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"mammoscope {__version__}")
+        raise typer.Exit

@@ -1,0 +1,72 @@
+"""What commands share: their inputs, complaints, progress and exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from mammoscope.errors import InputError
+
+USAGE_ERROR, SOME_FAILED, LEAKAGE_FOUND, TRAIL_BROKEN = 2, 3, 1, 1
+
+
+def inputs_of(paths: list[Path]) -> tuple[list[Path], list[InputError]]:
+    """The files that paths name, and what was wrong with some, which has been said; ends where there is no file."""
+    from mammoscope.readers import find_inputs
+
+    failures: list[InputError] = []
+
+    def refuse(error: InputError) -> None:
+        failures.append(error)
+        complain(error)
+
+    files = find_inputs(paths, refuse)
+    if not files:
+        raise typer.Exit(USAGE_ERROR)
+    return files, failures
+
+
+def need_training() -> None:
+    from importlib.util import find_spec
+
+    from mammoscope.errors import MammoscopeError
+
+    missing = [name for name in ("torch", "torchvision", "timm", "safetensors", "onnx") if find_spec(name) is None]
+    if missing:
+        raise MammoscopeError(f"{', '.join(missing)} not installed: this needs mammoscope's extra 'train'")
+
+
+def complain(error: Exception) -> None:
+    from mammoscope.readers.source import printable
+
+    typer.secho(f"error: {printable(str(error))}", fg=typer.colors.RED, err=True)
+
+
+class progress_bar:  # noqa: N801 (used as a function)
+    """A progress bar on standard error for the length of a block, as a function of what is done and of all."""
+
+    def __init__(self, label: str, total: int | None = None) -> None:
+        self._label, self._total = label, total
+
+    def __enter__(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar: Progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._bar.start()
+        task = self._bar.add_task(self._label, total=self._total)
+        return lambda done, total: self._bar.update(task, completed=done, total=total)
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()

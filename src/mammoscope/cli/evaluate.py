@@ -1,0 +1,38 @@
+"""``mammoscope evaluate``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mammoscope.cli.console import progress_bar
+from mammoscope.cli.options import BundleOption
+
+
+class Stage(StrEnum):
+    """What can be evaluated."""
+
+    DETECTOR = "detector"
+    SEGMENTER = "segmenter"
+    CLASSIFIER = "classifier"
+    PIPELINE = "pipeline"
+
+
+def evaluate(
+    stage: Stage,
+    dataset: Annotated[Path, typer.Argument(help="Folder in the dataset layout.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.json, report.html and cases.csv.")],
+    bundle: BundleOption = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    draws: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 2000,
+) -> None:
+    """Measure a stage of a bundle, or the whole chain, with 95% intervals by patient."""
+    from mammoscope.bundle import load_bundle
+    from mammoscope.evaluation.run import evaluate as run
+
+    with progress_bar(f"evaluating the {stage.value}") as advance:
+        report = run(stage.value, dataset, out, load_bundle(bundle), seed=seed, draws=draws, progress=advance)
+    typer.echo(report)

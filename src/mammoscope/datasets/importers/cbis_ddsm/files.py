@@ -1,0 +1,254 @@
+"""The DICOM files of a CBIS-DDSM download: where they are, which is the mask, and their pixels without loss."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.datasets.pixels import pixel_hash
+from mammoscope.errors import InputError
+from mammoscope.readers.dicom.admission import pixel_layout
+from mammoscope.readers.dicom.codecs import decode_pixels
+from mammoscope.readers.dicom.header import read_header
+from mammoscope.readers.limits import Limits
+from mammoscope.readers.source import MAGIC_BYTES, detect_format, read_source
+
+Grey16 = NDArray[np.uint16]
+
+_LIMITS = Limits(min_side=1)  # crops of small masses are smaller than any mammogram
+_WHITE = 65535
+_ROWS_AT_ONCE = 256
+_MOST_CANDIDATES = 8
+_LEAST_BINARY = 0.99  # of a mask's pixels; a crop has nowhere near as many of its darkest and brightest
+_MOST_STRETCHED = 0.1  # relative difference of the sides' ratio up to which a mask is one of the mammogram
+
+
+class NoFileError(Exception):
+    """A lesion's file that is missing, or that is not what it should be; the text says what."""
+
+
+@dataclass(frozen=True, eq=False)
+class MaskFile:
+    """The mask of a lesion.
+
+    Attributes
+    ----------
+    mask
+        ``(H, W) bool``, of the size that the file has.
+    swapped
+        True where the table's name for it belongs to the crop.
+    """
+
+    mask: NDArray[np.bool_]
+    swapped: bool
+
+
+class Folders:
+    """Finds the folders that the tables name, wherever the download put them.
+
+    A folder may be there several times, as mammograms and masks can be downloaded apart.
+    """
+
+    def __init__(self, folders: dict[str, tuple[Path, ...]]) -> None:
+        self._folders = folders
+
+    @classmethod
+    def below(cls, source: Path, names: Iterable[str]) -> Folders:
+        """Walk a download for folders of these names."""
+        wanted = set(names)
+        found: dict[str, list[Path]] = {}
+        for place, folders, _ in os.walk(source):
+            for name in sorted(wanted.intersection(folders)):
+                found.setdefault(name, []).append(Path(place, name))
+            # What lies in a found folder is looked at when it is read.
+            folders[:] = sorted(set(folders) - wanted)
+        return cls({name: tuple(paths) for name, paths in found.items()})
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._folders
+
+    def only(self, names: Iterable[str]) -> Folders:
+        """The part of the index that one task needs."""
+        return Folders({name: self._folders[name] for name in names if name in self._folders})
+
+    def files(self, path: str) -> list[Path]:
+        """The DICOM files that a table's path may mean, in the order of their names.
+
+        Those in the folder that it names, whatever their names; where the downloader named the folders of study and
+        series in its own way, all below the first folder.
+
+        Raises
+        ------
+        NoFileError
+            There is none.
+        """
+        first, *rest = PurePosixPath(path).parts
+        tops = self._folders.get(first, ())
+        if not tops:
+            raise NoFileError(f"the folder {first} is missing")
+        exact = [file for top in tops for file in _dicom_files(top.joinpath(*rest[:-1]), deep=False)]
+        found = exact or [file for top in tops for file in _dicom_files(top, deep=True)]
+        if not found:
+            raise NoFileError(f"the folder {first} holds no DICOM file")
+        return found
+
+
+def read_pixels(path: Path) -> Grey16:
+    """The stored pixels of a DICOM file ``(H, W) uint16``, brighter is denser.
+
+    Values are spread over the full 16 bits, which loses nothing; MONOCHROME1 is turned; no window is applied.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    source = read_source(path, _LIMITS)
+    if detect_format(source.data[:MAGIC_BYTES]) != "DICOM":
+        raise source.error("is not a DICOM file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file = read_header(source)
+        layout = pixel_layout(file, _LIMITS)
+        try:
+            stored = decode_pixels(file, layout)
+        except MemoryError:
+            raise source.error("needs more memory to decode than there is") from None
+    white = (1 << stored.bits) - 1
+    levels = stored.values() + ((white + 1) // 2 if stored.signed else 0)
+    if layout.photometric == "MONOCHROME1":
+        levels = white - levels
+    table = np.rint(levels * (_WHITE / white)).astype(np.uint16)
+    pixels = np.empty(stored.patterns.shape, dtype=np.uint16)
+    for start in range(0, len(pixels), _ROWS_AT_ONCE):  # looking up the whole takes eight bytes a pixel
+        pixels[start : start + _ROWS_AT_ONCE] = table[stored.patterns[start : start + _ROWS_AT_ONCE]]
+    return pixels
+
+
+def read_image_file(path: str, folders: Folders) -> tuple[Grey16, str]:
+    """The mammogram that a table names, and the hash of its pixels.
+
+    Raises
+    ------
+    NoFileError
+        It is missing or ambiguous.
+    InputError
+        It cannot be read.
+    """
+    files = folders.files(path)
+    named = [file for file in files if file.name == PurePosixPath(path).name]
+    if len(files) > 1 and len(named) != 1:
+        raise NoFileError(f"the folder {PurePosixPath(path).parts[0]} holds {len(files)} DICOM files, expected one")
+    pixels = read_pixels((named or files)[0])
+    return pixels, pixel_hash(pixels)
+
+
+def find_mask(mask_path: str, crop_path: str, folders: Folders, shape: tuple[int, int]) -> MaskFile:
+    """Tell the mask from the crop by their pixels: a mask has two values and about the mammogram's proportions.
+
+    Parameters
+    ----------
+    mask_path, crop_path
+        As the table names them; they may be the same folder, with the two files in either order.
+    shape
+        Rows and columns of the mammogram.
+
+    Raises
+    ------
+    NoFileError
+        No file is a mask of this mammogram; says what the files are.
+    """
+    expected = _expected_mask(folders, mask_path, crop_path)
+    candidates = list(
+        dict.fromkeys([*expected, *_files_if_any(folders, mask_path), *_files_if_any(folders, crop_path)])
+    )
+    if not candidates:
+        folders.files(mask_path)  # raises with the reason
+    found: list[tuple[float, MaskFile]] = []
+    faults: list[str] = []
+    for file in candidates[:_MOST_CANDIDATES]:
+        try:
+            pixels = read_pixels(file)
+        except InputError as error:
+            faults.append(f"{file.name} {error.problem}")
+            continue
+        problem = _not_a_mask(pixels, shape)
+        if problem:
+            faults.append(f"{file.name} {problem}")
+            continue
+        swapped = bool(expected) and file not in expected
+        found.append((abs(np.log(pixels.size / (shape[0] * shape[1]))), MaskFile(_upper_half(pixels), swapped)))
+        if pixels.shape == shape:
+            break
+    if not found:
+        raise NoFileError(f"none of its files is a mask: {'; '.join(faults)}")
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+def _upper_half(pixels: Grey16) -> NDArray[np.bool_]:
+    return np.asarray(pixels > (int(pixels.min()) + int(pixels.max())) / 2)
+
+
+def _not_a_mask(pixels: Grey16, shape: tuple[int, int]) -> str | None:
+    low, high = int(pixels.min()), int(pixels.max())
+    if low == high:
+        return "has one value only"
+    if np.count_nonzero((pixels == low) | (pixels == high)) < _LEAST_BINARY * pixels.size:
+        return "has more than two values (a crop)"
+    ratio = (pixels.shape[0] / pixels.shape[1]) / (shape[0] / shape[1])
+    if not 1 / (1 + _MOST_STRETCHED) <= ratio <= 1 + _MOST_STRETCHED:
+        return (
+            f"is a mask of {pixels.shape[1]} x {pixels.shape[0]} pixels, "
+            f"which do not fit the mammogram's {shape[1]} x {shape[0]}"
+        )
+    return None
+
+
+def _expected_mask(folders: Folders, mask_path: str, crop_path: str) -> list[Path]:
+    """The file that the table's name for the mask means, empty where that cannot be told.
+
+    In some downloads 000000.dcm, the first of a folder, is called 1-1.dcm.
+    """
+    files, name = _files_if_any(folders, mask_path), PurePosixPath(mask_path)
+    exact = [file for file in files if file.name == name.name]
+    if len(exact) == 1 or len(files) == 1:
+        return exact or files
+    is_one_folder = name.parent == PurePosixPath(crop_path).parent and len({file.parent for file in files}) == 1
+    if not is_one_folder or not name.stem.isdigit():
+        return []
+    return files[int(name.stem) : int(name.stem) + 1]
+
+
+def _files_if_any(folders: Folders, path: str) -> list[Path]:
+    try:
+        return folders.files(path)
+    except NoFileError:
+        return []
+
+
+def _dicom_files(folder: Path, *, deep: bool) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    paths = folder.rglob("*") if deep else folder.iterdir()
+    return sorted((path for path in paths if _may_be_dicom(path)), key=_natural)
+
+
+def _may_be_dicom(path: Path) -> bool:
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    return path.suffix.lower() in (".dcm", "")
+
+
+def _natural(path: Path) -> tuple[str, list[int], str]:
+    """A key that puts 1-2 before 1-10."""
+    return str(path.parent), [int(number) for number in re.findall(r"\d+", path.name)], path.name

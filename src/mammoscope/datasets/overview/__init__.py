@@ -1,0 +1,1 @@
+"""Count and draw what is in a dataset."""

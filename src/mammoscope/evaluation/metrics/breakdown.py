@@ -1,0 +1,96 @@
+"""Figures by group of lesions: breast density, size, view, subtlety and shape, with counts and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mammoscope.datasets.layout import Dataset, Lesion
+from mammoscope.datasets.pixels import image_size
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic
+
+SIZE_EDGES = (0.065, 0.09)  # about the thirds of CBIS-DDSM's masses
+SHAPES = ("IRREGULAR", "OVAL", "LOBULATED", "ROUND", "ARCHITECTURAL_DISTORTION")  # the five most frequent there
+NOT_STATED = "not stated"
+
+DEFINITIONS = {
+    "breakdown": "The figures of groups of lesions. Density, subtlety (1 hard to 5 easy) and shape are the dataset's "
+    "own labels; shapes beyond the five most frequent of CBIS-DDSM are other. Size is the square root of the box's "
+    f"share of the image: small below {SIZE_EDGES[0]:.1%}, large from {SIZE_EDGES[1]:.0%}. Many small groups are "
+    "looked at without correction for their number: a difference is a hint.",
+    "by": "What the lesions are grouped by.",
+    "group": "Which group.",
+    "patients": "Patients of the group's lesions.",
+}
+
+_NAMES = {"breast_density": "density", "view": "view", "subtlety": "subtlety"}
+_REASON = "the group has no lesion of a kind that the figure needs"
+
+
+def breakdown(dataset: Dataset, lesions: Sequence[Lesion], statistic: Statistic, bootstrap: Bootstrap) -> list[Json]:
+    """A statistic's figures for each group.
+
+    Parameters
+    ----------
+    lesions
+        N of the dataset's.
+    statistic
+        Of weights ``(D, N)``, in the same order; a group's figures are those where all other lesions weigh nothing.
+
+    Returns
+    -------
+    list
+        One object a group: ``by``, ``group``, ``lesions``, ``patients`` and the statistic's figures.
+    """
+    patients = [lesion.patient_id for lesion in lesions]
+    reasons = dict.fromkeys(statistic(np.ones((1, len(lesions)))), _REASON)
+    rows: list[Json] = []
+    for by, labels in _labels(dataset, lesions).items():
+        for group in sorted(set(labels), key=_place):
+            inside = np.array([label == group for label in labels], dtype=np.float64)
+            figures = bootstrap.estimates(_only(statistic, inside), patients, reasons)
+            rows.append(
+                {
+                    "by": by,
+                    "group": group,
+                    "lesions": int(inside.sum()),
+                    "patients": len({patient for patient, one in zip(patients, inside, strict=True) if one}),
+                    **{name: figure.as_json() for name, figure in figures.items()},
+                }
+            )
+    return rows
+
+
+def in_order_of_images(dataset: Dataset) -> list[Lesion]:
+    """All lesions, image by image."""
+    return [lesion for lesions in dataset.images.values() for lesion in lesions]
+
+
+def size_share(lesion: Lesion, width: int, height: int) -> float:
+    """Square root of the box's share of an image of ``width`` x ``height``: stretching the image does not change it."""
+    return float(np.sqrt(lesion.width * lesion.height / (width * height)))
+
+
+def _labels(dataset: Dataset, lesions: Sequence[Lesion]) -> dict[str, list[str]]:
+    sizes = {image: image_size(dataset.image_path(image)) for image in {lesion.image for lesion in lesions}}
+    shares = [size_share(lesion, *sizes[lesion.image]) for lesion in lesions]
+    labels = {name: [getattr(lesion, column) or NOT_STATED for lesion in lesions] for column, name in _NAMES.items()}
+    labels["size"] = [
+        ("small", "medium", "large")[int(np.searchsorted(SIZE_EDGES, share, "right"))] for share in shares
+    ]
+    labels["shape"] = [
+        lesion.mass_shape if lesion.mass_shape in SHAPES else "other" if lesion.mass_shape else NOT_STATED
+        for lesion in lesions
+    ]
+    return {name: labels[name] for name in ("density", "size", "view", "subtlety", "shape")}
+
+
+def _place(group: str) -> tuple[int, str]:
+    """Groups with an order of their own in it, all others by name, and what is no group last."""
+    order = ("small", "medium", "large", *SHAPES, "other", NOT_STATED)
+    return (order.index(group) + 1 if group in order else 0), group
+
+
+def _only(statistic: Statistic, inside: np.ndarray) -> Statistic:
+    return lambda weights: statistic(weights * inside)

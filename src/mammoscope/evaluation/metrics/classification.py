@@ -1,0 +1,171 @@
+"""How well malignant masses are told from both kinds of benign ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, area_under_roc, ratio
+from mammoscope.geometry import FloatArray
+
+CALIBRATION_BINS = 10
+
+DEFINITIONS = {
+    "threshold": "Lesions with this malignancy score or more are called malignant; fixed on validation patients, in "
+    "the bundle.",
+    "boxes": "Every lesion: the ROI is cut by the lesion's true box from the preprocessed full image, its mask is "
+    "predicted by the bundle's segmenter.",
+    "without_breast": "Those of the lesions on images where no breast was found: their ROI is cut from the image as it "
+    "is.",
+    "crops": "The lesions with a published crop and mask, from the crop's own pixels.",
+    "true_mask": "The classifier is given the published mask.",
+    "predicted_mask": "The classifier is given the mask that the bundle's segmenter predicts on the crop.",
+    "lesions": "Number of lesions measured.",
+    "malignant": "How many of them are malignant by pathology; BENIGN and BENIGN_WITHOUT_CALLBACK are one class.",
+    "auc": "Area under the ROC curve of the malignancy score, ties count half.",
+    "accuracy": "Share of lesions whose class at the threshold is right.",
+    "sensitivity": "Share of the malignant lesions that are called malignant.",
+    "specificity": "Share of the benign lesions that are called benign.",
+    "precision": "Share of the lesions called malignant that are.",
+    "brier": "Brier score: mean squared difference of the malignancy score and the truth (0 or 1); lower is better.",
+    "ece": f"Expected calibration error: difference of mean malignancy score and share of malignant lesions in "
+    f"{CALIBRATION_BINS} equal-width bins of the score, mean weighted by the lesions in each bin; lower is better.",
+}
+
+_NO_LESION = "there is no lesion to classify"
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifiedLesions:
+    """N lesions with their truth and score.
+
+    Attributes
+    ----------
+    images, patients, abnormality_ids
+        N names each: which lesions.
+    malignant
+        ``(N,) bool``: by pathology.
+    scores
+        ``(N,) float64`` malignancy scores in [0, 1].
+    """
+
+    images: tuple[str, ...]
+    patients: tuple[str, ...]
+    abnormality_ids: tuple[str, ...]
+    malignant: NDArray[np.bool_]
+    scores: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def roc_auc(scores: FloatArray, positive: NDArray[np.bool_], weights: FloatArray) -> FloatArray:
+    """Area under the ROC curve ``(D,)`` for case weights ``(D, N)``; NaN where a draw holds one class only."""
+    if not len(scores):
+        return np.full(len(weights), np.nan)
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf) != 0)
+    counts, labels = weights[:, order], positive[order]
+    return area_under_roc(
+        np.add.reduceat(counts * labels, starts, axis=1), np.add.reduceat(counts * ~labels, starts, axis=1)
+    )
+
+
+def expected_calibration_error(scores: FloatArray, positive: NDArray[np.bool_], weights: FloatArray) -> FloatArray:
+    """Expected calibration error ``(D,)`` for case weights ``(D, N)`` (Naeini et al. 2015)."""
+    in_bin = calibration_bins(scores)[:, None] == np.arange(CALIBRATION_BINS)
+    gaps = np.abs(weights @ (in_bin * (scores - positive)[:, None]))
+    return ratio(gaps.sum(axis=1), weights.sum(axis=1))
+
+
+def calibration_bins(scores: FloatArray) -> NDArray[np.int64]:
+    """Bin ``(N,)`` of each score: bin b holds [b/10, (b+1)/10), the last one 1 too."""
+    edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
+    return np.searchsorted(edges, scores, side="right").astype(np.int64)
+
+
+def classification_figures(lesions: ClassifiedLesions, threshold: float, bootstrap: Bootstrap) -> Json:
+    """All figures of one set of classified lesions, by the keys of ``report.json``."""
+    scores, malignant = lesions.scores, lesions.malignant
+    called = scores >= threshold
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        count = weights.sum(axis=1)
+        caught = weights @ (called & malignant)
+        return {
+            "auc": roc_auc(scores, malignant, weights),
+            "accuracy": ratio(weights @ (called == malignant), count),
+            "sensitivity": ratio(caught, weights @ malignant),
+            "specificity": ratio(weights @ ~(called | malignant), weights @ ~malignant),
+            "precision": ratio(caught, weights @ called),
+            "brier": ratio(weights @ (scores - malignant) ** 2, count),
+            "ece": expected_calibration_error(scores, malignant, weights),
+        }
+
+    present, absent = ("malignant", "benign") if malignant.any() else ("benign", "malignant")
+    reasons = {
+        "auc": f"all lesions are {present}",
+        "sensitivity": f"no lesion is {absent}",
+        "specificity": f"no lesion is {absent}",
+        "precision": "no lesion was called malignant",
+    }
+    if not len(lesions):
+        reasons = dict.fromkeys(statistic(np.ones((1, 0))), _NO_LESION)
+    found = bootstrap.estimates(statistic, lesions.patients, reasons)
+    return {
+        "lesions": len(lesions),
+        "malignant": int(malignant.sum()),
+        **{name: figure.as_json() for name, figure in found.items()},
+    }
+
+
+def lesion_statistic(lesions: ClassifiedLesions, threshold: float) -> Statistic:
+    """AUC and accuracy for lesion weights ``(D, N)``."""
+    right = ((lesions.scores >= threshold) == lesions.malignant).astype(np.float64)
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        return {
+            "auc": roc_auc(lesions.scores, lesions.malignant, weights),
+            "accuracy": ratio(weights @ right, weights.sum(axis=1)),
+        }
+
+    return statistic
+
+
+def roc_curve(lesions: ClassifiedLesions) -> tuple[FloatArray, FloatArray]:
+    """False and true positive rates from (0, 0) to (1, 1), one point a distinct score; empty for one class."""
+    malignant = lesions.malignant[np.argsort(-lesions.scores, kind="stable")]
+    if not malignant.any() or malignant.all():
+        return np.zeros(0), np.zeros(0)
+    ends = np.flatnonzero(np.diff(np.sort(lesions.scores)[::-1], append=-np.inf) != 0)
+    true = np.concatenate([[0], np.cumsum(malignant)[ends]])
+    false = np.concatenate([[0], np.cumsum(~malignant)[ends]])
+    return false / false[-1], true / true[-1]
+
+
+def classification_rows(sets: dict[str, ClassifiedLesions], threshold: float) -> list[Json]:
+    """One row a lesion and set (``boxes``, ``crops.true_mask``, ``crops.predicted_mask``)."""
+    return [
+        {
+            "set": name,
+            "image": lesions.images[row],
+            "patient": lesions.patients[row],
+            "abnormality_id": lesions.abnormality_ids[row],
+            "malignant": int(lesions.malignant[row]),
+            "malignancy_score": float(lesions.scores[row]),
+            "called_malignant": int(lesions.scores[row] >= threshold),
+        }
+        for name, lesions in sets.items()
+        for row in range(len(lesions))
+    ]
+
+
+def classified(lesions: Sequence[tuple[str, str, str, bool]], scores: Sequence[float]) -> ClassifiedLesions:
+    """Join (image, patient, abnormality id, malignant) of lesions with their scores."""
+    images, patients, ids, malignant = zip(*lesions, strict=True) if lesions else ((), (), (), ())
+    return ClassifiedLesions(
+        tuple(images), tuple(patients), tuple(ids), np.array(malignant, dtype=bool), np.array(scores, dtype=np.float64)
+    )

@@ -1,0 +1,312 @@
+"""How well lesions are found: average precision as COCO defines it, and FROC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Estimate, Json, Statistic, ratio
+from mammoscope.geometry import FloatArray, box_iou
+
+COCO_IOUS = tuple(float(iou) for iou in np.linspace(0.5, 0.95, 10))
+MATCH_IOUS = (0.2, *COCO_IOUS)
+FROC_IOUS = (0.5, 0.2)
+FROC_RATES = (0.25, 0.5, 1, 2, 4)
+MAX_DETECTIONS = 100
+_RECALLS = np.linspace(0.0, 1.0, 101)
+_CHUNK_ELEMENTS = 4_000_000
+
+DEFINITIONS = {
+    "images": "Number of mammograms.",
+    "images_without_breast": "Mammograms on which no breast was found: no detections there, their lesions are missed.",
+    "lesions": "Number of lesions with a box.",
+    "detections": "Number of detections, down to the detector's own floor.",
+    "ap": "COCO average precision: the mean over IoU thresholds 0.50, 0.55 … 0.95 of precision, interpolated at 101 "
+    "recalls; at most 100 detections an image, each lesion found once, all sizes.",
+    "ap50": "COCO average precision at IoU 0.50.",
+    "ap75": "COCO average precision at IoU 0.75.",
+    "ar100": "COCO average recall: the share of lesions found with at most 100 detections an image, mean over IoU "
+    "thresholds 0.50, 0.55 … 0.95.",
+    "froc": "Free-response ROC: the largest share of lesions hit at a detection threshold with at most 0.25, 0.5, 1, 2 "
+    "or 4 false positives an image on average; a hit has IoU >= 0.5 (iou_0.5) or >= 0.2 (iou_0.2) with a lesion, "
+    "one hit a lesion, and any further detection of it is a false positive.",
+    "sensitivity_iou_0.5": "Share of the lesions that are hit (IoU >= 0.5) at the score that gives 1 false positive an "
+    "image on all images together; the score is held fixed.",
+    "sensitivity_iou_0.2": "The same with hits of IoU >= 0.2.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedImage:
+    """The lesions of a mammogram and what the detector found on it.
+
+    Attributes
+    ----------
+    image, patient
+        File name and patient id.
+    lesion_boxes
+        ``(M, 4) float64`` of (x0, y0, x1, y1), frame ``original``.
+    boxes
+        ``(N, 4) float64``, the same frame.
+    scores
+        ``(N,) float64``, highest first.
+    breast_found
+        False where preprocessing found no breast.
+    """
+
+    image: str
+    patient: str
+    lesion_boxes: FloatArray
+    boxes: FloatArray
+    scores: FloatArray
+    breast_found: bool = True
+
+
+def match(iou: FloatArray, threshold: float) -> NDArray[np.int64]:
+    """Give each detection at most one lesion, as COCO does.
+
+    Detections choose in the order of their rows: each takes the lesion of largest IoU among those still free.
+
+    Parameters
+    ----------
+    iou
+        ``(N, M)`` of N detections, highest score first, with M lesions.
+    threshold
+        Smallest IoU of a match.
+
+    Returns
+    -------
+    NDArray
+        ``(N,)`` index of the lesion, -1 for none.
+    """
+    found = np.full(len(iou), -1, dtype=np.int64)
+    if iou.size == 0:
+        return found
+    free = np.ones(iou.shape[1], dtype=bool)
+    for row in np.flatnonzero(iou.max(axis=1) >= threshold):
+        candidates = np.where(free, iou[row], -1.0)
+        best = len(candidates) - 1 - int(np.argmax(candidates[::-1]))  # of equal ones the last, as COCO takes
+        if candidates[best] >= threshold:
+            found[row], free[best] = best, False
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """All K detections of I images, highest score first; equal scores in the order of the images.
+
+    Attributes
+    ----------
+    image
+        ``(K,) int64`` index of the image.
+    place
+        ``(K,) int64`` rank within the image, from 0.
+    scores
+        ``(K,) float64``.
+    hits
+        ``(K,) bool`` for each IoU threshold of ``MATCH_IOUS``: whether the detection takes a lesion.
+    lesions
+        ``(I,) int64`` number of lesions of each image.
+    patients
+        I patient ids.
+    """
+
+    image: NDArray[np.int64]
+    place: NDArray[np.int64]
+    scores: FloatArray
+    hits: dict[float, NDArray[np.bool_]]
+    lesions: NDArray[np.int64]
+    patients: tuple[str, ...]
+
+    def score_ends(self) -> NDArray[np.int64]:
+        """Index of the last detection of each distinct score, highest score first."""
+        return np.flatnonzero(np.diff(self.scores, append=-np.inf) != 0)
+
+
+def rank(images: Sequence[DetectedImage]) -> Ranking:
+    """Match every image at every threshold and sort the detections of all."""
+    ious = [box_iou(image.boxes, image.lesion_boxes) for image in images]
+    scores = np.concatenate([np.zeros(0), *(image.scores for image in images)])
+    index = np.repeat(np.arange(len(images)), [len(image.scores) for image in images])
+    places = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(image.scores)) for image in images)])
+    order = np.argsort(-scores, kind="stable")
+    hits = {
+        threshold: np.concatenate([np.zeros(0, bool), *(match(iou, threshold) >= 0 for iou in ious)])[order]
+        for threshold in MATCH_IOUS
+    }
+    lesions = np.array([len(image.lesion_boxes) for image in images], dtype=np.int64)
+    return Ranking(index[order], places[order], scores[order], hits, lesions, tuple(image.patient for image in images))
+
+
+def average_precision(ranking: Ranking, weights: FloatArray) -> FloatArray:
+    """COCO average precision at each threshold of ``COCO_IOUS``, ``(D, 10)``, for image weights ``(D, I)``.
+
+    Source: Lin et al. 2014, pycocotools; an image of weight k counts as k copies of it.
+    """
+    kept = np.flatnonzero(ranking.place < MAX_DETECTIONS)
+    lesions = weights @ ranking.lesions
+    result = np.full((len(weights), len(COCO_IOUS)), np.nan)
+    for part, counts in _chunks(ranking.image[kept], weights):
+        seen = np.cumsum(counts, axis=1, dtype=np.int32)
+        for column, threshold in enumerate(COCO_IOUS):
+            # Interpolated precision only ever peaks at a hit, so the other detections need no look.
+            at_hits = np.flatnonzero(ranking.hits[threshold][kept])
+            found = np.cumsum(counts[:, at_hits], axis=1, dtype=np.int32)
+            precision = found / np.maximum(seen[:, at_hits], 1)
+            envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+            reached = np.searchsorted(_RECALLS, ratio(found, lesions[part, None]), side="right")
+            result[part, column] = (envelope * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(_RECALLS)
+    result[lesions == 0] = np.nan
+    return result
+
+
+def average_recall(ranking: Ranking, weights: FloatArray) -> FloatArray:
+    """COCO average recall with at most 100 detections an image, ``(D,)``."""
+    hits = np.mean([ranking.hits[threshold] & (ranking.place < MAX_DETECTIONS) for threshold in COCO_IOUS], axis=0)
+    by_image = np.bincount(ranking.image, weights=hits, minlength=len(ranking.lesions))
+    return ratio(weights @ by_image, weights @ ranking.lesions)
+
+
+def froc_sensitivity(ranking: Ranking, iou: float, weights: FloatArray) -> FloatArray:
+    """Sensitivity at each rate of ``FROC_RATES``, ``(D, 5)``, for image weights ``(D, I)``.
+
+    Equal scores pass a threshold together. A detector that never makes so many false positives gets the sensitivity
+    at its floor.
+    """
+    ends = ranking.score_ends()
+    lesions, images = weights @ ranking.lesions, weights.sum(axis=1)
+    result = np.zeros((len(weights), len(FROC_RATES)))
+    for part, counts in _chunks(ranking.image, weights):
+        found = np.cumsum(counts * ranking.hits[iou], axis=1, dtype=np.int32)[:, ends]
+        false = np.cumsum(counts, axis=1, dtype=np.int32)[:, ends] - found
+        found = np.concatenate([np.zeros_like(found[:, :1], shape=(len(found), 1)), found], axis=1)
+        for column, rate in enumerate(FROC_RATES):
+            allowed = (false <= rate * images[part, None]).sum(axis=1)
+            result[part, column] = np.take_along_axis(found, allowed[:, None], axis=1)[:, 0]
+    return ratio(result, lesions[:, None])
+
+
+def threshold_at_rate(ranking: Ranking, iou: float, rate: float) -> float:
+    """The lowest score down to which there are at most ``rate`` false positives an image; infinity where none is."""
+    ends = ranking.score_ends()
+    false = ends + 1 - np.cumsum(ranking.hits[iou], dtype=np.int64)[ends]
+    allowed = np.flatnonzero(false <= rate * len(ranking.lesions))
+    return float(ranking.scores[ends[allowed[-1]]]) if allowed.size else float("inf")
+
+
+def lesion_hits(images: Sequence[DetectedImage], iou: float, threshold: float) -> FloatArray:
+    """1 for each lesion, image by image, that a detection of this score or more takes at this IoU; else 0."""
+    hits = []
+    for image in images:
+        found = match(box_iou(image.boxes, image.lesion_boxes), iou)
+        hit = np.zeros(len(image.lesion_boxes))
+        hit[found[(found >= 0) & (image.scores >= threshold)]] = 1
+        hits.append(hit)
+    return np.concatenate([np.zeros(0), *hits])
+
+
+def detection_figures(images: Sequence[DetectedImage], bootstrap: Bootstrap) -> Json:
+    """All figures of the detector stage, by the keys of ``report.json``."""
+    ranking = rank(images)
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        ap = average_precision(ranking, weights)
+        figures = {
+            "ap": ap.mean(axis=1),
+            "ap50": ap[:, COCO_IOUS.index(0.5)],
+            "ap75": ap[:, COCO_IOUS.index(0.75)],
+            "ar100": average_recall(ranking, weights),
+        }
+        for iou in FROC_IOUS:
+            sensitivity = froc_sensitivity(ranking, iou, weights)
+            figures |= {_froc_name(iou, rate): sensitivity[:, i] for i, rate in enumerate(FROC_RATES)}
+        return figures
+
+    found = bootstrap.estimates(statistic, ranking.patients)
+    return {
+        "images": len(images),
+        "images_without_breast": sum(not image.breast_found for image in images),
+        "lesions": int(ranking.lesions.sum()),
+        "detections": len(ranking.scores),
+        **{name: found[name].as_json() for name in ("ap", "ap50", "ap75", "ar100")},
+        "froc": {f"iou_{iou:g}": _froc_json(found, iou) for iou in FROC_IOUS},
+    }
+
+
+def precision_recall_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:
+    """Recall and interpolated precision after each detection, ``(K,)`` each."""
+    found = np.cumsum(ranking.hits[iou], dtype=np.int64)
+    precision = found / np.arange(1, len(found) + 1)
+    return ratio(found, ranking.lesions.sum()), np.maximum.accumulate(precision[::-1])[::-1]
+
+
+def lesion_statistic(images: Sequence[DetectedImage], ranking: Ranking) -> Statistic:
+    """Sensitivity at 1 false positive an image for lesion weights ``(D, M)``, lesions image by image."""
+    hits = {iou: lesion_hits(images, iou, threshold_at_rate(ranking, iou, 1)) for iou in FROC_IOUS}
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        return {f"sensitivity_iou_{iou:g}": ratio(weights @ hit, weights.sum(axis=1)) for iou, hit in hits.items()}
+
+    return statistic
+
+
+def froc_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:
+    """False positives an image and sensitivity at each distinct score, highest first."""
+    ends = ranking.score_ends()
+    found = np.cumsum(ranking.hits[iou], dtype=np.int64)[ends]
+    return ratio(ends + 1 - found, len(ranking.lesions)), ratio(found, ranking.lesions.sum())
+
+
+def detection_rows(images: Sequence[DetectedImage]) -> list[Json]:
+    """One row a detection and one a lesion missed at IoU 0.5; boxes in pixels of the original image.
+
+    ``hit_T`` says whether the detection takes a lesion at IoU T. The lesions of a dataset are the rows of kind
+    ``missed_lesion`` and those with ``hit_0.50`` = 1, so all figures follow from the table.
+    """
+    rows: list[Json] = []
+    for image in images:
+        iou = box_iou(image.boxes, image.lesion_boxes)
+        matched = {threshold: match(iou, threshold) for threshold in MATCH_IOUS}
+        lesion_of = matched[0.5]
+        for row in range(len(image.scores)):
+            lesion = int(lesion_of[row])
+            rows.append(
+                box_row(image, "detection", image.boxes[row], iou[row])
+                | {"score": float(image.scores[row]), "lesion": lesion + 1 if lesion >= 0 else ""}
+                | {f"hit_{threshold:.2f}": int(found[row] >= 0) for threshold, found in matched.items()}
+            )
+        rows += [
+            box_row(image, "missed_lesion", image.lesion_boxes[lesion], iou[:, lesion])
+            | {"score": "", "lesion": lesion + 1}
+            | {f"hit_{threshold:.2f}": "" for threshold in MATCH_IOUS}
+            for lesion in sorted(set(range(len(image.lesion_boxes))) - set(lesion_of.tolist()))
+        ]
+    return rows
+
+
+def box_row(image: DetectedImage, kind: str, box: FloatArray, ious: FloatArray) -> Json:
+    """The columns that rows of detections and of missed lesions share."""
+    x0, y0, x1, y1 = (round(float(value), 3) for value in box)
+    best = float(ious.max()) if ious.size else 0.0
+    place: Json = {"image": image.image, "patient": image.patient, "kind": kind}
+    return place | {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "best_iou": best}
+
+
+def _chunks(image_of_detection: NDArray[np.int64], weights: FloatArray) -> Iterator[tuple[slice, NDArray[np.int32]]]:
+    """How often each detection counts ``(d, K)``, some draws at a time so that memory stays small."""
+    counts = weights.astype(np.int32)
+    step = max(1, _CHUNK_ELEMENTS // max(1, len(image_of_detection)))
+    for start in range(0, len(weights), step):
+        part = slice(start, start + step)
+        yield part, counts[part][:, image_of_detection]
+
+
+def _froc_name(iou: float, rate: float) -> str:
+    return f"froc {iou:g} {rate:g}"
+
+
+def _froc_json(found: dict[str, Estimate], iou: float) -> Json:
+    return {f"{rate:g}": found[_froc_name(iou, rate)].as_json() for rate in FROC_RATES}

@@ -1,0 +1,222 @@
+"""How well the whole pipeline finds and grades lesions, over detection thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.evaluation.metrics.detection import DetectedImage, box_row
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
+from mammoscope.geometry import FloatArray, box_iou
+
+MATCH_IOU = 0.5
+THRESHOLDS = tuple(step / 20 for step in range(1, 20))
+RATES = ("detected", "class_correct", "correct", "false_positive_rate", "false_positives_per_image")
+
+DEFINITIONS = {
+    "images": "Number of mammograms.",
+    "images_without_breast": "Mammograms on which no breast was found: nothing is found there.",
+    "lesions": "Number of lesions with a box.",
+    "malignancy_threshold": "Masses with this malignancy score or more are called malignant; fixed in the bundle.",
+    "thresholds": "The same figures at detection thresholds 0.05, 0.10 … 0.95.",
+    "at_lesion_count": "The same figures at the detection score where the number found is nearest to the number of "
+    "lesions (of two equally near, the higher score); its intervals hold this threshold fixed.",
+    "at_one_false_positive": "The same figures at the lowest detection score down to which there is at most 1 false "
+    "positive an image on average; its intervals hold this threshold fixed.",
+    "operating_point": "The same figures at the detection threshold of the bundle.",
+    "threshold": "Detections with this score or more count as found.",
+    "found": "Number of detections.",
+    "true_found": "Number of lesions found: detections choose, highest score first, the lesion of largest IoU still "
+    "free, from IoU 0.5; each lesion once.",
+    "detected": "true_found / lesions.",
+    "class_correct": "Rightly classified as malignant or benign, from the detected box and the predicted mask, / "
+    "true_found.",
+    "correct": "Found and rightly classified / lesions.",
+    "false_positive_rate": "1 - found and rightly classified / found.",
+    "false_positives_per_image": "(found - true_found) / images.",
+}
+
+_REASONS = {
+    "class_correct": "no lesion was found at this threshold",
+    "false_positive_rate": "nothing was found at this threshold",
+    "false_positives_per_image": "there is no image",
+    "detected": "there is no lesion",
+    "correct": "there is no lesion",
+}
+_NO_DETECTION = "the detector found nothing on any image"
+_TOO_MANY = "already at the highest score there is more than 1 false positive an image"
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysedImage:
+    """One mammogram after all stages.
+
+    Attributes
+    ----------
+    detected
+        Lesions and detections, N of them.
+    lesion
+        ``(N,) int64``: which lesion of the image each detection takes at IoU 0.5, -1 for none.
+    malignancy
+        ``(N,) float64`` malignancy score of the detections that take a lesion, NaN for the others: no figure needs it.
+    lesion_malignant
+        ``(M,) bool``: by pathology.
+    """
+
+    detected: DetectedImage
+    lesion: NDArray[np.int64]
+    malignancy: FloatArray
+    lesion_malignant: NDArray[np.bool_]
+
+    def right(self, malignancy_threshold: float) -> NDArray[np.bool_]:
+        """``(N,) bool``: takes a lesion and is classified as its pathology says."""
+        right = np.zeros(len(self.lesion), dtype=bool)
+        taken = self.lesion >= 0
+        called = self.malignancy[taken] >= malignancy_threshold
+        right[taken] = called == self.lesion_malignant[self.lesion[taken]]
+        return right
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Detections of I images at one threshold, ``(I,) int64`` each."""
+
+    found: NDArray[np.int64]
+    true_found: NDArray[np.int64]
+    right: NDArray[np.int64]
+    lesions: NDArray[np.int64]
+
+
+def count(images: Sequence[AnalysedImage], threshold: float, malignancy_threshold: float) -> Counts:
+    """Count what is found on each image at one detection threshold."""
+    table = np.zeros((len(images), 4), dtype=np.int64)
+    for row, image in enumerate(images):
+        kept = image.detected.scores >= threshold
+        right = image.right(malignancy_threshold)
+        table[row] = (
+            kept.sum(),
+            (kept & (image.lesion >= 0)).sum(),
+            (kept & right).sum(),
+            len(image.lesion_malignant),
+        )
+    return Counts(*table.T)
+
+
+def threshold_at_lesion_count(images: Sequence[AnalysedImage]) -> float | None:
+    """The detection score at which the number found is nearest to the number of lesions; None: nothing is found."""
+    scores = np.sort(np.concatenate([np.zeros(0), *(image.detected.scores for image in images)]))[::-1]
+    if not len(scores):
+        return None
+    ends = np.flatnonzero(np.diff(scores, append=-np.inf) != 0)
+    lesions = sum(len(image.lesion_malignant) for image in images)
+    return float(scores[ends[np.argmin(np.abs(ends + 1 - lesions))]])
+
+
+def threshold_at_one_false_positive(images: Sequence[AnalysedImage]) -> float | None:
+    """The lowest detection score down to which there is at most 1 false positive an image; None: there is no such."""
+    scores = np.concatenate([np.zeros(0), *(image.detected.scores for image in images)])
+    false = np.concatenate([np.zeros(0, dtype=bool), *(image.lesion < 0 for image in images)])
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf) != 0)
+    allowed = ends[np.cumsum(false[order])[ends] <= len(images)]
+    return float(scores[order][allowed[-1]]) if allowed.size else None
+
+
+def point_figures(
+    images: Sequence[AnalysedImage], threshold: float | None, malignancy_threshold: float, bootstrap: Bootstrap
+) -> Json:
+    """The figures at one detection threshold, by the keys of ``report.json``; None counts as above all scores."""
+    counts = count(images, np.inf if threshold is None else threshold, malignancy_threshold)
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        found, true_found, right = weights @ counts.found, weights @ counts.true_found, weights @ counts.right
+        lesions = weights @ counts.lesions
+        return {
+            "detected": ratio(true_found, lesions),
+            "class_correct": ratio(right, true_found),
+            "correct": ratio(right, lesions),
+            "false_positive_rate": 1 - ratio(right, found),
+            "false_positives_per_image": ratio(found - true_found, weights.sum(axis=1)),
+        }
+
+    figures = bootstrap.estimates(statistic, [image.detected.patient for image in images], _REASONS)
+    point: Json = {
+        "threshold": threshold,
+        "found": int(counts.found.sum()),
+        "true_found": int(counts.true_found.sum()),
+        **{name: figures[name].as_json() for name in RATES},
+    }
+    if threshold is not None:
+        return point
+    return point | {"reason": _TOO_MANY if any(len(image.lesion) for image in images) else _NO_DETECTION}
+
+
+def pipeline_figures(
+    images: Sequence[AnalysedImage], detection_threshold: float, malignancy_threshold: float, bootstrap: Bootstrap
+) -> Json:
+    """All figures of the pipeline, by the keys of ``report.json``."""
+
+    def point(threshold: float | None) -> Json:
+        return point_figures(images, threshold, malignancy_threshold, bootstrap)
+
+    return {
+        "images": len(images),
+        "images_without_breast": sum(not image.detected.breast_found for image in images),
+        "lesions": sum(len(image.lesion_malignant) for image in images),
+        "malignancy_threshold": malignancy_threshold,
+        "thresholds": [point(threshold) for threshold in THRESHOLDS],
+        "at_lesion_count": point(threshold_at_lesion_count(images)),
+        "at_one_false_positive": point(threshold_at_one_false_positive(images)),
+        "operating_point": point(detection_threshold),
+    }
+
+
+def lesion_statistic(images: Sequence[AnalysedImage], threshold: float, malignancy_threshold: float) -> Statistic:
+    """``detected`` and ``correct`` for lesion weights ``(D, M)``, lesions image by image."""
+    detected, correct = [np.zeros(0)], [np.zeros(0)]
+    for image in images:
+        kept = (image.lesion >= 0) & (image.detected.scores >= threshold)
+        for gathered, which in ((detected, kept), (correct, kept & image.right(malignancy_threshold))):
+            hit = np.zeros(len(image.lesion_malignant))
+            hit[image.lesion[which]] = 1
+            gathered.append(hit)
+    shares = {"detected": np.concatenate(detected), "correct": np.concatenate(correct)}
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        return {name: ratio(weights @ hit, weights.sum(axis=1)) for name, hit in shares.items()}
+
+    return statistic
+
+
+def pipeline_rows(images: Sequence[AnalysedImage], malignancy_threshold: float) -> list[Json]:
+    """One row a detection and one a lesion that no detection takes; boxes in pixels of the original image.
+
+    Only detections that take a lesion have a malignancy score; ``right`` says whether it agrees with the pathology.
+    """
+    rows: list[Json] = []
+    for image in images:
+        detected = image.detected
+        iou = box_iou(detected.boxes, detected.lesion_boxes)
+        right = image.right(malignancy_threshold)
+        for row, lesion in enumerate(image.lesion.tolist()):
+            taken = lesion >= 0
+            rows.append(
+                box_row(detected, "detection", detected.boxes[row], iou[row])
+                | {
+                    "detection_score": float(detected.scores[row]),
+                    "lesion": lesion + 1 if taken else "",
+                    "malignant": int(image.lesion_malignant[lesion]) if taken else "",
+                    "malignancy_score": float(image.malignancy[row]) if taken else "",
+                    "right": int(right[row]) if taken else "",
+                }
+            )
+        rows += [
+            box_row(detected, "missed_lesion", detected.lesion_boxes[lesion], iou[:, lesion])
+            | {"detection_score": "", "lesion": lesion + 1, "malignant": int(image.lesion_malignant[lesion])}
+            | {"malignancy_score": "", "right": ""}
+            for lesion in sorted(set(range(len(detected.lesion_boxes))) - set(image.lesion.tolist()))
+        ]
+    return rows

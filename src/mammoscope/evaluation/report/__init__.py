@@ -1,0 +1,1 @@
+"""How measured figures are written down and drawn."""

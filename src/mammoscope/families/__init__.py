@@ -1,0 +1,1 @@
+"""The networks, in torch: one architecture, one file. Needs the ``train`` extra."""

@@ -1,0 +1,170 @@
+"""A residual U-Net with a parallel vision transformer.
+
+The convolutional path is that of Zhang et al. 2018, "Road Extraction by Deep Residual U-Net", or takes a pretrained
+backbone as its way down; the transformer is that of Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words". It sees
+the same picture, and what it says about each patch is added to the level whose cells are as large as a patch, so that
+this level knows of the whole picture at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Protocol, cast
+
+import torch
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mammoscope.errors import RecipeError
+from mammoscope.families.backbone import make_backbone
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions, normalised and activated before each, beside a 1 x 1 shortcut."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.path = nn.Sequential(
+            nn.BatchNorm2d(channels_in),
+            nn.ReLU(),
+            nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
+        )
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to ``(N, C', H / stride, W / stride)``."""
+        return cast(Tensor, self.path(maps) + self.shortcut(maps))
+
+
+class TransformerBranch(nn.Module):
+    """Patches, embedded with their position, through transformer layers, to a map of ``channels``."""
+
+    def __init__(
+        self, input_size: int, patch_size: int, embedding: int, layers: int, heads: int, channels: int
+    ) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        side = input_size // patch_size
+        self.embed = nn.Conv2d(1, embedding, patch_size, patch_size)
+        self.position = nn.Parameter(torch.empty(1, side * side, embedding))
+        nn.init.trunc_normal_(self.position, std=0.02)
+        self.layers = nn.Sequential(*(Block(embedding, heads, qkv_bias=True) for _ in range(layers)))
+        self.norm = nn.LayerNorm(embedding)
+        self.project = nn.Linear(embedding, channels)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """``(N, 1, S, S)`` to ``(N, channels, S / patch_size, S / patch_size)``."""
+        patches = self.embed(pictures)
+        tokens = patches.flatten(2).transpose(1, 2) + self.position
+        described = self.project(self.norm(self.layers(tokens)))
+        return cast(Tensor, described.transpose(1, 2).reshape(-1, described.shape[2], *patches.shape[2:]))
+
+
+class Encoder(Protocol):
+    """A way down: ``(N, 1, S, S)`` to maps of ``channels[i]`` channels and side ``S / strides[i]``, finest first."""
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def __call__(self, pictures: Tensor) -> list[Tensor]:
+        """See the class."""
+        ...
+
+
+class ResidualEncoder(nn.Module):
+    """Residual blocks from full resolution down, one halving a level."""
+
+    def __init__(self, filters: Sequence[int]) -> None:
+        super().__init__()
+        self.channels = tuple(filters)
+        self.strides = tuple(2**level for level in range(len(filters)))
+        self.stem = nn.Conv2d(1, filters[0], 3, padding=1, bias=False)
+        self.first = ResidualBlock(filters[0], filters[0])
+        self.down = nn.ModuleList(ResidualBlock(wide, deep, stride=2) for wide, deep in pairwise(filters))
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """See ``Encoder``."""
+        levels = [self.first(self.stem(pictures))]
+        for block in self.down:
+            levels.append(block(levels[-1]))
+        return levels
+
+
+class BackboneEncoder(nn.Module):
+    """The levels of a timm backbone; its finest has half the resolution of the picture."""
+
+    def __init__(self, name: str, init: str | None) -> None:
+        super().__init__()
+        self.body = make_backbone(name, init, features_only=True)
+        info = self.body.feature_info
+        self.channels = tuple(cast("list[int]", info.channels()))  # type: ignore[operator, union-attr]
+        self.strides = tuple(cast("list[int]", info.reduction()))  # type: ignore[operator, union-attr]
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """See ``Encoder``."""
+        return cast("list[Tensor]", self.body(pictures))
+
+
+class TransResUNet(nn.Module):
+    """The segmenter: ``(N, 1, S, S)`` normalised to ``(N, 1, S, S)`` logits; their sigmoid is the mass's probability.
+
+    Parameters
+    ----------
+    encoder
+        The way down.
+    widths
+        Channels of the way up, finest level first: one for each level of the encoder but the deepest.
+    branch
+        The transformer branch, if there is one; made by ``branch_for``.
+    """
+
+    def __init__(self, encoder: Encoder, widths: Sequence[int], branch: TransformerBranch | None) -> None:
+        super().__init__()
+        if len(widths) != len(encoder.channels) - 1:
+            raise RecipeError(
+                f"filters: {len(widths)} widths on the way up, expected {len(encoder.channels) - 1}: "
+                "one for each level of the way down but the deepest"
+            )
+        self.encoder, self.branch = encoder, branch
+        self.branch_level = _nearest(encoder.strides, branch.patch_size) if branch else 0
+        deeper = [*widths[1:], encoder.channels[-1]]
+        self.up = nn.ModuleList(
+            ResidualBlock(deep + skipped, width)
+            for deep, skipped, width in reversed(list(zip(deeper, encoder.channels, widths, strict=False)))
+        )
+        self.output = nn.Conv2d(widths[0], 1, 1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """See the class."""
+        levels = list(self.encoder(pictures))
+        if self.branch is not None:
+            place = levels[self.branch_level]
+            context = self.branch(pictures)
+            if context.shape[2:] != place.shape[2:]:
+                context = functional.interpolate(context, size=place.shape[2:], mode="bilinear")
+            levels[self.branch_level] = place + context
+        maps = levels.pop()
+        for block in self.up:
+            maps = block(torch.cat([functional.interpolate(maps, scale_factor=2.0, mode="nearest"), levels.pop()], 1))
+        logits = self.output(maps)
+        if logits.shape[2:] != pictures.shape[2:]:
+            logits = functional.interpolate(logits, size=pictures.shape[2:], mode="bilinear")
+        return cast(Tensor, logits)
+
+
+def branch_for(
+    encoder: Encoder, input_size: int, *, patch_size: int, embedding: int, layers: int, heads: int
+) -> TransformerBranch:
+    """A transformer branch whose output can be added to the encoder's level of its patch size."""
+    channels = encoder.channels[_nearest(encoder.strides, patch_size)]
+    return TransformerBranch(input_size, patch_size, embedding, layers, heads, channels)
+
+
+def _nearest(strides: Sequence[int], patch_size: int) -> int:
+    """The level whose cells are nearest to a patch in size."""
+    return min(range(len(strides)), key=lambda level: abs(strides[level] - patch_size))

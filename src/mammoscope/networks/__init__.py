@@ -1,1 +1,0 @@
-"""The networks, in torch. Needs the ``train`` extra."""

@@ -1,0 +1,1 @@
+"""Child processes, what is said to them, and how many cores there are."""

@@ -1,0 +1,1 @@
+"""Work in the background, kept in SQLite."""

@@ -1,0 +1,190 @@
+"""A process that analyses in the background, both ends of it: the one that asks, and the one that works.
+
+The worker holds the bundle and the isolated reader and does one file at a time. It may die of any file, and it ends
+with the process that asks, however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, BinaryIO
+
+from mammoscope.bundle import Bundle, load_bundle
+from mammoscope.errors import InputError, MammoscopeError, place_of
+from mammoscope.processes.child import Deadline, start_child
+from mammoscope.readers import IsolatedReader, Limits
+from mammoscope.readers.wire import receive_message, send_message, take_over_standard_streams
+
+Message = dict[str, Any]
+Reply = Callable[[Message], None]
+
+_START_SECONDS = 120.0
+
+
+class BackgroundProcess:
+    """A worker process, with the decoder that it starts.
+
+    Parameters
+    ----------
+    module
+        Name of the module whose ``main`` calls ``serve_jobs``.
+    bundle
+        Folder of the bundle.
+    limits
+        Under which each file is read.
+    ephemeral
+        The folder that the worker removes should this process be killed; what its libraries leave behind goes there.
+    **settings
+        More that the worker must know, as JSON holds it.
+
+    Raises
+    ------
+    OSError
+        The process cannot be started.
+    """
+
+    def __init__(
+        self, module: str, bundle: Path, limits: Limits, ephemeral: Path | None = None, **settings: Any
+    ) -> None:
+        self._is_ready = False
+        temporary = {} if ephemeral is None else {"TMPDIR": str(ephemeral)}
+        # One group with the decoder, so that both can be killed together.
+        self._process, self._requests, self._replies = start_child(module, temporary, own_group=True)
+        with suppress(OSError):  # a worker that dies at once is found by wait_until_ready
+            self.send(
+                {
+                    "bundle": os.path.abspath(bundle),  # noqa: PTH100
+                    "limits": asdict(limits),
+                    "ephemeral": None if ephemeral is None else str(ephemeral),
+                    **settings,
+                }
+            )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process can take a job."""
+        return self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        """Wait until the models are loaded.
+
+        Raises
+        ------
+        MammoscopeError
+            They were not; says why.
+        """
+        if self._is_ready:
+            return
+        with self.killed_after(_START_SECONDS):
+            try:
+                reply = self.receive()
+            except (EOFError, OSError, ValueError):
+                reply = {}
+        if "ready" not in reply:
+            self.kill()
+            raise MammoscopeError(f"the analysis process ended as it started ({reply.get('fault', 'no reason given')})")
+        self._is_ready = True
+
+    def send(self, message: Message) -> None:
+        """Ask for something."""
+        send_message(self._requests, message)
+
+    def receive(self) -> Message:
+        """Wait for an answer; EOFError where the process has ended."""
+        return receive_message(self._replies)
+
+    def killed_after(self, seconds: float) -> Deadline:
+        """A block during which the process is killed when time is up."""
+        return Deadline(seconds, self.kill)
+
+    def kill(self) -> None:
+        """Kill the process and its decoder; harmless where they have ended."""
+        if self._process.poll() is None:
+            with suppress(OSError):
+                if sys.platform == "win32":
+                    self._process.kill()
+                else:
+                    os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a worker works with. ``settings`` is all that it was told as it started."""
+
+    reader: IsolatedReader
+    bundle: Bundle
+    settings: Message
+
+
+def serve_jobs(work: Callable[[Message, Tools, Reply], None]) -> None:
+    """Do jobs from standard input until it ends, and end at once when it does: then who asked is gone.
+
+    Parameters
+    ----------
+    work
+        Does one job and replies at least once. What it raises becomes the reply, see ``failure_of``.
+    """
+    requests, replies = take_over_standard_streams()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    settings = receive_message(requests)
+    inbox: SimpleQueue[Message] = SimpleQueue()
+    doomed = Path(settings["ephemeral"]) if settings["ephemeral"] else None
+    Thread(target=_receive, args=(requests, inbox, doomed), daemon=True).start()
+
+    def reply(message: Message) -> None:
+        send_message(replies, message)
+
+    with IsolatedReader(Limits(**settings["limits"])) as reader:
+        try:
+            bundle = load_bundle(Path(settings["bundle"]))
+            _ = bundle.detector, bundle.segmenter, bundle.classifier  # loaded before the first file comes
+        except Exception as error:
+            reply({"fault": place_of(error)})
+            return
+        reply({"ready": True})
+        tools = Tools(reader, bundle, settings)
+        while True:
+            job = inbox.get()
+            try:
+                work(job, tools, reply)
+            except Exception as error:
+                reply(failure_of(error))
+
+
+def failure_of(error: Exception) -> Message:
+    """``problem`` for the user, without a path of this machine; ``fault`` for the log; ``final``: so it will stay."""
+    if isinstance(error, InputError):
+        return {"problem": error.problem, "final": True}
+    if isinstance(error, MammoscopeError):
+        problem = "its results cannot be written"
+    elif isinstance(error, MemoryError):
+        problem = "needs more memory than there is"
+    else:
+        problem = f"the analysis failed ({type(error).__name__})"
+    return {"problem": problem, "fault": place_of(error)}
+
+
+def _receive(requests: BinaryIO, inbox: SimpleQueue[Message], doomed: Path | None) -> None:
+    """Pass on what is asked for; when the parent is gone, remove what it would have removed, and end."""
+    with suppress(EOFError, OSError, ValueError):
+        while True:
+            inbox.put(receive_message(requests))
+    for _ in range(20):
+        if doomed is None or not doomed.exists():
+            break
+        shutil.rmtree(doomed, ignore_errors=True)
+        time.sleep(0.05)
+    if sys.platform != "win32" and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)  # the decoder as well
+    os._exit(1)

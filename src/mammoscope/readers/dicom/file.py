@@ -1,0 +1,105 @@
+"""Read a DICOM file: header, admission, pixels, display values, and what is known of the view."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+from pydicom.uid import UID
+
+from mammoscope.mammogram import Mammogram
+from mammoscope.readers.dicom.admission import is_for_processing, is_synthesised, modality_of, pixel_layout
+from mammoscope.readers.dicom.codecs import LOSSY_SYNTAXES, decode_pixels
+from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
+from mammoscope.readers.dicom.intensity import to_display
+from mammoscope.readers.dicom.spacing import pixel_aspect_of, spacing_of
+from mammoscope.readers.dicom.unknowns import not_stated
+from mammoscope.readers.dicom.views import laterality_of, note_view_modifiers, view_of
+from mammoscope.readers.limits import Limits
+from mammoscope.readers.source import Source
+
+_LONGEST_MANUFACTURER = 64  # of a value of type LO (PS3.5 6.2)
+
+
+def read_dicom(source: Source, limits: Limits) -> Mammogram:
+    """Read the mammogram in a DICOM file. Everything that the header can tell is checked before pixels are decoded.
+
+    Raises
+    ------
+    InputError
+        The file is no mammogram, is damaged, or is of a kind that is not supported; names the element and its value.
+    """
+    with warnings.catch_warnings():
+        # pydicom's warnings quote values, which may be those of a patient; ours name only technical elements.
+        warnings.simplefilter("ignore")
+        return _read(read_header(source), limits)
+
+
+def _read(file: DicomFile, limits: Limits) -> Mammogram:
+    file = replace(file, header=file.header.of_frame())
+    header = file.header
+    modality = modality_of(file)
+    layout = pixel_layout(file, limits)
+    stored = decode_pixels(file, layout)
+    pixels = to_display(stored, header, for_processing=is_for_processing(header))
+    laterality, view, spacing = laterality_of(header), view_of(header), spacing_of(header)
+    pixel_aspect = pixel_aspect_of(header, spacing)
+    manufacturer = _manufacturer(header)
+    note_view_modifiers(header)
+    _note_quality(file)
+    if missing := not_stated(laterality, view, spacing):
+        header.warnings.append(missing)
+    return Mammogram(
+        pixels=pixels,
+        name=file.source.name,
+        sha256=file.source.sha256,
+        file_format="DICOM",
+        bits=layout.bits_stored,
+        laterality=laterality,
+        view=view,
+        spacing=spacing,
+        pixel_aspect=pixel_aspect,
+        sop_instance_uid=_instance_uid(header),
+        modality=modality,
+        manufacturer=manufacturer,
+        warnings=tuple(dict.fromkeys(header.warnings)),
+    )
+
+
+def _instance_uid(header: Header) -> str | None:
+    uid = header.text("SOPInstanceUID")
+    if uid is None:
+        header.warnings.append(f"{described('SOPInstanceUID')} is missing, so results cannot point to the image.")
+    elif not UID(uid).is_valid:
+        shown = header.shown("SOPInstanceUID")
+        header.warnings.append(f"{described('SOPInstanceUID')} is {shown}, which is no UID: not used.")
+        return None
+    return uid
+
+
+def _manufacturer(header: Header) -> str | None:
+    name = header.text("Manufacturer")
+    if name is None:
+        return None
+    # A damaged length makes it run on into the elements that follow, those of the patient among them.
+    if len(name) > _LONGEST_MANUFACTURER or not name.isprintable() or header.names_patient(name):
+        header.warnings.append(f"{described('Manufacturer')} is no name of a manufacturer: not used.")
+        return None
+    return name
+
+
+def _note_quality(file: DicomFile) -> None:
+    """Add a warning for each thing that may make the results worse."""
+    header, notes = file.header, file.header.warnings
+    if header.code("LossyImageCompression") == "01" or file.transfer_syntax in LOSSY_SYNTAXES:
+        ratio = header.number("LossyImageCompressionRatio", 1, 1e4)
+        by = f" (ratio {ratio:g}:1)" if ratio else ""
+        notes.append(f"The image was compressed with loss{by}; fine detail may be missing.")
+    if header.code("BurnedInAnnotation") == "YES":
+        notes.append("The pixels hold burned-in text, which may name the patient and may be taken for tissue.")
+    if header.code("BreastImplantPresent") == "YES":
+        notes.append("A breast implant is present, which the models do not know.")
+    if header.code("QualityControlImage") == "YES":
+        notes.append("This is a quality control image, not a patient's.")
+    if is_synthesised(header):
+        notes.append("The image was synthesised from tomosynthesis, unlike the mammograms that the models know.")

@@ -1,0 +1,1 @@
+"""Read PNG, JPEG and TIFF files."""

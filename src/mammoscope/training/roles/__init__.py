@@ -1,0 +1,1 @@
+"""What every network of one role shares in training."""

@@ -1,0 +1,71 @@
+"""What results say of themselves: their series, what made them, with which settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydicom.uid import UID
+
+from mammoscope.findings import Analysis
+from mammoscope.writers.dicom.origin import Origin, uid_of
+from mammoscope.writers.dicom.results import ResultKind
+
+MAKER = "mammoscope"
+_SERIES_NUMBERS = {ResultKind.SR: 71, ResultKind.SEG: 72, ResultKind.SC: 73}
+_MOST_SERIES = 10_000_000  # so that the numbers stay within a value of type IS
+_LONGEST_LO = 64
+
+
+def result_identity(analysis: Analysis, origin: Origin, kind: ResultKind) -> dict[str, Any]:
+    """Series, instance and equipment of a result, as highdicom's constructors take them.
+
+    Each image has a series of its own for each kind: viewers take one report, or one segmentation, of a series.
+    """
+    return {
+        "series_instance_uid": origin.uid(kind.value, "series"),
+        "series_number": origin.series_number % _MOST_SERIES * 100 + _SERIES_NUMBERS[kind],
+        "series_description": f"{MAKER} {kind.name}, {view_in_words(analysis)}",
+        "sop_instance_uid": origin.uid(kind.value, "instance"),
+        "instance_number": 1,
+        "manufacturer": MAKER,
+        "manufacturer_model_name": MAKER,
+        "software_versions": plain(analysis.software)[:_LONGEST_LO],
+        "device_serial_number": analysis.bundle.sha256[:_LONGEST_LO],
+        "content_qualification": "RESEARCH",
+    }
+
+
+def view_in_words(analysis: Analysis) -> str:
+    """``"L MLO"``; what is not known is named so."""
+    side, view = analysis.input.laterality, analysis.input.view
+    return f"{side[0] if side else 'side unknown'} {view or 'view unknown'}"
+
+
+def device_uid(analysis: Analysis) -> UID:
+    """The UID of what observed: this version of the software with these models."""
+    return uid_of("device", analysis.software, analysis.bundle.sha256)
+
+
+def algorithm_parameters(analysis: Analysis) -> dict[str, str]:
+    """Models and operating point."""
+    return {
+        "bundle": plain(f"{analysis.bundle.name} {analysis.bundle.version}"),
+        "bundle-sha256": analysis.bundle.sha256,
+        "detection-threshold": f"{analysis.thresholds.detection:g}",
+        "malignancy-threshold": f"{analysis.thresholds.malignancy:g}",
+    }
+
+
+def tracking(origin: Origin, number: int) -> dict[str, str]:
+    """What the report and the segmentation call a finding, whose number counts from 1."""
+    return {"uid": origin.uid("finding", number), "identifier": f"{MAKER} finding {number}"}
+
+
+def algorithm_version(analysis: Analysis) -> str:
+    """The version without the program's name."""
+    return plain(analysis.software).removeprefix(f"{MAKER} ")
+
+
+def plain(text: str) -> str:
+    """A text in ASCII, which every character set holds, so that results keep to that of the image."""
+    return text.encode("ascii", "replace").decode().replace("\\", "/")

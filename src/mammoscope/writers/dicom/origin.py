@@ -1,0 +1,277 @@
+"""The DICOM file that was analysed, as its results refer to it: whose it is, which image, and what it leaves open."""
+
+from __future__ import annotations
+
+import uuid
+from copy import deepcopy
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filewriter import correct_ambiguous_vr
+from pydicom.tag import BaseTag
+from pydicom.uid import JPEG2000, UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+
+from mammoscope.errors import place_of
+from mammoscope.findings import Analysis
+from mammoscope.readers.dicom.codecs import LOSSY_SYNTAXES
+from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
+from mammoscope.readers.limits import DEFAULT_LIMITS
+from mammoscope.readers.source import MAGIC_BYTES, data_set_sha256, detect_format, read_source
+from mammoscope.writers.dicom.results import without_warnings
+
+# Patient, General Study and Patient Study (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2): all of group 0010, and these.
+_PATIENT_GROUP = 0x0010
+_COPIED = (
+    "SpecificCharacterSet",
+    "ReferencedPatientSequence",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName",
+    "ReferringPhysicianIdentificationSequence",
+    "ConsultingPhysicianName",
+    "ConsultingPhysicianIdentificationSequence",
+    "PhysiciansOfRecord",
+    "PhysiciansOfRecordIdentificationSequence",
+    "NameOfPhysiciansReadingStudy",
+    "PhysiciansReadingStudyIdentificationSequence",
+    "ReferencedStudySequence",
+    "ProcedureCodeSequence",
+    "RequestingService",
+    "RequestingServiceCodeSequence",
+    "ReasonForPerformedProcedureCodeSequence",
+    "AdmittingDiagnosesDescription",
+    "AdmittingDiagnosesCodeSequence",
+    "ReasonForVisit",
+    "ReasonForVisitCodeSequence",
+    "AdmissionID",
+    "IssuerOfAdmissionIDSequence",
+    "ServiceEpisodeID",
+    "ServiceEpisodeDescription",
+    "IssuerOfServiceEpisodeIDSequence",
+    "PatientState",
+)
+# Of type 2: there, if only empty.
+_ALWAYS_THERE = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+LOSSINESS = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_TEXT_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI", "UT", "UC"})
+# Defined terms for what compressed with loss (PS3.3 C.7.6.1.1.5.1).
+_METHODS = {
+    JPEGBaseline8Bit: "ISO_10918_1",
+    JPEGExtended12Bit: "ISO_10918_1",
+    JPEGLSNearLossless: "ISO_14495_1",
+    JPEG2000: "ISO_15444_1",
+}
+_LARGEST_INTEGER = 2**31 - 1  # of a value of type IS
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """The image that results are about.
+
+    Attributes
+    ----------
+    path
+        The file.
+    image
+        What refers to the image: its UIDs, SOP class, modality, size and compression with loss, and empty the rest that
+        highdicom asks for.
+    inherited
+        Patient and study as they lie in the file, byte for byte and in its character set, without private elements.
+    key
+        What fixes the UIDs of the results.
+    series_number
+        Of the image; 0 where it has none.
+    orientation
+        Patient Orientation, two directions; empty where they are not known.
+    notes
+        What the file leaves open and what follows for the results, as full sentences.
+    """
+
+    path: Path
+    image: Dataset
+    inherited: Dataset
+    key: tuple[str, ...]
+    series_number: int
+    orientation: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def uid(self, *parts: object) -> UID:
+        """The UID of a part of the results: the same parts of the same results always have the same."""
+        return uid_of(*self.key, *parts)
+
+    def pass_on(self, result: Dataset) -> None:
+        """Give a result, complete but for these, the patient and the study of the image."""
+        correct_ambiguous_vr(result, True)
+        for tag in self.inherited.keys():  # noqa: SIM118 (iterating a Dataset decodes its elements)
+            result[tag] = self.inherited.get_item(tag)
+        # Then pydicom writes what was not decoded as it is.
+        named = result.get("SpecificCharacterSet")
+        result.set_original_encoding(False, True, convert_encodings(named) if named else default_encoding)
+
+
+def uid_of(*parts: object) -> UID:
+    """A UID that the same parts always give (PS3.5 B.2: the integer of a UUID under 2.25)."""
+    text = "\n".join(str(part) for part in ("mammoscope results", *parts))
+    return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, text).int}")
+
+
+def read_origin(path: Path, analysis: Analysis) -> Origin:
+    """Read the header of the file that was analysed.
+
+    Raises
+    ------
+    InputError
+        The file is no DICOM, is not the one that was analysed, or has no SOP Instance or SOP Class UID.
+    """
+    with without_warnings():
+        return _read_origin(Path(path), analysis)
+
+
+def _read_origin(path: Path, analysis: Analysis) -> Origin:
+    source = read_source(path, DEFAULT_LIMITS)
+    if detect_format(source.data[:MAGIC_BYTES]) != "DICOM":
+        raise source.error("is no DICOM file, so there are no DICOM results for it")
+    if source.sha256 != analysis.input.sha256:
+        raise source.error("is not the file that was analysed, so there are no DICOM results for it")
+    file = read_header(source)
+    header, notes = file.header, []
+    sop_class, instance = (_required_uid(header, keyword) for keyword in ("SOPClassUID", "SOPInstanceUID"))
+    image = Dataset()
+    image.SOPClassUID, image.SOPInstanceUID = sop_class, instance
+    for keyword, meaning in (
+        ("StudyInstanceUID", "the results form a study of their own"),
+        ("SeriesInstanceUID", "the results name one that was made up"),
+    ):
+        uid = _uid(header, keyword)
+        if uid is None:
+            notes.append(f"{described(keyword)} is missing or no UID: {meaning}.")
+            uid = uid_of(source.sha256, keyword)
+        setattr(image, keyword, uid)
+    if not header.has("PatientID"):
+        notes.append(f"{described('PatientID')} is empty, so a PACS may not file the results with the patient.")
+    image.Modality = analysis.input.modality or "OT"
+    image.Rows, image.Columns = analysis.input.rows, analysis.input.columns
+    for keyword in _ALWAYS_THERE:
+        setattr(image, keyword, "")
+    try:
+        inherited = _inherited(source.data)
+    except Exception as error:  # what a damaged header makes pydicom raise is not bounded
+        raise source.error(f"its patient and study cannot be carried over ({place_of(error)})") from None
+    inherited.StudyInstanceUID = image.StudyInstanceUID
+    image.update(_lossiness(file, len(source.data), analysis))
+    return Origin(
+        path=path,
+        image=image,
+        inherited=inherited,
+        key=(
+            instance,
+            data_set_sha256(source.data),
+            analysis.bundle.sha256,
+            repr(analysis.thresholds.detection),
+            repr(analysis.thresholds.malignancy),
+            analysis.software,
+        ),
+        series_number=int(header.number("SeriesNumber", 0, _LARGEST_INTEGER) or 0),
+        orientation=_orientation(header),
+        notes=tuple(notes),
+    )
+
+
+def _uid(header: Header, keyword: str) -> UID | None:
+    uid = UID(header.text(keyword) or "")
+    return uid if uid.is_valid else None
+
+
+def _required_uid(header: Header, keyword: str) -> UID:
+    uid = _uid(header, keyword)
+    if uid is None:
+        raise header.error(f"{described(keyword)} is missing or no UID, so DICOM results cannot point to the image")
+    return uid
+
+
+def _orientation(header: Header) -> tuple[str, ...]:
+    directions = tuple((header.text("PatientOrientation") or "").upper().split("\\"))
+    letters = set("".join(directions))
+    # CBIS-DDSM keeps the view there.
+    return directions if len(directions) == 2 and all(directions) and letters <= set("ALRPHF") else ()
+
+
+def _inherited(data: bytes) -> Dataset:
+    """Patient and study of a file."""
+    tags = {tag for keyword in _COPIED if (tag := tag_for_keyword(keyword)) is not None}
+    # Elements as they are read, not through Header, which decodes those that name the patient.
+    read = dcmread(BytesIO(data), stop_before_pixels=True, force=True)
+    inherited = Dataset()
+    for tag in read.keys():  # noqa: SIM118 (iterating a Dataset decodes its elements)
+        if (tag in tags or tag.group == _PATIENT_GROUP) and tag.element != 0:
+            inherited[tag] = _copied(read, tag)
+    for keyword in _ALWAYS_THERE:
+        if keyword not in inherited:
+            setattr(inherited, keyword, "")
+    return inherited
+
+
+def _copied(read: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
+    """An element as it lies in the file: a text that is decoded and encoded again may change on the way."""
+    raw, vr = read.get_item(tag), _vr_of(read, tag)
+    if isinstance(raw, RawDataElement) and vr in _TEXT_VRS:
+        return raw._replace(VR=vr, value=raw.value or b"", is_implicit_VR=False, is_little_endian=True)
+    element = deepcopy(read[tag])
+    if element.VR == "SQ":
+        for item in element.value:
+            _drop_private(item)
+    return element
+
+
+def _drop_private(item: Dataset) -> None:
+    for tag in list(item.keys()):
+        if tag.is_private:
+            del item[tag]
+        elif item[tag].VR == "SQ":  # decodes it, here, where pydicom is silent
+            for inner in item[tag].value:
+                _drop_private(inner)
+
+
+def _vr_of(dataset: Dataset, tag: BaseTag) -> str:
+    return dataset.get_item(tag).VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
+
+
+def _lossiness(file: DicomFile, file_bytes: int, analysis: Analysis) -> Dataset:
+    """How the image was compressed with loss, which what is derived from it must say too (PS3.3 C.7.6.1.1.5)."""
+    header, syntax, module = file.header, file.transfer_syntax, Dataset()
+    if header.code("LossyImageCompression") != "01" and syntax not in LOSSY_SYNTAXES:
+        module.LossyImageCompression = "00"
+        return module
+    ratio = header.number("LossyImageCompressionRatio", 1, 1e4)
+    if ratio is None:
+        facts = analysis.input
+        stored = file_bytes - (file.pixels.offset if file.pixels else 0)
+        ratio = max(1.0, facts.rows * facts.columns * (2 if facts.bits > 8 else 1) / max(1, stored))
+    module.LossyImageCompression, module.LossyImageCompressionRatio = "01", f"{ratio:.6g}"
+    if method := header.code("LossyImageCompressionMethod") or _METHODS.get(syntax):
+        module.LossyImageCompressionMethod = method
+    return module

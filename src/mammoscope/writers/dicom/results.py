@@ -1,0 +1,138 @@
+"""The results of an analysis as DICOM objects: a structured report, a segmentation, a secondary capture of the overlay.
+
+What they say, and with which codes, is in ``docs/dicom-results.md``. What the three share is in ``dicom_origin.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.errors import InputError, MammoscopeError, place_of
+from mammoscope.files import replacing
+from mammoscope.findings import Analysis
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from mammoscope.writers.dicom.origin import Origin
+
+
+_SILENCE = Lock()
+
+
+class ResultKind(StrEnum):
+    """What an analysis can be written as in DICOM."""
+
+    SR = "sr"
+    SEG = "seg"
+    SC = "sc"
+
+
+def dicom_results(
+    analysis: Analysis, source: Path, kinds: Collection[ResultKind], *, overlay: NDArray[np.uint8] | None = None
+) -> dict[ResultKind, Dataset]:
+    """An analysis as DICOM objects of the image's study, each in a series of its own.
+
+    The same file, bundle, thresholds and version of the software give the same UIDs.
+
+    Parameters
+    ----------
+    analysis
+        What was found.
+    source
+        The DICOM file that was analysed.
+    kinds
+        What is wanted; ``kinds_given`` says what of it an analysis gives.
+    overlay
+        ``(h, w, 3) uint8`` RGB of ``render_overlay`` for the secondary capture; None: the file is decoded again for it.
+
+    Raises
+    ------
+    InputError
+        The file is no DICOM, is not the one that was analysed, or says too little to be pointed to; names the element.
+    """
+    from mammoscope.writers.dicom.origin import read_origin  # noqa: PLC0415 (pydicom, where results are wanted)
+
+    return results_of(analysis, read_origin(source, analysis), kinds, overlay=overlay)
+
+
+def results_of(
+    analysis: Analysis, origin: Origin, kinds: Collection[ResultKind], *, overlay: NDArray[np.uint8] | None = None
+) -> dict[ResultKind, Dataset]:
+    """As ``dicom_results``, of a file whose header has been read."""
+    try:
+        with without_warnings():
+            return {kind: _result(kind, analysis, origin, overlay) for kind in kinds_given(analysis, kinds)}
+    except MammoscopeError:
+        raise
+    except Exception as error:  # what a damaged header makes the libraries raise is not bounded
+        raise InputError(origin.path, f"its header cannot be carried over ({place_of(error)})") from None
+
+
+def kinds_given(analysis: Analysis, kinds: Collection[ResultKind]) -> tuple[ResultKind, ...]:
+    """Which of the kinds an analysis gives: no segmentation without an outline."""
+    outlined = any(finding.outline for finding in analysis.findings)
+    return tuple(kind for kind in ResultKind if kind in kinds and (outlined or kind is not ResultKind.SEG))
+
+
+def result_path(target: Path, kind: ResultKind) -> Path:
+    """``<name>.sr.dcm`` and the like beside the other results of a file; ``target`` has no extension."""
+    return target.with_name(f"{target.name}.{kind.value}.dcm")
+
+
+def write_result(path: Path, result: Dataset) -> None:
+    """Write a DICOM file, whole or not at all.
+
+    Raises
+    ------
+    MammoscopeError
+        The file cannot be written.
+    """
+    with replacing(path) as temporary:
+        result.save_as(temporary, enforce_file_format=True)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Silence pydicom, whose warnings and log quote values, which may be those of a patient; one thread at a time."""
+    log = logging.getLogger("pydicom")
+    with _SILENCE, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before, log.disabled = log.disabled, True
+        try:
+            yield
+        finally:
+            log.disabled = before
+
+
+def _result(kind: ResultKind, analysis: Analysis, origin: Origin, overlay: NDArray[np.uint8] | None) -> Dataset:
+    # highdicom takes a second to load, so each is loaded when it is wanted.
+    if kind is ResultKind.SR:
+        from mammoscope.writers.dicom.sr import structured_report  # noqa: PLC0415
+
+        return structured_report(analysis, origin)
+    if kind is ResultKind.SEG:
+        from mammoscope.writers.dicom.seg import segmentation  # noqa: PLC0415
+
+        return segmentation(analysis, origin)
+    from mammoscope.writers.dicom.sc import secondary_capture  # noqa: PLC0415
+
+    return secondary_capture(analysis, origin, overlay if overlay is not None else _drawn(analysis, origin.path))
+
+
+def _drawn(analysis: Analysis, source: Path) -> NDArray[np.uint8]:
+    from mammoscope.readers import IsolatedReader  # noqa: PLC0415
+    from mammoscope.writers.overlay.picture import render_overlay  # noqa: PLC0415
+
+    with IsolatedReader() as reader:
+        return render_overlay(reader.read(source), analysis)

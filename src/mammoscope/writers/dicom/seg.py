@@ -1,0 +1,114 @@
+"""The outlines as a segmentation: binary, one segment for each outlined finding, in the pixels of the image."""
+
+from __future__ import annotations
+
+import numpy as np
+from highdicom import AlgorithmIdentificationSequence, seg
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from mammoscope.findings import Analysis, Finding
+from mammoscope.writers.dicom import codes as concepts
+from mammoscope.writers.dicom.identity import (
+    MAKER,
+    algorithm_parameters,
+    algorithm_version,
+    result_identity,
+    tracking,
+)
+from mammoscope.writers.dicom.origin import Origin
+from mammoscope.writers.dicom.results import ResultKind
+
+
+def segmentation(analysis: Analysis, origin: Origin) -> Dataset:
+    """A Segmentation of at least one outlined finding.
+
+    A finding without an outline has no segment, for a filled box would look like one. Labels and tracking identifiers
+    hold the number of the finding, segment numbers run without gaps.
+    """
+    outlined = [(number, finding) for number, finding in enumerate(analysis.findings, start=1) if finding.outline]
+    masks = np.zeros((len(outlined), analysis.input.rows, analysis.input.columns), dtype=np.uint8)
+    for mask, (_, finding) in zip(masks, outlined, strict=True):
+        fill(mask, np.array(finding.outline))
+    result = seg.Segmentation(
+        source_images=[origin.image],
+        pixel_array=np.moveaxis(masks, 0, -1)[None],
+        segmentation_type=seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _segment(segment, number, finding, analysis, origin)
+            for segment, (number, finding) in enumerate(outlined, start=1)
+        ],
+        content_label="MASSES",
+        content_description=analysis.notice,
+        **result_identity(analysis, origin, ResultKind.SEG),
+    )
+    result.PatientOrientation = list(origin.orientation)
+    # highdicom draws this one at random.
+    organization = origin.uid("dimensions")
+    result.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
+    for index in result.DimensionIndexSequence:
+        index.DimensionOrganizationUID = organization
+    origin.pass_on(result)
+    return result
+
+
+def fill(mask: NDArray[np.uint8], outline: NDArray[np.float64]) -> None:
+    """Set the pixels whose centre lies inside an outline, by the even-odd rule; at least one, however thin it is.
+
+    Parameters
+    ----------
+    mask
+        ``(H, W) uint8``, 0 everywhere; in place 1 inside.
+    outline
+        ``(N, 2)`` of (x, y), a closed polygon, frame ``original``, within the image.
+    """
+    left, top = np.minimum(np.floor(outline.min(axis=0)).astype(int), (mask.shape[1] - 1, mask.shape[0] - 1))
+    right, bottom = np.ceil(outline.max(axis=0)).astype(int)
+    window = _inside(outline - (left, top), (max(1, bottom - top), max(1, right - left)))
+    mask[top : top + window.shape[0], left : left + window.shape[1]] = window
+
+
+def _inside(outline: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    start, end = outline, np.roll(outline, -1, axis=0)
+    # An edge crosses the middle of ``count`` rows from ``first`` on.
+    first, last = np.sort(np.ceil([start[:, 1] - 0.5, end[:, 1] - 0.5]).astype(int), axis=0)
+    count = last - first
+    edge = np.repeat(np.arange(len(outline)), count)
+    row = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count) + first[edge]
+    (x0, y0), (x1, y1) = start[edge].T, end[edge].T
+    column = np.ceil(x0 + (row + 0.5 - y0) / (y1 - y0) * (x1 - x0) - 0.5).astype(int)
+    # Each crossing turns outside to inside, or back, for all pixels to its right.
+    crossings = np.zeros((shape[0], shape[1] + 1), dtype=np.uint8)
+    np.add.at(crossings, (row, column), 1)
+    inside = np.cumsum(crossings[:, :-1], axis=1, dtype=np.uint8) & np.uint8(1)
+    if not inside.any():
+        inside[shape[0] // 2, shape[1] // 2] = 1
+    return inside
+
+
+def _segment(segment: int, number: int, finding: Finding, analysis: Analysis, origin: Origin) -> seg.SegmentDescription:
+    known = tracking(origin, number)
+    description = seg.SegmentDescription(
+        segment_number=segment,
+        segment_label=f"Finding {number}",
+        segmented_property_category=concepts.ABNORMAL_STRUCTURE,
+        segmented_property_type=concepts.MASS,
+        algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=MAKER,
+            family=codes.cid7162.ArtificialIntelligence,
+            version=algorithm_version(analysis),
+            source=MAKER,
+            parameters=algorithm_parameters(analysis),
+        ),
+        tracking_uid=known["uid"],
+        tracking_id=known["identifier"],
+        anatomic_regions=[concepts.BREAST],
+    )
+    # No attribute of the standard holds the confidence of a binary segment; the report has it in numbers.
+    description.SegmentDescription = (
+        f"Detection score {finding.detection_score:.3f}, probability of malignancy {finding.malignancy_score:.3f} "
+        f"({finding.malignancy})"
+    )
+    return description

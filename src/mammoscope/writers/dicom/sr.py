@@ -1,0 +1,195 @@
+"""The findings as a structured report: TID 1500 Measurement Report (PS3.16), one measurement group for each finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+from highdicom import sr
+from highdicom.sr import RelationshipTypeValues as Relation
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from mammoscope.findings import Analysis, Box, Finding
+from mammoscope.writers.dicom import codes as concepts
+from mammoscope.writers.dicom.identity import (
+    MAKER,
+    algorithm_parameters,
+    algorithm_version,
+    device_uid,
+    plain,
+    result_identity,
+    tracking,
+)
+from mammoscope.writers.dicom.origin import Origin
+from mammoscope.writers.dicom.results import ResultKind
+
+_MOST_POINTS = 8000  # a value of type FL takes 64 KiB at most in explicit VR
+
+
+def structured_report(analysis: Analysis, origin: Origin) -> Dataset:
+    """A Comprehensive SR that says what an analysis says of its image.
+
+    Points are (column, row) in pixels from the top left corner of the image's top left pixel (PS3.3 C.18.6.1.2): that
+    is the frame ``original``.
+    """
+    report = sr.ComprehensiveSR(
+        evidence=[origin.image],
+        content=_document(analysis, origin),
+        is_complete=True,
+        coding_schemes=[concepts.private_scheme()],
+        **result_identity(analysis, origin, ResultKind.SR),
+    )
+    origin.pass_on(report)
+    return report
+
+
+def _document(analysis: Analysis, origin: Origin) -> sr.ContainerContentItem:
+    """The root of the tree. By hand, for highdicom's own asks for a measurement, and a view may hold no finding."""
+    observer = sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=device_uid(analysis),
+            name=MAKER,
+            manufacturer_name=MAKER,
+            model_name=plain(analysis.software),
+            serial_number=analysis.bundle.sha256,
+        ),
+    )
+    parts: list[sr.ContentItem] = [
+        *sr.LanguageOfContentItemAndDescendants(concepts.ENGLISH),
+        *sr.ObservationContext(observer_device_context=observer),
+        sr.CodeContentItem(codes.DCM.ProcedureReported, concepts.IMAGING_PROCEDURE, Relation.HAS_CONCEPT_MOD),
+        _image_library(analysis, origin.image),
+    ]
+    if analysis.findings:
+        groups = [_group(analysis, origin, number) for number in range(1, len(analysis.findings) + 1)]
+        parts.append(_container(codes.DCM.ImagingMeasurements, groups))
+    parts.append(_container(concepts.QUALITATIVE_EVALUATIONS, _summary(analysis, origin)))
+    root = sr.ContainerContentItem(codes.DCM.ImagingMeasurementReport, template_id="1500")
+    root.ContentSequence = sr.ContentSequence(parts)
+    return root
+
+
+def _summary(analysis: Analysis, origin: Origin) -> list[sr.ContentItem]:
+    """What holds for the image as a whole."""
+    texts = [
+        (codes.DCM.NarrativeSummary, analysis.statement),
+        (concepts.NOTICE_OF_USE, analysis.notice),
+        *((concepts.NOTE_ON_IMAGE, note) for note in dict.fromkeys((*analysis.warnings, *origin.notes))),
+    ]
+    summary = concepts.SUMMARIES[analysis.outcome]
+    return [
+        sr.CodeContentItem(codes.DCM.CADProcessingAndFindingsSummary, summary, Relation.CONTAINS),
+        *(sr.TextContentItem(name, plain(text), Relation.CONTAINS) for name, text in texts),
+    ]
+
+
+def _image_library(analysis: Analysis, image: Dataset) -> sr.ContainerContentItem:
+    """TID 1600, with what highdicom's leaves out: laterality, view, and that either is unknown."""
+    facts = analysis.input
+    described: list[sr.ContentItem] = [
+        sr.CodeContentItem(name, value, Relation.HAS_ACQ_CONTEXT)
+        for name, value in (
+            (codes.DCM.Modality, concepts.MODALITIES.get(image.Modality, concepts.OTHER_MODALITY)),
+            (codes.DCM.TargetRegion, concepts.BREAST),
+            (codes.DCM.ImageLaterality, _side(analysis) or concepts.UNKNOWN),
+            (codes.DCM.ImageView, concepts.VIEWS.get(facts.view or "", concepts.UNKNOWN)),
+        )
+    ]
+    described += [
+        sr.NumContentItem(name, value, concepts.PIXELS, relationship_type=Relation.HAS_ACQ_CONTEXT)
+        for name, value in ((codes.DCM.PixelDataRows, facts.rows), (codes.DCM.PixelDataColumns, facts.columns))
+    ]
+    if facts.spacing is not None:
+        described += [
+            sr.NumContentItem(name, value, codes.UCUM.Millimeter, relationship_type=Relation.HAS_ACQ_CONTEXT)
+            for name, value in (
+                (codes.DCM.HorizontalPixelSpacing, facts.spacing.column_mm),
+                (codes.DCM.VerticalPixelSpacing, facts.spacing.row_mm),
+            )
+        ]
+    entry = sr.ImageContentItem(
+        concepts.SOURCE, image.SOPClassUID, image.SOPInstanceUID, relationship_type=Relation.CONTAINS
+    )
+    entry.ContentSequence = sr.ContentSequence(described)
+    return _container(codes.DCM.ImageLibrary, [_container(codes.DCM.ImageLibraryGroup, [entry])])
+
+
+def _group(analysis: Analysis, origin: Origin, number: int) -> sr.ContentItem:
+    """TID 1410: a finding. Its region is the outline, or where there is none the box, and says which."""
+    finding, image = analysis.findings[number - 1], origin.image
+    source = sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID)
+    outline, box = np.array(finding.outline, dtype=np.float64).reshape(-1, 2), _corners(finding.box)
+    groups = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(**tracking(origin, number)),
+        referenced_region=sr.ImageRegion(
+            sr.GraphicTypeValues.POLYLINE, _closed(outline if len(outline) else box), source
+        ),
+        finding_type=concepts.MASS,
+        algorithm_id=sr.AlgorithmIdentification(
+            MAKER,
+            algorithm_version(analysis),
+            parameters=[f"{name}={value}" for name, value in algorithm_parameters(analysis).items()],
+        ),
+        finding_sites=[sr.FindingSite(concepts.BREAST, laterality=_side(analysis))],
+        geometric_purpose=codes.cid219.Outline if len(outline) else codes.cid219.BoundedBy,
+        qualitative_evaluations=[
+            sr.QualitativeEvaluation(concepts.MALIGNANCY_CLASS, concepts.CLASSES[finding.malignancy])
+        ],
+    )
+    group = cast(sr.ContainerContentItem, groups[0])
+    box_item = sr.ScoordContentItem(
+        concepts.DETECTION_BOX, sr.GraphicTypeValues.POLYLINE, _closed(box), relationship_type=Relation.CONTAINS
+    )
+    box_item.ContentSequence = sr.ContentSequence([source])
+    group.ContentSequence.extend([box_item, *_measurements(finding)])
+    return group
+
+
+def _measurements(finding: Finding) -> list[sr.ContentItem]:
+    """TID 300; a size that is not known is a qualitative evaluation that says so."""
+    size = finding.size
+    return [
+        _measured(name, value, unit)
+        for name, value, unit in (
+            (concepts.DETECTION_SCORE, 100 * finding.detection_score, codes.UCUM.Percent),
+            (concepts.MALIGNANCY_PROBABILITY, 100 * finding.malignancy_score, codes.UCUM.Percent),
+            (concepts.LONGEST_DIAMETER, size.longest_diameter_mm, codes.UCUM.Millimeter),
+            (concepts.AREA, size.area_mm2, codes.UCUM.SquareMillimeter),
+        )
+    ]
+
+
+def _measured(name: Code, value: float | None, unit: Code) -> sr.ContentItem:
+    """A number, or where it is not known the code that says so.
+
+    A number without a value (PS3.3 C.18.1) would say the same, but stops highdicom and others at the whole report.
+    """
+    if value is None:
+        return sr.CodeContentItem(name, concepts.UNKNOWN, Relation.CONTAINS)
+    return sr.NumContentItem(name, value, unit, relationship_type=Relation.CONTAINS)
+
+
+def _side(analysis: Analysis) -> Code | None:
+    side = analysis.input.laterality
+    return None if side is None else concepts.SIDES[side]
+
+
+def _corners(box: Box) -> NDArray[np.float64]:
+    return np.array([(box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1)])
+
+
+def _closed(polygon: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A polygon that ends where it starts, as closed ones do in DICOM; one that is too long loses every nth point."""
+    kept = polygon[:: -(-len(polygon) // _MOST_POINTS)]
+    return np.concatenate([kept, kept[:1]])
+
+
+def _container(name: Code, content: Sequence[sr.ContentItem]) -> sr.ContainerContentItem:
+    container = sr.ContainerContentItem(name, relationship_type=Relation.CONTAINS)
+    container.ContentSequence = sr.ContentSequence(content)
+    return container

@@ -1,0 +1,79 @@
+"""The analysis as JSON, and the JSON Schema that it keeps to.
+
+The schema that ships, ``schemas/analysis.schema.json``, is what ``python -m mammoscope.writers.json`` prints.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
+
+from mammoscope.errors import InputError
+from mammoscope.files import write_text
+from mammoscope.findings import SCHEMA_VERSION, Analysis
+
+
+def write_analysis(analysis: Analysis, path: Path) -> None:
+    """Write an analysis as indented JSON, whole or not at all.
+
+    Raises
+    ------
+    MammoscopeError
+        The file cannot be written.
+    """
+    write_text(path, analysis.model_dump_json(indent=2) + "\n")
+
+
+def read_analysis(path: Path) -> Analysis:
+    """Read what ``write_analysis`` wrote.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is no analysis of this version; names the first field that is wrong.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})") from None
+    try:
+        return Analysis.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            path, f"is no analysis of schema {SCHEMA_VERSION}: {place or 'file'}: {first['msg']}"
+        ) from None
+
+
+class _AllRequired(GenerateJsonSchema):
+    """Every field is always written, so that a reader can count on each, also on those with a default in the code."""
+
+    def field_is_required(self, field: ModelField | DataclassField | TypedDictField, total: bool) -> bool:
+        return True
+
+
+def analysis_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of the files that ``write_analysis`` writes."""
+    schema = Analysis.model_json_schema(schema_generator=_AllRequired, mode="serialization")
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:mammoscope:analysis:{SCHEMA_VERSION}",
+        "title": "mammoscope analysis of one mammogram",
+    }
+    return head | {key: value for key, value in schema.items() if key not in head}
+
+
+def schema_text() -> str:
+    """``analysis_schema`` as the committed file holds it."""
+    return json.dumps(analysis_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema_text())

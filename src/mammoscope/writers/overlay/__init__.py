@@ -1,0 +1,1 @@
+"""The findings drawn over the mammogram."""
