@@ -186,7 +186,7 @@ def _analyze_file(path: Path, target: Path, bundle: Bundle, options: Options, re
     analysis, prepared = examine(mammogram, bundle, threshold=options.threshold)
     written = [report, overlay]
     if options.save_preprocessed and prepared is not None:
-        write_png(preprocessed, bundle.manifest.detector.contrast.apply(prepared.pixels))
+        write_png(preprocessed, bundle.shown_contrast.apply(prepared.pixels))
         written.append(preprocessed)
     picture = render_overlay(mammogram, analysis)
     write_png(overlay, picture)
@@ -230,6 +230,6 @@ def _earlier_analysis(path: Path, report: Path, bundle: Bundle, options: Options
         same_file = earlier.input.sha256 == file_sha256(path)
     except (InputError, OSError):
         return None
-    wanted = bundle.manifest.detector.threshold if options.threshold is None else options.threshold
+    wanted = bundle.manifest.thresholds.detection if options.threshold is None else options.threshold
     same_settings = earlier.bundle == bundle.identity and earlier.thresholds.detection == wanted
     return earlier if same_file and same_settings else None

@@ -1,153 +1,96 @@
-"""The model bundle: a folder with ``bundle.json`` and ONNX files, each checked against its SHA-256 before use."""
+"""The model bundle: a folder with ``bundle.json`` and its files, each checked against its SHA-256 before use."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mammoscope.errors import BundleError
 from mammoscope.findings import BundleIdentity
-from mammoscope.stages.preprocess import ContrastSettings, PreprocessSettings
-from mammoscope.stages.rescore import ReducedDetector
-from mammoscope.stages.step import Classifier, Detector, Reducer, Segmenter
+from mammoscope.stages.manifests import AVERAGE_MASK, BundleManifest, StepManifest
+from mammoscope.stages.manifests_schema1 import ManifestOfSchema1
+from mammoscope.stages.preprocess import ContrastSettings
+from mammoscope.stages.step import GROUP, Step, StepImplementation, implementation_named
 
 MANIFEST = "bundle.json"
-AVERAGE_MASK = "average_mask.png"
 _READ_BYTES = 1 << 20
 
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+@dataclass(frozen=True)
+class BundledStep:
+    """A step of a bundle, loaded at first use.
 
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Figure(_Record):
-    """A measured value with its 95% interval (bootstrap over patients)."""
-
-    value: float
-    ci95: tuple[float, float]
-
-
-class Provenance(_Record):
-    """Where a model comes from and how good it was found to be."""
-
-    recipe: dict[str, Any] = Field(description="Every setting of the training.")
-    data: str = Field(description="Name of the dataset.")
-    data_sha256: str
-    split: str = Field(description="How patients were divided, with the seed.")
-    training_patients: int
-    validation_patients: int
-    epochs: int
-    code_version: str
-    licence: str
-    credits: tuple[str, ...] = Field(description="Whose pretrained weights and data it builds on.")
-    onnx_difference: float = Field(description="Largest difference of the ONNX output from the 32-bit torch output.")
-    metrics: dict[str, Figure | float | int] = Field(default_factory=dict, description="On the validation patients.")
-
-
-class StageManifest(_Record):
-    """One model of the bundle."""
-
-    implementation: str = Field(default="onnx", description="Entry point that loads it.")
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    sha256: Sha256
-    input_height: Annotated[int, Field(ge=32, le=8192)]
-    input_width: Annotated[int, Field(ge=32, le=8192)]
-    mean: float = Field(description="Subtracted from pixels scaled to [0, 1].")
-    std: Annotated[float, Field(gt=0)]
-    contrast: ContrastSettings
-    provenance: Provenance
-
-
-class DetectorManifest(StageManifest):
-    """The detector: input ``(1, 1, H, W)``, outputs ``boxes (A, 4)`` in input pixels and ``scores (A,)``."""
-
-    threshold: Annotated[float, Field(ge=0, le=1)]
-    floor: Annotated[float, Field(ge=0, le=1)] = 0.03
-    nms_iou: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.3, description="Of suppress_overlaps.")
-    vote_iou: Annotated[float, Field(gt=0, le=1)] = Field(default=1.0, description="Of vote_boxes; 1 leaves boxes be.")
-    box_scale: Annotated[float, Field(gt=0)] = Field(
-        default=1.0, description="Of each box's sides about its middle: boxes tend to be short. Fitted on validation."
-    )
-    max_regions: Annotated[int, Field(ge=1, le=1000)] = 100
-
-
-class ReducerManifest(StageManifest):
-    """The false-positive reducer: input ``regions (N, 1, S, S)``, output ``logit (N,)``: above 0 speaks for a mass.
-
-    A region's score is the weighted mean of the detector's logit and this one's, through the logistic function.
+    Attributes
+    ----------
+    folder
+        The bundle's.
+    manifest
+        What the bundle says of it.
     """
 
-    mass_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="Share of the square's side that the region takes: the rest is tissue around it."
-    )
-    weight: Annotated[float, Field(ge=0, le=1)] = Field(
-        description="Of the reducer's logit; 0 leaves the detector's scores be. Fitted on validation patients."
-    )
+    folder: Path
+    manifest: StepManifest
 
+    @cached_property
+    def implementation(self) -> type[StepImplementation]:
+        """What is behind the name.
 
-class SegmenterManifest(StageManifest):
-    """The segmenter: input ``(N, 1, H, W)``, output ``logits (N, 1, H, W)``."""
+        Raises
+        ------
+        BundleError
+            There is nothing of that name.
+        """
+        found = implementation_named(self.manifest.implementation)
+        if found is None:
+            raise BundleError(
+                f"{self.folder / MANIFEST}: step {self.manifest.name!r}: no built-in implementation and no entry point "
+                f"of {GROUP} is named {self.manifest.implementation!r}"
+            )
+        return found
 
-    threshold: Annotated[float, Field(gt=0, lt=1)]
-    enlarged_shift: float = Field(
-        default=0.0,
-        description="Added to the logits of an ROI that was enlarged fourfold or more, and less of it to one enlarged "
-        "less: blurred masses are outlined too small. Fitted on validation patients.",
-    )
-    average_mask_sha256: Sha256 | None = Field(
-        default=None, description="Of average_mask.png, the mean training mask, which figures are compared with."
-    )
+    @cached_property
+    def settings(self) -> BaseModel:
+        """What the implementation makes of the settings.
 
+        Raises
+        ------
+        BundleError
+            They are not of its kind; names the setting.
+        """
+        try:
+            return self.implementation.Settings.model_validate(self.manifest.settings)
+        except ValidationError as error:
+            place = f"{self.folder / MANIFEST}: step {self.manifest.name!r}: settings"
+            raise BundleError(f"{place}.{_first_problem(error)}") from None
 
-class ClassifierManifest(StageManifest):
-    """The classifier: inputs ``roi (N, 1, H, W)`` and ``mask (N, 1, H, W)`` of 0 and 1, output ``logit (N,)``.
+    @cached_property
+    def step(self) -> Step:
+        """The step itself.
 
-    The probability is ``sigmoid(slope * logit + intercept)`` (Platt 1999), fitted on validation patients.
-    """
-
-    threshold: Annotated[float, Field(ge=0, le=1)]
-    slope: float
-    intercept: float
-
-
-class BundleManifest(_Record):
-    """What ``bundle.json`` holds."""
-
-    schema_version: Literal["1"] = "1"
-    name: str
-    version: str
-    licence: str
-    notice: str
-    preprocess: PreprocessSettings
-    detector: DetectorManifest
-    reducer: ReducerManifest | None = None
-    segmenter: SegmenterManifest
-    classifier: ClassifierManifest
-    pipeline_metrics: dict[str, Figure | float | int] = Field(
-        default_factory=dict,
-        description="Of the whole chain on the validation patients, where it finds as many regions as there are "
-        "lesions, and at 1 false positive an image.",
-    )
-
-    @property
-    def models(self) -> tuple[StageManifest, ...]:
-        """Those that the bundle holds, in the order in which an analysis runs them."""
-        return (self.detector, *([self.reducer] if self.reducer else []), self.segmenter, self.classifier)
+        Raises
+        ------
+        BundleError
+            It cannot be loaded from its files.
+        """
+        paths = {label: self.folder / entry.file for label, entry in self.manifest.files.items()}
+        try:
+            return self.implementation.open(paths, self.settings)
+        except KeyError as error:
+            place = f"{self.folder / MANIFEST}: step {self.manifest.name!r}"
+            raise BundleError(
+                f"{place}: has no file labelled {error}, which {self.manifest.implementation!r} needs"
+            ) from None
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle. ``sha256`` is the hash of its manifest, which holds the hash of every model file."""
+    """A verified bundle. ``sha256`` is the hash of its manifest, which holds the hash of every file."""
 
     folder: Path
     manifest: BundleManifest
@@ -159,74 +102,86 @@ class Bundle:
         return BundleIdentity(name=self.manifest.name, version=self.manifest.version, sha256=self.sha256)
 
     @cached_property
-    def detector(self) -> Detector:
-        """The detector, with the reducer behind it where there is one; loaded at first use."""
-        return ReducedDetector(self.proposer, self.reducer) if self.reducer else self.proposer
+    def finding(self) -> tuple[BundledStep, ...]:
+        """The steps before the selection: they find candidates and score them."""
+        return tuple(BundledStep(self.folder, step) for step in self.manifest.finding)
 
     @cached_property
-    def proposer(self) -> Detector:
-        """The detector alone, loaded at first use."""
-        return cast(Detector, self._load("mammoscope.detectors", self.manifest.detector))
+    def grading(self) -> tuple[BundledStep, ...]:
+        """The steps after the selection: they outline and classify."""
+        return tuple(BundledStep(self.folder, step) for step in self.manifest.grading)
 
-    @cached_property
-    def reducer(self) -> Reducer | None:
-        """The false-positive reducer, loaded at first use; None where there is none."""
-        if self.manifest.reducer is None:
-            return None
-        return cast(Reducer, self._load("mammoscope.reducers", self.manifest.reducer))
+    @property
+    def steps(self) -> tuple[BundledStep, ...]:
+        """All of both, in the order in which they run."""
+        return (*self.finding, *self.grading)
 
-    @cached_property
-    def segmenter(self) -> Segmenter:
-        """The segmenter, loaded at first use."""
-        return cast(Segmenter, self._load("mammoscope.segmenters", self.manifest.segmenter))
+    def of_roles(self, *roles: str) -> tuple[BundledStep, ...]:
+        """The steps of some roles, in the order in which they run."""
+        return tuple(step for step in self.steps if step.manifest.role in roles)
 
-    @cached_property
-    def classifier(self) -> Classifier:
-        """The classifier, loaded at first use."""
-        return cast(Classifier, self._load("mammoscope.classifiers", self.manifest.classifier))
+    def load(self) -> None:
+        """Load every step now instead of at first use."""
+        for step in self.steps:
+            _ = step.step
 
-    def _load(self, group: str, stage: StageManifest) -> object:
-        found = entry_points(group=group, name=stage.implementation)
-        if not found:
-            raise BundleError(f"{self.folder / MANIFEST}: no {group} entry point is named {stage.implementation!r}")
-        return next(iter(found)).load()(self.folder / stage.file, stage)
+    @property
+    def shown_contrast(self) -> ContrastSettings:
+        """How the network that sees the whole breast has its contrast evened; as in the file where none says so."""
+        for step in self.finding:
+            contrast = getattr(step.settings, "contrast", None)
+            if isinstance(contrast, ContrastSettings):
+                return contrast
+        return ContrastSettings(clip_limit=0)
+
+    @property
+    def floor(self) -> float:
+        """Detection score below which the bundle gives no candidate."""
+        floors = [getattr(step.settings, "floor", 0.0) for step in self.of_roles("detect", "joint")]
+        return float(min(floors, default=0.0))
+
+    @property
+    def average_mask(self) -> Path | None:
+        """The mean training mask, which figures are compared with; None where the bundle has none."""
+        for step in self.steps:
+            if AVERAGE_MASK in step.manifest.files:
+                return self.folder / step.manifest.files[AVERAGE_MASK].file
+        return None
 
 
 def default_bundle_folder() -> Path:
-    """The bundle that ships inside the package."""
+    """The bundle that is built in."""
     return Path(str(files("mammoscope") / "bundles" / "default"))
 
 
-def load_bundle(folder: Path | None = None) -> Bundle:
-    """Read a bundle and check every model file against its hash. Nothing is unpickled.
+def load_bundle(folder: Path | str | None = None) -> Bundle:
+    """Read a bundle, check every file against its hash and every step's settings. Nothing is unpickled.
 
     Parameters
     ----------
     folder
-        The bundle's folder; None takes the one that ships with mammoscope.
+        The bundle's folder; None takes the built-in one.
 
     Raises
     ------
     BundleError
-        A file is missing or altered, or the manifest is not one of this version; names the file and the thing.
+        A file is missing or altered, a step is not installed or its settings are not of its kind, or the manifest is
+        of no known version; names the file and the thing.
     """
-    folder = folder or default_bundle_folder()
+    folder = default_bundle_folder() if folder is None else Path(folder)
     path = folder / MANIFEST
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        manifest = BundleManifest.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise BundleError(f"{path}: {place}: {first['msg']}") from None
-    for stage in manifest.models:
-        _check_file(folder / stage.file, stage.sha256)
-    if manifest.segmenter.average_mask_sha256:
-        _check_file(folder / AVERAGE_MASK, manifest.segmenter.average_mask_sha256)
-    return Bundle(folder, manifest, hashlib.sha256(raw).hexdigest())
+    manifest = _manifest_of(raw, path)
+    for step in manifest.steps:
+        for entry in step.files.values():
+            _check_file(folder / entry.file, entry.sha256)
+    bundle = Bundle(folder, manifest, hashlib.sha256(raw).hexdigest())
+    for bundled in bundle.steps:
+        _ = bundled.settings
+    return bundle
 
 
 def file_sha256(path: Path) -> str:
@@ -236,6 +191,28 @@ def file_sha256(path: Path) -> str:
         while block := stream.read(_READ_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _manifest_of(raw: bytes, path: Path) -> BundleManifest:
+    try:
+        content = json.loads(raw)
+    except ValueError as error:
+        raise BundleError(f"{path}: is no JSON ({error})") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version not in ("1", "2"):
+        raise BundleError(f"{path}: schema_version is {version!r}, expected '1' or '2'")
+    try:
+        if version == "1":
+            return ManifestOfSchema1.model_validate_json(raw).as_steps()
+        return BundleManifest.model_validate_json(raw)
+    except ValidationError as error:
+        raise BundleError(f"{path}: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "manifest"
+    return f"{place}: {first['msg']}"
 
 
 def _check_file(path: Path, expected: str) -> None:

@@ -1,24 +1,25 @@
-"""From a mammogram to outlined, scored masses: the whole story on one screen."""
+"""From mammograms to outlined, scored findings: the whole story on one screen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from mammoscope import __version__
-from mammoscope.bundle import Bundle
+from mammoscope.bundle import Bundle, BundledStep
+from mammoscope.candidates import Candidates
+from mammoscope.errors import BundleError
 from mammoscope.findings import Analysis, Box, Finding, InputFacts, Thresholds, outcome_of, statement_of
 from mammoscope.mammogram import Mammogram
 from mammoscope.stages.measure import mass_outline, measure_mass
-from mammoscope.stages.preprocess import Preprocessed, preprocess
-from mammoscope.stages.roi import cut_rois
+from mammoscope.stages.preprocess import Preprocessed
+from mammoscope.stages.step import PreparedExam, PreparedView
 from mammoscope.stopwatch import Stopwatch
 
 Progress = Callable[[str, float], object]
-
-STAGES = ("preprocess", "detect", "segment", "classify")
+PREPROCESS = "preprocess"
 
 
 class Examination(NamedTuple):
@@ -29,7 +30,7 @@ class Examination(NamedTuple):
 
 
 def analyze(mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = None) -> Analysis:
-    """Find, outline and grade the masses of a mammogram.
+    """Find, outline and grade what is on a mammogram, as an exam of this one view.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def analyze(mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = N
     bundle
         The models.
     threshold
-        Detection score from which regions are reported, in [0, 1]; None takes the bundle's, which was chosen on
+        Detection score from which findings are reported, in [0, 1]; None takes the bundle's, which was chosen on
         validation patients.
 
     Returns
@@ -54,53 +55,115 @@ def examine(
 ) -> Examination:
     """As ``analyze``, and keep the prepared breast for those who want to see it.
 
-    ``progress`` is called as each of ``STAGES`` begins, with its name and the share of them that is done.
+    ``progress`` is called as each step of the chain begins, with its name and the share of them that is done.
     """
+    return examine_views([mammogram], bundle, threshold=threshold, progress=progress)[0]
+
+
+def examine_views(
+    views: Sequence[Mammogram], bundle: Bundle, *, threshold: float | None = None, progress: Progress | None = None
+) -> list[Examination]:
+    """Examine the views of one woman at one time together; one examination a view, in their order."""
+    limits = Thresholds(
+        detection=bundle.manifest.thresholds.detection if threshold is None else threshold,
+        malignancy=bundle.manifest.thresholds.malignancy,
+    )
+    stages = (PREPROCESS, *(step.manifest.name for step in bundle.steps))
 
     def began(stage: str) -> None:
         if progress is not None:
-            progress(stage, STAGES.index(stage) / len(STAGES))
+            progress(stage, stages.index(stage) / len(stages))
 
-    models, watch = bundle.manifest, Stopwatch(began)
-    limits = Thresholds(
-        detection=models.detector.threshold if threshold is None else threshold,
-        malignancy=models.classifier.threshold,
-    )
-    with watch.time("preprocess"):
-        breast = preprocess(mammogram, models.preprocess)
-    findings: list[Finding] = []
-    if breast is not None:
-        with watch.time("detect"):
-            regions = bundle.detector.detect(breast).above(limits.detection)
-        with watch.time("segment"):
-            rois = cut_rois(breast, regions.boxes)
-            masks = bundle.segmenter.segment(rois)
-        with watch.time("classify"):
-            malignancy = bundle.classifier.classify(rois, masks)
-        to_original = breast.from_original.inverse()
-        for number, box in enumerate(to_original.boxes(regions.boxes)):
-            from_roi = rois.from_preprocessed[number].inverse().then(to_original)
-            outline = from_roi.points(mass_outline(masks.probabilities[number], masks.threshold))
-            outline = np.clip(outline, 0, [mammogram.width, mammogram.height])
-            findings.append(
-                Finding(
-                    box=Box.of(box),
-                    outline=tuple((round(x, 2), round(y, 2)) for x, y in outline.tolist()),
-                    detection_score=float(regions.scores[number]),
-                    malignancy_score=float(malignancy[number]),
-                    malignancy="malignant" if malignancy[number] >= limits.malignancy else "benign",
-                    size=measure_mass(outline, mammogram.spacing),
-                )
-            )
-    analysis = Analysis(
+    watch = Stopwatch(began)
+    with watch.time(PREPROCESS):
+        exam = PreparedExam(tuple(PreparedView.of(view, bundle.manifest.preprocess) for view in views))
+    found = run_steps(bundle.finding, exam, Candidates.none(), watch).above(limits.detection)
+    found = run_steps(bundle.grading, exam, found, watch).above(limits.detection)
+    return [
+        Examination(
+            _analysis(mammogram, prepared.breast, found.of_view(number), bundle, limits, watch), prepared.breast
+        )
+        for number, (mammogram, prepared) in enumerate(zip(views, exam.views, strict=True))
+    ]
+
+
+def run_steps(
+    steps: Sequence[BundledStep], exam: PreparedExam, found: Candidates, watch: Stopwatch | None = None
+) -> Candidates:
+    """Run some steps of a bundle, in their order: what evaluation runs is what ships.
+
+    Where no view has a breast nothing is run. The time of each step goes to ``watch`` by its name.
+
+    Raises
+    ------
+    BundleError
+        A step, which may come from another package, gives what are no candidates of this exam; names it.
+    """
+    watch = watch or Stopwatch()
+    for step in steps if any(view.breast is not None for view in exam.views) else ():
+        with watch.time(step.manifest.name):
+            found = _run_step(step, exam, found)
+    return found
+
+
+def _run_step(step: BundledStep, exam: PreparedExam, found: Candidates) -> Candidates:
+    if step.implementation.scope == "exam" or len(exam.views) == 1:
+        after = step.step(exam, found)
+    else:
+        after = Candidates.joined(
+            step.step(exam.alone(view), found.of_view(view).moved_to(0)).moved_to(view)
+            for view, prepared in enumerate(exam.views)
+            if prepared.breast is not None
+        )
+    problem = after.problem(len(exam.views))
+    if problem:
+        raise BundleError(f"{step.folder}: step {step.manifest.name!r} ({step.manifest.implementation}) gave {problem}")
+    return after
+
+
+def _analysis(
+    mammogram: Mammogram,
+    breast: Preprocessed | None,
+    found: Candidates,
+    bundle: Bundle,
+    limits: Thresholds,
+    watch: Stopwatch,
+) -> Analysis:
+    """What was found on one view, in the frame of its file."""
+    findings = _findings(mammogram, breast, found.ranked(), limits) if breast is not None else ()
+    return Analysis(
         software=f"mammoscope {__version__}",
         outcome=outcome_of(findings, breast_found=breast is not None),
         statement=statement_of(findings, limits.detection, breast_found=breast is not None),
         input=InputFacts.of(mammogram),
         bundle=bundle.identity,
         thresholds=limits,
-        findings=tuple(findings),
+        findings=findings,
         warnings=mammogram.warnings,
         seconds=watch.seconds,
     )
-    return Examination(analysis, breast)
+
+
+def _findings(mammogram: Mammogram, breast: Preprocessed, found: Candidates, limits: Thresholds) -> tuple[Finding, ...]:
+    rois, masks, malignancy = found.rois, found.masks, found.malignancy_score
+    if not len(found):
+        return ()
+    if rois is None or masks is None or malignancy is None:
+        raise BundleError("the bundle's steps outline or classify nothing: its findings cannot be reported")
+    to_original = breast.from_original.inverse()
+    findings = []
+    for number, box in enumerate(to_original.boxes(found.boxes)):
+        from_roi = rois.from_preprocessed[number].inverse().then(to_original)
+        outline = from_roi.points(mass_outline(masks.probabilities[number], masks.threshold))
+        outline = np.clip(outline, 0, [mammogram.width, mammogram.height])
+        findings.append(
+            Finding(
+                box=Box.of(box),
+                outline=tuple((round(x, 2), round(y, 2)) for x, y in outline.tolist()),
+                detection_score=float(found.detection_score[number]),
+                malignancy_score=float(malignancy[number]),
+                malignancy="malignant" if malignancy[number] >= limits.malignancy else "benign",
+                size=measure_mass(outline, mammogram.spacing),
+            )
+        )
+    return tuple(findings)

@@ -51,8 +51,8 @@ class AuditTrail:
         self._folder, self._source, self._file_bytes = folder, source, file_bytes
         self._bundle = bundle.identity
         self._thresholds = Thresholds(
-            detection=bundle.manifest.detector.threshold if detection is None else detection,
-            malignancy=bundle.manifest.classifier.threshold,
+            detection=bundle.manifest.thresholds.detection if detection is None else detection,
+            malignancy=bundle.manifest.thresholds.malignancy,
         )
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -43,9 +43,8 @@ def verify(bundle: BundleOption = None) -> None:
     from mammoscope.bundle import load_bundle
 
     models = load_bundle(bundle)
-    for stage in (models.proposer, models.reducer, models.segmenter, models.classifier):
-        if stage is not None:
-            typer.echo(f"{type(stage).__name__}: loads")
+    for step in models.steps:
+        typer.echo(f"{step.manifest.name}: {type(step.step).__name__} loads")
     typer.echo(f"{models.manifest.name} {models.manifest.version}: every file is as the manifest says, {models.sha256}")
 
 

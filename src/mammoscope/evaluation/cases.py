@@ -1,57 +1,140 @@
-"""Run the stages of a bundle over a dataset, one case at a time."""
+"""Run the steps of a bundle over a dataset, one exam at a time.
+
+What is run are the bundle's own steps, as an analysis runs them. A step judged alone gets the truth as its candidates.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.bundle import AVERAGE_MASK, Bundle
-from mammoscope.datasets.images import dataset_mammogram, read_crop
+from mammoscope.bundle import Bundle, BundledStep
+from mammoscope.candidates import Candidates, Masks
+from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.layout import Dataset, Lesion
-from mammoscope.errors import BundleError, DatasetError
+from mammoscope.errors import BundleError
+from mammoscope.evaluation.crops import crop_case, lesions_with_crop, read_true_mask
 from mammoscope.evaluation.metrics.classification import ClassifiedLesions, classified
 from mammoscope.evaluation.metrics.detection import DetectedImage, match
-from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU, AnalysedImage
+from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU, THRESHOLDS, AnalysedImage
 from mammoscope.evaluation.metrics.segmentation import SegmentedLesion, measure
 from mammoscope.geometry import FloatArray, Frame, FrameChange, box_iou
 from mammoscope.mammogram import Mammogram
-from mammoscope.stages.preprocess import Preprocessed, preprocess
-from mammoscope.stages.roi import ROI_SIZE, RoiBatch, cut_rois, stretch_contrast
-from mammoscope.stages.step import Masks, Regions
+from mammoscope.pipeline import run_steps
+from mammoscope.stages.preprocess import Preprocessed
+from mammoscope.stages.step import PreparedExam, PreparedView
 
 Progress = Callable[[int, int], None]
 
-_BATCH = 16
-_AS_CUT = FrameChange(Frame.PREPROCESSED, Frame.ROI)
+_SAME_IOU = 0.3  # a candidate that a step places anew is still the same
+
+
+@dataclass(frozen=True, eq=False)
+class ExamCase:
+    """An exam of a dataset.
+
+    Attributes
+    ----------
+    images, lesions
+        File name and lesions of each of the exam's views.
+    exam
+        The views, prepared.
+    breast_found
+        Whether preprocessing found a breast on each; False also for an image that is taken as it is.
+    """
+
+    images: tuple[str, ...]
+    lesions: tuple[tuple[Lesion, ...], ...]
+    exam: PreparedExam
+    breast_found: tuple[bool, ...]
+
+    @property
+    def place(self) -> str:
+        """Its images, for an error."""
+        return ", ".join(self.images)
+
+
+def exam_cases(
+    dataset: Dataset, bundle: Bundle, progress: Progress | None = None, *, whole_images: bool = False
+) -> Iterator[ExamCase]:
+    """The exams of a dataset, prepared as the bundle does.
+
+    Parameters
+    ----------
+    whole_images
+        Take an image on which no breast is found as it is, so that its lesions can be judged like all others.
+    """
+    done = 0
+    for images in exams_of(dataset):
+        views, found = [], []
+        for image in images:
+            mammogram = dataset_mammogram(dataset, image)
+            view = PreparedView.of(mammogram, bundle.manifest.preprocess)
+            found.append(view.breast is not None)
+            if whole_images and view.breast is None:
+                view = replace(view, breast=_whole_image(mammogram))
+            views.append(view)
+            done += 1
+            if progress:
+                progress(done, len(dataset.images))
+        lesions = tuple(dataset.images[image] for image in images)
+        yield ExamCase(images, lesions, PreparedExam(tuple(views)), tuple(found))
+
+
+def exams_of(dataset: Dataset) -> list[tuple[str, ...]]:
+    """The images of each exam: in a dataset that states none, all images of a patient are one exam."""
+    grouped: dict[str, list[str]] = {}
+    for image, lesions in dataset.images.items():
+        grouped.setdefault(lesions[0].patient_id, []).append(image)
+    return [tuple(images) for images in grouped.values()]
 
 
 def detect_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> list[DetectedImage]:
-    """Run the detector on every image."""
+    """Run the steps before the selection on every exam; one result an image, in the order of the dataset."""
+    detected: dict[str, DetectedImage] = {}
+    for case in exam_cases(dataset, bundle, progress):
+        found = run(bundle.finding, case.exam, Candidates.none(), case.place)
+        detected |= {image.image: image for image in detected_images(case, found)}
+    return [detected[image] for image in dataset.images]
+
+
+def detected_images(case: ExamCase, found: Candidates) -> list[DetectedImage]:
+    """The lesions of each image of an exam and what was found on it, in its ``original`` frame."""
     return [
-        detected_image(image, lesions, prepared, detect_regions(bundle, prepared, image))
-        for image, lesions, prepared in prepared_images(dataset, bundle, progress)
+        _detected_image(image, lesions, prepared.breast, found.of_view(view).ranked())
+        for view, (image, lesions, prepared) in enumerate(zip(case.images, case.lesions, case.exam.views, strict=True))
     ]
 
 
 def analyse_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> list[AnalysedImage]:
-    """Run all stages on every image; only detections that take a lesion are outlined and classified."""
-    analysed = []
-    for image, lesions, prepared in prepared_images(dataset, bundle, progress):
-        regions = detect_regions(bundle, prepared, image)
-        detected = detected_image(image, lesions, prepared, regions)
-        lesion = match(box_iou(detected.boxes, detected.lesion_boxes), MATCH_IOU)
-        malignancy = np.full(len(lesion), np.nan)
-        taken = lesion >= 0
-        if prepared is not None and taken.any():
-            rois = cut_rois(prepared, regions.boxes[taken])
-            malignancy[taken] = _classify(bundle, rois, bundle.segmenter.segment(rois), image)
-        malignant = np.array([row.malignant for row in lesions], dtype=bool)
-        analysed.append(AnalysedImage(detected, lesion, malignancy, malignant))
-    return analysed
+    """Run all steps on every exam; one result an image, in the order of the dataset.
+
+    Where the steps after the selection look at each candidate by itself, only those that take a lesion are outlined
+    and classified: no figure needs the others. Else they see all candidates from the lowest threshold of the figures.
+    """
+    analysed: dict[str, AnalysedImage] = {}
+    row_by_row = all(step.implementation.row_by_row for step in bundle.grading)
+    for case in exam_cases(dataset, bundle, progress):
+        found = run(bundle.finding, case.exam, Candidates.none(), case.place)
+        if not row_by_row:
+            found = run(bundle.grading, case.exam, found.above(THRESHOLDS[0]), case.place)
+        for view, detected in enumerate(detected_images(case, found)):
+            rows = found.of_view(view).ranked()
+            lesion = match(box_iou(detected.boxes, detected.lesion_boxes), MATCH_IOU)
+            taken = lesion >= 0
+            malignancy = np.full(len(lesion), np.nan)
+            if taken.any():
+                graded = rows.take(taken)
+                if row_by_row:
+                    graded = graded_alone(bundle, case.exam, graded, case.place)
+                malignancy[taken] = _malignancy(graded, bundle)
+            malignant = np.array([row.malignant for row in case.lesions[view]], dtype=bool)
+            analysed[detected.image] = AnalysedImage(detected, lesion, malignancy, malignant)
+    return [analysed[image] for image in dataset.images]
 
 
 def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> tuple[ClassifiedLesions, int]:
@@ -60,18 +143,29 @@ def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None =
     Returns
     -------
     tuple
-        The lesions, and how many of them are on images where no breast was found.
+        The lesions, image by image, and how many of them are on images where no breast was found.
     """
-    identities: list[tuple[str, str, str, bool]] = []
-    scores: list[float] = []
+    scores: dict[str, FloatArray] = {}
     without_breast = 0
-    for image, lesions, found in prepared_images(dataset, bundle, progress):
-        without_breast += len(lesions) if found is None else 0
-        prepared = found or _whole_image(dataset_mammogram(dataset, image))
-        rois = cut_rois(prepared, prepared.from_original.boxes(np.stack([lesion.box for lesion in lesions])))
-        identities.extend(_identity(lesion) for lesion in lesions)
-        scores.extend(_classify(bundle, rois, bundle.segmenter.segment(rois), image))
-    return classified(identities, scores), without_breast
+    for case in exam_cases(dataset, bundle, progress, whole_images=True):
+        truth = true_candidates(case)
+        malignancy = _malignancy(graded_alone(bundle, case.exam, truth, case.place), bundle)
+        for view, (image, found) in enumerate(zip(case.images, case.breast_found, strict=True)):
+            scores[image] = malignancy[truth.view == view]
+            without_breast += 0 if found else len(case.lesions[view])
+    lesions = [lesion for of_image in dataset.images.values() for lesion in of_image]
+    in_order = np.concatenate([np.zeros(0), *(scores[image] for image in dataset.images)])
+    return classified([_identity(lesion) for lesion in lesions], in_order.tolist()), without_breast
+
+
+def true_candidates(case: ExamCase) -> Candidates:
+    """The lesions of an exam as candidates, view by view, in the order of the table."""
+    return Candidates.joined(
+        Candidates.on_view(prepared.breast.from_original.boxes(lesion.box[None]), np.ones(1), view=view)
+        for view, (prepared, lesions) in enumerate(zip(case.exam.views, case.lesions, strict=True))
+        if prepared.breast is not None
+        for lesion in lesions
+    )
 
 
 def classify_crops(
@@ -81,11 +175,17 @@ def classify_crops(
     lesions = lesions_with_crop(dataset)
     with_true: list[float] = []
     with_predicted: list[float] = []
-    for part in _batches(lesions, progress):
-        rois, true = crop_rois(dataset, part)
-        place = str(dataset.crop_path(part[0]))
-        with_true.extend(_classify(bundle, rois, Masks(true.astype(np.float32), 0.5), place))
-        with_predicted.extend(_classify(bundle, rois, bundle.segmenter.segment(rois), place))
+    for done, lesion in enumerate(lesions, start=1):
+        exam, truth = crop_case(dataset, lesion)
+        masked = replace(truth, masks=Masks(read_true_mask(dataset, lesion)[None].astype(np.float32), 0.5))
+        for scores, roles, given in (
+            (with_true, ("classify",), masked),
+            (with_predicted, ("segment", "classify"), truth),
+        ):
+            graded = run(bundle.of_roles(*roles), exam, given, lesion.crop)
+            scores.extend(_malignancy(graded, bundle).tolist())
+        if progress:
+            progress(done, len(lesions))
     identities = [_identity(lesion) for lesion in lesions]
     return classified(identities, with_true), classified(identities, with_predicted)
 
@@ -95,24 +195,23 @@ def segment_crops(
 ) -> list[SegmentedLesion]:
     """Segment every crop that has a mask, and measure it against the mask and the average mask ``(S, S)``."""
     measured = []
-    for part in _batches(lesions_with_crop(dataset), progress):
-        rois, true = crop_rois(dataset, part)
-        masks = bundle.segmenter.segment(rois)
-        if not np.isfinite(masks.probabilities).all():
-            raise BundleError(f"{bundle.folder}: the segmenter's output for {part[0].crop} is not finite")
-        measured += [
+    lesions = lesions_with_crop(dataset)
+    for done, lesion in enumerate(lesions, start=1):
+        masks = outlined(bundle, *crop_case(dataset, lesion), lesion.crop)
+        measured.append(
             measure(
-                probabilities=masks.probabilities[row],
-                predicted=masks.binary[row],
-                true=true[row],
+                probabilities=masks.probabilities[0],
+                threshold=masks.threshold,
+                true=read_true_mask(dataset, lesion),
                 baseline=baseline,
                 image=lesion.image,
                 patient=lesion.patient_id,
                 abnormality_id=lesion.abnormality_id,
                 crop=lesion.crop,
             )
-            for row, lesion in enumerate(part)
-        ]
+        )
+        if progress:
+            progress(done, len(lesions))
     return measured
 
 
@@ -121,57 +220,67 @@ def crop_with_masks(
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
     """A crop ``(S, S) uint8`` with its true and its predicted mask, for a picture."""
     lesion = next(lesion for lesion in lesions_with_crop(dataset) if lesion.crop == crop)
-    rois, true = crop_rois(dataset, [lesion])
-    return rois.pixels[0], true[0], bundle.segmenter.segment(rois).binary[0]
+    exam, truth = crop_case(dataset, lesion)
+    return exam.breast().pixels, read_true_mask(dataset, lesion), outlined(bundle, exam, truth, crop).binary[0]
 
 
-def average_mask(dataset: Dataset, bundle: Bundle) -> tuple[NDArray[np.bool_], bool]:
-    """The average mask ``(S, S) bool``, thresholded at 0.5.
+def outlined(bundle: Bundle, exam: PreparedExam, truth: Candidates, place: str) -> Masks:
+    """What the bundle's segmenting steps draw for given candidates.
 
-    Returns
-    -------
-    tuple
-        The mask, and whether it is of the bundle's training masks (else of this dataset's own).
+    Raises
+    ------
+    BundleError
+        They draw none, or no step segments.
     """
-    path = bundle.folder / AVERAGE_MASK
-    if path.is_file():
-        try:
-            grey = _square(read_crop(path), path, cv2.INTER_LINEAR)
-        except DatasetError as error:
-            raise BundleError(str(error)) from None
-        return grey > 127, True
-    total = np.zeros((ROI_SIZE, ROI_SIZE), dtype=np.int64)
-    lesions = lesions_with_crop(dataset)
-    for lesion in lesions:
-        total += _read_true_mask(dataset, lesion)
-    return np.asarray(2 * total >= max(1, len(lesions))), False
+    masks = run(bundle.of_roles("segment"), exam, truth, place).masks
+    if masks is None or len(masks) != len(truth):
+        raise BundleError(f"{bundle.folder}: no step segments given regions; it cannot be judged alone")
+    return masks
 
 
-def lesions_with_crop(dataset: Dataset) -> list[Lesion]:
-    """The lesions that have both a crop and a mask."""
-    return [lesion for lesion in dataset.lesions if lesion.crop and lesion.mask]
+def graded_alone(bundle: Bundle, exam: PreparedExam, given: Candidates, place: str) -> Candidates:
+    """Given candidates after the steps that follow the selection, row for row, whatever order these leave them in.
+
+    Raises
+    ------
+    BundleError
+        One of them was dropped.
+    """
+    after = run(bundle.grading, exam, given, place)
+    iou = box_iou(given.boxes, after.boxes) * (given.view[:, None] == after.view[None])
+    rows = match(iou, _SAME_IOU)
+    if (rows < 0).any():
+        raise BundleError(f"{bundle.folder}: the steps after the selection drop what they are to grade on {place}")
+    return after.take(rows)
 
 
-def crop_rois(dataset: Dataset, lesions: Sequence[Lesion]) -> tuple[RoiBatch, NDArray[np.bool_]]:
-    """Crops as the stages take them, contrast stretched as ``cut_roi`` does, and their true masks ``(N, S, S)``."""
-    crops = []
-    for lesion in lesions:
-        path = dataset.crop_path(lesion)
-        pixels = stretch_contrast(read_crop(path))
-        shrinks = pixels.shape[0] > ROI_SIZE
-        crops.append(_square(pixels, path, cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC))
-    masks = np.stack([_read_true_mask(dataset, lesion) for lesion in lesions])
-    return RoiBatch(np.stack(crops), (_AS_CUT,) * len(lesions)), masks
+def run(steps: Sequence[BundledStep], exam: PreparedExam, found: Candidates, place: str) -> Candidates:
+    """As ``run_steps``, with an error that says on which images."""
+    try:
+        return run_steps(steps, exam, found)
+    except BundleError as error:
+        raise BundleError(f"{error}, on {place}") from None
 
 
-def prepared_images(
-    dataset: Dataset, bundle: Bundle, progress: Progress | None
-) -> Iterator[tuple[str, tuple[Lesion, ...], Preprocessed | None]]:
-    """Each image's name, its lesions, and the breast; None where none is found."""
-    for done, (image, lesions) in enumerate(dataset.images.items(), start=1):
-        yield image, lesions, preprocess(dataset_mammogram(dataset, image), bundle.manifest.preprocess)
-        if progress:
-            progress(done, len(dataset.images))
+def _malignancy(graded: Candidates, bundle: Bundle) -> FloatArray:
+    if graded.malignancy_score is None:
+        if len(graded):
+            raise BundleError(f"{bundle.folder}: no step classifies given regions; it cannot be judged alone")
+        return np.zeros(0)
+    return graded.malignancy_score
+
+
+def _detected_image(
+    image: str, lesions: Sequence[Lesion], breast: Preprocessed | None, found: Candidates
+) -> DetectedImage:
+    return DetectedImage(
+        image=image,
+        patient=lesions[0].patient_id,
+        lesion_boxes=np.stack([lesion.box for lesion in lesions]),
+        boxes=found.boxes if breast is None else breast.from_original.inverse().boxes(found.boxes),
+        scores=found.detection_score,
+        breast_found=breast is not None,
+    )
 
 
 def _whole_image(mammogram: Mammogram) -> Preprocessed:
@@ -182,64 +291,5 @@ def _whole_image(mammogram: Mammogram) -> Preprocessed:
     return Preprocessed(grey, np.ones(grey.shape, dtype=bool), change, mammogram.pixel_aspect)
 
 
-def _batches(lesions: Sequence[Lesion], progress: Progress | None) -> Iterator[Sequence[Lesion]]:
-    for start in range(0, len(lesions), _BATCH):
-        yield lesions[start : start + _BATCH]
-        if progress:
-            progress(min(start + _BATCH, len(lesions)), len(lesions))
-
-
-def detect_regions(bundle: Bundle, prepared: Preprocessed | None, place: str) -> Regions:
-    """What the detector finds on an image, highest score first; nothing where there is no breast."""
-    if prepared is None:
-        return Regions(np.zeros((0, 4)), np.zeros(0))
-    regions = bundle.detector.detect(prepared)
-    scores = _checked(regions.scores, len(regions), bundle, "detector", place)
-    order = np.argsort(-scores, kind="stable")
-    return Regions(np.asarray(regions.boxes, np.float64)[order], scores[order])
-
-
-def detected_image(
-    image: str, lesions: Sequence[Lesion], prepared: Preprocessed | None, regions: Regions
-) -> DetectedImage:
-    """The lesions of an image and what was found on it, in its ``original`` frame."""
-    boxes = regions.boxes if prepared is None else prepared.from_original.inverse().boxes(regions.boxes)
-    return DetectedImage(
-        image=image,
-        patient=lesions[0].patient_id,
-        lesion_boxes=np.stack([lesion.box for lesion in lesions]),
-        boxes=boxes,
-        scores=regions.scores,
-        breast_found=prepared is not None,
-    )
-
-
-def _classify(bundle: Bundle, rois: RoiBatch, masks: Masks, place: str) -> FloatArray:
-    return _checked(bundle.classifier.classify(rois, masks), len(rois), bundle, "classifier", place)
-
-
-def _checked(scores: NDArray[np.floating], count: int, bundle: Bundle, stage: str, place: str) -> FloatArray:
-    """Scores of a stage, which may come from another package, as float64 in [0, 1]."""
-    checked = np.asarray(scores, dtype=np.float64)
-    if checked.shape != (count,) or not ((checked >= 0) & (checked <= 1)).all():
-        raise BundleError(f"{bundle.folder}: the {stage}'s scores for {place} are not {count} numbers from 0 to 1")
-    return checked
-
-
 def _identity(lesion: Lesion) -> tuple[str, str, str, bool]:
     return lesion.image, lesion.patient_id, lesion.abnormality_id, lesion.malignant
-
-
-def _read_true_mask(dataset: Dataset, lesion: Lesion) -> NDArray[np.bool_]:
-    path = dataset.mask_path(lesion)
-    return _square(read_crop(path), path, cv2.INTER_NEAREST) > 127
-
-
-def _square(pixels: NDArray[np.uint8], path: Path, interpolation: int) -> NDArray[np.uint8]:
-    """A square picture at the size of an ROI."""
-    height, width = pixels.shape
-    if height != width:
-        raise DatasetError(f"{path}: has {width} x {height} pixels, expected a square")
-    if height == ROI_SIZE:
-        return pixels
-    return np.asarray(cv2.resize(pixels, (ROI_SIZE, ROI_SIZE), interpolation=interpolation), dtype=np.uint8)

@@ -7,22 +7,23 @@ cut is wider or off centre, which is what a segmenter meets in use.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.bundle import Bundle
+from mammoscope.candidates import Candidates
 from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.datasets.placed_masks import mask_in_cut, placed
-from mammoscope.errors import BundleError
-from mammoscope.evaluation.cases import Progress, detect_regions, prepared_images
+from mammoscope.evaluation.cases import Progress, exam_cases, outlined, run, true_candidates
 from mammoscope.evaluation.metrics.cuts import JITTERED, WIDTHS, CutLesion
 from mammoscope.evaluation.metrics.detection import match
 from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU
 from mammoscope.geometry import FloatArray, box_iou
 from mammoscope.stages.preprocess import Preprocessed
-from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, RoiBatch, cut_roi
+from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, cut_roi, roi_batch
 
 Mask = NDArray[np.bool_]
 
@@ -36,15 +37,15 @@ def box_errors(dataset: Dataset, bundle: Bundle, progress: Progress | None = Non
         ``(N, 4)`` of (shift in x, shift in y, log width, log height), frame ``preprocessed``: shifts of the centre in
         widths and heights of the true box, logarithms of detected over true length.
     """
-    errors = [np.zeros((0, 4))]
-    for image, lesions, prepared in prepared_images(dataset, bundle, progress):
-        if prepared is None:
-            continue
-        true = prepared.from_original.boxes(np.stack([lesion.box for lesion in lesions]))
-        found = detect_regions(bundle, prepared, image).boxes
-        taken = match(box_iou(found, true), MATCH_IOU)
-        errors.append(_errors(found[taken >= 0], true[taken[taken >= 0]]))
-    return np.concatenate(errors)
+    errors: dict[str, FloatArray] = {}
+    for case in exam_cases(dataset, bundle, progress):
+        found = run(bundle.finding, case.exam, Candidates.none(), case.place)
+        truth = true_candidates(case)
+        for view, image in enumerate(case.images):
+            true, boxes = truth.of_view(view).boxes, found.of_view(view).ranked().boxes
+            taken = match(box_iou(boxes, true), MATCH_IOU)
+            errors[image] = _errors(boxes[taken >= 0], true[taken[taken >= 0]])
+    return np.concatenate([np.zeros((0, 4)), *(errors[image] for image in dataset.images)])
 
 
 def erring(box: FloatArray, error: FloatArray) -> FloatArray:
@@ -78,21 +79,27 @@ def segment_cuts(
         are no errors.
     """
     rng = np.random.default_rng(seed)
-    measured: dict[str, list[CutLesion]] = {name: [] for name in (*(f"{width:g}" for width in WIDTHS), JITTERED)}
-    for image, lesions, prepared in prepared_images(dataset, bundle, progress):
-        for lesion in lesions:
-            # One draw for every lesion, so that no lesion's box depends on whether another was placed.
-            error = errors[rng.integers(len(errors))] if len(errors) else None
-            if prepared is None or not placed(lesion):
+    rows = [lesion for of_image in dataset.images.values() for lesion in of_image]
+    # One draw for every lesion, so that no lesion's box depends on whether another was placed.
+    error_of = {id(row): errors[rng.integers(len(errors))] if len(errors) else None for row in rows}
+    measured: dict[str, dict[int, CutLesion]] = {name: {} for name in (*(f"{width:g}" for width in WIDTHS), JITTERED)}
+    for case in exam_cases(dataset, bundle, progress):
+        for view, lesions in enumerate(case.lesions):
+            breast = case.exam.views[view].breast
+            if breast is None:
                 continue
-            cuts = list(_cuts(prepared, prepared.from_original.boxes(lesion.box[None])[0], error))
-            masks = bundle.segmenter.segment(RoiBatch.of([roi for _, roi, _ in cuts]))
-            if not np.isfinite(masks.probabilities).all():
-                raise BundleError(f"{bundle.folder}: the segmenter's output for a cut of {image} is not finite")
-            for (name, roi, box), predicted in zip(cuts, masks.binary, strict=True):
-                true, whole = mask_in_cut(dataset, lesion, prepared, roi)
-                measured[name].append(_compared(lesion, predicted, true, whole, average, _laid_on(average, roi, box)))
-    return measured
+            for lesion in lesions:
+                if not placed(lesion):
+                    continue
+                cuts = list(_cuts(breast, breast.from_original.boxes(lesion.box[None])[0], error_of[id(lesion)]))
+                truth = Candidates.on_view(np.stack([box for _, _, box in cuts]), np.ones(len(cuts)))
+                given = replace(truth, rois=roi_batch([roi for _, roi, _ in cuts]))
+                masks = outlined(bundle, case.exam.alone(view), given, case.images[view])
+                for (name, roi, box), predicted in zip(cuts, masks.binary, strict=True):
+                    true, whole = mask_in_cut(dataset, lesion, breast, roi)
+                    on_box = _laid_on(average, roi, box)
+                    measured[name][id(lesion)] = _compared(lesion, predicted, true, whole, average, on_box)
+    return {name: [cuts[id(lesion)] for lesion in rows if id(lesion) in cuts] for name, cuts in measured.items()}
 
 
 def _errors(found: FloatArray, true: FloatArray) -> FloatArray:

@@ -12,13 +12,12 @@ from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.evaluation.cases import (
     Progress,
     analyse_images,
-    average_mask,
     classify_boxes,
     classify_crops,
     detect_images,
-    lesions_with_crop,
     segment_crops,
 )
+from mammoscope.evaluation.crops import average_mask, lesions_with_crop
 from mammoscope.evaluation.cut_cases import box_errors, segment_cuts
 from mammoscope.evaluation.metrics import classification, detection, end_to_end, segmentation
 from mammoscope.evaluation.metrics.breakdown import DEFINITIONS as GROUPS
@@ -107,7 +106,7 @@ def _segmenter(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress:
     lesions = segment_crops(dataset, bundle, average, _from(progress, 0, total))
     errors = box_errors(dataset, bundle, _from(progress, len(crops), total))
     cuts = segment_cuts(dataset, bundle, average, errors, bootstrap.seed, _from(progress, len(crops) + images, total))
-    figures = segmentation.segmentation_figures(lesions, bundle.manifest.segmenter.threshold, bootstrap)
+    figures = segmentation.segmentation_figures(lesions, bootstrap)
     figures |= all_cut_figures(cuts, errors, len(crops), bootstrap)
     figures["breakdown"] = breakdown(dataset, crops, segmentation.lesion_statistic(lesions), bootstrap)
     drawn = [plots.iou_histogram([lesion.iou for lesion in lesions]), plots.cuts_plot(figures)]
@@ -119,7 +118,7 @@ def _segmenter(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress:
 
 
 def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
-    threshold = bundle.manifest.classifier.threshold
+    threshold = bundle.manifest.thresholds.malignancy
     images, crops = len(dataset.images), lesions_with_crop(dataset)
     total = images + len(crops)
     boxes, without_breast = classify_boxes(dataset, bundle, _from(progress, 0, total))
@@ -151,8 +150,8 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
 
 
 def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
-    detection_threshold = bundle.manifest.detector.threshold
-    malignancy_threshold = bundle.manifest.classifier.threshold
+    detection_threshold = bundle.manifest.thresholds.detection
+    malignancy_threshold = bundle.manifest.thresholds.malignancy
     images = analyse_images(dataset, bundle, progress)
     figures = end_to_end.pipeline_figures(images, detection_threshold, malignancy_threshold, bootstrap)
     rows = end_to_end.pipeline_rows(images, malignancy_threshold)

@@ -148,7 +148,7 @@ def serve_jobs(work: Callable[[Message, Tools, Reply], None]) -> None:
     with IsolatedReader(Limits(**settings["limits"])) as reader:
         try:
             bundle = load_bundle(Path(settings["bundle"]))
-            _ = bundle.detector, bundle.segmenter, bundle.classifier  # loaded before the first file comes
+            bundle.load()  # before the first file comes
         except Exception as error:
             reply({"fault": place_of(error)})
             return

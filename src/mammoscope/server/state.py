@@ -59,8 +59,7 @@ class State:
     @property
     def floor(self) -> float:
         """Detection score down to which candidates are sent: between the bundle's floor and its threshold."""
-        detector = self.bundle.manifest.detector
-        return max(detector.floor, min(self.settings.floor, detector.threshold))
+        return max(self.bundle.floor, min(self.settings.floor, self.bundle.manifest.thresholds.detection))
 
     def close(self) -> None:
         """End the analyses and, where nothing is to be kept, remove all."""

@@ -54,7 +54,7 @@ def _examine(job: Message, tools: Tools, reply: Reply) -> None:
         progress=lambda _, share: reply({"progress": share}),
     )
     if prepared is not None:
-        write_png(place.preprocessed, tools.bundle.manifest.detector.contrast.apply(prepared.pixels))
+        write_png(place.preprocessed, tools.bundle.shown_contrast.apply(prepared.pixels))
     write_analysis(analysis, place.analysis)  # last: where it is, all is
     reply({"done": View.of(mammogram, prepared).model_dump_json()})
 

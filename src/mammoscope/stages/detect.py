@@ -1,23 +1,36 @@
-"""Find regions that may hold a mass: a RetinaNet, run by ONNX Runtime on the whole breast."""
+"""Find regions that may hold a finding: a detector, run by ONNX Runtime on the whole breast."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from mammoscope.candidates import Candidates
 from mammoscope.geometry import Frame, FrameChange, box_iou, clip_boxes, scale_boxes
-from mammoscope.stages.onnx import load_session, normalised
+from mammoscope.stages.onnx import NetworkSettings, load_session, normalised
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed
-from mammoscope.stages.step import Regions
+from mammoscope.stages.step import NETWORK, PreparedExam, Scope
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from mammoscope.bundle import DetectorManifest
+
+class DetectorSettings(NetworkSettings):
+    """Of ``OnnxDetector``."""
+
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.03
+    nms_iou: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.3, description="Of suppress_overlaps.")
+    vote_iou: Annotated[float, Field(gt=0, le=1)] = Field(default=1.0, description="Of vote_boxes; 1 leaves boxes be.")
+    box_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default=1.0, description="Of each box's sides about its middle: boxes tend to be short. Fitted on validation."
+    )
+    max_regions: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 def detector_input(
@@ -43,27 +56,34 @@ def detector_input(
 
 
 class OnnxDetector:
-    """A detector of the bundle. Its file gives ``boxes (A, 4)`` in input pixels and ``scores (A,)``."""
+    """A detector whose network turns ``image (1, 1, H, W)`` into input-pixel ``boxes (A, 4)`` and ``scores (A,)``."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, manifest: DetectorManifest) -> None:
+    scope: ClassVar[Scope] = "view"
+    row_by_row: ClassVar[bool] = False
+    Settings: ClassVar[type[DetectorSettings]] = DetectorSettings
+
+    def __init__(self, session: onnxruntime.InferenceSession, settings: DetectorSettings) -> None:
         self._session = session
-        self._manifest = manifest
+        self._settings = settings
 
     @classmethod
-    def from_bundle(cls, path: Path, manifest: DetectorManifest) -> OnnxDetector:
-        """Load a verified file of a bundle."""
-        return cls(load_session(path), manifest)
+    def open(cls, files: Mapping[str, Path], settings: DetectorSettings) -> OnnxDetector:
+        """Load the network."""
+        return cls(load_session(files[NETWORK]), settings)
 
-    def detect(self, image: Preprocessed) -> Regions:
-        """All regions down to the manifest's floor that no better one overlaps, highest score first."""
-        settings = self._manifest
+    def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
+        """What was found so far, and what this detector finds."""
+        return Candidates.joined([found, self.detect(exam.breast())])
+
+    def detect(self, image: Preprocessed) -> Candidates:
+        """All regions down to the floor that no better one overlaps, highest score first."""
+        settings = self._settings
         pixels, change = detector_input(image, settings.input_height, settings.input_width, settings.contrast)
         boxes, scores = self._session.run(None, {"image": normalised(pixels[None], settings)})
         kept = suppress_overlaps(boxes, scores, floor=settings.floor, iou=settings.nms_iou, limit=settings.max_regions)
         voted = vote_boxes(boxes, scores, kept, floor=settings.floor, iou=settings.vote_iou)
         placed = scale_boxes(change.inverse().boxes(voted), settings.box_scale)
-        moved = clip_boxes(placed, image.width, image.height)
-        return Regions(moved, scores[kept].astype(np.float64))
+        return Candidates.on_view(clip_boxes(placed, image.width, image.height), scores[kept])
 
 
 def suppress_overlaps(

@@ -1,19 +1,31 @@
-"""Run ONNX files: what the three stages share."""
+"""Run ONNX files: what the steps that do so share."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+
+from mammoscope.stages.preprocess import ContrastSettings
+from mammoscope.stages.step import StepSettings
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from mammoscope.bundle import StageManifest
+
+class NetworkSettings(StepSettings):
+    """How images are brought to the input of a network."""
+
+    input_height: Annotated[int, Field(ge=32, le=8192)]
+    input_width: Annotated[int, Field(ge=32, le=8192)]
+    mean: Annotated[float, Field(allow_inf_nan=False)] = Field(description="Subtracted from pixels scaled to [0, 1].")
+    std: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    contrast: ContrastSettings
 
 
 def load_session(path: Path) -> onnxruntime.InferenceSession:
@@ -35,10 +47,10 @@ def usable_cores() -> int:
     return max(1, min(granted, int(wanted))) if wanted.isdigit() else granted
 
 
-def normalised(pixels: NDArray[np.uint8], manifest: StageManifest) -> NDArray[np.float32]:
+def normalised(pixels: NDArray[np.uint8], settings: NetworkSettings) -> NDArray[np.float32]:
     """Images ``(N, H, W) uint8`` as a network takes them: ``(N, 1, H, W) float32``."""
-    scale = np.float32(1.0 / (255.0 * manifest.std))
-    shift = np.float32(manifest.mean / manifest.std)
+    scale = np.float32(1.0 / (255.0 * settings.std))
+    shift = np.float32(settings.mean / settings.std)
     return pixels[:, None].astype(np.float32) * scale - shift
 
 

@@ -1,52 +1,67 @@
-"""Look at each region again: a network that tells a mass from what only looks like one, run by ONNX Runtime.
+"""False-positive reduction: score each region again by a network that sees it closely, run by ONNX Runtime.
 
-A detector sees the whole breast at once, at the size of its input; this one sees a region and the tissue around it as
-sharp as the film is. Their scores are joined.
+A detector sees the whole breast at once, at the size of its input; this network sees a region and the tissue around it
+as sharp as the image is. Their scores are joined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from mammoscope.stages.onnx import load_session, normalised, sigmoid
+from mammoscope.candidates import Candidates
+from mammoscope.stages.onnx import NetworkSettings, load_session, normalised, sigmoid
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.roi import cut_roi
-from mammoscope.stages.step import Detector, Reducer, Regions
+from mammoscope.stages.step import NETWORK, PreparedExam, Scope
 
 if TYPE_CHECKING:
     import onnxruntime
-
-    from mammoscope.bundle import ReducerManifest
 
 _BATCH = 16  # bounds the memory that many regions take
 _SURE = 1e-6  # scores nearer to 0 or 1 count as this near
 
 
-class OnnxReducer:
-    """A false-positive reducer of the bundle. Its file turns ``regions (N, 1, S, S)`` into ``logit (N,)``."""
+class RescorerSettings(NetworkSettings):
+    """Of ``OnnxRescorer``. A region's score is the weighted mean of both logits, through the logistic function."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, manifest: ReducerManifest) -> None:
+    mass_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="Share of the square's side that the region takes: the rest is tissue around it."
+    )
+    weight: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="Of this network's logit; 0 leaves the detection scores be. Fitted on validation patients."
+    )
+
+
+class OnnxRescorer:
+    """A false-positive reducer: its network turns ``regions (N, 1, S, S)`` into ``logit (N,)``, above 0 for a mass."""
+
+    scope: ClassVar[Scope] = "view"
+    row_by_row: ClassVar[bool] = True
+    Settings: ClassVar[type[RescorerSettings]] = RescorerSettings
+
+    def __init__(self, session: onnxruntime.InferenceSession, settings: RescorerSettings) -> None:
         self._session = session
-        self._manifest = manifest
+        self._settings = settings
 
     @classmethod
-    def from_bundle(cls, path: Path, manifest: ReducerManifest) -> OnnxReducer:
-        """Load a verified file of a bundle."""
-        return cls(load_session(path), manifest)
+    def open(cls, files: Mapping[str, Path], settings: RescorerSettings) -> OnnxRescorer:
+        """Load the network."""
+        return cls(load_session(files[NETWORK]), settings)
 
-    def reduce(self, image: Preprocessed, regions: Regions) -> Regions:
-        """The same regions with scores that both networks agree on, highest first."""
-        return rescored(regions, self.logits(image, regions.boxes), self._manifest.weight)
+    def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
+        """The same candidates with scores joined from both networks, highest first."""
+        return rescored(found, self.logits(exam.breast(), found.boxes), self._settings.weight)
 
     def logits(self, image: Preprocessed, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
         """``(N,)`` raw outputs of the network for boxes ``(N, 4)`` of the frame ``preprocessed``."""
-        settings = self._manifest
+        settings = self._settings
         logits = np.zeros(len(boxes))
         for start in range(0, len(boxes), _BATCH):
             place = slice(start, start + _BATCH)
@@ -56,22 +71,10 @@ class OnnxReducer:
         return logits
 
 
-@dataclass(frozen=True)
-class ReducedDetector:
-    """A detector, and a reducer behind it."""
-
-    detector: Detector
-    reducer: Reducer
-
-    def detect(self, image: Preprocessed) -> Regions:
-        """All regions down to the detector's floor, scored by both, highest score first."""
-        return self.reducer.reduce(image, self.detector.detect(image))
-
-
 def region_views(
     image: Preprocessed, boxes: NDArray[np.number], size: int, mass_fraction: float
 ) -> Sequence[NDArray[np.uint8]]:
-    """What a reducer sees of each box ``(N, 4)``: a square ``(size, size) uint8``, the same in training and analysis.
+    """What the network sees of each box ``(N, 4)``: a square ``(size, size) uint8``, in training and analysis alike.
 
     Boxes are of the frame ``preprocessed``; see ``cut_roi`` for the rest.
     """
@@ -80,14 +83,12 @@ def region_views(
     ]
 
 
-def rescored(regions: Regions, logits: NDArray[np.float64], weight: float) -> Regions:
-    """Regions with ``joined_scores``, highest first."""
-    scores = joined_scores(regions.scores, logits, weight)
-    order = np.argsort(-scores, kind="stable")
-    return Regions(regions.boxes[order], scores[order])
+def rescored(found: Candidates, logits: NDArray[np.float64], weight: float) -> Candidates:
+    """Candidates with ``joined_scores``, highest first."""
+    return replace(found, detection_score=joined_scores(found.detection_score, logits, weight)).ranked()
 
 
 def joined_scores(scores: NDArray[np.float64], logits: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
-    """A detector's scores ``(N,)`` and a reducer's logits ``(N,)`` as one score: the weighted mean of both logits."""
+    """Detection scores ``(N,)`` and the network's logits ``(N,)`` as one score: the weighted mean of both logits."""
     sure = np.clip(scores, _SURE, 1 - _SURE)
     return np.asarray(sigmoid((1 - weight) * np.log(sure / (1 - sure)) + weight * logits))

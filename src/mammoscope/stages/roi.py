@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mammoscope.candidates import Candidates, RoiBatch
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import Preprocessed
+from mammoscope.stages.step import PreparedExam
 
 ROI_SIZE = 256
 MASS_FRACTION = 0.9  # of the frame that the mass spans, as in the published crops
@@ -96,31 +98,23 @@ def _window(pixels: NDArray[np.uint8], left: int, top: int, width: int, height: 
     return window
 
 
-@dataclass(frozen=True, eq=False)
-class RoiBatch:
-    """The ROIs of one mammogram, or of several.
-
-    Attributes
-    ----------
-    pixels
-        ``(N, S, S) uint8``, frame ``roi``.
-    from_preprocessed
-        N changes from the ``preprocessed`` frame to each ROI.
-    """
-
-    pixels: NDArray[np.uint8]
-    from_preprocessed: tuple[FrameChange, ...]
-
-    def __len__(self) -> int:
-        return len(self.from_preprocessed)
-
-    @classmethod
-    def of(cls, rois: Sequence[Roi], size: int = ROI_SIZE) -> RoiBatch:
-        """Join ROIs of one size; an empty sequence gives an empty batch."""
-        pixels = np.stack([roi.pixels for roi in rois]) if rois else np.zeros((0, size, size), dtype=np.uint8)
-        return cls(pixels, tuple(roi.from_preprocessed for roi in rois))
+def roi_batch(rois: Sequence[Roi], size: int = ROI_SIZE) -> RoiBatch:
+    """Join ROIs of one size; an empty sequence gives an empty batch."""
+    pixels = np.stack([roi.pixels for roi in rois]) if rois else np.zeros((0, size, size), dtype=np.uint8)
+    return RoiBatch(pixels, tuple(roi.from_preprocessed for roi in rois))
 
 
 def cut_rois(image: Preprocessed, boxes: NDArray[np.number]) -> RoiBatch:
     """Cut the squares around boxes ``(N, 4)`` of the frame ``preprocessed``."""
-    return RoiBatch.of([cut_roi(image.pixels, box, image.pixel_aspect) for box in boxes])
+    return roi_batch([cut_roi(image.pixels, box, image.pixel_aspect) for box in boxes])
+
+
+def rois_of(exam: PreparedExam, found: Candidates) -> RoiBatch:
+    """The ROIs of candidates: those that an earlier step cut, else cut from their views now."""
+    if found.rois is not None:
+        return found.rois
+    rois = []
+    for view, box in zip(found.view, found.boxes, strict=True):
+        breast = exam.breast(int(view))
+        rois.append(cut_roi(breast.pixels, box, breast.pixel_aspect))
+    return roi_batch(rois)

@@ -1,40 +1,62 @@
-"""Outline the mass in each region: a residual U-Net with a transformer branch, run by ONNX Runtime."""
+"""Outline the mass in each region: a segmentation network, run by ONNX Runtime."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from mammoscope.stages.onnx import load_session, normalised, resized, sigmoid
-from mammoscope.stages.roi import RoiBatch
-from mammoscope.stages.step import Masks
+from mammoscope.candidates import Candidates, Masks, RoiBatch
+from mammoscope.stages.onnx import NetworkSettings, load_session, normalised, resized, sigmoid
+from mammoscope.stages.roi import rois_of
+from mammoscope.stages.step import NETWORK, PreparedExam, Scope
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from mammoscope.bundle import SegmenterManifest
-
 _BATCH = 2  # more take no less time on a processor, and 0.2 GB each
 
 
-class OnnxSegmenter:
-    """A segmenter of the bundle. Its file turns ``roi (N, 1, H, W)`` into ``logits`` of the same shape."""
+class SegmenterSettings(NetworkSettings):
+    """Of ``OnnxSegmenter``."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, manifest: SegmenterManifest) -> None:
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    enlarged_shift: Annotated[float, Field(allow_inf_nan=False)] = Field(
+        default=0.0,
+        description="Added to the logits of an ROI that was enlarged fourfold or more, and less of it to one enlarged "
+        "less: blurred masses are outlined too small. Fitted on validation patients.",
+    )
+
+
+class OnnxSegmenter:
+    """A segmenter: its network turns ``roi (N, 1, H, W)`` into ``logits`` of the same shape."""
+
+    scope: ClassVar[Scope] = "view"
+    row_by_row: ClassVar[bool] = True
+    Settings: ClassVar[type[SegmenterSettings]] = SegmenterSettings
+
+    def __init__(self, session: onnxruntime.InferenceSession, settings: SegmenterSettings) -> None:
         self._session = session
-        self._manifest = manifest
+        self._settings = settings
 
     @classmethod
-    def from_bundle(cls, path: Path, manifest: SegmenterManifest) -> OnnxSegmenter:
-        """Load a verified file of a bundle."""
-        return cls(load_session(path), manifest)
+    def open(cls, files: Mapping[str, Path], settings: SegmenterSettings) -> OnnxSegmenter:
+        """Load the network."""
+        return cls(load_session(files[NETWORK]), settings)
+
+    def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
+        """The same candidates with a mask each, in ROIs that are cut where there are none yet."""
+        rois = rois_of(exam, found)
+        return replace(found, rois=rois, masks=self.segment(rois))
 
     def segment(self, rois: RoiBatch) -> Masks:
         """A mask for each ROI."""
-        settings = self._manifest
+        settings = self._settings
         shifts = (settings.enlarged_shift * enlargement(rois)).astype(np.float32)[:, None, None]
         probabilities = np.zeros(rois.pixels.shape, dtype=np.float32)
         for start in range(0, len(rois), _BATCH):
@@ -42,8 +64,8 @@ class OnnxSegmenter:
             pixels = np.stack([settings.contrast.apply(roi) for roi in part])
             pixels = resized(pixels, settings.input_width, settings.input_height)
             (logits,) = self._session.run(None, {"roi": normalised(pixels, settings)})
-            chances = sigmoid(logits[:, 0] + shifts[start : start + _BATCH])
-            probabilities[start : start + _BATCH] = resized(chances, rois.pixels.shape[2], rois.pixels.shape[1])
+            probability = sigmoid(logits[:, 0] + shifts[start : start + _BATCH])
+            probabilities[start : start + _BATCH] = resized(probability, rois.pixels.shape[2], rois.pixels.shape[1])
         return Masks(probabilities, settings.threshold)
 
 

@@ -1,93 +1,129 @@
-"""What a stage takes and gives. A replacement from another package meets one of these and is found by its name."""
+"""What a step of a chain is: it takes the prepared exam and the candidates so far, and gives candidates.
+
+A step of another package is a class that meets ``StepImplementation``, registered as an entry point of the group
+``mammoscope.steps``; a bundle's manifest names it, with settings and files of its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, cast
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from mammoscope.stages.preprocess import Preprocessed
-from mammoscope.stages.roi import RoiBatch
+from mammoscope.candidates import Candidates
+from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
+from mammoscope.stages.preprocess import Preprocessed, PreprocessSettings, preprocess
+
+GROUP = "mammoscope.steps"
+SELECT = "select"
+NETWORK = "network"  # label of the ONNX file among the files of a built-in step
+BUILT_IN = {
+    "onnx-detector": "mammoscope.stages.detect:OnnxDetector",
+    "onnx-rescorer": "mammoscope.stages.rescore:OnnxRescorer",
+    "onnx-segmenter": "mammoscope.stages.segment:OnnxSegmenter",
+    "onnx-classifier": "mammoscope.stages.classify:OnnxClassifier",
+}
+
+Scope = Literal["view", "exam"]
 
 
-@dataclass(frozen=True, eq=False)
-class Regions:
-    """Where masses may be.
+class StepSettings(BaseModel):
+    """Settings of a step; a step of another package derives its own."""
 
-    Attributes
-    ----------
-    boxes
-        ``(N, 4) float64`` of (x0, y0, x1, y1), frame ``preprocessed``, inside the image.
-    scores
-        ``(N,) float64`` detection scores in [0, 1], highest first.
-    """
-
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        if self.boxes.shape != (len(self.scores), 4):
-            raise ValueError(f"boxes {self.boxes.shape} do not fit scores {self.scores.shape}")
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def above(self, threshold: float) -> Regions:
-        """The regions with a score of ``threshold`` or more."""
-        keep = self.scores >= threshold
-        return Regions(self.boxes[keep], self.scores[keep])
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True, eq=False)
-class Masks:
-    """Where in each ROI the mass is.
+class PreparedView:
+    """One view as steps see it.
 
     Attributes
     ----------
-    probabilities
-        ``(N, S, S) float32`` in [0, 1], frame ``roi``.
-    threshold
-        Pixels at or above it belong to the mass.
+    breast
+        The breast, ready for the models; None where none was found.
+    laterality, view, spacing
+        As in the mammogram; None: not known.
     """
 
-    probabilities: NDArray[np.float32]
-    threshold: float
+    breast: Preprocessed | None
+    laterality: Laterality | None = None
+    view: str | None = None
+    spacing: PixelSpacing | None = None
 
-    @property
-    def binary(self) -> NDArray[np.bool_]:
-        """``(N, S, S) bool``: True on the mass."""
-        return np.asarray(self.probabilities >= self.threshold)
+    @classmethod
+    def of(cls, mammogram: Mammogram, settings: PreprocessSettings) -> PreparedView:
+        """Flip, crop and mask a mammogram."""
+        return cls(preprocess(mammogram, settings), mammogram.laterality, mammogram.view, mammogram.spacing)
 
 
-class Detector(Protocol):
-    """Finds regions that may hold a mass."""
+@dataclass(frozen=True, eq=False)
+class PreparedExam:
+    """One to n views of one woman at one time."""
 
-    def detect(self, image: Preprocessed) -> Regions:
-        """All regions down to the detector's own low floor, highest score first."""
+    views: tuple[PreparedView, ...]
+
+    def alone(self, view: int) -> PreparedExam:
+        """One view as an exam of its own."""
+        return PreparedExam((self.views[view],))
+
+    def breast(self, view: int = 0) -> Preprocessed:
+        """The breast of a view, which must have one: steps of scope ``view`` meet no other."""
+        breast = self.views[view].breast
+        if breast is None:
+            raise ValueError(f"no breast was found on view {view}")
+        return breast
+
+
+class Step(Protocol):
+    """A step, loaded and ready."""
+
+    def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
+        """The candidates after this step: rows added or dropped, fields filled in, or scores anew.
+
+        Parameters
+        ----------
+        exam
+            With scope ``view`` an exam of one view, on which a breast was found; with scope ``exam`` the whole.
+        found
+            What the steps before gave, on the views of ``exam``.
+        """
         ...
 
 
-class Reducer(Protocol):
-    """Tells masses from what only looks like one."""
+class StepImplementation(Protocol):
+    """What is behind an implementation's name: how a step is made of settings and files.
 
-    def reduce(self, image: Preprocessed, regions: Regions) -> Regions:
-        """The same regions, scored anew, highest score first."""
+    Attributes
+    ----------
+    scope
+        Whether the step sees one view after the other, or the whole exam at once.
+    row_by_row
+        Whether what it says of a candidate depends on no other candidate. Evaluation then runs it on those alone that
+        its figures need.
+    Settings
+        Checked as the bundle is opened.
+    """
+
+    scope: ClassVar[Scope]
+    row_by_row: ClassVar[bool]
+    Settings: ClassVar[type[BaseModel]]
+
+    @classmethod
+    def open(cls, files: Mapping[str, Path], settings: Any) -> Step:
+        """Load the step: its files by their labels in the manifest, verified, and its ``Settings``."""
         ...
 
 
-class Segmenter(Protocol):
-    """Outlines the mass in each ROI."""
-
-    def segment(self, rois: RoiBatch) -> Masks:
-        """A mask for each ROI; an empty batch gives empty masks."""
-        ...
-
-
-class Classifier(Protocol):
-    """Tells malignant from benign."""
-
-    def classify(self, rois: RoiBatch, masks: Masks) -> NDArray[np.float64]:
-        """``(N,)`` calibrated probabilities that each mass is malignant."""
-        ...
+def implementation_named(name: str) -> type[StepImplementation] | None:
+    """The implementation of a built-in step, or of an installed package's; None: there is none of that name."""
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        return cast(type[StepImplementation], getattr(import_module(module), attribute))
+    for found in entry_points(group=GROUP, name=name):
+        return cast(type[StepImplementation], found.load())
+    return None

@@ -60,6 +60,8 @@ class SegmentedLesion:
         Pixels of the true mask, of the predicted mask, and of both at once.
     baseline, baseline_common
         Pixels of the average mask, and of it and the true mask at once.
+    threshold
+        Pixels with this probability or more were predicted as mass.
     boundary_f1
         F1 of the boundary, in [0, 1].
     mass_histogram, background_histogram
@@ -76,6 +78,7 @@ class SegmentedLesion:
     common: int
     baseline: int
     baseline_common: int
+    threshold: float
     boundary_f1: float
     mass_histogram: NDArray[np.int64]
     background_histogram: NDArray[np.int64]
@@ -113,7 +116,7 @@ def probability_histogram(probabilities: NDArray[np.floating]) -> NDArray[np.int
     return np.bincount(bins.ravel(), minlength=PROBABILITY_BINS)
 
 
-def segmentation_figures(lesions: Sequence[SegmentedLesion], threshold: float, bootstrap: Bootstrap) -> Json:
+def segmentation_figures(lesions: Sequence[SegmentedLesion], bootstrap: Bootstrap) -> Json:
     """All figures of the segmenter stage, by the keys of ``report.json``."""
     true, predicted, common, baseline, baseline_common, pixels = (
         np.array([getattr(lesion, name) for lesion in lesions], dtype=np.float64)
@@ -149,7 +152,7 @@ def segmentation_figures(lesions: Sequence[SegmentedLesion], threshold: float, b
     found = bootstrap.estimates(statistic, patients, reasons)
     return {
         "lesions": len(lesions),
-        "threshold": threshold,
+        "threshold": lesions[0].threshold if lesions else None,
         **{name: figure.as_json() for name, figure in found.items()},
     }
 
@@ -205,7 +208,7 @@ def segmentation_rows(lesions: Sequence[SegmentedLesion]) -> list[Json]:
 def measure(
     *,
     probabilities: NDArray[np.floating],
-    predicted: NDArray[np.bool_],
+    threshold: float,
     true: NDArray[np.bool_],
     baseline: NDArray[np.bool_],
     image: str,
@@ -213,7 +216,8 @@ def measure(
     abnormality_id: str,
     crop: str,
 ) -> SegmentedLesion:
-    """Measure one crop: predicted probabilities and mask, true mask and average mask, ``(S, S)`` each."""
+    """Measure one crop: predicted probabilities, true mask and average mask, ``(S, S)`` each."""
+    predicted = probabilities >= threshold
     return SegmentedLesion(
         image=image,
         patient=patient,
@@ -225,6 +229,7 @@ def measure(
         common=int((true & predicted).sum()),
         baseline=int(baseline.sum()),
         baseline_common=int((baseline & true).sum()),
+        threshold=threshold,
         boundary_f1=boundary_f1(predicted, true),
         mass_histogram=probability_histogram(probabilities[true]),
         background_histogram=probability_histogram(probabilities[~true]),

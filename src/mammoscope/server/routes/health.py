@@ -19,7 +19,7 @@ def health(state: StateOf) -> Health:
     models = state.bundle.manifest
     return Health(
         bundle=state.bundle.identity,
-        thresholds=Thresholds(detection=models.detector.threshold, malignancy=models.classifier.threshold),
+        thresholds=Thresholds(**models.thresholds.model_dump()),
         floor=state.floor,
         limits=Limits(**asdict(state.settings.limits)),
         queue=Queue(waiting=state.store.waiting(), limit=state.settings.queue),

@@ -76,7 +76,7 @@ async def overlay(
     ] = None,
 ) -> Response:
     """PNG with boxes, outlines, labels, models and the notice. No threshold: the bundle's."""
-    wanted = state.bundle.manifest.detector.threshold if threshold is None else threshold
+    wanted = state.bundle.manifest.thresholds.detection if threshold is None else threshold
 
     def draw() -> bytes:
         place, analysis = done_analysis(state, status, file)

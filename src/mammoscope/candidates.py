@@ -1,0 +1,211 @@
+"""What the steps of a chain pass on: one row for each place that may hold a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.geometry import FloatArray, FrameChange
+
+IntArray = NDArray[np.int64]
+MASS = "mass"
+
+
+@dataclass(frozen=True, eq=False)
+class RoiBatch:
+    """The square neighbourhood of each of N candidates.
+
+    Attributes
+    ----------
+    pixels
+        ``(N, S, S) uint8``, frame ``roi``.
+    from_preprocessed
+        N changes from the ``preprocessed`` frame to each ROI.
+    """
+
+    pixels: NDArray[np.uint8]
+    from_preprocessed: tuple[FrameChange, ...]
+
+    def __len__(self) -> int:
+        return len(self.from_preprocessed)
+
+    @classmethod
+    def joined(cls, parts: Sequence[RoiBatch]) -> RoiBatch:
+        """The ROIs of all parts, which are of one size."""
+        return cls(
+            np.concatenate([part.pixels for part in parts]),
+            tuple(change for part in parts for change in part.from_preprocessed),
+        )
+
+    def take(self, rows: NDArray[np.intp]) -> RoiBatch:
+        """Some of the ROIs, in the order of ``rows``."""
+        return RoiBatch(self.pixels[rows], tuple(self.from_preprocessed[row] for row in rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """Where in each ROI the finding is.
+
+    Attributes
+    ----------
+    probabilities
+        ``(N, S, S) float32`` in [0, 1], frame ``roi``.
+    threshold
+        Pixels at or above it belong to the finding.
+    """
+
+    probabilities: NDArray[np.float32]
+    threshold: float
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    @property
+    def binary(self) -> NDArray[np.bool_]:
+        """``(N, S, S) bool``: True on the finding."""
+        return np.asarray(self.probabilities >= self.threshold)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Masks]) -> Masks:
+        """The masks of all parts, which have one threshold."""
+        return cls(np.concatenate([part.probabilities for part in parts]), parts[0].threshold)
+
+    def take(self, rows: NDArray[np.intp]) -> Masks:
+        """Some of the masks, in the order of ``rows``."""
+        return Masks(self.probabilities[rows], self.threshold)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """N places of an exam that may hold a finding. A step adds or drops rows, fills fields in, or scores anew.
+
+    Attributes
+    ----------
+    view
+        ``(N,) int64``: which view of the exam each lies on.
+    boxes
+        ``(N, 4) float64`` of (x0, y0, x1, y1), frame ``preprocessed`` of that view.
+    kind
+        ``(N,)`` names of kinds, see ``mammoscope.kinds``.
+    detection_score
+        ``(N,) float64`` in [0, 1]: how sure we are that there is a finding.
+    rois
+        The square around each; None until a step has cut them.
+    masks
+        The outline in each ROI; None until a step has drawn them. They go with ``rois``.
+    malignancy_score
+        ``(N,) float64`` calibrated probabilities in [0, 1]; None until a step has classified.
+    """
+
+    view: IntArray
+    boxes: FloatArray
+    kind: NDArray[np.str_]
+    detection_score: FloatArray
+    rois: RoiBatch | None = None
+    masks: Masks | None = None
+    malignancy_score: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.detection_score)
+        shapes = {"view": self.view.shape, "kind": self.kind.shape, "detection_score": self.detection_score.shape}
+        if any(shape != (count,) for shape in shapes.values()) or self.boxes.shape != (count, 4):
+            raise ValueError(f"the columns do not fit: boxes {self.boxes.shape}, {shapes}")
+        for name in ("rois", "masks", "malignancy_score"):
+            column = getattr(self, name)
+            if column is not None and len(column) != count:
+                raise ValueError(f"{name} has {len(column)} rows, there are {count} candidates")
+
+    def __len__(self) -> int:
+        return len(self.detection_score)
+
+    @classmethod
+    def none(cls) -> Candidates:
+        """No candidates, as a chain begins."""
+        return cls.on_view(np.zeros((0, 4)), np.zeros(0))
+
+    @classmethod
+    def on_view(
+        cls, boxes: NDArray[np.number], scores: NDArray[np.number], *, view: int = 0, kind: str = MASS
+    ) -> Candidates:
+        """Candidates of one view and one kind, from boxes ``(N, 4)`` and detection scores ``(N,)``."""
+        count = len(scores)
+        return cls(
+            view=np.full(count, view, dtype=np.int64),
+            boxes=np.asarray(boxes, dtype=np.float64).reshape(-1, 4),
+            kind=np.full(count, kind),
+            detection_score=np.asarray(scores, dtype=np.float64),
+        )
+
+    @classmethod
+    def joined(cls, parts: Iterable[Candidates]) -> Candidates:
+        """The rows of all parts, which have been through the same steps."""
+        filled = [part for part in parts if len(part)]
+        if not filled:
+            return cls.none()
+        rois, masks = _all([part.rois for part in filled]), _all([part.masks for part in filled])
+        malignancy = _all([part.malignancy_score for part in filled])
+        return cls(
+            view=np.concatenate([part.view for part in filled]),
+            boxes=np.concatenate([part.boxes for part in filled]),
+            kind=np.concatenate([part.kind for part in filled]),
+            detection_score=np.concatenate([part.detection_score for part in filled]),
+            rois=None if rois is None else RoiBatch.joined(rois),
+            masks=None if masks is None else Masks.joined(masks),
+            malignancy_score=None if malignancy is None else np.concatenate(malignancy),
+        )
+
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Candidates:
+        """Some rows: by their places, in that order, or by a mask."""
+        places = np.flatnonzero(rows) if rows.dtype == np.bool_ else np.asarray(rows, dtype=np.intp)
+        return Candidates(
+            view=self.view[places],
+            boxes=self.boxes[places],
+            kind=self.kind[places],
+            detection_score=self.detection_score[places],
+            rois=None if self.rois is None else self.rois.take(places),
+            masks=None if self.masks is None else self.masks.take(places),
+            malignancy_score=None if self.malignancy_score is None else self.malignancy_score[places],
+        )
+
+    def of_view(self, view: int) -> Candidates:
+        """The rows on one view."""
+        return self.take(self.view == view)
+
+    def moved_to(self, view: int) -> Candidates:
+        """The same rows, said to lie on another view: an exam's view and the same view alone have other numbers."""
+        return replace(self, view=np.full(len(self), view, dtype=np.int64))
+
+    def above(self, threshold: float) -> Candidates:
+        """The rows with a detection score of ``threshold`` or more."""
+        return self.take(self.detection_score >= threshold)
+
+    def ranked(self) -> Candidates:
+        """The same rows, highest detection score first; equal ones keep their order."""
+        return self.take(np.argsort(-self.detection_score, kind="stable"))
+
+    def problem(self, views: int) -> str | None:
+        """What is wrong with the values of these candidates of an exam of so many views; None: nothing."""
+        if ((self.view < 0) | (self.view >= views)).any():
+            return f"a view that the exam of {views} does not have"
+        if not np.isfinite(self.boxes).all() or (self.boxes[:, :2] > self.boxes[:, 2:]).any():
+            return "a box that is not x0 <= x1, y0 <= y1"
+        for name in ("detection_score", "malignancy_score"):
+            scores = getattr(self, name)
+            if scores is not None and not ((scores >= 0) & (scores <= 1)).all():
+                return f"a {name} that is no number from 0 to 1"
+        if self.masks is not None and not np.isfinite(self.masks.probabilities).all():
+            return "a mask that is not finite"
+        return None
+
+
+Column = TypeVar("Column")
+
+
+def _all(columns: Sequence[Column | None]) -> list[Column] | None:
+    """The columns, or None unless every part has one."""
+    there = [column for column in columns if column is not None]
+    return there if len(there) == len(columns) else None
