@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mammoscope.bundle import Provenance
+from mammoscope.stages.manifests import Provenance
 
 NO_PROVENANCE = Provenance(
     recipe={},

@@ -80,7 +80,7 @@ def test_a_line_says_what_was_done_and_nothing_of_whom(bundle: Bundle, tmp_path:
         "software": f"mammoscope {__version__}",
         "bundle": bundle.identity.model_dump(),
     }
-    asked = {"detection": 0.1, "malignancy": bundle.manifest.classifier.threshold}
+    asked = {"detection": 0.1, "malignancy": bundle.manifest.thresholds.malignancy}
     expected = [
         (sha256(b"0").hexdigest(), {"detection": 0.25, "malignancy": 0.5}, "no_finding"),
         (sha256(b"no image").hexdigest(), asked, "refused"),

@@ -11,15 +11,20 @@ import numpy as np
 import onnx
 import pytest
 
-from mammoscope.bundle import AVERAGE_MASK, MANIFEST, Bundle, default_bundle_folder, load_bundle
+from mammoscope.bundle import MANIFEST, Bundle, default_bundle_folder, load_bundle
+from mammoscope.candidates import Masks, RoiBatch
 from mammoscope.errors import BundleError
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.classify import OnnxClassifier
 from mammoscope.stages.detect import OnnxDetector
-from mammoscope.stages.rescore import OnnxReducer, ReducedDetector
-from mammoscope.stages.roi import ROI_SIZE, RoiBatch
+from mammoscope.stages.rescore import OnnxRescorer
+from mammoscope.stages.roi import ROI_SIZE
 from mammoscope.stages.segment import OnnxSegmenter
-from mammoscope.stages.step import Masks
+from mammoscope.stages.step import NETWORK
+
+AVERAGE_MASK_FILE = "average_mask.png"
+STEPS = ("detect", "rescore", "segment", "classify")
+STAGES_OF_SCHEMA_1 = ("detector", "reducer", "segmenter", "classifier")
 
 
 @pytest.fixture
@@ -32,36 +37,51 @@ def _edit(folder: Path, place: str, value: object) -> None:
     *parents, last = place.split(".")
     inner = manifest
     for parent in parents:
-        inner = inner[parent]
+        inner = inner[int(parent) if parent.isdigit() else parent]
     inner[last] = value
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
+@pytest.fixture
+def as_steps(copied: Path) -> Path:
+    """The default bundle, its manifest written as a list of steps."""
+    manifest = load_bundle(copied).manifest
+    (copied / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    return copied
+
+
 def test_the_default_bundle_loads(bundle: Bundle) -> None:
-    assert isinstance(bundle.detector, ReducedDetector)
-    assert isinstance(bundle.proposer, OnnxDetector)
-    assert isinstance(bundle.reducer, OnnxReducer)
-    assert isinstance(bundle.segmenter, OnnxSegmenter)
-    assert isinstance(bundle.classifier, OnnxClassifier)
+    loaded = {step.manifest.name: type(step.step) for step in bundle.steps}
+    assert loaded == dict(zip(STEPS, (OnnxDetector, OnnxRescorer, OnnxSegmenter, OnnxClassifier), strict=True))
+    assert [step.manifest.name for step in bundle.finding] == ["detect", "rescore"]
     assert bundle.identity.sha256 == bundle.sha256
 
 
-@pytest.mark.parametrize("stage", ["detector", "reducer", "segmenter", "classifier"])
-def test_every_model_says_where_it_comes_from_and_how_good_it_is(bundle: Bundle, stage: str) -> None:
-    provenance = getattr(bundle.manifest, stage).provenance
+def test_a_manifest_of_steps_says_what_the_one_of_stages_said(bundle: Bundle, as_steps: Path) -> None:
+    again = load_bundle(as_steps)
+    assert again.manifest == bundle.manifest
+    assert [step.settings for step in again.steps] == [step.settings for step in bundle.steps]
+    assert again.sha256 != bundle.sha256, "another manifest, another identity"
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_model_says_where_it_comes_from_and_how_good_it_is(bundle: Bundle, name: str) -> None:
+    provenance = next(step.provenance for step in bundle.manifest.steps if step.name == name)
+    assert provenance is not None
     assert provenance.onnx_difference < 1e-3
     assert provenance.training_patients > 100 and provenance.validation_patients > 100
     assert "CBIS-DDSM" in provenance.credits[0]
     assert provenance.metrics
-    for name, figure in provenance.metrics.items():
+    for metric, figure in provenance.metrics.items():
         # A bootstrap only adds to the gaps that ECE sums up, so its interval lies high and may lie above the figure.
-        if hasattr(figure, "ci95") and not name.endswith("ece"):
-            assert figure.ci95[0] <= figure.value <= figure.ci95[1], name
+        if hasattr(figure, "ci95") and not metric.endswith("ece"):
+            assert figure.ci95[0] <= figure.value <= figure.ci95[1], metric
 
 
-@pytest.mark.parametrize("stage", ["detector", "reducer", "segmenter", "classifier"])
-def test_weights_are_16_bit_and_nothing_of_the_builders_machine_is_inside(bundle: Bundle, stage: str) -> None:
-    model = onnx.load(bundle.folder / getattr(bundle.manifest, stage).file)
+@pytest.mark.parametrize("name", STEPS)
+def test_weights_are_16_bit_and_nothing_of_the_builders_machine_is_inside(bundle: Bundle, name: str) -> None:
+    files = next(step.files for step in bundle.manifest.steps if step.name == name)
+    model = onnx.load(bundle.folder / files[NETWORK].file)
     sizes = {onnx.TensorProto.FLOAT: 0, onnx.TensorProto.FLOAT16: 0}
     for tensor in model.graph.initializer:
         if tensor.data_type in sizes:
@@ -78,17 +98,53 @@ def test_weights_are_16_bit_and_nothing_of_the_builders_machine_is_inside(bundle
         ("detector.sha256", "0" * 64, "detector.onnx: its SHA-256 is .* the file was altered"),
         ("detector.file", "../../etc/passwd", r"detector\.file: String should match"),
         ("classifier.threshold", 1.5, r"classifier\.threshold: Input should be less than or equal to 1"),
-        ("schema_version", "2", "schema_version: Input should be '1'"),
+        ("detector.floor", 1.5, r"step 'detect': settings\.floor: Input should be less than or equal to 1"),
+        ("classifier.slope", float("nan"), r"step 'classify': settings\.slope: Input should be a finite number"),
+        ("schema_version", "3", "schema_version is '3', expected '1' or '2'"),
         ("surprise", 1, "surprise: Extra inputs are not permitted"),
     ],
 )
-def test_a_wrong_manifest_is_refused_by_name(copied: Path, place: str, value: object, message: str) -> None:
+def test_a_wrong_manifest_of_schema_1_is_refused_by_name(copied: Path, place: str, value: object, message: str) -> None:
     _edit(copied, place, value)
     with pytest.raises(BundleError, match=message):
         load_bundle(copied)
 
 
-@pytest.mark.parametrize("name", ["detector.onnx", "reducer.onnx", "segmenter.onnx", "classifier.onnx", AVERAGE_MASK])
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("steps.0.files.network.sha256", "0" * 64, "detector.onnx: its SHA-256 is .* the file was altered"),
+        ("steps.0.files.network.file", "../../etc/passwd", r"steps\.0\.files\.network\.file: String should match"),
+        ("steps.0.files.network.file", "..", r"steps\.0\.files\.network\.file: String should match"),
+        ("steps.0.files", {}, "step 'detect': has no file labelled 'network', which 'onnx-detector' needs"),
+        ("steps.0.settings.surprise", 1, r"step 'detect': settings\.surprise: Extra inputs are not permitted"),
+        ("steps.3.settings.threshold", "high", r"step 'segment': settings\.threshold: Input should be a valid number"),
+        ("steps.3.name", "detect", "two steps have one name: detect, rescore, select, detect, classify"),
+        ("steps.2.role", "other", "steps hold 0 of role 'select', expected one"),
+        ("steps.2.implementation", "onnx-detector", "'select' has another implementation"),
+        ("steps.3.implementation", "os:system", "entry point of mammoscope.steps is named 'os:system'"),
+        ("steps.3.role", "dream", r"steps\.3\.role: Input should be 'detect'"),
+        ("thresholds.detection", -1, r"thresholds\.detection: Input should be greater than or equal to 0"),
+        ("thresholds", {}, r"thresholds\.detection: Field required"),
+        ("steps", [], "steps hold 0 of role 'select', expected one"),
+    ],
+)
+def test_a_wrong_list_of_steps_is_refused_by_name(as_steps: Path, place: str, value: object, message: str) -> None:
+    _edit(as_steps, place, value)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(as_steps).load()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{", '{"schema_version": 1}'])
+def test_what_is_no_manifest_is_refused(copied: Path, content: str) -> None:
+    (copied / MANIFEST).write_text(content)
+    with pytest.raises(BundleError, match=r"bundle\.json: (is no JSON|schema_version is)"):
+        load_bundle(copied)
+
+
+@pytest.mark.parametrize(
+    "name", ["detector.onnx", "reducer.onnx", "segmenter.onnx", "classifier.onnx", AVERAGE_MASK_FILE]
+)
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_a_flipped_byte_is_refused_by_name(copied: Path, name: str, place: str) -> None:
     content = bytearray((copied / name).read_bytes())
@@ -100,7 +156,7 @@ def test_a_flipped_byte_is_refused_by_name(copied: Path, name: str, place: str) 
 
 def test_every_file_of_the_bundle_is_hashed_and_the_manifest_gives_the_bundle_its_hash(copied: Path) -> None:
     named = re.findall(r'"file": "([^"]+)"', (copied / MANIFEST).read_text())
-    assert {path.name for path in copied.iterdir()} == {MANIFEST, AVERAGE_MASK, *named}
+    assert {path.name for path in copied.iterdir()} == {MANIFEST, AVERAGE_MASK_FILE, *named}
     before = load_bundle(copied).identity
     _edit(copied, "detector.threshold", 0.9)
     after = load_bundle(copied).identity
@@ -119,10 +175,10 @@ def test_an_altered_or_missing_file_is_refused(copied: Path) -> None:
         load_bundle(copied / "nowhere")
 
 
-def test_a_stage_of_another_package_must_be_installed(copied: Path) -> None:
+def test_a_step_of_another_package_must_be_installed(copied: Path) -> None:
     _edit(copied, "detector.implementation", "my-detector")
-    with pytest.raises(BundleError, match=r"no mammoscope\.detectors entry point is named 'my-detector'"):
-        _ = load_bundle(copied).detector
+    with pytest.raises(BundleError, match=r"step 'detect': no built-in .* of mammoscope\.steps is named 'my-detector'"):
+        load_bundle(copied)
 
 
 @pytest.mark.parametrize("count", [0, 1, 19])
@@ -130,13 +186,16 @@ def test_any_number_of_rois_goes_through(bundle: Bundle, count: int) -> None:
     rng = np.random.default_rng(0)
     change = FrameChange(Frame.PREPROCESSED, Frame.ROI)
     rois = RoiBatch(rng.integers(0, 256, (count, ROI_SIZE, ROI_SIZE), dtype=np.uint8), (change,) * count)
-    masks = bundle.segmenter.segment(rois)
+    (segmenter,), (classifier,) = (
+        [bundled.step for bundled in bundle.of_roles(role)] for role in ("segment", "classify")
+    )
+    masks = segmenter.segment(rois)
     assert masks.probabilities.shape == rois.pixels.shape
-    scores = bundle.classifier.classify(rois, masks)
+    scores = classifier.classify(rois, masks)
     assert scores.shape == (count,) and ((scores >= 0) & (scores <= 1)).all()
     if count > 1:  # a case does not depend on its neighbours in the batch
         alone = RoiBatch(rois.pixels[-1:], (change,))
-        single = bundle.segmenter.segment(alone)
+        single = segmenter.segment(alone)
         assert np.abs(single.probabilities[0] - masks.probabilities[-1]).max() < 1e-4
-        score = bundle.classifier.classify(alone, Masks(masks.probabilities[-1:], masks.threshold))
+        score = classifier.classify(alone, Masks(masks.probabilities[-1:], masks.threshold))
         assert score[0] == pytest.approx(scores[-1], abs=1e-4)

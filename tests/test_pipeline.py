@@ -49,7 +49,7 @@ def test_progress_is_told_as_each_stage_begins(bundle: Bundle, exam: Path) -> No
     told: list[tuple[str, float]] = []
     mammogram = read_mammogram(exam / "phantom-L-CC.dcm")
     analysis, _ = examine(mammogram, bundle, threshold=1.0, progress=lambda *step: told.append(step))
-    assert told == [("preprocess", 0), ("detect", 0.25), ("segment", 0.5), ("classify", 0.75)]
+    assert told == [("preprocess", 0), ("detect", 0.2), ("rescore", 0.4), ("segment", 0.6), ("classify", 0.8)]
     assert list(analysis.seconds) == [stage for stage, _ in told]
 
 
@@ -115,7 +115,7 @@ def test_the_real_mass_is_found(bundle: Bundle) -> None:
 def test_models_are_run_without_reporting_to_anybody(tmp_path: Path) -> None:
     # ONNX Runtime 1.32 keeps a session file and threads that send it to its maker, unless told not to.
     program = (
-        "import os; from mammoscope.bundle import load_bundle; load_bundle().detector; "
+        "import os; from mammoscope.bundle import load_bundle; load_bundle().load(); "
         "print(len(os.listdir('/proc/self/task')))"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

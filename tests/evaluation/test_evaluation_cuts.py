@@ -8,25 +8,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_stages import Disc, TinyBundle, breast, lesion, tiny_bundle, write_dataset
+from tiny_stages import Disc, Tiny, breast, lesion, tiny_bundle, with_step, write_dataset
 
+from mammoscope.bundle import Bundle
+from mammoscope.candidates import Candidates
 from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.layout import Dataset, Lesion, load_dataset
 from mammoscope.datasets.placed_masks import mask_in_cut
-from mammoscope.evaluation.cases import average_mask
+from mammoscope.evaluation.crops import average_mask
 from mammoscope.evaluation.cut_cases import box_errors, erring, segment_cuts
 from mammoscope.evaluation.metrics.cuts import CutLesion, all_cut_figures, cut_figures, cut_rows
 from mammoscope.evaluation.metrics.intervals import Bootstrap
 from mammoscope.stages.preprocess import Preprocessed, PreprocessSettings, preprocess
 from mammoscope.stages.roi import MASS_FRACTION, cut_roi
-from mammoscope.stages.step import Regions
+from mammoscope.stages.step import PreparedExam
 
 DISC: Disc = (70, 150, 20)
 ROW = lesion("a.png", "P1", DISC)
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> TinyBundle:
+def bundle(tmp_path: Path) -> Bundle:
     (tmp_path / "bundle").mkdir()
     return tiny_bundle(tmp_path / "bundle")
 
@@ -110,24 +112,23 @@ def test_a_box_errs_as_told(error: tuple[float, ...], expected: tuple[float, ...
     assert erring(np.array([10.0, 20, 30, 60]), np.array(error)) == pytest.approx(expected)
 
 
-class Off:
+class Off(Tiny):
     """A detector that boxes the one mass two thirds as wide, shifted by a quarter of its width, and something else."""
 
-    def detect(self, image: Preprocessed) -> Regions:
-        box = image.from_original.boxes(ROW.box[None])[0]
+    def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
+        box = exam.breast().from_original.boxes(ROW.box[None])[0]
         moved = erring(box, np.array([0.1, 0, np.log(2 / 3), 0]))
-        return Regions(np.stack([moved, np.array([0.0, 0, 5, 5])]), np.array([0.9, 0.8]))
+        return Candidates.on_view(np.stack([moved, np.array([0.0, 0, 5, 5])]), np.array([0.9, 0.8]))
 
 
-def test_errors_are_those_of_detections_that_take_a_lesion(tmp_path: Path, bundle: TinyBundle) -> None:
+def test_errors_are_those_of_detections_that_take_a_lesion(tmp_path: Path, bundle: Bundle) -> None:
     dataset = dataset_with(tmp_path / "data", lesion("a.png", "P1", DISC), wedge(230, 230, flipped=False))
-    bundle.__dict__["detector"] = Off()
-    (error,) = box_errors(dataset, bundle)
+    (error,) = box_errors(dataset, with_step(bundle, "detector", Off()))
     assert error == pytest.approx([0.1, 0, np.log(2 / 3), 0], abs=1e-9)
 
 
 @pytest.mark.parametrize("errors", [np.zeros((0, 4)), np.array([[0.1, 0, 0, 0], [0, 0.1, 0, 0], [-0.1, 0, 0, 0]])])
-def test_every_cut_is_measured_and_the_seed_decides(errors: np.ndarray, tmp_path: Path, bundle: TinyBundle) -> None:
+def test_every_cut_is_measured_and_the_seed_decides(errors: np.ndarray, tmp_path: Path, bundle: Bundle) -> None:
     rows = [
         lesion(f"{name}.png", name, DISC, crop=f"{name}-105.png", mask=f"{name}-105.png", crop_flipped=flipped)
         for name, flipped in (("a", False), ("b", True), ("c", None))

@@ -14,17 +14,29 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_stages import BrightSpots, Disc, TinyBundle, breast, disc_crop, lesion, tiny_bundle, write_dataset
+from tiny_stages import (
+    BrightSpots,
+    Disc,
+    Tiny,
+    breast,
+    disc_crop,
+    lesion,
+    tiny_bundle,
+    with_average_mask,
+    with_manifest,
+    with_step,
+    write_dataset,
+)
 
 from mammoscope import NOTICE, __version__
-from mammoscope.bundle import file_sha256
+from mammoscope.bundle import Bundle, file_sha256
+from mammoscope.candidates import Candidates, Masks
 from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import BundleError, DatasetError, MammoscopeError
 from mammoscope.evaluation import evaluate
-from mammoscope.evaluation.cases import average_mask
-from mammoscope.stages.preprocess import Preprocessed
-from mammoscope.stages.roi import RoiBatch
-from mammoscope.stages.step import Masks, Regions
+from mammoscope.evaluation.crops import average_mask
+from mammoscope.stages.roi import rois_of
+from mammoscope.stages.step import PreparedExam
 
 STAGES = ("detector", "segmenter", "classifier", "pipeline")
 NEAR: Disc = (60, 150, 12)
@@ -32,7 +44,7 @@ FAR: Disc = (110, 130, 20)
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> TinyBundle:
+def bundle(tmp_path: Path) -> Bundle:
     folder = tmp_path / "bundle"
     folder.mkdir()
     return tiny_bundle(folder)
@@ -80,7 +92,7 @@ def read(out: Path) -> dict:
     return json.loads((out / "report.json").read_text())
 
 
-def run(stage: str, folder: Path, bundle: TinyBundle, out: Path, **options: object) -> dict:
+def run(stage: str, folder: Path, bundle: Bundle, out: Path, **options: object) -> dict:
     path = evaluate(stage, folder, out, bundle, **{"draws": 100, **options})
     assert path == out / "report.json"
     return json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in report.json"))
@@ -119,7 +131,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_one_image_is_enough(stage: str, one_image: Path, bundle: TinyBundle, tmp_path: Path) -> None:
+def test_one_image_is_enough(stage: str, one_image: Path, bundle: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     report = run(stage, one_image, bundle, out)
     assert set(KEYS[stage]) <= set(report)
@@ -197,7 +209,7 @@ def test_the_page_stands_alone(stage: str, evaluated: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_same_seed_gives_the_same_files(
-    stage: str, exams: Path, bundle: TinyBundle, evaluated: dict[str, Path], tmp_path: Path
+    stage: str, exams: Path, bundle: Bundle, evaluated: dict[str, Path], tmp_path: Path
 ) -> None:
     run(stage, exams, bundle, tmp_path / "out")
     for name in ("report.json", "report.html", "cases.csv"):
@@ -237,10 +249,10 @@ def test_segmenter(evaluated: dict[str, Path]) -> None:
     assert "own masks" in report["definition"]["baseline_iou_pooled"]
 
 
-def test_the_average_mask_of_the_bundle_is_the_baseline(one_image: Path, bundle: TinyBundle, tmp_path: Path) -> None:
+def test_the_average_mask_of_the_bundle_is_the_baseline(one_image: Path, bundle: Bundle, tmp_path: Path) -> None:
     grey = np.full((128, 128), 127, dtype=np.uint8)
     grey[32:96, 32:96] = 128
-    cv2.imwrite(str(bundle.folder / "average_mask.png"), grey)
+    bundle = with_average_mask(bundle, grey)
     report = run("segmenter", one_image, bundle, tmp_path / "out")
     true = disc_crop(60)[1] > 0
     square = np.zeros((256, 256), dtype=bool)
@@ -271,7 +283,7 @@ def test_classifier(evaluated: dict[str, Path]) -> None:
     assert len(rows(out)) == 5 + 3 + 3
 
 
-def test_classifier_without_crops_gives_reasons(tmp_path: Path, bundle: TinyBundle) -> None:
+def test_classifier_without_crops_gives_reasons(tmp_path: Path, bundle: Bundle) -> None:
     folder = write_dataset(tmp_path / "data", {"a.png": breast([NEAR])}, [lesion("a.png", "P1", NEAR)])
     report = run("classifier", folder, bundle, tmp_path / "out")
     assert report["crops"]["lesions"] == 0
@@ -294,7 +306,7 @@ def test_pipeline(evaluated: dict[str, Path]) -> None:
     assert report["at_one_false_positive"]["detected"]["value"] >= point["detected"]["value"]
 
 
-def test_progress_counts_up_to_all_cases(exams: Path, bundle: TinyBundle, tmp_path: Path) -> None:
+def test_progress_counts_up_to_all_cases(exams: Path, bundle: Bundle, tmp_path: Path) -> None:
     for stage, total in zip(STAGES, (4, 3 + 4 + 4, 4 + 3, 4), strict=True):
         calls: list[tuple[int, int]] = []
         run(stage, exams, bundle, tmp_path / stage, progress=lambda done, of, calls=calls: calls.append((done, of)))
@@ -303,7 +315,7 @@ def test_progress_counts_up_to_all_cases(exams: Path, bundle: TinyBundle, tmp_pa
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_breast_on_any_image(stage: str, tmp_path: Path, bundle: TinyBundle) -> None:
+def test_no_breast_on_any_image(stage: str, tmp_path: Path, bundle: Bundle) -> None:
     black = np.zeros((300, 240), dtype=np.uint16)
     folder = write_dataset(tmp_path / "data", {"a.png": black}, [lesion("a.png", "P1", NEAR)])
     report = run(stage, folder, bundle, tmp_path / "out")
@@ -313,18 +325,18 @@ def test_no_breast_on_any_image(stage: str, tmp_path: Path, bundle: TinyBundle) 
         assert (report["boxes"]["lesions"], report["boxes"]["without_breast"]) == (1, 1)
 
 
-def test_a_lesion_is_classified_where_no_breast_is_found(tmp_path: Path, bundle: TinyBundle) -> None:
+def test_a_lesion_is_classified_where_no_breast_is_found(tmp_path: Path, bundle: Bundle) -> None:
     table = [lesion("a.png", "P1", NEAR, pathology="MALIGNANT"), lesion("a.png", "P1", FAR, abnormality_id="2")]
     folder = write_dataset(tmp_path / "data", {"a.png": breast([NEAR, FAR])}, table)
     settings = bundle.manifest.preprocess.model_copy(update={"minimum_area": 0.99})
-    blind = replace(bundle, manifest=bundle.manifest.model_copy(update={"preprocess": settings}))
+    blind = with_manifest(bundle, preprocess=settings)
     report = run("classifier", folder, blind, tmp_path / "out")
     assert (report["boxes"]["lesions"], report["boxes"]["without_breast"]) == (2, 2)
     expected = [1 - 0.9**2 * (breast([disc]) > 50000).sum() / (2 * disc[2] + 1) ** 2 for disc in (NEAR, FAR)]
     assert [float(row["malignancy_score"]) for row in rows(tmp_path / "out")] == pytest.approx(expected, abs=0.02)
 
 
-def test_crops_of_another_size_are_resized(tmp_path: Path, one_image: Path, bundle: TinyBundle) -> None:
+def test_crops_of_another_size_are_resized(tmp_path: Path, one_image: Path, bundle: Bundle) -> None:
     for name in ("crops", "masks"):
         path = one_image / name / "a-60.png"
         pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -360,7 +372,7 @@ def remove_table(folder: Path) -> None:
     ],
 )
 def test_a_dataset_that_cannot_be_used_is_named(
-    *, stage: str, spoil: Callable[[Path], None], named: str, one_image: Path, bundle: TinyBundle, tmp_path: Path
+    *, stage: str, spoil: Callable[[Path], None], named: str, one_image: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
     spoil(one_image)
     with pytest.raises(DatasetError, match=re.escape(named)):
@@ -368,47 +380,45 @@ def test_a_dataset_that_cannot_be_used_is_named(
     assert not (tmp_path / "out" / "report.json").exists()
 
 
-class NotANumber:
-    """Stages of a broken model."""
+class NotANumber(Tiny):
+    """A step of a broken model."""
 
-    def detect(self, image: Preprocessed) -> Regions:
-        return Regions(np.array([[0.0, 0.0, 5.0, 5.0]]), np.array([np.nan]))
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
 
-    def segment(self, rois: RoiBatch) -> Masks:
-        return Masks(np.full(rois.pixels.shape, np.nan, dtype=np.float32), 0.5)
-
-    def classify(self, rois: RoiBatch, masks: Masks) -> np.ndarray:
-        return np.full(len(rois), 1.5)
+    def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
+        if self.stage == "detector":
+            return Candidates.on_view(np.array([[0.0, 0.0, 5.0, 5.0]]), np.array([np.nan]))
+        if self.stage == "segmenter":
+            rois = rois_of(exam, found)
+            return replace(found, rois=rois, masks=Masks(np.full(rois.pixels.shape, np.nan, dtype=np.float32), 0.5))
+        return replace(found, malignancy_score=np.full(len(found), 1.5))
 
 
 @pytest.mark.parametrize("stage", STAGES[:3])
-def test_a_stage_that_gives_no_scores_is_refused(
-    stage: str, one_image: Path, bundle: TinyBundle, tmp_path: Path
-) -> None:
-    broken = replace(bundle)
-    broken.__dict__[stage] = NotANumber()
-    with pytest.raises(BundleError, match=stage):
+def test_a_stage_that_gives_no_scores_is_refused(stage: str, one_image: Path, bundle: Bundle, tmp_path: Path) -> None:
+    broken = with_step(bundle, stage, NotANumber(stage))
+    with pytest.raises(BundleError, match=rf"step '{stage}' .* gave a .*, on a"):
         run(stage, one_image, broken, tmp_path / "out")
 
 
 class LowestFirst(BrightSpots):
     """A detector from elsewhere that lists its regions the wrong way round."""
 
-    def detect(self, image: Preprocessed) -> Regions:
-        regions = super().detect(image)
-        return Regions(regions.boxes[::-1], regions.scores[::-1])
+    def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
+        regions = super().__call__(exam, found)
+        return regions.take(np.arange(len(regions))[::-1])
 
 
 @pytest.mark.parametrize("stage", ["detector", "pipeline"])
 def test_the_order_of_the_regions_does_not_matter(
-    *, stage: str, exams: Path, bundle: TinyBundle, evaluated: dict[str, Path], tmp_path: Path
+    *, stage: str, exams: Path, bundle: Bundle, evaluated: dict[str, Path], tmp_path: Path
 ) -> None:
-    bundle.__dict__["detector"] = LowestFirst()
-    run(stage, exams, bundle, tmp_path / "out")
+    run(stage, exams, with_step(bundle, "detector", LowestFirst()), tmp_path / "out")
     assert rows(tmp_path / "out") == rows(evaluated[stage])
 
 
-def test_an_output_that_is_a_file_is_named(one_image: Path, bundle: TinyBundle, tmp_path: Path) -> None:
+def test_an_output_that_is_a_file_is_named(one_image: Path, bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(MammoscopeError, match="taken"):
         run("detector", one_image, bundle, tmp_path / "taken")

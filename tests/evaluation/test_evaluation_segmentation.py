@@ -31,7 +31,7 @@ def measured(
 ) -> SegmentedLesion:
     return measure(
         probabilities=predicted.astype(np.float32) if probabilities is None else probabilities,
-        predicted=predicted,
+        threshold=0.5,
         true=true,
         baseline=square(8, 8, 16),
         image="a.png",
@@ -42,12 +42,12 @@ def measured(
 
 
 def values(lesions: list[SegmentedLesion]) -> dict[str, object]:
-    figures = segmentation_figures(lesions, 0.5, Bootstrap(20))
+    figures = segmentation_figures(lesions, Bootstrap(20))
     return {name: figure["value"] if isinstance(figure, dict) else figure for name, figure in figures.items()}
 
 
 def test_no_lesion_with_a_mask() -> None:
-    figures = segmentation_figures([], 0.5, Bootstrap(20))
+    figures = segmentation_figures([], Bootstrap(20))
     assert figures["lesions"] == 0
     for name, figure in figures.items():
         if isinstance(figure, dict):
@@ -144,7 +144,7 @@ def test_agrees_with_scikit_learn() -> None:
 
 
 def test_nothing_predicted_leaves_precision_without_value() -> None:
-    figures = segmentation_figures([measured(square(8, 8, 8), EMPTY)], 0.5, Bootstrap(20))
+    figures = segmentation_figures([measured(square(8, 8, 8), EMPTY)], Bootstrap(20))
     assert figures["precision"] == {"value": None, "ci95": None, "reason": "no pixel was predicted as mass"}
     assert figures["recall"]["value"] == 0
 

@@ -1,93 +1,114 @@
-"""Small, real stages and a small dataset, so that evaluations run in a second."""
+"""Small, real steps and a small dataset, so that evaluations run in a second."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.bundle import (
-    Bundle,
-    BundleManifest,
-    ClassifierManifest,
-    DetectorManifest,
-    SegmenterManifest,
-)
+from mammoscope.bundle import Bundle, BundledStep
+from mammoscope.candidates import Candidates, Masks
 from mammoscope.datasets.layout import Lesion, write_table
-from mammoscope.stages.preprocess import ContrastSettings, Preprocessed, PreprocessSettings
-from mammoscope.stages.roi import RoiBatch
-from mammoscope.stages.step import Masks, Regions
-from no_provenance import NO_PROVENANCE
+from mammoscope.stages.manifests import AVERAGE_MASK, BundleManifest, OperatingPoint, StepFile, StepManifest
+from mammoscope.stages.preprocess import PreprocessSettings
+from mammoscope.stages.roi import rois_of
+from mammoscope.stages.step import PreparedExam, Step, StepSettings
 
 
-class BrightSpots:
+class Tiny:
+    """What the steps below are to a bundle."""
+
+    scope = "view"
+    row_by_row = True
+    Settings = StepSettings
+
+
+class BrightSpots(Tiny):
     """A detector that boxes every bright spot; the larger, the surer."""
 
-    def detect(self, image: Preprocessed) -> Regions:
-        count, _, stats, _ = cv2.connectedComponentsWithStats((image.pixels > 200).astype(np.uint8))
+    def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
+        count, _, stats, _ = cv2.connectedComponentsWithStats((exam.breast().pixels > 200).astype(np.uint8))
         boxes = np.array([(x, y, x + w, y + h) for x, y, w, h, _ in stats[1:count]], dtype=np.float64).reshape(-1, 4)
-        scores = np.clip((boxes[:, 2] - boxes[:, 0]) / 60, 0, 1)
-        order = np.argsort(-scores, kind="stable")
-        return Regions(boxes[order], scores[order])
+        return Candidates.on_view(boxes, np.clip((boxes[:, 2] - boxes[:, 0]) / 60, 0, 1)).ranked()
 
 
-class Brightness:
+class Brightness(Tiny):
     """A segmenter for which brightness is probability."""
 
-    def segment(self, rois: RoiBatch) -> Masks:
-        return Masks(rois.pixels.astype(np.float32) / 255, 0.5)
+    def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
+        rois = rois_of(exam, found)
+        return replace(found, rois=rois, masks=Masks(rois.pixels.astype(np.float32) / 255, 0.5))
 
 
-class MaskSize:
+class MaskSize(Tiny):
     """A classifier for which the smaller share of the ROI is mass, the likelier it is malignant."""
 
-    def classify(self, rois: RoiBatch, masks: Masks) -> NDArray[np.float64]:
-        assert rois.pixels.shape == masks.probabilities.shape
-        return 1 - masks.binary.mean(axis=(1, 2)) if len(rois) else np.zeros(0)
+    def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
+        assert found.rois is not None and found.masks is not None
+        assert found.rois.pixels.shape == found.masks.probabilities.shape
+        share = found.masks.binary.mean(axis=(1, 2)) if len(found) else np.zeros(0)
+        return replace(found, malignancy_score=1 - share)
 
 
-class TinyBundle(Bundle):
-    """A bundle whose stages are the ones above."""
-
-    @cached_property
-    def detector(self) -> BrightSpots:
-        return BrightSpots()
-
-    @cached_property
-    def segmenter(self) -> Brightness:
-        return Brightness()
-
-    @cached_property
-    def classifier(self) -> MaskSize:
-        return MaskSize()
+ROLES = {"detector": "detect", "segmenter": "segment", "classifier": "classify"}
 
 
-def tiny_bundle(folder: Path) -> TinyBundle:
-    stage = {
-        "file": "none.onnx",
-        "sha256": "0" * 64,
-        "input_height": 256,
-        "input_width": 256,
-        "mean": 0.0,
-        "std": 1.0,
-        "contrast": ContrastSettings(),
-        "provenance": NO_PROVENANCE,
-    }
+def with_step(bundle: Bundle, stage: str, step: Step) -> Bundle:
+    """A bundle in which a stage is done by another step, which needs no entry point."""
+    changed = replace(bundle)
+    for part in ("finding", "grading"):
+        changed.__dict__[part] = tuple(
+            _bundled(stage, step) if bundled.manifest.name == stage else bundled for bundled in getattr(bundle, part)
+        )
+    return changed
+
+
+def with_manifest(bundle: Bundle, **changes: object) -> Bundle:
+    """A bundle with other entries in its manifest, and the same steps."""
+    changed = replace(bundle, manifest=bundle.manifest.model_copy(update=changes))
+    changed.__dict__.update(finding=bundle.finding, grading=bundle.grading)
+    return changed
+
+
+def with_average_mask(bundle: Bundle, grey: NDArray[np.uint8]) -> Bundle:
+    """A bundle that holds the mean of its training masks ``(S, S)``."""
+    cv2.imwrite(str(bundle.folder / "average_mask.png"), grey)
+    files = {AVERAGE_MASK: StepFile(file="average_mask.png", sha256="0" * 64)}
+    segmenter, *others = bundle.grading
+    changed = replace(bundle)
+    holding = BundledStep(bundle.folder, segmenter.manifest.model_copy(update={"files": files}))
+    holding.__dict__.update(step=segmenter.step, implementation=segmenter.implementation, settings=segmenter.settings)
+    changed.__dict__.update(finding=bundle.finding, grading=(holding, *others))
+    return changed
+
+
+def tiny_bundle(folder: Path) -> Bundle:
+    """A bundle whose steps are the ones above."""
+    names = {"detector": BrightSpots(), "segmenter": Brightness(), "classifier": MaskSize()}
+    steps = {name: _bundled(name, step) for name, step in names.items()}
+    select = StepManifest(name="select", role="select", implementation="select")
     manifest = BundleManifest(
         name="tiny",
         version="1",
         licence="none",
         notice="none",
         preprocess=PreprocessSettings(),
-        detector=DetectorManifest(**stage, threshold=0.3),
-        segmenter=SegmenterManifest(**stage, threshold=0.5),
-        classifier=ClassifierManifest(**stage, threshold=0.5, slope=1.0, intercept=0.0),
+        thresholds=OperatingPoint(detection=0.3, malignancy=0.5),
+        steps=(steps["detector"].manifest, select, steps["segmenter"].manifest, steps["classifier"].manifest),
     )
-    return TinyBundle(folder, manifest, "f" * 64)
+    bundle = Bundle(folder, manifest, "f" * 64)
+    bundle.__dict__.update(finding=(steps["detector"],), grading=(steps["segmenter"], steps["classifier"]))
+    return bundle
+
+
+def _bundled(name: str, step: Step) -> BundledStep:
+    made = BundledStep(Path(), StepManifest(name=name, role=ROLES[name], implementation="tiny"))
+    made.__dict__.update(step=step, implementation=type(step), settings=StepSettings())
+    return made
 
 
 Disc = tuple[int, int, int]  # x, y, radius, in pixels of the original

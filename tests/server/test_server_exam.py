@@ -77,13 +77,13 @@ def test_results_are_those_of_the_pipeline(
         assert png.headers["content-type"] == "image/png"
         np.testing.assert_array_equal(
             cv2.imdecode(np.frombuffer(png.content, np.uint8), cv2.IMREAD_UNCHANGED),
-            quick_bundle.manifest.detector.contrast.apply(prepared.pixels),
+            quick_bundle.shown_contrast.apply(prepared.pixels),
         )
 
 
 def test_candidates_above_a_threshold_are_those_of_an_analysis_at_it(exam: Path, quick_bundle: Bundle) -> None:
     mammogram = read_mammogram(exam / "phantom-L-CC.dcm")
-    everything = examine(mammogram, quick_bundle, threshold=quick_bundle.manifest.detector.floor).analysis
+    everything = examine(mammogram, quick_bundle, threshold=quick_bundle.floor).analysis
     for threshold in (0.3, 1.0):
         expected = examine(mammogram, quick_bundle, threshold=threshold).analysis
         found = everything.above(threshold)

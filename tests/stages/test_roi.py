@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mammoscope.candidates import Candidates
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import Preprocessed
-from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, RoiBatch, cut_roi, cut_rois, stretch_contrast
+from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, cut_roi, roi_batch, rois_of, stretch_contrast
+from mammoscope.stages.step import PreparedExam, PreparedView
 
 
 def _gradient(height: int = 400, width: int = 300) -> np.ndarray:
@@ -44,9 +48,21 @@ def test_a_flat_region_gives_a_black_square() -> None:
     assert (stretch_contrast(np.full((8, 8), 9, np.uint8)) == 0).all()
 
 
-def test_no_boxes_give_an_empty_batch() -> None:
+def test_candidates_are_cut_from_their_views_unless_they_have_rois() -> None:
     change = FrameChange(Frame.ORIGINAL, Frame.PREPROCESSED)
-    image = Preprocessed(_gradient(), np.ones((400, 300), bool), change, 1.0)
-    assert cut_rois(image, np.zeros((0, 4))).pixels.shape == (0, ROI_SIZE, ROI_SIZE)
-    assert len(RoiBatch.of([])) == 0
-    assert len(cut_rois(image, np.array([[0, 0, 9, 9], [5, 5, 90, 90]]))) == 2
+    left, right = (
+        Preprocessed(pixels, np.ones((400, 300), bool), change, 1.0) for pixels in (_gradient(), 255 - _gradient())
+    )
+    exam = PreparedExam((PreparedView(left), PreparedView(right)))
+    assert rois_of(exam, Candidates.none()).pixels.shape == (0, ROI_SIZE, ROI_SIZE)
+    found = Candidates.joined(
+        [
+            Candidates.on_view(np.array([[0, 0, 9, 9]]), np.ones(1)),
+            Candidates.on_view(np.array([[5, 5, 90, 90]]), np.ones(1), view=1),
+        ]
+    )
+    rois = rois_of(exam, found)
+    assert (rois.pixels[0] == cut_roi(left.pixels, found.boxes[0], 1.0).pixels).all()
+    assert (rois.pixels[1] == cut_roi(right.pixels, found.boxes[1], 1.0).pixels).all()
+    given = roi_batch([cut_roi(left.pixels, found.boxes[1], 1.0)] * 2)
+    assert rois_of(exam, replace(found, rois=given)) is given

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from mammoscope.bundle import Bundle
+from mammoscope.candidates import RoiBatch
 from mammoscope.geometry import Frame, FrameChange
-from mammoscope.stages.roi import ROI_SIZE, RoiBatch
+from mammoscope.stages.roi import ROI_SIZE
 from mammoscope.stages.segment import OnnxSegmenter, enlargement
+from mammoscope.stages.step import NETWORK
 
 
 def _rois(*scales: tuple[float, float]) -> RoiBatch:
@@ -31,11 +33,10 @@ def test_no_roi_has_no_enlargement() -> None:
 
 def test_the_shift_meets_enlarged_rois_alone(bundle: Bundle) -> None:
     rois = _rois((1, 1), (2, 2), (4, 4))
-    path = bundle.folder / bundle.manifest.segmenter.file
+    (bundled,) = bundle.of_roles("segment")
+    files = {NETWORK: bundle.folder / bundled.manifest.files[NETWORK].file}
     masks = [
-        OnnxSegmenter.from_bundle(path, bundle.manifest.segmenter.model_copy(update={"enlarged_shift": shift})).segment(
-            rois
-        )
+        OnnxSegmenter.open(files, bundled.settings.model_copy(update={"enlarged_shift": shift})).segment(rois)
         for shift in (0.0, 1.5)
     ]
     middle = np.s_[:, ROI_SIZE // 2, ROI_SIZE // 2]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mammoscope.candidates import Candidates, RoiBatch
 from mammoscope.geometry import Frame, FrameChange
-from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.step import PreparedExam
 
 ROI_SIZE = 256
@@ -102,11 +101,6 @@ def roi_batch(rois: Sequence[Roi], size: int = ROI_SIZE) -> RoiBatch:
     """Join ROIs of one size; an empty sequence gives an empty batch."""
     pixels = np.stack([roi.pixels for roi in rois]) if rois else np.zeros((0, size, size), dtype=np.uint8)
     return RoiBatch(pixels, tuple(roi.from_preprocessed for roi in rois))
-
-
-def cut_rois(image: Preprocessed, boxes: NDArray[np.number]) -> RoiBatch:
-    """Cut the squares around boxes ``(N, 4)`` of the frame ``preprocessed``."""
-    return roi_batch([cut_roi(image.pixels, box, image.pixel_aspect) for box in boxes])
 
 
 def rois_of(exam: PreparedExam, found: Candidates) -> RoiBatch:
