@@ -1,0 +1,64 @@
+"""A step of another package, in one file, goes through a bundle, an analysis and an evaluation like a built-in one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mammoscope.bundle import MANIFEST, Bundle, default_bundle_folder, load_bundle
+from mammoscope.errors import BundleError
+from mammoscope.pipeline import analyze, examine_views
+from mammoscope.readers import read_mammogram
+
+PACKAGES = Path(__file__).parent / "packages"
+STEP = {
+    "name": "pair",
+    "role": "rescore",
+    "implementation": "paired-views",
+    "settings": {"tolerance": 0.15, "weight": 0.5},
+}
+
+
+def with_step(folder: Path, step: dict[str, object]) -> Path:
+    """A copy of the default bundle with one more step before the selection."""
+    shutil.copytree(default_bundle_folder(), folder)
+    manifest = json.loads(load_bundle(folder).manifest.model_dump_json())
+    place = next(number for number, step in enumerate(manifest["steps"]) if step["role"] == "select")
+    manifest["steps"].insert(place, step)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return load_bundle(with_step(tmp_path_factory.mktemp("bundles") / "paired", STEP))
+
+
+def test_a_mass_in_both_views_is_surer_and_one_view_alone_is_as_before(
+    paired: Bundle, bundle: Bundle, exam: Path
+) -> None:
+    views = [read_mammogram(exam / f"phantom-{name}.dcm") for name in ("L-CC", "L-MLO")]
+    alone = [analyze(view, bundle, threshold=0.05).findings for view in views]
+    together = [examination.analysis.findings for examination in examine_views(views, paired, threshold=0.05)]
+    best_alone, best_together = ([findings[0].detection_score for findings in each] for each in (alone, together))
+    lower = best_alone.index(min(best_alone))
+    assert best_together[lower] == pytest.approx((best_alone[0] + best_alone[1]) / 2)
+    assert best_together[1 - lower] == pytest.approx(best_alone[1 - lower])
+    assert analyze(views[0], paired, threshold=0.05).findings == alone[0]
+
+
+def test_it_is_found_on_the_command_line_and_its_settings_are_checked(tmp_path: Path) -> None:
+    folder = with_step(tmp_path / "paired", STEP)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(PACKAGES)])}
+    command = [sys.executable, "-m", "mammoscope", "bundle", "verify", "--bundle", str(folder)]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "pair: PairedViews loads" in ran.stdout
+    wrong = with_step(tmp_path / "wrong", {**STEP, "settings": {"tolerance": 2, "weight": 0.5}})
+    with pytest.raises(BundleError, match=r"step 'pair': settings\.tolerance: Input should be less than or equal to 1"):
+        load_bundle(wrong)
