@@ -71,7 +71,8 @@ def analyze(
     TypeError, ValueError
         An argument is of another type, or the threshold is not in [0, 1].
     """
-    return _analyze(_mammogram(mammogram), _bundle(bundle), threshold=_threshold(threshold))
+    models, limit = _bundle(bundle), _threshold(threshold)
+    return _analyze(_mammogram(mammogram), models, threshold=limit)
 
 
 def analyze_exam(
@@ -93,12 +94,11 @@ def analyze_exam(
     """
     if isinstance(views, Mammogram | str | PathLike):
         raise TypeError(f"views is one {type(views).__name__}, expected several mammograms or files; or use analyze")
+    models, limit = _bundle(bundle), _threshold(threshold)
     exam = [_mammogram(view) for view in views]
     if not exam:
         raise ValueError("an exam has at least one view")
-    return tuple(
-        examination.analysis for examination in examine_views(exam, _bundle(bundle), threshold=_threshold(threshold))
-    )
+    return tuple(examination.analysis for examination in examine_views(exam, models, threshold=limit))
 
 
 def _mammogram(given: Mammogram | AnyPath) -> Mammogram:
