@@ -11,9 +11,9 @@ import pytest
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.readers import Limits
-from mammoscope.server.jobs import Jobs
+from mammoscope.server.analysis_store import NewFile, QueueFullError, Store
+from mammoscope.server.analysis_thread import Jobs
 from mammoscope.server.models import View, Window
-from mammoscope.server.store import NewFile, QueueFullError, Store
 
 VIEW = View(
     rows=1,

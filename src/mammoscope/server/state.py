@@ -12,9 +12,9 @@ from fastapi import Depends, Request
 
 from mammoscope.audit import AuditTrail
 from mammoscope.bundle import load_bundle
-from mammoscope.server.jobs import Jobs
+from mammoscope.server.analysis_store import Store
+from mammoscope.server.analysis_thread import Jobs
 from mammoscope.server.settings import ServerSettings
-from mammoscope.server.store import Store
 from mammoscope.server.uploads import Uploads
 
 

@@ -10,10 +10,10 @@ from starlette.concurrency import run_in_threadpool
 
 from mammoscope.example import EXAM_FILES
 from mammoscope.findings import Analysis
+from mammoscope.server.analysis_store import NewFile, QueueFullError
 from mammoscope.server.models import AnalysisStatus, Created
 from mammoscope.server.routes.found import FoundAnalysis, problems
 from mammoscope.server.state import State, StateOf
-from mammoscope.server.store import NewFile, QueueFullError
 from mammoscope.server.uploads import FIELD, RefusedUploadError, drain
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from fastapi import Depends, HTTPException, Path
 
 from mammoscope.errors import InputError
 from mammoscope.findings import Analysis
-from mammoscope.server.files import FilePlace
+from mammoscope.server.file_place import FilePlace
 from mammoscope.server.models import AnalysisStatus, File, Problem
 from mammoscope.server.state import State, StateOf
 from mammoscope.writers.json import read_analysis

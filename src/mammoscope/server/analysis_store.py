@@ -13,7 +13,7 @@ from threading import Lock
 from uuid import uuid4
 
 from mammoscope.errors import MammoscopeError
-from mammoscope.server.files import FilePlace
+from mammoscope.server.file_place import FilePlace
 from mammoscope.server.models import AnalysisState, AnalysisStatus, File, FileState, View
 
 _VERSION = 1

@@ -14,8 +14,8 @@ from mammoscope.audit import AuditTrail, Failure
 from mammoscope.errors import MammoscopeError
 from mammoscope.queue.background import BackgroundProcess
 from mammoscope.readers import Limits
+from mammoscope.server.analysis_store import Job, Store
 from mammoscope.server.models import FileState, View
-from mammoscope.server.store import Job, Store
 from mammoscope.writers.json import read_analysis
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Jobs:
         self._store, self._audit = store, audit
         self._start_worker = partial(
             BackgroundProcess,
-            "mammoscope.server.worker",
+            "mammoscope.server.analysis_process",
             bundle,
             limits,
             ephemeral,
