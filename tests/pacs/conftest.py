@@ -17,9 +17,9 @@ from pynetdicom import _config
 from tls_files import TlsFiles, make_tls_files
 
 from mammoscope.pacs.commitment import Commitments
+from mammoscope.pacs.image_queue import Store
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.settings import Listening
-from mammoscope.pacs.store import Store
 
 _config.LOG_HANDLER_LEVEL = "none"
 logging.getLogger("httpx").setLevel(logging.WARNING)

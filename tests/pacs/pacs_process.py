@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from mammoscope.pacs.store import State, Store
+from mammoscope.pacs.image_queue import State, Store
 
 
 class PacsProcess:

@@ -12,9 +12,9 @@ from orthanc import TITLE, Orthanc, free_port
 from pydicom.uid import CTImageStorage
 
 from mammoscope.pacs.commitment import Commitments
+from mammoscope.pacs.image_queue import State, Store
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.settings import Listening, Node
-from mammoscope.pacs.store import State, Store
 
 Receiving = Callable[..., tuple[Receiver, Store]]
 FILM_CLASS = film(0).SOPClassUID

@@ -20,7 +20,7 @@ from films import encoded, film, film_uid
 from orthanc import Orthanc, sources
 from pacs_process import PacsProcess
 
-from mammoscope.pacs.store import State
+from mammoscope.pacs.image_queue import State
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to find workers")
 

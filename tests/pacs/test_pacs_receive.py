@@ -26,9 +26,9 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from tls_files import TlsFiles
 
+from mammoscope.pacs.image_queue import State, Store
 from mammoscope.pacs.receiver import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Receiver
 from mammoscope.pacs.settings import Caller, Listening, Tls
-from mammoscope.pacs.store import State, Store
 from mammoscope.readers import read_mammogram
 
 Receiving = Callable[..., tuple[Receiver, Store]]

@@ -27,11 +27,11 @@ from typer.testing import CliRunner
 from mammoscope.bundle import Bundle
 from mammoscope.cli.app import app
 from mammoscope.pacs.dimse import Dimse
+from mammoscope.pacs.image_queue import State, Store
 from mammoscope.pacs.receiver import OUT_OF_RESOURCES, SUCCESS, Receiver
 from mammoscope.pacs.retries import FailedError, UnavailableError
 from mammoscope.pacs.settings import Listening, Node, Tls
-from mammoscope.pacs.steps import Analyser
-from mammoscope.pacs.store import State, Store
+from mammoscope.pacs.transitions import Analyser
 
 QUICK = ("--port", "0", "--pause", "0.1", "--threshold", "0.99")
 Receiving = Callable[..., tuple[Receiver, Store]]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mammoscope.errors import MammoscopeError
+from mammoscope.pacs.image_queue import Admission, Image, State, Store
 from mammoscope.pacs.retries import LONGEST_PAUSE, pause
-from mammoscope.pacs.store import Admission, Image, State, Store
 from mammoscope.readers.source import data_set_sha256
 
 CLASS = "1.2.840.10008.5.1.4.1.1.1.2"
@@ -156,7 +156,7 @@ def test_a_folder_has_one_worker_and_any_lookers(store: Store) -> None:
 
 def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from mammoscope.pacs.store import Store;"
+        "import os, sys; from pathlib import Path; from mammoscope.pacs.image_queue import Store;"
         f"s = Store(Path({str(tmp_path / 'data')!r}), working=True); s.admit('1.2.1', '{CLASS}', b'film 1');"
         "os.kill(os.getpid(), 9)"
     )

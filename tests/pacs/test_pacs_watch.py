@@ -21,9 +21,9 @@ from mammoscope import NOTICE
 from mammoscope.audit import verify_trail
 from mammoscope.cli.app import app
 from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.image_queue import State, Store
 from mammoscope.pacs.retries import UnavailableError
 from mammoscope.pacs.settings import WebServer
-from mammoscope.pacs.store import State, Store
 
 QUICK = ("--every", "0.3", "--since", "2000-01-01", "--pause", "0.1")
 NO_FINDING = ("--threshold", "0.99")  # only the detector runs

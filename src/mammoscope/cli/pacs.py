@@ -55,7 +55,7 @@ def pull(
     from mammoscope.errors import MammoscopeError
     from mammoscope.files import write_bytes
     from mammoscope.pacs.dicomweb import DicomWeb
-    from mammoscope.pacs.places import is_uid, key_of
+    from mammoscope.pacs.image_place import is_uid, key_of
 
     server = DicomWeb(_web_server(url, _tls(tls_cert, tls_key, tls_ca)))
     for study in studies:
@@ -215,7 +215,7 @@ def receive(
 @app.command()
 def status(data: DataOption) -> None:
     """Say how many images each state has."""
-    from mammoscope.pacs.store import Store
+    from mammoscope.pacs.image_queue import Store
 
     for state, count in Store(data, working=False).counts().items():
         typer.echo(f"{state}: {count}")
@@ -228,7 +228,7 @@ def dead(
     key: Annotated[list[str] | None, typer.Option(help="Only these; can be given again.")] = None,
 ) -> None:
     """List the images that were given up, with the reason, or have them tried again."""
-    from mammoscope.pacs.store import State, Store
+    from mammoscope.pacs.image_queue import State, Store
 
     store = Store(data, working=False)
     images = [image for image in store.images(State.DEAD) if not key or image.key in key]

@@ -15,9 +15,9 @@ from pynetdicom.dimse_messages import N_ACTION_RSP
 
 from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.dimse import associated
-from mammoscope.pacs.places import is_uid
+from mammoscope.pacs.image_place import is_uid
+from mammoscope.pacs.image_queue import Store
 from mammoscope.pacs.settings import Node
-from mammoscope.pacs.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.commitment import STORAGE_COMMITMENT, Commitments
-from mammoscope.pacs.places import is_uid, key_of
+from mammoscope.pacs.image_place import is_uid, key_of
+from mammoscope.pacs.image_queue import Admission, Store
 from mammoscope.pacs.settings import Listening
-from mammoscope.pacs.store import Admission, Store
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
 from mammoscope.readers.limits import DEFAULT_LIMITS

@@ -11,8 +11,8 @@ from pydicom.filereader import dcmread
 
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.dimse import Dimse
+from mammoscope.pacs.image_queue import Image, State, Store
 from mammoscope.pacs.settings import Node, Target, Tls
-from mammoscope.pacs.store import Image, State, Store
 
 logger = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ from mammoscope.audit import AuditTrail
 from mammoscope.bundle import load_bundle
 from mammoscope.pacs.commitment import Commitments
 from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.image_queue import Image, State, Store
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.retries import FailedError, UnavailableError, pause
 from mammoscope.pacs.sender import Sender, archive_of
 from mammoscope.pacs.settings import Listening, Node, Target, Tls, WebServer
-from mammoscope.pacs.steps import Analyser, Step, Steps
-from mammoscope.pacs.store import Image, State, Store
+from mammoscope.pacs.transitions import Analyser, Step, Steps
 from mammoscope.pacs.watch import Fetcher, Watch
 from mammoscope.writers.json import read_analysis
 

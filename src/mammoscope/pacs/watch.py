@@ -6,8 +6,8 @@ import logging
 from datetime import UTC, date, datetime, timedelta
 
 from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.image_queue import Image, Store
 from mammoscope.pacs.retries import FailedError
-from mammoscope.pacs.store import Image, Store
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 
 from mammoscope.errors import MammoscopeError, place_of
+from mammoscope.pacs.image_queue import Image, State, Store
 from mammoscope.pacs.retries import FailedError, UnavailableError, pause
-from mammoscope.pacs.store import Image, State, Store
 from mammoscope.queue.background import BackgroundProcess, Message
 from mammoscope.readers.limits import DEFAULT_LIMITS
 
@@ -131,7 +131,7 @@ class Analyser:
         self._store, self._finished = store, finished
         self._start = partial(
             BackgroundProcess,
-            "mammoscope.pacs.worker",
+            "mammoscope.pacs.analysis_process",
             bundle,
             DEFAULT_LIMITS,
             threshold=threshold,

@@ -16,7 +16,7 @@ from threading import Condition
 from uuid import uuid4
 
 from mammoscope.errors import MammoscopeError
-from mammoscope.pacs.places import ImagePlace, key_of, sync, sync_folder
+from mammoscope.pacs.image_place import ImagePlace, key_of, sync, sync_folder
 from mammoscope.pacs.retries import pause
 from mammoscope.readers.source import data_set_sha256
 
