@@ -1,20 +1,21 @@
-"""Work in the background: one thread that gives the worker process one file after another."""
+"""The thread that works off what is queued: it gives the analysis process one file after another."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sqlite3
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Condition, Thread
-from typing import Any
 
 from mammoscope.audit import AuditTrail, Failure
 from mammoscope.errors import MammoscopeError
-from mammoscope.queue.background import BackgroundProcess
+from mammoscope.queue.background import BackgroundProcess, JobFailedError, Message
+from mammoscope.queue.standby import NoProcessError, StandbyProcess
 from mammoscope.readers import Limits
-from mammoscope.server.analysis_store import Job, Store
+from mammoscope.server.analysis_store import AnalysisStore, QueuedFile
 from mammoscope.server.models import FileState, View
 from mammoscope.writers.json import read_analysis
 
@@ -24,13 +25,13 @@ _FILE_SECONDS, _RETRY_SECONDS = 600.0, 5.0
 _BEGUN, _READ = 0.05, 0.4  # progress of a file that is being read, and of one that was
 
 
-class Jobs:
+class AnalysisThread:
     """Does what is queued in a store, until it is stopped.
 
     Parameters
     ----------
     store
-        Where jobs come from and their states go.
+        Where files come from and their states go.
     bundle
         Folder of the bundle.
     limits
@@ -45,7 +46,7 @@ class Jobs:
 
     def __init__(
         self,
-        store: Store,
+        store: AnalysisStore,
         bundle: Path,
         limits: Limits,
         *,
@@ -54,21 +55,21 @@ class Jobs:
         audit: AuditTrail | None = None,
     ) -> None:
         self._store, self._audit = store, audit
-        self._start_worker = partial(
-            BackgroundProcess,
-            "mammoscope.server.analysis_process",
-            bundle,
-            limits,
-            ephemeral,
-            floor=floor,
-            example=os.path.abspath(store.example_folder),  # noqa: PTH100
+        self._standby = StandbyProcess(
+            partial(
+                BackgroundProcess,
+                "mammoscope.server.analysis_process",
+                bundle,
+                limits,
+                ephemeral,
+                floor=floor,
+                example=os.path.abspath(store.example_folder),  # noqa: PTH100
+            )
         )
         self._is_example_expected = False
-        self._worker: BackgroundProcess | None = None
-        self._current: Job | None = None
-        self._is_stopping = False
+        self._current: QueuedFile | None = None
         self._changed = Condition()
-        self._thread = Thread(target=self._run, name="jobs", daemon=True)
+        self._thread = Thread(target=self._run, name="analyses", daemon=True)
 
     def start(self) -> None:
         """Start the thread and the worker; returns at once."""
@@ -77,8 +78,7 @@ class Jobs:
     def stop(self) -> None:
         """Kill the worker and end the thread; what is under way stays as it is."""
         with self._changed:
-            self._is_stopping = True
-            self._kill_worker()
+            self._standby.stop()
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join()
@@ -98,126 +98,107 @@ class Jobs:
         """Return when no file of an analysis is under way. It must have been forgotten by the store before."""
         with self._changed:
             if self._current is not None and self._current.analysis == analysis:
-                self._kill_worker()
+                self._standby.kill()
             self._changed.wait_for(lambda: self._current is None or self._current.analysis != analysis)
 
     def _run(self) -> None:
         while True:
-            self._ready_worker()  # before a file needs it
+            self._ready_process()  # before a file needs it
             with self._changed:
-                job = None
-                while not self._is_stopping and (job := self._store.next_job()) is None:
+                file = None
+                while not self._standby.is_stopped and (file := self._store.next_file()) is None:
                     if self._is_example_expected:
                         break
                     self._changed.wait()
-                if self._is_stopping:
+                if self._standby.is_stopped:
                     return
-                self._current = job
-            if job is None:
+                self._current = file
+            if file is None:
                 self._draw_example()
                 continue
             try:
-                self._do(job)
+                self._do(file)
             except Exception as error:
-                logger.exception("file %s/%d: %s", job.analysis, job.number, type(error).__name__)
-                self._give_up(job)
+                logger.exception("%s: %s", _name(file), type(error).__name__)
+                self._give_up(file)
             finally:
                 with self._changed:
                     self._current = None
                     self._changed.notify_all()
 
-    def _do(self, job: Job) -> None:
-        worker = self._ready_worker()
-        if worker is None:
-            self._fail(job, "the analysis process cannot be started")
+    def _do(self, file: QueuedFile) -> None:
+        process = self._ready_process()
+        if process is None:
+            if not self._standby.is_stopped:  # what was cut off by the end is no failure
+                self._fail(file, "the analysis process cannot be started")
             return
-        state: FileState = "analysing" if job.is_read else "reading"
-        if not self._store.update(job, state, _READ if job.is_read else _BEGUN):
+        state: FileState = "analysing" if file.is_read else "reading"
+        if not self._store.update(file, state, _READ if file.is_read else _BEGUN):
             return
         request = {
-            "task": "examine" if job.is_read else "read",
-            "folder": os.path.abspath(self._store.place(job.analysis, job.number).folder),  # noqa: PTH100
-            "name": job.name,
-            "example": job.example,
+            "task": "examine" if file.is_read else "read",
+            "folder": os.path.abspath(self._store.place(file.analysis, file.number).folder),  # noqa: PTH100
+            "name": file.name,
+            "example": file.example,
         }
         try:
-            with worker.killed_after(_FILE_SECONDS):
-                worker.send(request)
-                while "progress" in (reply := worker.receive()):
-                    self._store.update(job, "analysing", _READ + (1 - _READ) * reply["progress"])
-            self._note(job, reply)
-        except (EOFError, OSError, ValueError, KeyError):
-            worker.kill()
-            if not self._is_stopping:
-                self._fail(job, "the analysis process ended on it, or took too long")
-
-    def _note(self, job: Job, reply: dict[str, Any]) -> None:
-        """What became of a file."""
-        if "fault" in reply:
-            logger.error("file %s/%d: %s", job.analysis, job.number, reply["fault"])
-        if "problem" in reply:
-            self._fail(job, str(reply["problem"]), "refused" if reply.get("final") else "failed")
+            reply = process.ask(_name(file), request, _FILE_SECONDS, partial(self._note_share, file))
+        except JobFailedError as error:
+            if not self._standby.is_stopped:
+                self._fail(file, error.problem, "refused" if error.final else "failed")
             return
+        self._note(file, reply)
+
+    def _note_share(self, file: QueuedFile, share: float) -> None:
+        """How much of an analysis is done."""
+        self._store.update(file, "analysing", _READ + (1 - _READ) * share)
+
+    def _note(self, file: QueuedFile, reply: Message) -> None:
+        """What was found of a file."""
         view = View.model_validate_json(reply["done"])
-        if job.is_read:
-            if self._audit is not None:
-                self._audit.record(read_analysis(self._store.place(job.analysis, job.number).analysis))
-            self._store.update(job, "done", 1.0, view=view)
-            logger.info("file %s/%d: done", job.analysis, job.number)
-        else:
-            self._store.update(job, "queued", _READ, view=view)
+        if not file.is_read:
+            self._store.update(file, "queued", _READ, view=view)
+            return
+        if self._audit is not None:
+            self._audit.record(read_analysis(self._store.place(file.analysis, file.number).analysis))
+        self._store.update(file, "done", 1.0, view=view)
+        logger.info("%s: done", _name(file))
 
     def _draw_example(self) -> None:
         self._is_example_expected = False
-        worker = self._ready_worker()
-        if worker is not None:
-            try:
-                with worker.killed_after(_FILE_SECONDS):
-                    worker.send({"task": "draw"})
-                    worker.receive()
-            except (EOFError, OSError, ValueError):
-                worker.kill()
+        if (process := self._ready_process()) is not None:
+            with suppress(JobFailedError):  # said where the exam is asked for
+                process.ask("example", {"task": "draw"}, _FILE_SECONDS)
 
-    def _give_up(self, job: Job) -> None:
+    def _give_up(self, file: QueuedFile) -> None:
         """Note that the server failed on a file, as soon as that can be written: the disk may be full."""
-        while not self._is_stopping:
+        while not self._standby.is_stopped:
             try:
-                self._fail(job, "the server failed on it")
+                self._fail(file, "the server failed on it")
                 return
             except sqlite3.Error:
                 with self._changed:
                     self._changed.wait(_RETRY_SECONDS)
 
-    def _fail(self, job: Job, problem: str, failure: Failure = "failed") -> None:
-        if self._store.update(job, "failed", 1.0, error=problem):
+    def _fail(self, file: QueuedFile, problem: str, failure: Failure = "failed") -> None:
+        if self._store.update(file, "failed", 1.0, error=problem):
             if self._audit is not None:
                 try:
-                    self._audit.record_failure(self._store.place(job.analysis, job.number).upload, failure)
+                    self._audit.record_failure(self._store.place(file.analysis, file.number).upload, failure)
                 except MammoscopeError as error:  # the file failed all the same, and there are others
-                    logger.error("file %s/%d: not noted: %s", job.analysis, job.number, error)
-            logger.info("file %s/%d: failed", job.analysis, job.number)
+                    logger.error("%s: not noted: %s", _name(file), error)
+            logger.info("%s: failed", _name(file))
 
-    def _ready_worker(self) -> BackgroundProcess | None:
-        """The worker, a new one where the last has ended; None where none can be started."""
-        with self._changed:
-            if self._is_stopping:
-                return None
-            if self._worker is None or not self._worker.is_running:
-                self._kill_worker()
-                try:
-                    self._worker = self._start_worker()
-                except OSError as error:
-                    logger.error("the analysis process cannot be started (%s)", error.strerror)
-                    return None
-            worker = self._worker
+    def _ready_process(self) -> BackgroundProcess | None:
+        """The process, a new one where the last has ended; None where none can be started, which has been said."""
         try:
-            worker.wait_until_ready()
-        except MammoscopeError as error:
-            if not self._is_stopping:
+            return self._standby.ready()
+        except NoProcessError as error:
+            if not self._standby.is_stopped:
                 logger.error("%s", error)
             return None
-        return worker
 
-    def _kill_worker(self) -> None:
-        if self._worker is not None:
-            self._worker.kill()
+
+def _name(file: QueuedFile) -> str:
+    """What a file is called in the log."""
+    return f"file {file.analysis}/{file.number}"
