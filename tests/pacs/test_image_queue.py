@@ -97,6 +97,14 @@ def test_after_enough_failures_an_image_is_given_up_until_it_is_revived(queue: I
     assert again is not None and again.failures == 0
 
 
+def test_all_that_are_chosen_are_revived(queue: ImageQueue) -> None:
+    for number in range(4):
+        queue.fail(admitted(queue, number), "the PACS did not store it", final=True)
+    dead = queue.images(ImageState.DEAD)
+    assert queue.revive(image.key for image in dead[:3]) == 3
+    assert queue.images(ImageState.DEAD) == dead[3:] and queue.revive() == 1
+
+
 def test_what_will_always_fail_is_given_up_at_once(queue: ImageQueue) -> None:
     assert queue.fail(admitted(queue), "is no mammogram", final=True)
     assert queue.counts()[ImageState.DEAD] == 1

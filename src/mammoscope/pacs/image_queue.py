@@ -232,7 +232,8 @@ class ImageQueue:
 
     def revive(self, keys: Iterable[str] | None = None) -> int:
         """Have dead letters tried again from where they were, all or those of these keys; returns how many."""
-        chosen = [image for image in self.images(ImageState.DEAD) if keys is None or image.key in set(keys)]
+        wanted = None if keys is None else set(keys)
+        chosen = [image for image in self.images(ImageState.DEAD) if wanted is None or image.key in wanted]
         with self._database.transaction() as database:
             database.executemany(
                 "UPDATE images SET state = next_state, failures = 0, due = ? WHERE position = ? AND state = 'dead'",
