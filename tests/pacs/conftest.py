@@ -17,9 +17,9 @@ from pynetdicom import _config
 from tls_files import TlsFiles, make_tls_files
 
 from mammoscope.pacs.commitment import Commitments
+from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.settings import Listening
-from mammoscope.pacs.store import Store
 
 _config.LOG_HANDLER_LEVEL = "none"
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -55,22 +55,22 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
 
 
 @pytest.fixture
-def receiving(tmp_path: Path) -> Iterator[Callable[..., tuple[Receiver, Store]]]:
+def receiving(tmp_path: Path) -> Iterator[Callable[..., tuple[Receiver, ImageQueue]]]:
     """Makes receivers that listen and queue, and whose images nobody analyses."""
     with ExitStack() as stack:
 
         def make(
             listening: Listening | None = None,
             *,
-            commit: Callable[[Store], Commitments] | None = None,
+            commit: Callable[[ImageQueue], Commitments] | None = None,
             reserve: int = 0,
             hold: float = 0.0,
-        ) -> tuple[Receiver, Store]:
-            store = Store(tmp_path / "data", working=True, keep=commit is not None, reserve=reserve)
-            stack.callback(store.close)
-            receiver = Receiver(listening or Listening(port=0), store, hold, None if commit is None else commit(store))
+        ) -> tuple[Receiver, ImageQueue]:
+            queue = ImageQueue(tmp_path / "data", working=True, keep=commit is not None, reserve=reserve)
+            stack.callback(queue.close)
+            receiver = Receiver(listening or Listening(port=0), queue, hold, None if commit is None else commit(queue))
             Thread(target=receiver.serve, daemon=True).start()
             stack.callback(receiver.stop)
-            return receiver, store
+            return receiver, queue
 
         yield make

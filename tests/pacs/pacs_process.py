@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from mammoscope.pacs.store import State, Store
+from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.queued_image import ImageState
 
 
 class PacsProcess:
@@ -66,14 +67,14 @@ class PacsProcess:
                 os.killpg(child, signal.SIGKILL)
         return bool(found)
 
-    def counts(self) -> dict[State, int]:
-        store = Store(self.data, working=False)
+    def counts(self) -> dict[ImageState, int]:
+        queue = ImageQueue(self.data, working=False)
         try:
-            return store.counts()
+            return queue.counts()
         finally:
-            store.close()
+            queue.close()
 
-    def wait(self, condition: Callable[[dict[State, int]], bool], seconds: float = 240) -> dict[State, int]:
+    def wait(self, condition: Callable[[dict[ImageState, int]], bool], seconds: float = 240) -> dict[ImageState, int]:
         """The counts once they are as they should be."""
         end = time.monotonic() + seconds
         while not condition(counts := self.counts()):

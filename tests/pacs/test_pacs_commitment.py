@@ -12,11 +12,12 @@ from orthanc import TITLE, Orthanc, free_port
 from pydicom.uid import CTImageStorage
 
 from mammoscope.pacs.commitment import Commitments
+from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.settings import Listening, Node
-from mammoscope.pacs.store import State, Store
 
-Receiving = Callable[..., tuple[Receiver, Store]]
+Receiving = Callable[..., tuple[Receiver, ImageQueue]]
 FILM_CLASS = film(0).SOPClassUID
 
 
@@ -24,14 +25,14 @@ FILM_CLASS = film(0).SOPClassUID
 def test_what_is_kept_is_committed_and_what_is_not_is_said(receiving: Receiving, own_association: bool) -> None:
     with ArchivePeer() as peer:
         nodes = [Node.parse(peer.node)] if own_association else []
-        receiver, store = receiving(commit=lambda store: Commitments(store, "MAMMOSCOPE", nodes, None))
+        receiver, queue = receiving(commit=lambda queue: Commitments(queue, "MAMMOSCOPE", nodes, None))
         for number in range(3):
-            store.admit(film_uid(number), FILM_CLASS, encoded(film(number)))
-        done, rotten = store.images(State.RECEIVED)[1:]
-        store.finish(done, State.SENT)
-        content = bytearray(store.place(rotten).image.read_bytes())
+            queue.admit(film_uid(number), FILM_CLASS, encoded(film(number)))
+        done, rotten = queue.images(ImageState.RECEIVED)[1:]
+        queue.finish(done, ImageState.SENT)
+        content = bytearray(queue.place(rotten).image.read_bytes())
         content[-1] ^= 1
-        store.place(rotten).image.write_bytes(content)
+        queue.place(rotten).image.write_bytes(content)
         asked = [(FILM_CLASS, film_uid(number)) for number in range(2)]
         assert ask_for_commitment(peer, receiver.port, asked) == 0
         unkept = [(FILM_CLASS, film_uid(2)), (FILM_CLASS, film_uid(9)), (CTImageStorage, film_uid(0))]
@@ -57,9 +58,9 @@ def test_an_orthanc_asks_and_is_told(orthanc: Orthanc, receiving: Receiving) -> 
     port = free_port()
     orthanc.end()
     orthanc.start(DicomModalities={"us": ["MAMMOSCOPE", "127.0.0.1", port]})
-    receiver, store = receiving(
+    receiver, queue = receiving(
         Listening(port=port),
-        commit=lambda store: Commitments(store, "MAMMOSCOPE", [Node.parse(orthanc.node)], None),
+        commit=lambda queue: Commitments(queue, "MAMMOSCOPE", [Node.parse(orthanc.node)], None),
     )
     assert receiver.port == port and orthanc.node.startswith(TITLE)
     for number in range(2):
@@ -70,7 +71,7 @@ def test_an_orthanc_asks_and_is_told(orthanc: Orthanc, receiving: Receiving) -> 
         if film_uid(0) in orthanc.client.get(f"/instances/{name}/simplified-tags").text
     ]
     orthanc.client.post("/modalities/us/store", json=kept).raise_for_status()
-    assert [image.sop_instance for image in store.images(State.RECEIVED)] == [film_uid(0)]
+    assert [image.sop_instance for image in queue.images(ImageState.RECEIVED)] == [film_uid(0)]
     instances = [{"SOPClassUID": FILM_CLASS, "SOPInstanceUID": film_uid(number)} for number in range(2)]
     asked = orthanc.client.post("/modalities/us/storage-commitment", json={"DicomInstances": instances})
     transaction = asked.raise_for_status().json()["ID"]

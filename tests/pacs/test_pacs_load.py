@@ -20,7 +20,7 @@ from films import encoded, film, film_uid
 from orthanc import Orthanc, sources
 from pacs_process import PacsProcess
 
-from mammoscope.pacs.store import State
+from mammoscope.pacs.queued_image import ImageState
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to find workers")
 
@@ -45,7 +45,7 @@ class Killed:
             self.deaths["receivers"] += 1
             self.process = PacsProcess(self._folder, *self._arguments)
 
-    def counts(self) -> dict[State, int]:
+    def counts(self) -> dict[ImageState, int]:
         with self._lock:
             return self.process.counts()
 
@@ -75,7 +75,7 @@ def test_each_image_gets_one_result(
     def kill_at_random() -> None:
         """At moments that depend on how far it is, so that a slow machine comes to the end as well."""
         for moment in sorted(chance.sample(range(1, 2 * images), kills)):
-            while (counts := receiver.counts()) and sum(counts.values()) + counts[State.SENT] < moment:
+            while (counts := receiver.counts()) and sum(counts.values()) + counts[ImageState.SENT] < moment:
                 if is_over.wait(0.2):
                     return
             time.sleep(chance.uniform(0, 1))
@@ -97,8 +97,8 @@ def test_each_image_gets_one_result(
         with ThreadPoolExecutor(associations) as senders:
             attempts = sum(senders.map(send, folders))
         accepted = time.monotonic() - begin
-        while receiver.counts()[State.SENT] < images:
-            assert not receiver.counts()[State.DEAD], receiver.process.log
+        while receiver.counts()[ImageState.SENT] < images:
+            assert not receiver.counts()[ImageState.DEAD], receiver.process.log
             time.sleep(0.5)
     finally:
         is_over.set()
@@ -112,6 +112,6 @@ def test_each_image_gets_one_result(
         f"{receiver.deaths['workers']} workers and {receiver.deaths['receivers']} receivers killed, "
         f"{len(found)} images with a result, {max(found.values())} at most each\n"
     )
-    assert sum(counts.values()) == counts[State.SENT] == images
+    assert sum(counts.values()) == counts[ImageState.SENT] == images
     assert found == Counter({("SR", film_uid(number)): 1 for number in range(images)})
     assert receiver.deaths["workers"] > 0 and "Traceback" not in receiver.process.log

@@ -26,12 +26,13 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from tls_files import TlsFiles
 
+from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.receiver import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Receiver
 from mammoscope.pacs.settings import Caller, Listening, Tls
-from mammoscope.pacs.store import State, Store
 from mammoscope.readers import read_mammogram
 
-Receiving = Callable[..., tuple[Receiver, Store]]
+Receiving = Callable[..., tuple[Receiver, ImageQueue]]
 
 
 def associate(receiver: Receiver, *, title: str = "MODALITY", called: str = "MAMMOSCOPE") -> Association:
@@ -56,7 +57,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> bool:
 
 @pytest.mark.usefixtures("dcmtk")
 def test_foreign_clients_verify_and_store(receiving: Receiving, tmp_path: Path) -> None:
-    receiver, store = receiving()
+    receiver, queue = receiving()
     echo = ["echoscu", "-aec", "MAMMOSCOPE", "127.0.0.1", str(receiver.port)]
     assert subprocess.run(echo, timeout=30, check=False).returncode == 0
     paths = [tmp_path / f"{number}.dcm" for number in range(3)]
@@ -64,9 +65,11 @@ def test_foreign_clients_verify_and_store(receiving: Receiving, tmp_path: Path) 
         path.write_bytes(encoded(film(number)))
     for _ in range(2):  # the second time all are known
         assert storescu(receiver.port, *paths).returncode == 0
-    assert [image.sop_instance for image in store.images(State.RECEIVED)] == [film_uid(number) for number in range(3)]
-    for image in store.images(State.RECEIVED):
-        assert read_mammogram(store.place(image).image).sop_instance_uid == image.sop_instance
+    assert [image.sop_instance for image in queue.images(ImageState.RECEIVED)] == [
+        film_uid(number) for number in range(3)
+    ]
+    for image in queue.images(ImageState.RECEIVED):
+        assert read_mammogram(queue.place(image).image).sop_instance_uid == image.sop_instance
 
 
 @pytest.mark.usefixtures("dcmtk")
@@ -79,7 +82,7 @@ def test_what_only_a_query_could_want_is_rejected(receiving: Receiving) -> None:
 @pytest.mark.usefixtures("dcmtk")
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, RLELossless, JPEG2000Lossless, JPEGLosslessSV1])
 def test_an_image_stays_in_its_transfer_syntax(receiving: Receiving, tmp_path: Path, syntax: str) -> None:
-    receiver, store = receiving()
+    receiver, queue = receiving()
     path, option = tmp_path / "film.dcm", {RLELossless: "-xr", JPEG2000Lossless: "-xv", JPEGLosslessSV1: "-xs"}
     dataset = film(1)
     if syntax == RLELossless:
@@ -98,14 +101,14 @@ def test_an_image_stays_in_its_transfer_syntax(receiving: Receiving, tmp_path: P
         dataset.file_meta.TransferSyntaxUID = syntax
         path.write_bytes(encoded(dataset))
     assert storescu(receiver.port, path, options=(option.get(syntax, "-xi"),)).returncode == 0
-    (image,) = store.images(State.RECEIVED)
-    file = store.place(image).image
+    (image,) = queue.images(ImageState.RECEIVED)
+    file = queue.place(image).image
     assert syntax.encode() in file.read_bytes()[:600]
     assert read_mammogram(file).pixels.shape == (film(1).Rows, film(1).Columns)
 
 
 def test_the_same_image_at_the_same_time_is_taken_once(receiving: Receiving) -> None:
-    receiver, store = receiving()
+    receiver, queue = receiving()
 
     def send(_: int) -> int:
         association = associate(receiver)
@@ -115,18 +118,18 @@ def test_the_same_image_at_the_same_time_is_taken_once(receiving: Receiving) -> 
 
     with ThreadPoolExecutor(6) as senders:
         assert list(senders.map(send, range(6))) == [SUCCESS] * 6
-    assert len(store.images(State.RECEIVED)) == 1
-    assert len(list((store.folder / "files").rglob("*.dcm"))) == 1
+    assert len(queue.images(ImageState.RECEIVED)) == 1
+    assert len(list((queue.folder / "files").rglob("*.dcm"))) == 1
 
 
 def test_another_image_under_a_known_uid_is_refused(receiving: Receiving) -> None:
-    receiver, store = receiving()
+    receiver, queue = receiving()
     association = associate(receiver)
     assert association.send_c_store(film(1)).Status == SUCCESS
     assert association.send_c_store(film(1, PatientID="ANOTHER")).Status == CANNOT_UNDERSTAND
     association.release()
-    (image,) = store.images(State.RECEIVED)
-    assert PATIENT_ID.encode() in store.place(image).image.read_bytes()
+    (image,) = queue.images(ImageState.RECEIVED)
+    assert PATIENT_ID.encode() in queue.place(image).image.read_bytes()
 
 
 def test_what_is_no_mammogram_by_its_class_is_not_negotiated(receiving: Receiving) -> None:
@@ -137,25 +140,25 @@ def test_what_is_no_mammogram_by_its_class_is_not_negotiated(receiving: Receivin
 
 
 def test_an_image_for_processing_waits(receiving: Receiving) -> None:
-    receiver, store = receiving(hold=1000.0)
+    receiver, queue = receiving(hold=1000.0)
     association = associate(receiver)
     association.send_c_store(film(1, SOPClassUID=DigitalMammographyXRayImageStorageForProcessing))
-    assert store.next(State.RECEIVED) is None
+    assert queue.next(ImageState.RECEIVED) is None
     association.send_c_store(film(2))
-    assert store.next(State.RECEIVED).sop_instance == film_uid(2)  # type: ignore[union-attr]
+    assert queue.next(ImageState.RECEIVED).sop_instance == film_uid(2)  # type: ignore[union-attr]
     association.release()
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(receiving: Receiving) -> None:
-    receiver, store = receiving(reserve=1 << 60)
+    receiver, queue = receiving(reserve=1 << 60)
     association = associate(receiver)
     assert association.send_c_store(film(1)).Status == OUT_OF_RESOURCES
     association.release()
-    assert not list((store.folder / "files").iterdir()) and not any(store.counts().values())
+    assert not list((queue.folder / "files").iterdir()) and not any(queue.counts().values())
 
 
 def test_a_dropped_association_leaves_nothing(receiving: Receiving) -> None:
-    receiver, store = receiving()
+    receiver, queue = receiving()
     association = associate(receiver)
     # Half of a C-STORE request's data, then the connection is gone.
     content, connection = encoded(film(1)), association.dul.socket.socket  # type: ignore[union-attr]
@@ -165,7 +168,7 @@ def test_a_dropped_association_leaves_nothing(receiving: Receiving) -> None:
     connection.close()
     association.kill()
     assert wait_for(lambda: not receiver._server.active_associations)
-    assert not any(store.counts().values()) and not list((store.folder / "files").iterdir())
+    assert not any(queue.counts().values()) and not list((queue.folder / "files").iterdir())
     again = associate(receiver)
     assert again.send_c_store(film(1)).Status == SUCCESS
     again.release()
@@ -199,27 +202,27 @@ def test_rubbish_and_silence_stop_nobody(receiving: Receiving) -> None:
 def test_only_those_on_the_list_may_call(
     receiving: Receiving, callers: tuple[str, ...], title: str, called: str, accepted: bool
 ) -> None:
-    receiver, store = receiving(Listening(port=0, callers=tuple(map(Caller.parse, callers))))
+    receiver, queue = receiving(Listening(port=0, callers=tuple(map(Caller.parse, callers))))
     association = associate(receiver, title=title, called=called)
     assert association.is_established is accepted
     if accepted:
         association.release()
-    assert not any(store.counts().values())
+    assert not any(queue.counts().values())
 
 
 @pytest.mark.usefixtures("dcmtk")
 def test_tls_with_certificates_on_both_sides(receiving: Receiving, tls: TlsFiles, tmp_path: Path) -> None:
-    receiver, store = receiving(Listening(port=0, tls=Tls(tls.certificate, tls.key, tls.authority)))
+    receiver, queue = receiving(Listening(port=0, tls=Tls(tls.certificate, tls.key, tls.authority)))
     path = tmp_path / "film.dcm"
     path.write_bytes(encoded(film(1)))
     silent = socket.create_connection(("127.0.0.1", receiver.port))  # shakes no hand
     assert storescu(receiver.port, path).returncode != 0  # in the clear
     trusts = ("+cf", str(tls.authority), "--require-peer-cert")
     assert storescu(receiver.port, path, options=("+tla", *trusts)).returncode != 0  # shows no certificate
-    assert not any(store.counts().values())
+    assert not any(queue.counts().values())
     shows = ("+tls", str(tls.key), str(tls.certificate), *trusts)
     assert storescu(receiver.port, path, options=shows).returncode == 0
-    assert len(store.images(State.RECEIVED)) == 1
+    assert len(queue.images(ImageState.RECEIVED)) == 1
     silent.close()
 
 
@@ -234,12 +237,12 @@ def test_old_tls_is_refused(receiving: Receiving, tls: TlsFiles) -> None:
 
 
 def test_names_and_queue_hold_nothing_of_the_patient(receiving: Receiving, caplog: pytest.LogCaptureFixture) -> None:
-    receiver, store = receiving()
+    receiver, queue = receiving()
     association = associate(receiver)
     assert association.send_c_store(film(1)).Status == SUCCESS
     association.release()
     secrets = (*NAME.split("^"), PATIENT_ID, BIRTH_DATE)
-    names = " ".join(map(str, store.folder.rglob("*")))
-    databases = b"".join(path.read_bytes() for path in store.folder.glob("*.sqlite*")).decode("latin-1")
+    names = " ".join(map(str, queue.folder.rglob("*")))
+    databases = b"".join(path.read_bytes() for path in queue.folder.glob("*.sqlite*")).decode("latin-1")
     assert "received" in caplog.text
     assert not [secret for secret in secrets for text in (names, databases, caplog.text) if secret in text]

@@ -26,15 +26,16 @@ from typer.testing import CliRunner
 
 from mammoscope.bundle import Bundle
 from mammoscope.cli.app import app
+from mammoscope.pacs.analyser import Analyser
 from mammoscope.pacs.dimse import Dimse
+from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.receiver import OUT_OF_RESOURCES, SUCCESS, Receiver
 from mammoscope.pacs.retries import FailedError, UnavailableError
 from mammoscope.pacs.settings import Listening, Node, Tls
-from mammoscope.pacs.steps import Analyser
-from mammoscope.pacs.store import State, Store
 
 QUICK = ("--port", "0", "--pause", "0.1", "--threshold", "0.99")
-Receiving = Callable[..., tuple[Receiver, Store]]
+Receiving = Callable[..., tuple[Receiver, ImageQueue]]
 
 
 @pytest.mark.usefixtures("dcmtk")
@@ -49,7 +50,7 @@ def test_what_is_received_is_analysed_and_sent_on(orthanc: Orthanc, tmp_path: Pa
         receiving.end(signal.SIGKILL)
     with PacsProcess(tmp_path, "receive", "--send-to", target, *QUICK) as receiving:
         assert storescu(receiving.port, *paths).returncode == 0  # the first one again
-        receiving.wait(lambda counts: counts[State.SENT] == 2)
+        receiving.wait(lambda counts: counts[ImageState.SENT] == 2)
         assert storescu(receiving.port, *paths).returncode == 0
         assert receiving.end() == 0
         assert sum(receiving.counts().values()) == 2
@@ -60,7 +61,7 @@ def test_what_is_received_is_analysed_and_sent_on(orthanc: Orthanc, tmp_path: Pa
             orthanc.add(path.read_bytes())
         options = ("--since", "2000-01-01", "--threshold", "0.99")
         with PacsProcess(tmp_path / "watch", "watch", orthanc.web, *options) as watching:
-            watching.wait(lambda counts: counts[State.SENT] == 2)
+            watching.wait(lambda counts: counts[ImageState.SENT] == 2)
         assert sources(orthanc) == results
 
 
@@ -76,7 +77,7 @@ def test_what_fails_becomes_a_dead_letter_and_can_be_tried_again(tmp_path: Path)
         assert association.send_c_store(film(0)).Status == SUCCESS
         assert association.send_c_store(film(1, NumberOfFrames=2)).Status == SUCCESS
         association.release()
-        receiving.wait(lambda counts: counts[State.DEAD] == 2)
+        receiving.wait(lambda counts: counts[ImageState.DEAD] == 2)
         assert peer.asked == 3
         assert receiving.log.count("it is tried again") == 2  # the film with two frames would always fail
         data = ("--data", str(receiving.data))
@@ -88,22 +89,22 @@ def test_what_fails_becomes_a_dead_letter_and_can_be_tried_again(tmp_path: Path)
         chosen = listed.split()[0]
         retried = CliRunner().invoke(app, ["pacs", "dead", "--retry", *data, "--key", chosen])
         assert "1 are tried again" in retried.stdout
-        receiving.wait(lambda counts: counts[State.SENT] == 1)
+        receiving.wait(lambda counts: counts[ImageState.SENT] == 1)
         assert receiving.log.count("analysed") == 1 and len(peer.stored) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to find the worker")
 def test_a_worker_that_dies_of_an_image_costs_an_attempt(bundle: Bundle, tmp_path: Path) -> None:
-    store = Store(tmp_path / "data", working=True, attempts=2, first_pause=0.0)
+    queue = ImageQueue(tmp_path / "data", working=True, attempts=2, first_pause=0.0)
     for number in range(2):
-        store.admit(film_uid(number), film(0).SOPClassUID, encoded(film(number)))
+        queue.admit(film_uid(number), film(0).SOPClassUID, encoded(film(number)))
     finished: list[tuple[str, str]] = []
     analyser = Analyser(
-        store, bundle.folder, 0.99, ("sr",), lambda image, outcome: finished.append((image.sop_instance, outcome))
+        queue, bundle.folder, 0.99, ("sr",), lambda image, outcome: finished.append((image.sop_instance, outcome))
     )
     before = set(children(os.getpid()))
-    first, second = store.images(State.RECEIVED)
-    with closing(store), ThreadPoolExecutor(1) as other:
+    first, second = queue.images(ImageState.RECEIVED)
+    with closing(queue), ThreadPoolExecutor(1) as other:
         analyser(first)
         (worker,) = set(children(os.getpid())) - before
         os.kill(worker, signal.SIGSTOP)
@@ -114,7 +115,7 @@ def test_a_worker_that_dies_of_an_image_costs_an_attempt(bundle: Bundle, tmp_pat
             under_way.result(20)
         analyser(second)
         analyser.stop()
-        assert [image.state for image in store.images(State.ANALYSED)] == [State.ANALYSED] * 2
+        assert [image.state for image in queue.images(ImageState.ANALYSED)] == [ImageState.ANALYSED] * 2
     assert finished == [(film_uid(number), "no_finding") for number in range(2)]
 
 
@@ -135,17 +136,17 @@ def test_who_cannot_store(receiving: Receiving, node: str, error: type[Exception
 
 def test_results_go_out_by_tls_to_whom_the_authority_vouches_for(receiving: Receiving, tls: TlsFiles) -> None:
     ours = Tls(tls.certificate, tls.key, tls.authority)
-    receiver, store = receiving(Listening(port=0, tls=ours))
+    receiver, queue = receiving(Listening(port=0, tls=ours))
     node = Node("MAMMOSCOPE", "127.0.0.1", receiver.port)
     for context in (None, Tls().for_calling(), Tls(authority=tls.authority).for_calling()):
         with pytest.raises(UnavailableError):
             Dimse(node, "US", context).store([film(0)])
     Dimse(node, "US", ours.for_calling()).store([film(0)])
-    assert len(store.images(State.RECEIVED)) == 1
+    assert len(queue.images(ImageState.RECEIVED)) == 1
 
 
 def test_a_disk_that_fails_in_the_middle_of_a_file(receiving: Receiving) -> None:
-    receiver, store = receiving()
+    receiver, queue = receiving()
     association = associate(receiver)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # an image has more
@@ -153,6 +154,6 @@ def test_a_disk_that_fails_in_the_middle_of_a_file(receiving: Receiving) -> None
         assert association.send_c_store(film(0)).Status == OUT_OF_RESOURCES
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not list((store.folder / "files").iterdir()) and not any(store.counts().values())
+    assert not list((queue.folder / "files").iterdir()) and not any(queue.counts().values())
     assert association.send_c_store(film(0)).Status == SUCCESS
     association.release()

@@ -21,17 +21,18 @@ from mammoscope import NOTICE
 from mammoscope.audit import verify_trail
 from mammoscope.cli.app import app
 from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.retries import UnavailableError
 from mammoscope.pacs.settings import WebServer
-from mammoscope.pacs.store import State, Store
 
 QUICK = ("--every", "0.3", "--since", "2000-01-01", "--pause", "0.1")
 NO_FINDING = ("--threshold", "0.99")  # only the detector runs
 SECRETS = (*NAME.split("^"), PATIENT_ID, BIRTH_DATE)
 
 
-def all_sent(count: int) -> Callable[[dict[State, int]], bool]:
-    return lambda counts: counts[State.SENT] == count
+def all_sent(count: int) -> Callable[[dict[ImageState, int]], bool]:
+    return lambda counts: counts[ImageState.SENT] == count
 
 
 def test_results_come_back_once_and_are_not_analysed_themselves(orthanc: Orthanc, tmp_path: Path) -> None:
@@ -64,11 +65,11 @@ def test_results_come_back_once_and_are_not_analysed_themselves(orthanc: Orthanc
     everything = orthanc.tags("SOPInstanceUID")
     with PacsProcess(tmp_path, "watch", orthanc.web, *options) as again:
         time.sleep(1.5)
-        assert again.counts()[State.SENT] == 3 and "analysed" not in again.log.removeprefix(watching.log)
+        assert again.counts()[ImageState.SENT] == 3 and "analysed" not in again.log.removeprefix(watching.log)
     with PacsProcess(tmp_path / "new", "watch", orthanc.web, *options) as forgetful:
         counts = forgetful.wait(all_sent(3))
         time.sleep(1)
-        assert sum(forgetful.counts().values()) == 3 + forgetful.counts()[State.SKIPPED]
+        assert sum(forgetful.counts().values()) == 3 + forgetful.counts()[ImageState.SKIPPED]
     assert orthanc.tags("SOPInstanceUID") == everything
 
 
@@ -79,13 +80,13 @@ def test_an_outage_of_the_pacs_costs_time_only(orthanc: Orthanc, tmp_path: Path)
     with PacsProcess(tmp_path, "watch", orthanc.web, *QUICK, *NO_FINDING, "--attempts", "2") as watching:
         time.sleep(1.5)  # more looks than attempts
         orthanc.start()
-        watching.wait(lambda counts: counts[State.FOUND] + counts[State.RECEIVED] > 0)
+        watching.wait(lambda counts: counts[ImageState.FOUND] + counts[ImageState.RECEIVED] > 0)
         orthanc.end(signal.SIGKILL)
-        watching.wait(lambda counts: counts[State.RECEIVED] == 0)
+        watching.wait(lambda counts: counts[ImageState.RECEIVED] == 0)
         time.sleep(1)
         orthanc.start()
         counts = watching.wait(all_sent(4))
-        assert counts[State.DEAD] == 0 and "tried again and again" in watching.log
+        assert counts[ImageState.DEAD] == 0 and "tried again and again" in watching.log
         assert "Traceback" not in watching.log
     assert sources(orthanc) == [("SR", film_uid(number)) for number in range(4)]
 
@@ -123,9 +124,9 @@ def test_for_presentation_is_preferred_to_its_twin(orthanc: Orthanc, tmp_path: P
     for one_film in films:
         orthanc.add(encoded(one_film))
     with PacsProcess(tmp_path, "watch", orthanc.web, *QUICK, *NO_FINDING, "--hold", "2") as watching:
-        counts = watching.wait(lambda counts: counts[State.SENT] + counts[State.SKIPPED] == 5)
+        counts = watching.wait(lambda counts: counts[ImageState.SENT] + counts[ImageState.SKIPPED] == 5)
         assert watching.log.count("has come For Presentation") == 2
-    assert (counts[State.SENT], counts[State.SKIPPED]) == (3, 2)
+    assert (counts[ImageState.SENT], counts[ImageState.SKIPPED]) == (3, 2)
     assert sources(orthanc) == [("SR", film_uid(number)) for number in (1, 2, 4)]
 
 
@@ -162,15 +163,15 @@ def test_a_look_starts_where_the_last_good_one_was(orthanc: Orthanc, tmp_path: P
     def dated(number: int, day: date) -> None:
         orthanc.add(encoded(film(number, StudyDate=f"{day:%Y%m%d}")))
 
-    store, server = Store(tmp_path / "data", working=True), DicomWeb(WebServer(orthanc.web))
+    queue, server = ImageQueue(tmp_path / "data", working=True), DicomWeb(WebServer(orthanc.web))
     dated(0, today)
     dated(1, today - timedelta(days=5))
-    assert Watch(server, store, ("MG",), None).look() == 1
-    store.write_note("last look", (today - timedelta(days=9)).isoformat())  # it was away since then
-    watch = Watch(server, store, ("MG",), None)
+    assert Watch(server, queue, ("MG",), None).look() == 1
+    queue.memory.write_note("last look", (today - timedelta(days=9)).isoformat())  # it was away since then
+    watch = Watch(server, queue, ("MG",), None)
     assert watch.look() == 1 and watch.look() == 0
     dated(2, today - timedelta(days=5))
     assert watch.look() == 0
-    assert Watch(server, store, ("MG",), date(2000, 1, 1)).look() == 1
+    assert Watch(server, queue, ("MG",), date(2000, 1, 1)).look() == 1
     orthanc.add(encoded(film(3, StudyInstanceUID=film(0).StudyInstanceUID, StudyDate=f"{today:%Y%m%d}")))
     assert watch.look() == 1  # a study that has grown

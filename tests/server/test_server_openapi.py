@@ -37,7 +37,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     data = tmp_path_factory.mktemp("openapi")
     app = create_app(ServerSettings(data=data, queue=100_000, allowed_hosts=("testserver",)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app.state.mammoscope.jobs, "start", lambda: None)
+        patch.setattr(app.state.mammoscope.analysis_thread, "start", lambda: None)
         patch.setattr(app.state.mammoscope, "close", lambda: None)  # loading ends the application's life
         yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
     app.state.mammoscope.close()

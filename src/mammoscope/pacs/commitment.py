@@ -15,9 +15,9 @@ from pynetdicom.dimse_messages import N_ACTION_RSP
 
 from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.dimse import associated
-from mammoscope.pacs.places import is_uid
+from mammoscope.pacs.image_place import is_uid
+from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.settings import Node
-from mammoscope.pacs.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Commitments:
 
     Parameters
     ----------
-    store
+    queue
         Where images are kept.
     title
         Our AE title.
@@ -46,8 +46,8 @@ class Commitments:
         For those associations; None: in the clear.
     """
 
-    def __init__(self, store: Store, title: str, nodes: Sequence[Node], tls: ssl.SSLContext | None) -> None:
-        self._store, self._title, self._tls = store, title, tls
+    def __init__(self, queue: ImageQueue, title: str, nodes: Sequence[Node], tls: ssl.SSLContext | None) -> None:
+        self._queue, self._title, self._tls = queue, title, tls
         self._nodes = {node.title: node for node in nodes}
         self._reports: dict[Association, list[Dataset]] = {}
         self._lock = Lock()
@@ -94,8 +94,8 @@ class Commitments:
 
     def _why_not(self, sop_instance: str, sop_class: str) -> int | None:
         """Why an image is not kept; None where its file lies on disk, byte for byte as it came."""
-        image = self._store.image(sop_instance)
-        if image is None or not self._store.is_whole(image):
+        image = self._queue.image(sop_instance)
+        if image is None or not self._queue.is_whole(image):
             return _NO_SUCH_INSTANCE
         return None if image.sop_class == sop_class else _CLASS_CONFLICT
 

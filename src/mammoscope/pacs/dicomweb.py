@@ -14,7 +14,7 @@ from dicomweb_client import DICOMwebClient
 from dicomweb_client.web import _Transaction
 from pydicom.dataset import Dataset
 
-from mammoscope.pacs.places import is_uid
+from mammoscope.pacs.image_place import is_uid
 from mammoscope.pacs.retries import FailedError, UnavailableError
 from mammoscope.pacs.settings import WebServer
 from mammoscope.readers.limits import DEFAULT_LIMITS

@@ -18,9 +18,10 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.commitment import STORAGE_COMMITMENT, Commitments
-from mammoscope.pacs.places import is_uid, key_of
+from mammoscope.pacs.image_place import is_uid, key_of
+from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.queued_image import Admission
 from mammoscope.pacs.settings import Listening
-from mammoscope.pacs.store import Admission, Store
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
 from mammoscope.readers.limits import DEFAULT_LIMITS
@@ -41,7 +42,7 @@ class Receiver:
     ----------
     listening
         Where, and to whom.
-    store
+    queue
         The queue.
     hold
         Seconds that an image For Processing waits for the same exposure For Presentation.
@@ -54,8 +55,8 @@ class Receiver:
         The address cannot be listened on, or a TLS file cannot be used.
     """
 
-    def __init__(self, listening: Listening, store: Store, hold: float, commitments: Commitments | None) -> None:
-        self._listening, self._store, self._hold, self._commitments = listening, store, hold, commitments
+    def __init__(self, listening: Listening, queue: ImageQueue, hold: float, commitments: Commitments | None) -> None:
+        self._listening, self._queue, self._hold, self._commitments = listening, queue, hold, commitments
         self._sizes = _Sizes()
         self._entity = AE(listening.title)
         self._entity.require_called_aet = True
@@ -118,7 +119,7 @@ class Receiver:
             return CANNOT_UNDERSTAND
         wait = self._hold if sop_class in FOR_PROCESSING else 0.0
         try:
-            admission = self._store.admit(sop_instance, sop_class, event.encoded_dataset(), wait)
+            admission = self._queue.admit(sop_instance, sop_class, event.encoded_dataset(), wait)
         except (OSError, sqlite3.Error, MemoryError) as error:
             logger.error("%s: refused, it cannot be kept (%s)", key_of(sop_instance), place_of(error))
             return OUT_OF_RESOURCES

@@ -11,8 +11,9 @@ from pydicom.filereader import dcmread
 
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.dimse import Dimse
+from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.settings import Node, Target, Tls
-from mammoscope.pacs.store import Image, State, Store
 
 logger = logging.getLogger(__name__)
 
@@ -37,19 +38,19 @@ class Sender:
     whoever has them already knows them by their UIDs.
     """
 
-    def __init__(self, archive: Archive, store: Store) -> None:
-        self._archive, self._store = archive, store
+    def __init__(self, archive: Archive, queue: ImageQueue) -> None:
+        self._archive, self._queue = archive, queue
 
     def __call__(self, image: Image) -> None:
         """Send the results of one image."""
         try:
-            results = [dcmread(path) for path in self._store.place(image).results()]
+            results = [dcmread(path) for path in self._queue.place(image).results()]
         except Exception as error:  # what a damaged file makes pydicom raise is not bounded
             results = []
             logger.error("%s: its results cannot be read (%s)", image.key, type(error).__name__)
         if not results:
-            self._store.analyse_again(image, "its results were not on disk")
+            self._queue.analyse_again(image, "its results were not on disk")
             return
         self._archive.store(results)
-        self._store.finish(image, State.SENT)
+        self._queue.finish(image, ImageState.SENT)
         logger.info("%s: %d results sent", image.key, len(results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -167,6 +168,12 @@ class WebServer:
                 "set MAMMOSCOPE_PACS_USER and MAMMOSCOPE_PACS_PASSWORD"
             )
 
+    @classmethod
+    def from_environment(cls, url: str, tls: Tls) -> WebServer:
+        """With what MAMMOSCOPE_PACS_USER, _PASSWORD and _TOKEN say; raises as the class does."""
+        user, password, token = (os.environ.get(f"MAMMOSCOPE_PACS_{name}") for name in ("USER", "PASSWORD", "TOKEN"))
+        return cls(url, user, password, token, tls)
+
     def __str__(self) -> str:
         return self.url
 
@@ -174,9 +181,11 @@ class WebServer:
 Target = Node | WebServer
 
 
-def is_web(text: str) -> bool:
-    """Whether this names a DICOMweb server and not a DICOM application."""
-    return text.startswith(("http://", "https://"))
+def parse_target(text: str, tls: Tls) -> Target:
+    """From ``TITLE@host:port`` or the URL of a DICOMweb server; raises ``MammoscopeError`` where it is neither."""
+    if text.startswith(("http://", "https://")):
+        return WebServer.from_environment(text, tls)
+    return Node.parse(text)
 
 
 @dataclass(frozen=True)
@@ -218,3 +227,41 @@ class Listening:
         if not self.callers:
             return ipaddress.ip_address(address).is_loopback
         return any(caller.matches(title, address) for caller in self.callers)
+
+
+@dataclass(frozen=True)
+class QueueSettings:
+    """How images are analysed and results sent, wherever the images come from.
+
+    Attributes
+    ----------
+    data
+        Folder of the queue.
+    kinds
+        Which results are made, of ``writers.dicom.results.ResultKind``.
+    bundle
+        Folder of the model bundle; None: the one that comes along.
+    threshold
+        Detection score from which regions are reported; None: the bundle's.
+    attempts, first_pause
+        After how many failures an image is given up, and seconds until the second attempt.
+    hold
+        Seconds that an image For Processing waits for the same exposure For Presentation.
+    keep
+        Leave the files of images that are done.
+    reserve
+        Bytes of the disk that images leave free.
+    audit
+        Folder of the audit trail; None: there is none.
+    """
+
+    data: Path
+    kinds: tuple[str, ...] = ("sr", "seg")
+    bundle: Path | None = None
+    threshold: float | None = None
+    attempts: int = 8
+    first_pause: float = 5.0
+    hold: float = 120.0
+    keep: bool = False
+    reserve: int = 1 << 29
+    audit: Path | None = None

@@ -6,8 +6,9 @@ import logging
 from datetime import UTC, date, datetime, timedelta
 
 from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.queued_image import Image
 from mammoscope.pacs.retries import FailedError
-from mammoscope.pacs.store import Image, Store
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ class Watch:
     ----------
     server
         Where to look.
-    store
+    queue
         The queue.
     modalities
         Which images to take.
@@ -31,8 +32,8 @@ class Watch:
         Studies dated from this day on; None: from two days before the last good look on, or before the first.
     """
 
-    def __init__(self, server: DicomWeb, store: Store, modalities: tuple[str, ...], since: date | None) -> None:
-        self._server, self._store, self._modalities, self._since = server, store, modalities, since
+    def __init__(self, server: DicomWeb, queue: ImageQueue, modalities: tuple[str, ...], since: date | None) -> None:
+        self._server, self._queue, self._modalities, self._since = server, queue, modalities, since
         self._is_first = True
 
     def look(self) -> int:
@@ -52,7 +53,7 @@ class Watch:
             for study in self._server.studies(modality, self._since or self._first_day(today)):
                 name = f"{modality} {study.uid}"
                 is_counted = study.instances is not None
-                if is_counted and not self._is_first and self._store.instances_seen(name) == study.instances:
+                if is_counted and not self._is_first and self._queue.memory.instances_seen(name) == study.instances:
                     continue
                 try:
                     new += self._look_into(study.uid, modality)
@@ -61,22 +62,22 @@ class Watch:
                     failed += 1
                     continue
                 if study.instances is not None:
-                    self._store.saw_study(name, study.instances)
+                    self._queue.memory.saw_study(name, study.instances)
         if not failed:
             self._is_first = False
-            self._store.write_note(_LAST_LOOK, today.isoformat())
+            self._queue.memory.write_note(_LAST_LOOK, today.isoformat())
         return new
 
     def _first_day(self, today: date) -> date:
-        noted = self._store.note(_LAST_LOOK)
+        noted = self._queue.memory.note(_LAST_LOOK)
         return (today if noted is None else min(today, date.fromisoformat(noted))) - _OVERLAP
 
     def _look_into(self, study: str, modality: str) -> int:
         found = [item for item in self._server.instances(study, modality) if item.sop_class in IMAGE_CLASSES]
         return sum(
-            self._store.find(item.sop_instance, item.sop_class, item.study, item.series)
+            self._queue.find(item.sop_instance, item.sop_class, item.study, item.series)
             for item in found
-            if not self._store.is_result(item.sop_instance)
+            if not self._queue.memory.is_result(item.sop_instance)
         )
 
 
@@ -89,13 +90,13 @@ class Fetcher:
         Seconds that an image For Processing waits for the same exposure For Presentation.
     """
 
-    def __init__(self, server: DicomWeb, store: Store, hold: float) -> None:
-        self._server, self._store, self._hold = server, store, hold
+    def __init__(self, server: DicomWeb, queue: ImageQueue, hold: float) -> None:
+        self._server, self._queue, self._hold = server, queue, hold
 
     def __call__(self, image: Image) -> None:
         """Fetch one image."""
         if image.study is None or image.series is None:
             raise FailedError("its study or series is not known", final=True)
         content = self._server.fetch(image.study, image.series, image.sop_instance)
-        self._store.fetched(image, content, self._hold if image.sop_class in FOR_PROCESSING else 0.0)
+        self._queue.fetched(image, content, self._hold if image.sop_class in FOR_PROCESSING else 0.0)
         logger.info("%s: fetched", image.key)

@@ -6,6 +6,7 @@ with the process that asks, however that ends.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -25,10 +26,28 @@ from mammoscope.processes.child import Deadline, start_child
 from mammoscope.readers import IsolatedReader, Limits
 from mammoscope.readers.wire import receive_message, send_message, take_over_standard_streams
 
+logger = logging.getLogger(__name__)
+
 Message = dict[str, Any]
 Reply = Callable[[Message], None]
 
 _START_SECONDS = 120.0
+
+
+class JobFailedError(MammoscopeError):
+    """A job was not done.
+
+    Parameters
+    ----------
+    problem
+        What went wrong, for the user.
+    final
+        Whether it would fail again for sure.
+    """
+
+    def __init__(self, problem: str, *, final: bool = False) -> None:
+        super().__init__(problem)
+        self.problem, self.final = problem, final
 
 
 class BackgroundProcess:
@@ -94,6 +113,45 @@ class BackgroundProcess:
             self.kill()
             raise MammoscopeError(f"the analysis process ended as it started ({reply.get('fault', 'no reason given')})")
         self._is_ready = True
+
+    def ask(
+        self, name: str, request: Message, seconds: float, progress: Callable[[float], object] | None = None
+    ) -> Message:
+        """Have one job done; returns the answer. The process is gone where it was not answered in full.
+
+        Parameters
+        ----------
+        name
+            What the job is called in the log.
+        request
+            The job, as the worker's module takes it.
+        seconds
+            Time after which the process is killed.
+        progress
+            Is told how much of the job is done, 0 to 1, where the worker says so.
+
+        Raises
+        ------
+        JobFailedError
+            The process could not do it, died of it, or took too long.
+        """
+        try:
+            with self.killed_after(seconds):
+                self.send(request)
+                while "progress" in (reply := self.receive()):
+                    if progress is not None:
+                        progress(reply["progress"])
+        except (EOFError, OSError, ValueError):
+            self.kill()
+            raise JobFailedError("the analysis process ended on it, or took too long") from None
+        except BaseException:  # the rest of the answer would be taken for that to the next job
+            self.kill()
+            raise
+        if "fault" in reply:
+            logger.error("%s: %s", name, reply["fault"])
+        if "problem" in reply:
+            raise JobFailedError(str(reply["problem"]), final=bool(reply.get("final")))
+        return reply
 
     def send(self, message: Message) -> None:
         """Ask for something."""

@@ -5,7 +5,7 @@ Importing this package loads nothing of the web framework, so that a command lin
 
 from __future__ import annotations
 
-from mammoscope.server.run import serve
+from mammoscope.server.listen import serve
 from mammoscope.server.settings import ServerSettings, UploadLimits
 
 __all__ = ["ServerSettings", "UploadLimits", "serve"]

@@ -16,12 +16,12 @@ from mammoscope.readers.source import printable
 from mammoscope.server.routes import analyses, health, images, page, report
 from mammoscope.server.security import Guard
 from mammoscope.server.settings import ServerSettings
-from mammoscope.server.state import State
+from mammoscope.server.state import ServerState
 
 API = "/api/v1"
 
 
-def create_app(settings: ServerSettings, state: State | None = None) -> FastAPI:
+def create_app(settings: ServerSettings, state: ServerState | None = None) -> FastAPI:
     """The application of one server.
 
     Parameters
@@ -36,11 +36,11 @@ def create_app(settings: ServerSettings, state: State | None = None) -> FastAPI:
     MammoscopeError
         The bundle or the data folder cannot be used.
     """
-    opened = state or State(settings)
+    opened = state or ServerState(settings)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        opened.jobs.start()
+        opened.analysis_thread.start()
         try:
             yield
         finally:

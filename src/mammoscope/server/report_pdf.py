@@ -19,10 +19,10 @@ from reportlab.pdfgen.canvas import Canvas
 from mammoscope import NOTICE
 from mammoscope.findings import Analysis, Finding
 from mammoscope.readers.source import printable
-from mammoscope.server.files import FilePlace
+from mammoscope.server.file_place import FilePlace
+from mammoscope.server.mammogram_files import stored_mammogram
 from mammoscope.server.models import AnalysisStatus, File, Record
-from mammoscope.server.pictures import shown_view
-from mammoscope.server.stored import stored_mammogram
+from mammoscope.server.view_names import shown_view
 from mammoscope.writers.overlay.fonts import font
 from mammoscope.writers.overlay.ink import SKY_BLUE, VERMILLION, YELLOW, Colour
 

@@ -1,4 +1,4 @@
-"""What the routes share: the bundle, the store and the jobs of one server."""
+"""What the routes share: the bundle, the analyses and the thread that works on them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fastapi import Depends, Request
 
 from mammoscope.audit import AuditTrail
 from mammoscope.bundle import load_bundle
-from mammoscope.server.jobs import Jobs
+from mammoscope.server.analysis_store import AnalysisStore
+from mammoscope.server.analysis_thread import AnalysisThread
 from mammoscope.server.settings import ServerSettings
-from mammoscope.server.store import Store
 from mammoscope.server.uploads import Uploads
 
 
-class State:
+class ServerState:
     """Opened when the server starts, closed when it ends; closing twice is harmless.
 
     Attributes
     ----------
-    settings, bundle, store, jobs, uploads
+    settings, bundle, store, analysis_thread, uploads
         As their classes say.
     drawing
         Lets one picture or report be drawn at a time: each takes a core, and the memory of a film.
@@ -41,11 +41,11 @@ class State:
         self._ephemeral = Path(tempfile.mkdtemp(prefix="mammoscope-")) if settings.data is None else None
         self._is_closed = False
         try:
-            self.store = Store(self._ephemeral or Path(str(settings.data)), settings.queue)
+            self.store = AnalysisStore(self._ephemeral or Path(str(settings.data)), settings.queue)
         except BaseException:
             self._remove_ephemeral()
             raise
-        self.jobs = Jobs(
+        self.analysis_thread = AnalysisThread(
             self.store,
             self.bundle.folder,
             settings.limits.for_reader(),
@@ -66,7 +66,7 @@ class State:
         if self._is_closed:
             return
         self._is_closed = True
-        self.jobs.stop()
+        self.analysis_thread.stop()
         self.store.close()
         self._remove_ephemeral()
 
@@ -75,11 +75,11 @@ class State:
             shutil.rmtree(self._ephemeral, ignore_errors=True)
 
 
-async def state_of(request: Request) -> State:
+async def state_of(request: Request) -> ServerState:
     """The state of the server that a request came to."""
     state = request.app.state.mammoscope
-    assert isinstance(state, State)
+    assert isinstance(state, ServerState)
     return state
 
 
-StateOf = Annotated[State, Depends(state_of)]
+StateOf = Annotated[ServerState, Depends(state_of)]

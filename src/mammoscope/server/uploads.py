@@ -14,7 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from mammoscope.server.archives import Budget, Received, TooMuchError, expand, is_archive, shown_name
-from mammoscope.server.files import FilePlace
+from mammoscope.server.file_place import FilePlace
 from mammoscope.server.settings import UploadLimits
 
 FIELD = "files"

@@ -10,10 +10,10 @@ from starlette.concurrency import run_in_threadpool
 
 from mammoscope.example import EXAM_FILES
 from mammoscope.findings import Analysis
+from mammoscope.server.analysis_store import NewFile, QueueFullError
 from mammoscope.server.models import AnalysisStatus, Created
 from mammoscope.server.routes.found import FoundAnalysis, problems
-from mammoscope.server.state import State, StateOf
-from mammoscope.server.store import NewFile, QueueFullError
+from mammoscope.server.state import ServerState, StateOf
 from mammoscope.server.uploads import FIELD, RefusedUploadError, drain
 
 logger = logging.getLogger(__name__)
@@ -124,13 +124,13 @@ def forget(status: FoundAnalysis, state: StateOf) -> None:
     """Stop it where it runs, and remove all its files."""
     if not state.store.forget(status.id):
         raise HTTPException(404, "there is no such analysis")
-    state.jobs.abandon(status.id)
+    state.analysis_thread.abandon(status.id)
     state.store.remove_files(status.id)
     logger.info("analysis %s: removed", status.id)
 
 
-def _taken_on(state: State, response: Response, analysis: str, files: int) -> Created:
-    state.jobs.wake()
+def _taken_on(state: ServerState, response: Response, analysis: str, files: int) -> Created:
+    state.analysis_thread.wake()
     logger.info("analysis %s: %d files", analysis, files)
     response.headers["Location"] = f"/api/v1/analyses/{analysis}"
     return Created(id=analysis)

@@ -8,9 +8,9 @@ from fastapi import Depends, HTTPException, Path
 
 from mammoscope.errors import InputError
 from mammoscope.findings import Analysis
-from mammoscope.server.files import FilePlace
+from mammoscope.server.file_place import FilePlace
 from mammoscope.server.models import AnalysisStatus, File, Problem
-from mammoscope.server.state import State, StateOf
+from mammoscope.server.state import ServerState, StateOf
 from mammoscope.writers.json import read_analysis
 
 Responses = dict[int | str, dict[str, Any]]
@@ -64,7 +64,7 @@ def refuse_unless_done(file: File) -> None:
         raise HTTPException(409, "the file failed" if file.state == "failed" else "the file is not done yet")
 
 
-def done_analysis(state: State, status: AnalysisStatus, file: File) -> tuple[FilePlace, Analysis]:
+def done_analysis(state: ServerState, status: AnalysisStatus, file: File) -> tuple[FilePlace, Analysis]:
     """Place and analysis of a file that is done.
 
     Raises

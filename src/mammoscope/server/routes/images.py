@@ -9,12 +9,12 @@ from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import FileResponse, Response
 
 from mammoscope.findings import Analysis
-from mammoscope.server.files import FilePlace
+from mammoscope.server.file_place import FilePlace
+from mammoscope.server.mammogram_files import stored_mammogram
 from mammoscope.server.models import AnalysisStatus, File
-from mammoscope.server.pictures import download_name
 from mammoscope.server.routes.found import FoundAnalysis, FoundFile, binary, done_analysis, problems, refuse_unless_done
 from mammoscope.server.state import StateOf
-from mammoscope.server.stored import stored_mammogram
+from mammoscope.server.view_names import download_name
 from mammoscope.writers.overlay.picture import render_overlay
 from mammoscope.writers.png import encode_png
 

@@ -32,7 +32,7 @@ def index(state: StateOf) -> FileResponse:
     page = _PAGE / "index.html"
     if not page.is_file():
         raise HTTPException(404, "this installation has no page, only the API under /api/v1")
-    state.jobs.expect_example()  # one click away
+    state.analysis_thread.expect_example()  # one click away
     return FileResponse(page, media_type="text/html; charset=utf-8")
 
 

@@ -13,9 +13,9 @@ from mammoscope.example import EXAM_FILES, write_view
 from mammoscope.pipeline import examine
 from mammoscope.queue.background import Message, Reply, Tools, serve_jobs
 from mammoscope.readers import input_name
-from mammoscope.server.files import FilePlace
+from mammoscope.server.file_place import FilePlace
+from mammoscope.server.mammogram_files import store_mammogram, stored_mammogram
 from mammoscope.server.models import View
-from mammoscope.server.stored import store_mammogram, stored_mammogram
 from mammoscope.writers.json import write_analysis
 from mammoscope.writers.png import write_png
 

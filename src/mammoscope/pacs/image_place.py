@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-from mammoscope.files import replacing
 
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
 
@@ -53,35 +49,3 @@ class ImagePlace:
     def results(self) -> list[Path]:
         """The DICOM objects that are there."""
         return sorted(self.folder.glob("*.result.dcm"))
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file as a whole, so that it is still there after the power has failed.
-
-    Raises
-    ------
-    MammoscopeError
-        It cannot be written; names it.
-    """
-    with replacing(path) as temporary:
-        sync(temporary, content)
-    sync_folder(path.parent)
-
-
-def sync(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it."""
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names in a folder; Windows writes them with the files."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

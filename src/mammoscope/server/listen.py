@@ -37,11 +37,11 @@ def serve(settings: ServerSettings, *, started: Callable[[str], object] | None =
     import uvicorn  # noqa: PLC0415
 
     from mammoscope.server.app import create_app  # noqa: PLC0415
-    from mammoscope.server.state import State  # noqa: PLC0415
+    from mammoscope.server.state import ServerState  # noqa: PLC0415
 
     with _ended_by_signals(), _listening(settings) as listener, contextlib.ExitStack() as stack:
         settings = dataclasses.replace(settings, port=listener.getsockname()[1])
-        state = State(settings)
+        state = ServerState(settings)
         stack.callback(state.close)  # where uvicorn does not come to it
         config = uvicorn.Config(
             create_app(settings, state),

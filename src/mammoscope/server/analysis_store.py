@@ -1,24 +1,21 @@
-"""What the server knows: SQLite for states, a folder for files."""
+"""The analyses that the server holds: SQLite for states, a folder for files."""
 
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from uuid import uuid4
 
-from mammoscope.errors import MammoscopeError
-from mammoscope.server.files import FilePlace
+from mammoscope.queue.database import Database, Schema
+from mammoscope.queue.folder import QueueFolder
+from mammoscope.server.file_place import FilePlace
 from mammoscope.server.models import AnalysisState, AnalysisStatus, File, FileState, View
 
-_VERSION = 1
 _READ_AHEAD = 4  # a screen of views
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE analyses (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created TEXT NOT NULL);
 CREATE TABLE files (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -34,6 +31,16 @@ CREATE TABLE files (
 );
 CREATE INDEX files_by_state ON files (state, position);
 """
+_QUEUE_AGAIN = (
+    "UPDATE files SET state = 'queued', progress = 0, view = NULL WHERE state IN ('queued', 'reading', 'analysing')"
+)
+_SCHEMA = Schema(1, _TABLES, at_opening=_QUEUE_AGAIN)
+_PRAGMAS = (
+    "locking_mode = EXCLUSIVE",  # the lock of a server that was killed goes with its process
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    "secure_delete = ON",
+)
 
 
 class QueueFullError(Exception):
@@ -60,7 +67,7 @@ class NewFile:
 
 
 @dataclass(frozen=True)
-class Job:
+class QueuedFile:
     """A file whose turn it is.
 
     Attributes
@@ -76,7 +83,7 @@ class Job:
     is_read: bool
 
 
-class Store:
+class AnalysisStore:
     """Analyses, their files and states, in one folder. Calls from several threads take turns, each a short one.
 
     What was under way when an earlier server ended is queued again.
@@ -95,26 +102,17 @@ class Store:
     """
 
     def __init__(self, folder: Path, queue: int) -> None:
-        self.folder, self._queue, self._lock = folder, queue, Lock()
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (folder / "files").mkdir(mode=0o700, exist_ok=True)
-            (folder / "state.sqlite").touch(mode=0o600)
-            self._database = sqlite3.connect(folder / "state.sqlite", check_same_thread=False, timeout=1)
-        except (OSError, sqlite3.Error) as error:
-            raise MammoscopeError(f"{folder}: cannot hold the server's data ({error})") from None
-        try:
-            self._open()
-        except sqlite3.Error as error:
-            self._database.close()
-            reason = "another server uses it" if "locked" in str(error) else str(error)
-            raise MammoscopeError(f"{folder}: cannot hold the server's data ({reason})") from None
-        self._tidy()
+        self.folder, self._queue = folder, queue
+        self._folder = QueueFolder(folder, "the server's data")
+        self._folder.make()
+        self._database = Database(self._folder, _SCHEMA, pragmas=_PRAGMAS, patience=1, locked="another server uses it")
+        # Uploads that never became an analysis, and what another version may have drawn.
+        self._folder.remove_unknown({row[0] for row in self._database.rows("SELECT id FROM analyses")})
+        shutil.rmtree(self.example_folder, ignore_errors=True)
 
     def close(self) -> None:
         """End; the folder stays."""
-        with self._lock:
-            self._database.close()
+        self._database.close()
 
     def place(self, analysis: str, number: int) -> FilePlace:
         """Where the files of one file are."""
@@ -127,7 +125,7 @@ class Store:
 
     def analysis_folder(self, analysis: str) -> Path:
         """Where the files of an analysis are."""
-        return self.folder / "files" / analysis
+        return self._folder.files / analysis
 
     def new_folder(self) -> tuple[str, Path]:
         """An id and its empty folder, for files that arrive before ``add`` makes an analysis of them."""
@@ -138,8 +136,7 @@ class Store:
 
     def waiting(self) -> int:
         """Files whose turn has not come."""
-        with self._lock:
-            return self._count_waiting()
+        return int(self._database.rows("SELECT count(*) FROM files WHERE state = 'queued'")[0][0])
 
     def check_queue(self) -> None:
         """Raise ``QueueFullError`` where not one more file could wait."""
@@ -155,8 +152,8 @@ class Store:
             So many files cannot wait; nothing was added.
         """
         created = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        with self._transaction() as database:
-            if self._count_waiting() + sum(file.problem is None for file in files) > self._queue:
+        with self._database.transaction() as database:
+            if self.waiting() + sum(file.problem is None for file in files) > self._queue:
                 raise QueueFullError
             database.execute("INSERT INTO analyses (id, created) VALUES (?, ?)", (analysis, created))
             database.executemany(
@@ -164,29 +161,28 @@ class Store:
                 [(analysis, number, file.name, file.example, *_first_state(file)) for number, file in enumerate(files)],
             )
 
-    def next_job(self) -> Job | None:
+    def next_file(self) -> QueuedFile | None:
         """The file that has waited longest: to be read, unless enough have been and wait for their analysis.
 
         So a reader sees the views of an exam together, and a new exam while an earlier one is analysed.
         """
-        with self._lock:
-            (ahead,) = self._database.execute("SELECT count(view) FROM files WHERE state = 'queued'").fetchone()
-            row = self._database.execute(
-                "SELECT analysis, number, name, example, view IS NOT NULL FROM files WHERE state = 'queued' "
-                "ORDER BY (view IS NOT NULL) != ?, position LIMIT 1",
-                (ahead >= _READ_AHEAD,),
-            ).fetchone()
-        return None if row is None else Job(row[0], row[1], row[2], bool(row[3]), bool(row[4]))
+        row = self._database.row(
+            "SELECT analysis, number, name, example, view IS NOT NULL FROM files WHERE state = 'queued' "
+            "ORDER BY (view IS NOT NULL) != ((SELECT count(view) FROM files WHERE state = 'queued') >= ?), position "
+            "LIMIT 1",
+            (_READ_AHEAD,),
+        )
+        return None if row is None else QueuedFile(row[0], row[1], row[2], bool(row[3]), bool(row[4]))
 
     def update(
-        self, job: Job, state: FileState, progress: float, *, error: str | None = None, view: View | None = None
+        self, file: QueuedFile, state: FileState, progress: float, *, error: str | None = None, view: View | None = None
     ) -> bool:
         """Note how far a file is; a view that is not given stays. False where the analysis is gone."""
-        with self._transaction() as database:
+        with self._database.transaction() as database:
             changed = database.execute(
                 "UPDATE files SET state = ?, progress = ?, error = ?, view = coalesce(?, view) "
                 "WHERE analysis = ? AND number = ?",
-                (state, progress, error, view and view.model_dump_json(), job.analysis, job.number),
+                (state, progress, error, view and view.model_dump_json(), file.analysis, file.number),
             )
             return changed.rowcount == 1
 
@@ -201,60 +197,22 @@ class Store:
 
     def forget(self, analysis: str) -> bool:
         """Remove an analysis from the states, without a trace of its names; False where there is none."""
-        with self._transaction() as database:
+        with self._database.transaction() as database:
             found = database.execute("DELETE FROM analyses WHERE id = ?", (analysis,)).rowcount == 1
-        with self._lock:
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._database.empty_log()
         return found
 
     def remove_files(self, analysis: str) -> None:
         """Remove the files of an analysis."""
         shutil.rmtree(self.analysis_folder(analysis), ignore_errors=True)
 
-    def _open(self) -> None:
-        database = self._database
-        # The lock of a server that was killed goes with its process.
-        database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA foreign_keys = ON")
-        database.execute("PRAGMA secure_delete = ON")
-        version = int(database.execute("PRAGMA user_version").fetchone()[0])
-        if version not in (0, _VERSION):
-            database.close()
-            raise MammoscopeError(f"{self.folder}: its data is of version {version}, expected {_VERSION}")
-        if version == 0:
-            database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        with database:
-            database.execute(
-                "UPDATE files SET state = 'queued', progress = 0, view = NULL "
-                "WHERE state IN ('queued', 'reading', 'analysing')"
-            )
-
-    def _tidy(self) -> None:
-        """Remove the files of uploads that never became an analysis, and what another version may have drawn."""
-        shutil.rmtree(self.example_folder, ignore_errors=True)
-        known = {row[0] for row in self._database.execute("SELECT id FROM analyses")}
-        for folder in (self.folder / "files").iterdir():
-            if folder.name not in known:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._database:
-            yield self._database
-
-    def _count_waiting(self) -> int:
-        return int(self._database.execute("SELECT count(*) FROM files WHERE state = 'queued'").fetchone()[0])
-
     def _read(self, where: str, values: tuple[str, ...]) -> list[AnalysisStatus]:
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT analyses.id, created, number, name, state, progress, error, view "  # noqa: S608 (where is ours)
-                f"FROM analyses JOIN files ON files.analysis = analyses.id {where} "
-                "ORDER BY analyses.position DESC, number",
-                values,
-            ).fetchall()
+        rows = self._database.rows(
+            "SELECT analyses.id, created, number, name, state, progress, error, view "  # noqa: S608 (where is ours)
+            f"FROM analyses JOIN files ON files.analysis = analyses.id {where} "
+            "ORDER BY analyses.position DESC, number",
+            values,
+        )
         grouped: dict[tuple[str, str], list[tuple[int, str, FileState, float, str | None, str | None]]] = {}
         for row in rows:
             grouped.setdefault((row[0], row[1]), []).append(row[2:])

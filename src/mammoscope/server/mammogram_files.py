@@ -9,7 +9,7 @@ import numpy as np
 from mammoscope.files import replacing, write_json
 from mammoscope.mammogram import Mammogram
 from mammoscope.readers.wire import from_facts, to_facts
-from mammoscope.server.files import FilePlace
+from mammoscope.server.file_place import FilePlace
 
 
 def store_mammogram(mammogram: Mammogram, place: FilePlace) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.readers import Limits
-from mammoscope.server.jobs import Jobs
+from mammoscope.server.analysis_store import AnalysisStore, NewFile, QueueFullError
+from mammoscope.server.analysis_thread import AnalysisThread
 from mammoscope.server.models import View, Window
-from mammoscope.server.store import NewFile, QueueFullError, Store
 
 VIEW = View(
     rows=1,
@@ -29,32 +29,32 @@ VIEW = View(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "data", queue=8)
+def store(tmp_path: Path) -> AnalysisStore:
+    return AnalysisStore(tmp_path / "data", queue=8)
 
 
-def added(store: Store, *files: NewFile) -> str:
+def added(store: AnalysisStore, *files: NewFile) -> str:
     analysis, _ = store.new_folder()
     store.add(analysis, files)
     return analysis
 
 
-def test_files_are_done_in_the_order_in_which_they_came(store: Store) -> None:
+def test_files_are_done_in_the_order_in_which_they_came(store: AnalysisStore) -> None:
     first = added(store, NewFile("a"), NewFile("b", problem="is encrypted"), NewFile("c"))
     second = added(store, NewFile("d"))
     turns = []
-    while (job := store.next_job()) is not None:
-        turns.append((job.analysis, job.name))
-        store.update(job, "done", 1.0)
+    while (file := store.next_file()) is not None:
+        turns.append((file.analysis, file.name))
+        store.update(file, "done", 1.0)
     assert turns == [(first, "a"), (first, "c"), (second, "d")]
 
 
-def test_a_screen_of_views_is_read_before_the_first_is_analysed(store: Store) -> None:
+def test_a_screen_of_views_is_read_before_the_first_is_analysed(store: AnalysisStore) -> None:
     added(store, *(NewFile(name) for name in "abcdef"))
     turns = []
-    while (job := store.next_job()) is not None:
-        turns.append(f"analyse {job.name}" if job.is_read else job.name)
-        store.update(job, *(("done", 1.0) if job.is_read else ("queued", 0.4)), view=VIEW)  # type: ignore[arg-type]
+    while (file := store.next_file()) is not None:
+        turns.append(f"analyse {file.name}" if file.is_read else file.name)
+        store.update(file, *(("done", 1.0) if file.is_read else ("queued", 0.4)), view=VIEW)  # type: ignore[arg-type]
         if turns[-1] == "analyse a":
             added(store, NewFile("new"))
     analyses = [f"analyse {name}" for name in ("a", "b", "c", "d", "e", "f", "new")]
@@ -73,26 +73,26 @@ def test_a_screen_of_views_is_read_before_the_first_is_analysed(store: Store) ->
         (["failed", "failed"], "failed"),
     ],
 )
-def test_the_state_of_the_whole(store: Store, states: list[str], expected: str) -> None:
+def test_the_state_of_the_whole(store: AnalysisStore, states: list[str], expected: str) -> None:
     analysis = added(store, *(NewFile(str(number)) for number in range(len(states))))
     for state in states:
-        job = store.next_job()
-        if state != "queued" and job is not None:
-            store.update(job, state, 0.5)  # type: ignore[arg-type]
+        file = store.next_file()
+        if state != "queued" and file is not None:
+            store.update(file, state, 0.5)  # type: ignore[arg-type]
     status = store.analysis(analysis)
     assert status is not None and status.state == expected
 
 
-def test_what_was_under_way_waits_again(store: Store) -> None:
+def test_what_was_under_way_waits_again(store: AnalysisStore) -> None:
     analysis = added(store, NewFile("a"), NewFile("b"), NewFile("c"))
     for state in ("done", "analysing", "queued"):
-        job = store.next_job()
-        assert job is not None
-        store.update(job, state, 0.5, view=VIEW)  # type: ignore[arg-type]
+        file = store.next_file()
+        assert file is not None
+        store.update(file, state, 0.5, view=VIEW)  # type: ignore[arg-type]
     status = store.analysis(analysis)
     assert status is not None and status.state == "running"
     store.close()
-    again = Store(store.folder, queue=4)
+    again = AnalysisStore(store.folder, queue=4)
     status = again.analysis(analysis)
     assert status is not None and [(file.state, file.view) for file in status.files] == [
         ("done", VIEW),
@@ -101,8 +101,8 @@ def test_what_was_under_way_waits_again(store: Store) -> None:
     ]
 
 
-def test_a_queue_takes_all_of_an_analysis_or_nothing(store: Store) -> None:
-    store = Store(store.folder.with_name("small"), queue=4)
+def test_a_queue_takes_all_of_an_analysis_or_nothing(store: AnalysisStore) -> None:
+    store = AnalysisStore(store.folder.with_name("small"), queue=4)
     added(store, NewFile("a"), NewFile("b"), NewFile("c"), NewFile("refused", problem="is encrypted"))
     with pytest.raises(QueueFullError):
         added(store, NewFile("d"), NewFile("e"))
@@ -112,16 +112,16 @@ def test_a_queue_takes_all_of_an_analysis_or_nothing(store: Store) -> None:
     assert store.waiting() == 4
 
 
-def test_no_name_stays_of_what_is_forgotten(store: Store) -> None:
+def test_no_name_stays_of_what_is_forgotten(store: AnalysisStore) -> None:
     analysis = added(store, NewFile("ZZSECRET-name"))
     added(store, NewFile("other"))
-    job = store.next_job()
-    assert job is not None and store.forget(analysis) and not store.forget(analysis)
-    assert not store.update(job, "done", 1.0)
+    file = store.next_file()
+    assert file is not None and store.forget(analysis) and not store.forget(analysis)
+    assert not store.update(file, "done", 1.0)
     assert not any(b"ZZSECRET" in path.read_bytes() for path in store.folder.glob("state.sqlite*"))
 
 
-def test_jobs_outlive_a_disk_that_was_full(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_outlive_a_disk_that_was_full(store: AnalysisStore, monkeypatch: pytest.MonkeyPatch) -> None:
     analysis = added(store, NewFile("a"))
     full = iter([True, True])
     update = store.update
@@ -132,28 +132,30 @@ def test_jobs_outlive_a_disk_that_was_full(store: Store, monkeypatch: pytest.Mon
         return update(*given, **named)
 
     monkeypatch.setattr(store, "update", failing)
-    jobs = Jobs(store, store.folder, Limits(), floor=0.1, ephemeral=None)  # no bundle: its worker ends at once
-    jobs.start()
+    thread = AnalysisThread(
+        store, store.folder, Limits(), floor=0.1, ephemeral=None
+    )  # no bundle: its worker ends at once
+    thread.start()
     try:
         end = time.monotonic() + 60
         while (status := store.analysis(analysis)) is not None and status.state == "queued":
             assert time.monotonic() < end
-            jobs.wake()  # or it would be tried again after some seconds
+            thread.wake()  # or it would be tried again after some seconds
             time.sleep(0.02)
         assert status is not None and status.files[0].error == "the server failed on it"
     finally:
-        jobs.stop()
+        thread.stop()
 
 
-def test_two_servers_cannot_share_a_folder(store: Store) -> None:
+def test_two_servers_cannot_share_a_folder(store: AnalysisStore) -> None:
     with pytest.raises(MammoscopeError, match="another server uses it"):
-        Store(store.folder, queue=4)
+        AnalysisStore(store.folder, queue=4)
 
 
-def test_data_of_another_version_is_left_alone(store: Store) -> None:
+def test_data_of_another_version_is_left_alone(store: AnalysisStore) -> None:
     store.close()
     with sqlite3.connect(store.folder / "state.sqlite") as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(MammoscopeError, match="version 99, expected 1"):
-        Store(store.folder, queue=4)
+        AnalysisStore(store.folder, queue=4)

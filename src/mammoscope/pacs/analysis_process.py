@@ -10,7 +10,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
-from mammoscope.pacs.places import ImagePlace, write_durably
+from mammoscope.pacs.durable import write_durably
+from mammoscope.pacs.image_place import ImagePlace
 from mammoscope.pipeline import examine
 from mammoscope.queue.background import Message, Reply, Tools, serve_jobs
 from mammoscope.readers.dicom.admission import is_for_processing

@@ -1,0 +1,32 @@
+"""Options that the commands ``mammoscope pacs …`` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DataOption = Annotated[Path, typer.Option("--data", help="Folder for the queue, and for images until they are done.")]
+UrlArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Root of a DICOMweb server. User and password, or a token, come from MAMMOSCOPE_PACS_USER, "
+        "MAMMOSCOPE_PACS_PASSWORD and MAMMOSCOPE_PACS_TOKEN."
+    ),
+]
+SegOption = Annotated[bool, typer.Option("--seg/--no-seg", help="Make segmentations, which not every PACS takes.")]
+CaptureOption = Annotated[
+    bool, typer.Option("--sc", help="Also make a secondary capture of the overlay, for viewers that show no SR or SEG.")
+]
+AttemptsOption = Annotated[int, typer.Option(min=1, help="Failures after which an image is given up.")]
+PauseOption = Annotated[float, typer.Option(min=0.01, help="Seconds until the second attempt; doubled each time.")]
+HoldOption = Annotated[
+    float, typer.Option(min=0, help="Seconds that an image For Processing waits for its twin For Presentation.")
+]
+FreeOption = Annotated[float, typer.Option(min=0, help="Gigabytes of the disk that images leave free.")]
+CertificateOption = Annotated[Path | None, typer.Option("--tls-cert", help="Our TLS certificate (PEM).")]
+KeyOption = Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).")]
+AuthorityOption = Annotated[
+    Path | None, typer.Option("--tls-ca", help="Who must have signed the certificates of others (PEM).")
+]

@@ -1,0 +1,295 @@
+"""What became of each image: SQLite for states, a folder for files. Both survive a kill and a power cut."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from mammoscope.errors import MammoscopeError
+from mammoscope.pacs.image_files import ImageFiles
+from mammoscope.pacs.image_place import ImagePlace
+from mammoscope.pacs.memory import Memory
+from mammoscope.pacs.queued_image import Admission, Image, ImageState
+from mammoscope.pacs.retries import pause
+from mammoscope.queue.database import Database, Schema
+from mammoscope.queue.folder import QueueFolder
+from mammoscope.queue.process_lock import HeldError, ProcessLock
+from mammoscope.readers.source import data_set_sha256
+
+_TABLES = """
+CREATE TABLE images (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    sop_instance TEXT NOT NULL UNIQUE,
+    sop_class TEXT NOT NULL,
+    study TEXT,
+    series TEXT,
+    digest TEXT,
+    state TEXT NOT NULL,
+    next_state TEXT,
+    failures INTEGER NOT NULL DEFAULT 0,
+    due REAL NOT NULL,
+    problem TEXT
+);
+CREATE INDEX images_by_state ON images (state, due, position);
+CREATE TABLE results (sop_instance TEXT PRIMARY KEY);
+CREATE TABLE presentations (mark TEXT PRIMARY KEY);
+CREATE TABLE studies (study TEXT PRIMARY KEY, instances INTEGER NOT NULL);
+CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_SCHEMA = Schema(1, _TABLES)
+_PRAGMAS = ("synchronous = FULL",)  # what was accepted must outlive a power cut
+_PATIENCE_SECONDS = 30.0
+_COLUMNS = ("position", "sop_instance", "sop_class", "study", "series", "digest", "state", "failures", "problem")
+
+
+class ImageQueue:
+    """The queue in one folder, and what became of each image. Threads take turns, each a short one.
+
+    Parameters
+    ----------
+    folder
+        Holds ``state.sqlite`` and ``files/``.
+    working
+        True for the one process that works the queue off: makes what is missing, and tidies up after one that was
+        killed. False for those that look, or have dead letters tried again.
+    attempts
+        Failures of a step after which an image is given up.
+    first_pause
+        Seconds until the second attempt.
+    keep
+        Leave the files of images that are done.
+    reserve
+        Bytes of the disk that images leave free, so that the queue can still be written.
+
+    Attributes
+    ----------
+    memory
+        What is remembered beside the images.
+
+    Raises
+    ------
+    MammoscopeError
+        The folder cannot be used, its states are damaged or of another version of mammoscope, or another process works
+        it off.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        working: bool,
+        attempts: int = 8,
+        first_pause: float = 5.0,
+        keep: bool = False,
+        reserve: int = 0,
+    ) -> None:
+        self.folder, self._keep = folder, keep
+        self._attempts, self._first_pause = attempts, first_pause
+        place = QueueFolder(folder, "the queue")
+        self._files = ImageFiles(place.files, reserve)
+        if not working and not place.database.exists():
+            raise MammoscopeError(f"{folder}: holds no queue; 'pacs watch' and 'pacs receive' make one")
+        with ExitStack() as opened:
+            if working:
+                place.make()
+                opened.callback(_lock_of(place).close)
+            self._database = Database(place, _SCHEMA, pragmas=_PRAGMAS, patience=_PATIENCE_SECONDS, thorough=working)
+            opened.callback(self._database.close)
+            self.memory = Memory(self._database)
+            if working:
+                self._remove_unwanted(place)
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        """End; the folder stays."""
+        self._opened.close()
+
+    def place(self, image: Image) -> ImagePlace:
+        """Where the files of an image are."""
+        return self._files.place(image.sop_instance)
+
+    def find(self, sop_instance: str, sop_class: str, study: str, series: str) -> bool:
+        """Take on an image that another system has; False where it is known."""
+        with self._database.transaction() as database:
+            return (
+                database.execute(
+                    "INSERT OR IGNORE INTO images (sop_instance, sop_class, study, series, state, due) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (sop_instance, sop_class, study, series, ImageState.FOUND, time.time()),
+                ).rowcount
+                == 1
+            )
+
+    def admit(self, sop_instance: str, sop_class: str, content: bytes, wait: float = 0.0) -> Admission:
+        """Take on an image that another system sent: its file is on disk and in the queue when this returns.
+
+        Parameters
+        ----------
+        sop_instance, sop_class
+            UIDs.
+        content
+            The whole DICOM file.
+        wait
+            Seconds before its analysis is due.
+
+        Raises
+        ------
+        OSError, sqlite3.Error
+            It cannot be written; nothing of it is left.
+        """
+        digest = data_set_sha256(content)
+        if (known := self._admission(sop_instance, digest)) is not Admission.NEW:
+            return known
+        with self._files.written(content) as temporary:
+            try:
+                with self._database.transaction() as database:
+                    if (known := self._admission(sop_instance, digest)) is not Admission.NEW:
+                        return known
+                    self._files.put(temporary, sop_instance)
+                    database.execute(
+                        "INSERT INTO images (sop_instance, sop_class, digest, state, due) VALUES (?, ?, ?, ?, ?)",
+                        (sop_instance, sop_class, digest, ImageState.RECEIVED, time.time() + wait),
+                    )
+            except BaseException:
+                with self._database.transaction():  # so that nobody admits it between the look and the removal
+                    if self.image(sop_instance) is None:
+                        self._files.remove(sop_instance)
+                raise
+        return Admission.NEW
+
+    def fetched(self, image: Image, content: bytes, wait: float = 0.0) -> None:
+        """Keep the file of an image that was found; raises as ``admit`` does."""
+        with self._files.written(content) as temporary, self._database.transaction() as database:
+            self._files.put(temporary, image.sop_instance)
+            database.execute(
+                "UPDATE images SET digest = ? WHERE position = ?", (data_set_sha256(content), image.position)
+            )
+            _move(database, image, ImageState.RECEIVED, wait)
+
+    def is_whole(self, image: Image) -> bool:
+        """Whether the file of an image is on disk, byte for byte as it came."""
+        return self._files.is_whole(image.sop_instance, image.digest)
+
+    def next(self, state: ImageState) -> Image | None:
+        """The image of this state that is due longest."""
+        rows = self._images("WHERE state = ? AND due <= ? ORDER BY due, position LIMIT 1", (state, time.time()))
+        return rows[0] if rows else None
+
+    def wait(self, seconds: float) -> None:
+        """Return when something has changed, or after so many seconds."""
+        self._database.wait(seconds)
+
+    def wake(self) -> None:
+        """Have those who wait look again."""
+        self._database.wake()
+
+    def analysed(self, image: Image, results: Iterable[str]) -> None:
+        """Its results are on disk; ``results`` are their SOP Instance UIDs."""
+        with self._database.transaction() as database:
+            database.executemany("INSERT OR IGNORE INTO results VALUES (?)", [(result,) for result in results])
+            _move(database, image, ImageState.ANALYSED)
+
+    def finish(self, image: Image, state: ImageState, reason: str | None = None) -> None:
+        """It needs nothing more: its state is SENT or SKIPPED, and its files go."""
+        with self._database.transaction() as database:
+            _move(database, image, state, problem=reason)
+        if not self._keep:
+            self._files.remove(image.sop_instance)
+
+    def analyse_again(self, image: Image, problem: str) -> None:
+        """Its results are not on disk after all."""
+        with self._database.transaction() as database:
+            _move(database, image, ImageState.RECEIVED, problem=problem)
+
+    def fail(self, image: Image, problem: str, *, final: bool = False) -> bool:
+        """Note a failure of the step that is due; True where that was the last attempt."""
+        failures = image.failures + 1
+        is_last = final or failures >= self._attempts
+        with self._database.transaction() as database:
+            database.execute(
+                "UPDATE images SET state = ?, next_state = ?, failures = ?, due = ?, problem = ? "
+                "WHERE position = ? AND state = ?",
+                (
+                    ImageState.DEAD if is_last else image.state,
+                    image.state,
+                    failures,
+                    time.time() + pause(failures, self._first_pause),
+                    problem,
+                    image.position,
+                    image.state,
+                ),
+            )
+        return is_last
+
+    def postpone(self, image: Image, seconds: float) -> None:
+        """Try again later, as if nothing had been tried."""
+        with self._database.transaction() as database:
+            database.execute("UPDATE images SET due = ? WHERE position = ?", (time.time() + seconds, image.position))
+
+    def revive(self, keys: Iterable[str] | None = None) -> int:
+        """Have dead letters tried again from where they were, all or those of these keys; returns how many."""
+        wanted = None if keys is None else set(keys)
+        chosen = [image for image in self.images(ImageState.DEAD) if wanted is None or image.key in wanted]
+        with self._database.transaction() as database:
+            database.executemany(
+                "UPDATE images SET state = next_state, failures = 0, due = ? WHERE position = ? AND state = 'dead'",
+                [(time.time(), image.position) for image in chosen],
+            )
+        return len(chosen)
+
+    def images(self, state: ImageState) -> list[Image]:
+        """All images of a state, oldest first."""
+        return self._images("WHERE state = ? ORDER BY position", (state,))
+
+    def image(self, sop_instance: str) -> Image | None:
+        """One image; None where it is not known."""
+        rows = self._images("WHERE sop_instance = ?", (sop_instance,))
+        return rows[0] if rows else None
+
+    def counts(self) -> dict[ImageState, int]:
+        """How many images each state has."""
+        found = dict(self._database.rows("SELECT state, count(*) FROM images GROUP BY state"))
+        return {state: found.get(state, 0) for state in ImageState}
+
+    def _remove_unwanted(self, place: QueueFolder) -> None:
+        """Remove the files of images that were never accepted, or are done."""
+        done = () if self._keep else (ImageState.SENT, ImageState.SKIPPED)
+        place.remove_unknown({image.key for state in ImageState if state not in done for image in self.images(state)})
+
+    def _admission(self, sop_instance: str, digest: str) -> Admission:
+        known = self.image(sop_instance)
+        if known is None:
+            return Admission.NEW
+        return Admission.KNOWN if known.digest == digest else Admission.OTHER
+
+    def _images(self, where: str, values: tuple[object, ...]) -> list[Image]:
+        query = f"SELECT {', '.join(_COLUMNS)} FROM images {where}"  # noqa: S608 (where is ours)
+        return [_image(row) for row in self._database.rows(query, values)]
+
+
+def _image(row: tuple[Any, ...]) -> Image:
+    return Image(**{**dict(zip(_COLUMNS, row, strict=True)), "state": ImageState(row[_COLUMNS.index("state")])})
+
+
+def _move(
+    database: sqlite3.Connection, image: Image, state: ImageState, wait: float = 0.0, problem: str | None = None
+) -> None:
+    """Have an image in another state, where it is still in the one that it was seen in."""
+    database.execute(
+        "UPDATE images SET state = ?, failures = 0, due = ?, problem = ? WHERE position = ? AND state = ?",
+        (state, time.time() + wait, problem, image.position, image.state),
+    )
+
+
+def _lock_of(place: QueueFolder) -> ProcessLock:
+    """What only the process that works the queue off holds."""
+    try:
+        return ProcessLock(place.root / "running.sqlite")
+    except HeldError:
+        raise MammoscopeError(f"{place.root}: another process works this queue off") from None
+    except sqlite3.Error as error:
+        raise MammoscopeError(f"{place.root}: cannot hold {place.holds} ({error})") from None

@@ -1,0 +1,54 @@
+"""What is remembered beside the images of the queue, so that nothing is found, made or analysed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mammoscope.queue.database import Database
+
+
+class Memory:
+    """Remembers results that were made, exposures that came For Presentation, studies that were seen, and notes.
+
+    Parameters
+    ----------
+    database
+        The queue's, which has the tables.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def is_result(self, sop_instance: str) -> bool:
+        """Whether an object is one of the results that were made here."""
+        return self._database.row("SELECT 1 FROM results WHERE sop_instance = ?", (sop_instance,)) is not None
+
+    def add_presentations(self, marks: Iterable[str]) -> None:
+        """Remember by what an image that is For Presentation can be told to show the same as one For Processing."""
+        with self._database.transaction() as database:
+            database.executemany("INSERT OR IGNORE INTO presentations VALUES (?)", [(mark,) for mark in marks])
+
+    def has_presentation(self, marks: Iterable[str]) -> bool:
+        """Whether one of these marks was remembered."""
+        query = "SELECT 1 FROM presentations WHERE mark = ?"
+        return any(self._database.row(query, (mark,)) is not None for mark in marks)
+
+    def instances_seen(self, study: str) -> int | None:
+        """How many instances a study had when it was last looked at."""
+        row = self._database.row("SELECT instances FROM studies WHERE study = ?", (study,))
+        return None if row is None else int(row[0])
+
+    def saw_study(self, study: str, instances: int) -> None:
+        """Remember how many instances a study had."""
+        with self._database.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO studies VALUES (?, ?)", (study, instances))
+
+    def note(self, name: str) -> str | None:
+        """A remembered value."""
+        row = self._database.row("SELECT value FROM notes WHERE name = ?", (name,))
+        return None if row is None else str(row[0])
+
+    def write_note(self, name: str, value: str) -> None:
+        """Remember a value."""
+        with self._database.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))

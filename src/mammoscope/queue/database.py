@@ -1,0 +1,150 @@
+"""The SQLite file of a queue: opened, checked and made in one way, and shared by threads."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Condition
+from typing import Any
+
+from mammoscope.errors import MammoscopeError
+from mammoscope.queue.folder import QueueFolder
+
+_PRIMARY = 0xFF  # an error code of SQLite without its details
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The tables of a queue.
+
+    Attributes
+    ----------
+    version
+        Counts up with each change to the tables, from 1.
+    tables
+        SQL that makes them, each statement with its semicolon.
+    at_opening
+        SQL statement that puts right what a process that was killed left behind; empty: there is nothing to do.
+    """
+
+    version: int
+    tables: str
+    at_opening: str = ""
+
+
+class Database:
+    """The states of one queue. Calls from several threads take turns, each a short one.
+
+    Parameters
+    ----------
+    folder
+        Where the file is. An empty file gets the tables.
+    schema
+        The tables that it must have.
+    pragmas
+        How the file is used, as SQLite takes it: ``"synchronous = FULL"``. It is in write-ahead mode in any case.
+    patience
+        Seconds to wait for another process that writes to it.
+    thorough
+        Look for damage in all of the file, which takes a third of a second for 100,000 rows, and not only where it
+        begins.
+    locked
+        Why it cannot be opened where another process holds it.
+
+    Raises
+    ------
+    MammoscopeError
+        The file is damaged, in use, of another version, or cannot be opened; names it.
+    """
+
+    def __init__(
+        self,
+        folder: QueueFolder,
+        schema: Schema,
+        *,
+        pragmas: Sequence[str],
+        patience: float,
+        thorough: bool = True,
+        locked: str = "another process uses it",
+    ) -> None:
+        self._changed = Condition()
+        try:
+            self._connection = sqlite3.connect(folder.database, check_same_thread=False, timeout=patience)
+        except sqlite3.Error as error:
+            raise MammoscopeError(f"{folder.root}: cannot hold {folder.holds} ({error})") from None
+        try:
+            self._prepare(folder.database, schema, pragmas, thorough)
+        except sqlite3.Error as error:
+            self.close()
+            code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+            if code in _DAMAGED:
+                raise _damaged(folder.database, str(error)) from None
+            reason = locked if code == sqlite3.SQLITE_BUSY else str(error)
+            raise MammoscopeError(f"{folder.root}: cannot hold {folder.holds} ({reason})") from None
+        except MammoscopeError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End; the file stays."""
+        with self._changed:
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A block of which all is kept, or nothing where it raises; other threads wait. Not to be nested."""
+        with self._changed:
+            with self._connection:
+                yield self._connection
+            self._changed.notify_all()
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows that a query finds; within a transaction of this thread, with its changes."""
+        with self._changed:
+            return self._connection.execute(query, values).fetchall()
+
+    def row(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
+        """The first row that a query finds; None where there is none."""
+        with self._changed:
+            found: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
+        return found
+
+    def empty_log(self) -> None:
+        """Move everything from the write-ahead log into the file, so that the log holds nothing that was removed."""
+        with self._changed:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def wait(self, seconds: float) -> None:
+        """Return when a transaction of this process has ended, when ``wake`` is called, or after so many seconds."""
+        with self._changed:
+            self._changed.wait(seconds)
+
+    def wake(self) -> None:
+        """Have those who wait look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _prepare(self, path: Path, schema: Schema, pragmas: Sequence[str], thorough: bool) -> None:
+        connection = self._connection
+        for pragma in (*pragmas, "journal_mode = WAL"):
+            connection.execute(f"PRAGMA {pragma}")
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version not in (0, schema.version):
+            raise MammoscopeError(f"{path}: is of version {version}, expected {schema.version}")
+        finding = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
+        if finding != "ok":
+            raise _damaged(path, " ".join(str(finding).split()))
+        if version == 0:
+            connection.executescript(
+                f"BEGIN EXCLUSIVE; {schema.tables} PRAGMA user_version = {schema.version}; COMMIT;"
+            )
+        with connection:
+            connection.execute(schema.at_opening)
+
+
+def _damaged(path: Path, reason: str) -> MammoscopeError:
+    return MammoscopeError(f"{path}: is damaged ({reason}): restore it, or name another folder")

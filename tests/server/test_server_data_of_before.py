@@ -1,0 +1,105 @@
+"""A data folder of an earlier server opens as it is: the SQL here is that of version 1 of the tables."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from test_analysis_store import VIEW
+
+from mammoscope.errors import MammoscopeError
+from mammoscope.server.analysis_store import AnalysisStore, NewFile
+
+VERSION_1 = """
+CREATE TABLE analyses (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created TEXT NOT NULL);
+CREATE TABLE files (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    analysis TEXT NOT NULL REFERENCES analyses (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    example INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    progress REAL NOT NULL,
+    error TEXT,
+    view TEXT,
+    UNIQUE (analysis, number)
+);
+CREATE INDEX files_by_state ON files (state, position);
+"""
+DONE, HALF_DONE, CUT_OFF = "d" * 32, "e" * 32, "f" * 32
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two analyses, one of them half done when the server was killed, and an upload that was cut off."""
+    folder = tmp_path / "data"
+    for analysis in (DONE, HALF_DONE, CUT_OFF):
+        (folder / "files" / analysis / "0").mkdir(parents=True)
+        (folder / "files" / analysis / "0" / "upload").write_bytes(b"film")
+    with sqlite3.connect(folder / "state.sqlite") as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.executescript(f"BEGIN EXCLUSIVE; {VERSION_1} PRAGMA user_version = 1; COMMIT;")
+        database.executemany(
+            "INSERT INTO analyses (id, created) VALUES (?, ?)",
+            [(DONE, "2026-11-01T08:00:00.000Z"), (HALF_DONE, "2026-11-02T08:00:00.000Z")],
+        )
+        view = VIEW.model_dump_json()
+        database.executemany(
+            "INSERT INTO files (analysis, number, name, example, state, progress, error, view) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (DONE, 0, "a.dcm", 0, "done", 1.0, None, view),
+                (DONE, 1, "b.dcm", 0, "failed", 1.0, "is no mammogram", None),
+                (HALF_DONE, 0, "c.dcm", 0, "analysing", 0.7, None, view),
+                (HALF_DONE, 1, "phantom-R-CC.dcm", 1, "queued", 0.0, None, None),
+            ],
+        )
+    database.close()
+    return folder
+
+
+def test_what_was_done_is_done_and_what_was_half_done_waits_again(folder: Path) -> None:
+    store = AnalysisStore(folder, queue=8)
+    newest, oldest = store.analyses()
+    assert (oldest.id, oldest.created, oldest.state) == (DONE, "2026-11-01T08:00:00.000Z", "done")
+    assert [(file.name, file.state, file.error, file.view) for file in oldest.files] == [
+        ("a.dcm", "done", None, VIEW),
+        ("b.dcm", "failed", "is no mammogram", None),
+    ]
+    assert newest.id == HALF_DONE and newest.state == "queued" and store.waiting() == 2
+    first = store.next_file()
+    assert first is not None and (first.name, first.example, first.is_read) == ("c.dcm", False, False)
+    store.update(first, "done", 1.0)
+    second = store.next_file()
+    assert second is not None and second.example
+    assert {path.name for path in (folder / "files").iterdir()} == {DONE, HALF_DONE}
+    assert store.place(DONE, 0).upload == folder / "files" / DONE / "0" / "upload"
+    store.close()
+
+
+def test_it_can_be_added_to_and_forgotten(folder: Path) -> None:
+    store = AnalysisStore(folder, queue=8)
+    analysis, _ = store.new_folder()
+    store.add(analysis, [NewFile("new.dcm")])
+    assert [status.id for status in store.analyses()] == [analysis, HALF_DONE, DONE]
+    assert store.forget(DONE) and store.analysis(DONE) is None
+    store.close()
+
+
+def test_an_earlier_server_finds_its_own_tables_in_a_new_folder(folder: Path, tmp_path: Path) -> None:
+    AnalysisStore(tmp_path / "new", queue=8).close()
+    made = []
+    for place in (folder, tmp_path / "new"):
+        with sqlite3.connect(place / "state.sqlite") as database:
+            tables = database.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+            made.append((tables, database.execute("PRAGMA user_version").fetchone()))
+        database.close()
+    assert made[0] == made[1]
+
+
+def test_a_damaged_file_is_one_line_that_names_it_and_no_upload_is_lost(folder: Path) -> None:
+    (folder / "state.sqlite").write_bytes(b"not what it was" * 1000)
+    with pytest.raises(MammoscopeError, match=r"state\.sqlite: is damaged"):
+        AnalysisStore(folder, queue=8)
+    assert len(list((folder / "files").iterdir())) == 3
