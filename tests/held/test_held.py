@@ -17,6 +17,7 @@ from held.record import SMALL, SMALL_OPTIONS, VALIDATION, machine, read
 from mammoscope.bundle import Bundle
 
 
+@pytest.mark.timeout(1800)  # forty images take minutes where the cores are shared
 @pytest.mark.parametrize("group", GROUPS)
 def test_findings_are_those_of_the_release(group: str, bundle: Bundle, tmp_path: Path) -> None:
     _skip_without(NEEDS.get(group))
