@@ -6,7 +6,7 @@ point of the group ``mammoscope.backends``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -33,11 +33,11 @@ class Crashed:
 class Backend(Protocol):
     """Runs a job over a stream of items."""
 
-    def run(self, job: Job[Item, Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Crashed]]:
+    def run(self, job: Job[Item, Result], items: Iterable[Item]) -> Generator[tuple[Item, Result | Crashed]]:
         """Do a job to every item.
 
         The stream is lazy and bounded: an item is taken when a worker will soon be free for it, and a result is let go
-        once it is yielded, so that many items take no more memory than few. Closing the iterator ends the workers.
+        once it is yielded, so that many items take no more memory than few. Closing the generator ends the workers.
 
         Yields
         ------

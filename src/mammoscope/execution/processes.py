@@ -55,7 +55,7 @@ class Processes:
     workers: int
 
     def run(self, job: Job[Item, Result], items: Iterable[Item]) -> Generator[tuple[Item, Result | Crashed]]:
-        """See ``Backend``. Closing the iterator waits for the items that are under way, but not for long."""
+        """See ``Backend``. Closing the generator waits for the items that are under way, but not for long."""
         crew = _Crew(job, self.workers)
         waiting = iter(items)
         suspects: deque[Item] = deque()

@@ -32,7 +32,7 @@ class Threads:
     workers: int
 
     def run(self, job: Job[Item, Result], items: Iterable[Item]) -> Generator[tuple[Item, Result | Crashed]]:
-        """See ``Backend``. Closing the iterator waits for the items that are under way."""
+        """See ``Backend``. Closing the generator waits for the items that are under way."""
         inbox: SimpleQueue[Any] = SimpleQueue()
         outbox: SimpleQueue[Any] = SimpleQueue()
         crew: list[Thread] = []

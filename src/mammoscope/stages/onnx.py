@@ -38,6 +38,9 @@ def load_session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
     options.log_severity_level = 3
+    # What an arena has taken it keeps, for each shape of input anew: 1.3 GB after 14 images, 0.4 GB without, as fast.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
