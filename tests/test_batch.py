@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mammoscope.batch import Done, Options, analyze_files, output_names
+from mammoscope.batch import Done, Options, analyze_files
 from mammoscope.bundle import Bundle
 from mammoscope.errors import MammoscopeError
+from mammoscope.result_names import result_names
 
 
 @pytest.fixture
@@ -143,4 +144,4 @@ def test_a_file_of_any_name_is_analysed(exam: Path, tmp_path: Path, bundle: Bund
     ],
 )
 def test_names_of_results_never_collide(paths: list[str], names: list[str]) -> None:
-    assert output_names([Path(path) for path in paths]) == names
+    assert list(result_names([Path(path) for path in paths])) == names

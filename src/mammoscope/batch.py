@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.audit import AuditTrail, Failure
-from mammoscope.bundle import Bundle, file_sha256
-from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.bundle import Bundle, file_sha256, load_bundle
+from mammoscope.errors import BundleError, InputError, MammoscopeError
+from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.findings import Analysis
 from mammoscope.pipeline import examine
-from mammoscope.readers import IsolatedReader, Limits, input_name
+from mammoscope.readers import IsolatedReader, Limits
 from mammoscope.readers.limits import DEFAULT_LIMITS
-from mammoscope.readers.source import result_name
+from mammoscope.result_names import result_names
 from mammoscope.writers.dicom.results import ResultKind, kinds_given, result_path, results_of, write_result
 from mammoscope.writers.json import read_analysis, write_analysis
 from mammoscope.writers.overlay.picture import render_overlay
@@ -51,6 +51,8 @@ class Options:
         Which results are written as DICOM objects too.
     audit
         Where each analysis and each failure is noted; None: nowhere.
+    backend
+        Who works: the name of a backend, see ``backend_named``.
     """
 
     threshold: float | None = None
@@ -60,6 +62,7 @@ class Options:
     limits: Limits = DEFAULT_LIMITS
     dicom: frozenset[ResultKind] = frozenset()
     audit: AuditTrail | None = None
+    backend: str = "threads"
 
 
 @dataclass(frozen=True)
@@ -85,21 +88,22 @@ class Done:
     written: tuple[Path, ...] = ()
 
 
-def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Options) -> Iterator[Done]:
+def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Options) -> Generator[Done]:
     """Analyse files and write ``NAME.json``, ``NAME.overlay.png`` and what else is wanted for each into ``out``.
 
     Files of one name in different folders get the folder's name in front. Results are whole or not there, so a batch
-    that was stopped goes on where it was.
+    that was stopped is resumed by starting it again. Nothing is kept of a file once its outcome is yielded: many files
+    take no more memory than few.
 
     Yields
     ------
     Done
-        One for each file, as it is finished.
+        One for each file, as it is finished. Closing the generator ends the batch after the files under way.
 
     Raises
     ------
     MammoscopeError
-        ``out`` cannot be made or written to.
+        ``out`` cannot be made or written to, or no worker can be started.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -107,58 +111,94 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
         raise MammoscopeError(f"{out}: cannot be made ({error.strerror})") from None
     if not os.access(out, os.W_OK | os.X_OK):
         raise MammoscopeError(f"{out}: cannot be written to, choose another folder")
-    with ExitStack() as stack:
-        readers: SimpleQueue[IsolatedReader] = SimpleQueue()
-        for _ in range(min(options.workers, len(paths))):
-            readers.put(stack.enter_context(IsolatedReader(options.limits)))
-        workers = stack.enter_context(ThreadPoolExecutor(options.workers))
-
-        def work(path: Path, name: str) -> Done:
-            reader = readers.get()
-            try:
-                return _analyze_file(path, out / name, bundle, options, reader)
-            except InputError as error:
-                return _failed(path, error, options.audit, "refused")
-            except MammoscopeError as error:  # names what could not be written or started
-                return _failed(path, InputError(path, str(error)), options.audit, "failed")
-            except Exception as error:
-                logger.debug("%s failed", name, exc_info=True)
-                problem = f"the analysis failed ({type(error).__name__})"
-                return _failed(path, InputError(path, problem), options.audit, "failed")
-            finally:
-                readers.put(reader)
-
-        jobs = [workers.submit(work, path, name) for path, name in zip(paths, output_names(paths), strict=True)]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        finally:
-            workers.shutdown(cancel_futures=True)
+    planned = (Planned(path, out / name) for path, name in zip(paths, result_names(paths), strict=True))
+    backend = backend_named(options.backend, options.workers)
+    with closing(backend.run(AnalysisJob(SharedBundle.of(bundle), options), planned)) as outcomes:
+        for item, done in outcomes:
+            if isinstance(done, Crashed):
+                error = InputError(item.path, f"the process that analysed it ended ({done.reason})")
+                yield _failed(item.path, error, options.audit, "failed")
+            else:
+                yield done
 
 
-def output_names(paths: Sequence[Path]) -> list[str]:
-    """A name for the results of each file, no two alike, also where a file system ignores case."""
-    names = [input_name(path) for path in paths]
-    for longer in (_with_folder, _with_extension, _with_all_folders):
-        counts = Counter(name.casefold() for name in names)
-        if max(counts.values(), default=1) == 1:
-            return names
-        names = [longer(path) if counts[name.casefold()] > 1 else name for path, name in zip(paths, names, strict=True)]
-    if len({name.casefold() for name in names}) < len(names):
-        names = [f"{name}_{number}" for number, name in enumerate(names, start=1)]
-    return names
+@dataclass(frozen=True)
+class Planned:
+    """A file, and where its results go: ``target`` is their path without an extension."""
+
+    path: Path
+    target: Path
 
 
-def _with_folder(path: Path) -> str:
-    return result_name(f"{path.resolve().parent.name}_{input_name(path)}")
+@dataclass(frozen=True)
+class AnalysisJob:
+    """Analyses files. Each worker opens a decoder process of its own; threads share the models, processes load them."""
+
+    bundle: SharedBundle
+    options: Options
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[Planned], Done]]:
+        """See ``Job``."""
+        self.bundle.loaded()
+        with IsolatedReader(self.options.limits) as reader:
+            yield partial(_outcome, shared=self.bundle, options=self.options, reader=reader)
 
 
-def _with_extension(path: Path) -> str:
-    return result_name(f"{path.resolve().parent.name}_{path.name}")
+class SharedBundle:
+    """A bundle that threads share. Another process gets its folder and hash, and loads it for itself."""
+
+    def __init__(self, folder: Path, sha256: str, bundle: Bundle | None = None) -> None:
+        self._folder, self._sha256, self._bundle = folder, sha256, bundle
+        self._lock = Lock()
+        self._is_ready = False
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> SharedBundle:
+        """Share a bundle that is loaded."""
+        return cls(bundle.folder.absolute(), bundle.sha256, bundle)
+
+    def __reduce__(self) -> tuple[type[SharedBundle], tuple[Path, str]]:
+        return type(self), (self._folder, self._sha256)
+
+    def loaded(self) -> Bundle:
+        """The bundle, its manifest checked.
+
+        Raises
+        ------
+        BundleError
+            It cannot be loaded, or is another by now.
+        """
+        with self._lock:
+            if self._bundle is None:
+                self._bundle = load_bundle(self._folder)
+                if self._bundle.sha256 != self._sha256:
+                    raise BundleError(f"{self._folder}: the bundle was changed while files were analysed with it")
+            return self._bundle
+
+    def with_models(self) -> Bundle:
+        """The bundle with its models, which the first who asks loads for all."""
+        bundle = self.loaded()
+        with self._lock:
+            if not self._is_ready:
+                bundle.load()
+                self._is_ready = True
+        return bundle
 
 
-def _with_all_folders(path: Path) -> str:
-    return result_name("_".join(path.resolve().parts[1:]))
+def _outcome(item: Planned, *, shared: SharedBundle, options: Options, reader: IsolatedReader) -> Done:
+    """Analyse a file, whatever becomes of it."""
+    path = item.path
+    try:
+        return _analyze_file(path, item.target, shared, options, reader)
+    except InputError as error:
+        return _failed(path, error, options.audit, "refused")
+    except MammoscopeError as error:  # names what could not be written or started
+        return _failed(path, InputError(path, str(error)), options.audit, "failed")
+    except Exception as error:
+        logger.debug("%s failed", item.target.name, exc_info=True)
+        problem = f"the analysis failed ({type(error).__name__})"
+        return _failed(path, InputError(path, problem), options.audit, "failed")
 
 
 def _failed(path: Path, error: InputError, audit: AuditTrail | None, failure: Failure) -> Done:
@@ -170,7 +210,8 @@ def _failed(path: Path, error: InputError, audit: AuditTrail | None, failure: Fa
     return Done(path, None, error=error)
 
 
-def _analyze_file(path: Path, target: Path, bundle: Bundle, options: Options, reader: IsolatedReader) -> Done:
+def _analyze_file(path: Path, target: Path, shared: SharedBundle, options: Options, reader: IsolatedReader) -> Done:
+    bundle = shared.loaded()
     report = target.with_name(f"{target.name}.json")
     overlay = target.with_name(f"{target.name}.overlay.png")
     preprocessed = target.with_name(f"{target.name}.preprocessed.png")
@@ -183,7 +224,7 @@ def _analyze_file(path: Path, target: Path, bundle: Bundle, options: Options, re
         if all(file.exists() for file in wanted):
             return Done(path, earlier, skipped=True, written=tuple(wanted))
     mammogram = reader.read(path)
-    analysis, prepared = examine(mammogram, bundle, threshold=options.threshold)
+    analysis, prepared = examine(mammogram, shared.with_models(), threshold=options.threshold)
     written = [report, overlay]
     if options.save_preprocessed and prepared is not None:
         write_png(preprocessed, bundle.shown_contrast.apply(prepared.pixels))

@@ -10,6 +10,8 @@ import typer
 from mammoscope.cli.console import SOME_FAILED, complain, inputs_of, progress_bar
 from mammoscope.cli.options import AuditOption, BundleOption, ThresholdOption
 
+_LONGEST_TABLE = 50  # files; of more, nobody reads it, and it would hold every analysis until the end
+
 
 def analyze(
     paths: Annotated[list[Path], typer.Argument(help="DICOM, PNG, JPEG or TIFF files, or folders of them.")],
@@ -17,6 +19,10 @@ def analyze(
     threshold: ThresholdOption = None,
     bundle: BundleOption = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Files under way at a time.")] = 1,
+    backend: Annotated[
+        str,
+        typer.Option(help="Who works: threads, which share the models, processes, or an installed backend's name."),
+    ] = "threads",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Analyse again what is done.")] = False,
     save_preprocessed: Annotated[
         bool, typer.Option("--save-preprocessed", help="Also write the breast as the detector sees it.")
@@ -32,8 +38,8 @@ def analyze(
 ) -> None:
     """Find, outline and grade the masses of mammograms.
 
-    Writes NAME.json and NAME.overlay.png for each file, prints a table of findings, and ends with 0, or with 3 where
-    some files failed and the others were done. A file that is no DICOM has no DICOM results.
+    Writes NAME.json and NAME.overlay.png for each file, prints a table of the findings of up to 50 files, and exits
+    with 0, or with 3 where some files failed and the others were done. A file that is not DICOM has no DICOM results.
     """
     from rich.console import Console
 
@@ -44,32 +50,35 @@ def analyze(
     from mammoscope.writers.dicom.results import ResultKind
     from mammoscope.writers.table import findings_table
 
-    files, failures = inputs_of(paths)
+    files, refused = inputs_of(paths)
     models = load_bundle(bundle)
     trail = AuditTrail(audit, "analyze", models, threshold) if audit else None
     wanted = {ResultKind.SR: sr, ResultKind.SEG: seg, ResultKind.SC: sc}
     dicom = frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
-    options = Options(threshold, overwrite, save_preprocessed, workers, dicom=dicom, audit=trail)
+    options = Options(threshold, overwrite, save_preprocessed, workers, dicom=dicom, audit=trail, backend=backend)
     results: dict[Path, Done] = {}
+    analysed = skipped = without_dicom = 0
     with progress_bar("analysing", len(files)) as advance:
-        for done in analyze_files(files, out, models, options):
-            results[done.path] = done
+        for number, done in enumerate(analyze_files(files, out, models, options), start=1):
             if done.error:
                 complain(done.error)
-            advance(len(results), len(files))
-    in_order = [results[path] for path in files]
-    Console().print(findings_table([done.analysis or cast(MammoscopeError, done.error) for done in in_order]))
-    failures += [done.error for done in in_order if done.error and not done.analysis]
-    without_dicom = sum(done.error is not None and done.analysis is not None for done in in_order)
-    analysed = sum(done.analysis is not None for done in in_order)
-    skipped = sum(done.skipped for done in in_order)
+            analysed += done.analysis is not None
+            skipped += done.skipped
+            without_dicom += done.error is not None and done.analysis is not None
+            if len(files) <= _LONGEST_TABLE:
+                results[done.path] = done
+            advance(number, len(files))
+    failed = len(refused) + len(files) - analysed
+    in_order = [results[path] for path in files if path in results]
+    if in_order:
+        Console().print(findings_table([done.analysis or cast(MammoscopeError, done.error) for done in in_order]))
     typer.echo(
-        f"{analysed} of {analysed + len(failures)} analysed"
+        f"{analysed} of {analysed + failed} analysed"
         + (f" ({skipped} of them earlier; --overwrite does them again)" if skipped else "")
-        + (f", {len(failures)} failed" if failures else "")
+        + (f", {failed} failed" if failed else "")
         + (f", {without_dicom} without DICOM results" if without_dicom else "")
     )
     for path in in_order[0].written if len(in_order) == 1 else (out,):
         typer.echo(path)
-    if failures or without_dicom:
+    if failed or without_dicom:
         raise typer.Exit(SOME_FAILED)

@@ -24,7 +24,7 @@ def import_cbis_ddsm(
     from dataclasses import asdict
 
     from mammoscope.datasets.importers.cbis_ddsm.importer import import_cbis_ddsm as run
-    from mammoscope.stages.onnx import usable_cores
+    from mammoscope.processes.cores import usable_cores
 
     with progress_bar("importing") as advance:
         report = run(source, out, workers=workers or usable_cores(), progress=advance)

@@ -1,108 +1,211 @@
-"""Run a function over many tasks in several processes; a task that kills its process costs only itself."""
+"""Processes of this machine: each opens the job for itself, and an item that kills its process costs only itself."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
+import pickle
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait as wait_for
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic
 
 import cv2
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+from mammoscope.errors import MammoscopeError, place_of
+from mammoscope.execution.backend import Crashed
+from mammoscope.execution.job import Apply, Item, Job, Result
+from mammoscope.processes.cores import usable_cores
+from mammoscope.processes.spawned import Spawned
 
-_QUEUED_PER_WORKER = 2
+
+@dataclass(frozen=True)
+class _Ready:
+    """What a process says when it has opened the job."""
+
+
+@dataclass(frozen=True)
+class _Done(Generic[Result]):
+    result: Result
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """Opening the job, or the job, raised this."""
+
+    error: Exception
+
+
+@dataclass(frozen=True)
+class _Died:
+    """What is found where a process was."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Processes:
+    """A backend of processes; see ``Backend``.
+
+    They are started afresh (spawn), share the cores among them, and end when this process ends, however it ends. An
+    item whose process died gets a second try while no other is under way: the machine may have been short of memory.
+    """
+
+    workers: int
+
+    def run(self, job: Job[Item, Result], items: Iterable[Item]) -> Generator[tuple[Item, Result | Crashed]]:
+        """See ``Backend``. Closing the generator waits for the items that are under way, but not for long."""
+        crew = _Crew(job, self.workers)
+        waiting = iter(items)
+        suspects: deque[Item] = deque()
+        try:
+            while True:
+                crew.give_out(waiting, suspects)
+                if not crew.busy:
+                    return
+                for worker in crew.wait():
+                    answer = worker.answer()
+                    if isinstance(answer, _Ready):
+                        worker.is_ready = True
+                        continue
+                    if isinstance(answer, _Failed):
+                        raise answer.error
+                    if isinstance(answer, _Died) and not worker.is_ready:
+                        raise MammoscopeError(f"a worker process ended as it started ({answer.reason})")
+                    (item,) = worker.items
+                    worker.items = ()
+                    if isinstance(answer, _Died):
+                        crew.workers.remove(worker)
+                        if not worker.is_second_try:
+                            suspects.append(item)
+                            continue
+                        yield item, Crashed(answer.reason)
+                    else:
+                        yield item, answer.result
+                    del item, answer  # which may be large, and the next may be long in coming
+        finally:
+            crew.end()
 
 
 def run_in_processes(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
-) -> Iterator[tuple[Task, Result | None]]:
-    """Yield each task with its result, in the order in which they are done.
+    function: Callable[[Item], Result], tasks: Iterable[Item], workers: int
+) -> Generator[tuple[Item, Result | None]]:
+    """Each task with its result, in the order in which they are done; None where the process died of it."""
+    for task, result in Processes(workers).run(Apply(function), tasks):
+        yield task, None if isinstance(result, Crashed) else result
 
-    The processes are started afresh (spawn), so ``function``, the tasks and the results must be picklable. They end
-    when this process ends, however it ends.
 
-    Yields
-    ------
-    tuple
-        The task, and its result; None where the process died twice while it worked on it.
+class _Worker(Generic[Item, Result]):
+    """One process.
+
+    Attributes
+    ----------
+    items
+        What it is working on: one item, or none.
+    is_ready
+        Whether it has opened the job: what it dies of before is no item's fault.
+    is_second_try
+        Whether another process died of its item.
     """
-    waiting = deque(tasks)
-    suspects: list[Task] = []
-    while waiting:
-        with _pool(workers) as pool:
-            try:
-                yield from _run(pool, function, waiting, suspects, workers)
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-    # One of those that were at work when a process died is to blame; alone, it tells.
-    while suspects:
-        with _pool(1) as pool:
-            yield from _run_alone(pool, function, suspects)
 
+    def __init__(self, job: Job[Item, Result], threads: int) -> None:
+        self.process = Spawned(_serve, job, threads)
+        self.items: tuple[Item, ...] = ()
+        self.is_ready = False
+        self.is_second_try = False
 
-def _run(
-    pool: ProcessPoolExecutor,
-    function: Callable[[Task], Result],
-    waiting: deque[Task],
-    suspects: list[Task],
-    workers: int,
-) -> Iterator[tuple[Task, Result]]:
-    """Work until nothing waits, or until the pool breaks; then those at work become suspects."""
-    running: dict[Future[Result], Task] = {}
-    is_broken = False
-    while running or (waiting and not is_broken):
-        while waiting and not is_broken and len(running) < _QUEUED_PER_WORKER * workers:
-            task = waiting.popleft()
-            try:
-                running[pool.submit(function, task)] = task
-            except BrokenProcessPool:
-                waiting.appendleft(task)
-                is_broken = True
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            task = running.pop(future)
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                suspects.append(task)
-                is_broken = True
-            else:
-                yield task, result
-
-
-def _run_alone(
-    pool: ProcessPoolExecutor, function: Callable[[Task], Result], suspects: list[Task]
-) -> Iterator[tuple[Task, Result | None]]:
-    """Work on one task after the other, until none is left or one breaks the pool."""
-    while suspects:
-        task = suspects.pop()
+    def give(self, item: Item) -> bool:
+        """Have an item done; False where the process has died while it had nothing to do."""
         try:
-            result = pool.submit(function, task).result()
-        except BrokenProcessPool:
-            yield task, None
-            return
-        yield task, result
+            self.process.connection.send(item)
+        except OSError:
+            return False
+        self.items = (item,)
+        return True
+
+    def answer(self) -> _Ready | _Done[Result] | _Failed | _Died:
+        try:
+            answer: _Ready | _Done[Result] | _Failed = self.process.connection.recv()
+        except (EOFError, OSError):
+            return _Died(self.process.how_it_ended())
+        return answer
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
+class _Crew(Generic[Item, Result]):
+    """The processes of a run; started when there is something to do for them."""
+
+    def __init__(self, job: Job[Item, Result], size: int) -> None:
+        self._job, self._size = job, size
+        self.workers: list[_Worker[Item, Result]] = []
+
+    @property
+    def busy(self) -> list[_Worker[Item, Result]]:
+        return [worker for worker in self.workers if worker.items]
+
+    def wait(self) -> list[_Worker[Item, Result]]:
+        """Those that have something to say, or have died."""
+        speaking = wait([worker.process.connection for worker in self.busy])
+        return [worker for worker in self.busy if worker.process.connection in speaking]
+
+    def give_out(self, waiting: Iterable[Item], suspects: deque[Item]) -> None:
+        """Give items to all that have none; a suspect is given to one when all have none."""
+        busy = len(self.busy)
+        if suspects and not busy:
+            self._give(suspects.popleft(), is_second_try=True)
+        elif not suspects and not any(worker.is_second_try for worker in self.busy):
+            for _, item in zip(range(self._size - busy), waiting, strict=False):
+                self._give(item, is_second_try=False)
+
+    def _give(self, item: Item, *, is_second_try: bool) -> None:
+        for worker in [worker for worker in self.workers if not worker.items]:
+            if worker.give(item):
+                worker.is_second_try = is_second_try
+                return
+            self.workers.remove(worker)
+            worker.process.end()
+        worker = _Worker(self._job, max(1, usable_cores() // self._size))
+        self.workers.append(worker)
+        worker.is_second_try = is_second_try
+        if not worker.give(item):
+            raise MammoscopeError(f"a worker process ended as it started ({worker.process.how_it_ended()})")
+
+    def end(self) -> None:
+        for worker in self.workers:
+            worker.process.stop()
+        for worker in self.workers:
+            worker.process.end()
 
 
-def _start_worker() -> None:
-    """One thread a process, and none outlives the process that started it."""
-    cv2.setNumThreads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+def _serve(connection: Connection[Any, Any], job: Job[Any, Any], threads: int) -> None:
+    """What a process does: open the job, then one item after the other until the connection is closed."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    cv2.setNumThreads(threads)
+    try:
+        with job.open() as work:
+            connection.send(_Ready())
+            while True:
+                try:
+                    item = connection.recv()
+                except EOFError:
+                    return
+                _reply(connection, work, item)
+                del item
+    except Exception as error:
+        with suppress(OSError):
+            connection.send(_Failed(_sendable(error)))
 
 
-def _end_with(sentinel: int) -> None:
-    wait_for([sentinel])
-    os._exit(1)
+def _reply(connection: Connection[Any, Any], work: Callable[[Any], Any], item: Any) -> None:
+    done = _Done(work(item))
+    with suppress(BrokenPipeError, ConnectionResetError):  # nobody waits for it any more
+        connection.send(done)
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error itself where it survives pickling, else one that says what and where it was."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 (what this very process has pickled)
+    except Exception:
+        return RuntimeError(place_of(error))
+    return error

@@ -23,8 +23,8 @@ from typing import Any, BinaryIO
 from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.errors import InputError, MammoscopeError, place_of
 from mammoscope.processes.child import Deadline, start_child
+from mammoscope.processes.messages import receive_message, send_message, take_over_standard_streams
 from mammoscope.readers import IsolatedReader, Limits
-from mammoscope.readers.wire import receive_message, send_message, take_over_standard_streams
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,10 @@ from typing import Any, BinaryIO
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.mammogram import Mammogram
 from mammoscope.processes.child import Deadline, start_child
+from mammoscope.processes.messages import receive_message, send_message
 from mammoscope.readers.limits import DEFAULT_LIMITS, Limits
 from mammoscope.readers.read import read_mammogram
-from mammoscope.readers.wire import from_facts, receive_message, receive_pixels, send_message
+from mammoscope.readers.wire import from_facts, receive_pixels
 from mammoscope.readers.worker import Read, setup_message
 
 logger = logging.getLogger(__name__)

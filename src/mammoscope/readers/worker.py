@@ -14,8 +14,9 @@ from typing import Any, BinaryIO, cast
 
 from mammoscope.errors import InputError, place_of
 from mammoscope.mammogram import Mammogram
+from mammoscope.processes.messages import receive_message, send_message, take_over_standard_streams
 from mammoscope.readers.limits import Limits
-from mammoscope.readers.wire import receive_message, send_message, send_pixels, take_over_standard_streams, to_facts
+from mammoscope.readers.wire import send_pixels, to_facts
 
 Read = Callable[[Path, Limits], Mammogram]
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mammoscope.processes.cores import usable_cores
 from mammoscope.stages.preprocess import ContrastSettings
 from mammoscope.stages.step import StepSettings
 
@@ -37,14 +38,10 @@ def load_session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
     options.log_severity_level = 3
+    # What an arena has taken it keeps, for each shape of input anew: 1.3 GB after 14 images, 0.4 GB without, as fast.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def usable_cores() -> int:
-    """Cores that this process may use; ``OMP_NUM_THREADS`` limits them, as it does elsewhere."""
-    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(granted, int(wanted))) if wanted.isdigit() else granted
 
 
 def normalised(pixels: NDArray[np.uint8], settings: NetworkSettings) -> NDArray[np.float32]:

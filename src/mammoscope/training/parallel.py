@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from rich.progress import track
 
-from mammoscope.stages.onnx import usable_cores
+from mammoscope.processes.cores import usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

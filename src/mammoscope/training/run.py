@@ -20,7 +20,7 @@ from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.files import write_json
-from mammoscope.stages.onnx import usable_cores
+from mammoscope.processes.cores import usable_cores
 from mammoscope.training.attributes import Attributes
 from mammoscope.training.checkpoint import is_ours, load_weights
 from mammoscope.training.lesion_rois import load_views

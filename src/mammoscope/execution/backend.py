@@ -1,0 +1,128 @@
+"""Who does a job: threads or processes of this machine, or what another package brings.
+
+A backend of another package is a class that meets ``Backend`` and takes the number of workers, registered as an entry
+point of the group ``mammoscope.backends``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Generic, Protocol, cast
+
+from mammoscope.errors import MammoscopeError
+from mammoscope.execution.job import Item, Job, Result
+
+GROUP = "mammoscope.backends"
+BUILT_IN = {
+    "threads": "mammoscope.execution.threads:Threads",
+    "processes": "mammoscope.execution.processes:Processes",
+}
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """Instead of a result: the worker died of the item. ``reason`` says how, as ``"killed by SIGSEGV"``."""
+
+    reason: str
+
+
+class Backend(Protocol):
+    """Runs a job over a stream of items."""
+
+    def run(self, job: Job[Item, Result], items: Iterable[Item]) -> Generator[tuple[Item, Result | Crashed]]:
+        """Do a job to every item.
+
+        The stream is lazy and bounded: an item is taken when a worker will soon be free for it, and a result is let go
+        once it is yielded, so that many items take no more memory than few. Closing the generator ends the workers.
+
+        Yields
+        ------
+        tuple
+            An item and its result, in the order in which they are done; ``Crashed`` where the worker died of it, which
+            costs no other item.
+
+        Raises
+        ------
+        Exception
+            What the job or the items raised, as it is.
+        MammoscopeError
+            No worker can be started.
+        """
+        ...
+
+
+def backend_named(name: str, workers: int) -> Backend:
+    """The backend of a name, with this many workers.
+
+    Parameters
+    ----------
+    name
+        ``"threads"``, ``"processes"``, or the name of an entry point of the group ``mammoscope.backends``.
+    workers
+        Items under way at a time, 1 or more.
+
+    Raises
+    ------
+    MammoscopeError
+        No backend has this name; names those that there are.
+    """
+    if workers < 1:
+        raise ValueError(f"workers is {workers}, it must be 1 or more")
+    if name in BUILT_IN:
+        module, _, of_module = BUILT_IN[name].partition(":")
+        made = getattr(import_module(module), of_module)(workers)
+    else:
+        others = entry_points(group=GROUP)
+        if name not in others.names:
+            known = ", ".join(sorted({*BUILT_IN, *others.names}))
+            raise MammoscopeError(f"backend {name!r} is not known; there are: {known}")
+        made = others[name].load()(workers)
+    return cast(Backend, made)
+
+
+def in_order(
+    backend: Backend,
+    job: Job[Item, Result],
+    items: Sequence[Item],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Result]:
+    """All results, in the order of the items: for what is to be held in memory as a whole.
+
+    Parameters
+    ----------
+    backend, job, items
+        Who does what to what.
+    progress
+        Called with the items done and all items.
+
+    Raises
+    ------
+    MammoscopeError
+        A worker died of an item; names it.
+    """
+    results: dict[int, Result] = {}
+    for (number, item), result in backend.run(_Numbered(job), enumerate(items)):
+        if isinstance(result, Crashed):
+            raise MammoscopeError(f"{item}: the process that worked on it ended ({result.reason})")
+        results[number] = result
+        if progress is not None:
+            progress(len(results), len(items))
+    return [results[number] for number in range(len(items))]
+
+
+@dataclass(frozen=True)
+class _Numbered(Generic[Item, Result]):
+    """A job whose items carry their number."""
+
+    job: Job[Item, Result]
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[tuple[int, Item]], Result]]:
+        opened: AbstractContextManager[Callable[[Item], Result]] = self.job.open()
+        with opened as work:
+            yield lambda numbered: work(numbered[1])

@@ -1,0 +1,67 @@
+"""A name for the results of each file of a batch, no two alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mammoscope.readers import input_name
+from mammoscope.readers.source import result_name
+
+Shared = frozenset[int]
+
+
+def result_names(paths: Sequence[Path]) -> Iterator[str]:
+    """A name for the results of each file, in their order, no two alike, also where a file system ignores case.
+
+    Files of one name in different folders get the folder's name in front, and what else tells them apart. No list of
+    names is held: eight bytes a file while names are compared, and what several files share.
+    """
+    shared: list[Shared] = []
+    while len(shared) <= len(_LONGER):
+        found = _shared_names(paths, shared)
+        if not found:
+            break
+        shared.append(found)
+    is_numbered = len(shared) > len(_LONGER)
+    for number, path in enumerate(paths, start=1):
+        name = _name(path, shared)
+        yield f"{name}_{number}" if is_numbered else name
+
+
+def _name(path: Path, shared: Sequence[Shared]) -> str:
+    """A file's name, made longer as long as it is among those that several files share."""
+    name = input_name(path)
+    for longer, several in zip(_LONGER, shared, strict=False):
+        if _digest(name) in several:
+            name = longer(path)
+    return name
+
+
+def _shared_names(paths: Sequence[Path], shared: Sequence[Shared]) -> Shared:
+    """Digests of the names that more than one file has."""
+    digests = np.fromiter((_digest(_name(path, shared)) for path in paths), np.uint64, len(paths))
+    values, counts = np.unique(digests, return_counts=True)
+    return frozenset(values[counts > 1].tolist())
+
+
+def _digest(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.casefold().encode(), digest_size=8).digest(), "big")
+
+
+def _with_folder(path: Path) -> str:
+    return result_name(f"{path.resolve().parent.name}_{input_name(path)}")
+
+
+def _with_extension(path: Path) -> str:
+    return result_name(f"{path.resolve().parent.name}_{path.name}")
+
+
+def _with_all_folders(path: Path) -> str:
+    return result_name("_".join(path.resolve().parts[1:]))
+
+
+_LONGER = (_with_folder, _with_extension, _with_all_folders)
