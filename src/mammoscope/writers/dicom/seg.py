@@ -18,7 +18,7 @@ from mammoscope.writers.dicom.identity import (
     tracking,
 )
 from mammoscope.writers.dicom.origin import Origin
-from mammoscope.writers.dicom.results import ResultKind
+from mammoscope.writers.dicom.result_kind import ResultKind
 
 
 def segmentation(analysis: Analysis, origin: Origin) -> Dataset:

@@ -25,7 +25,7 @@ from mammoscope.writers.dicom.identity import (
     tracking,
 )
 from mammoscope.writers.dicom.origin import Origin
-from mammoscope.writers.dicom.results import ResultKind
+from mammoscope.writers.dicom.result_kind import ResultKind
 
 _MOST_POINTS = 8000  # a value of type FL takes 64 KiB at most in explicit VR
 
