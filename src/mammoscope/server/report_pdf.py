@@ -284,7 +284,7 @@ def _kinds(files: Sequence[ReportedFile]) -> tuple[Kind, ...]:
 
 
 def _one_of(kinds: tuple[Kind, ...]) -> str:
-    """``"a mass"`` where that is the only kind; else empty."""
+    """The only kind's word with its article; empty where there are several."""
     return kinds[0].indefinite if len(kinds) == 1 else ""
 
 
