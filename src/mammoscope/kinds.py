@@ -164,6 +164,11 @@ KINDS: tuple[Kind, ...] = (
 SOUGHT: tuple[Kind, ...] = KINDS[:1]
 
 
+def is_kind(name: str) -> bool:
+    """Whether the table has a kind of that name."""
+    return any(kind.name == name for kind in KINDS)
+
+
 def kind_named(name: str) -> Kind:
     """The row of a kind.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -21,15 +23,21 @@ from pydicom.sr.codedict import codes
 from rich.console import Console
 
 from mammoscope import kinds
-from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.bundle import Bundle
+from mammoscope.candidates import Candidates
+from mammoscope.errors import BundleError, InputError, MammoscopeError
 from mammoscope.example.exam import write_view
 from mammoscope.findings import Analysis, Finding, Size
 from mammoscope.kinds import AREA, EXTENT, KINDS, SOUGHT, Coded, Kind, kind_named, kinds_shown
 from mammoscope.mammogram import PixelSpacing
+from mammoscope.pipeline import analyze
+from mammoscope.readers import read_mammogram
 from mammoscope.server.files import FilePlace
 from mammoscope.server.models import AnalysisStatus, File, Record, View
 from mammoscope.server.report_pdf import ReportedFile, render_report
 from mammoscope.server.stored import store_mammogram
+from mammoscope.stages import step as steps
+from mammoscope.stages.manifests import StepManifest
 from mammoscope.stages.measure import measure
 from mammoscope.writers.dicom.results import ResultKind, dicom_results, result_path, write_result
 from mammoscope.writers.json import analysis_schema, read_analysis, write_analysis
@@ -111,6 +119,47 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are() -> None:
 def test_without_a_finding_the_kinds_that_are_looked_for_are_named() -> None:
     assert kinds_shown([]) == SOUGHT
     assert kinds_shown(["distortion", "mass", "mass"]) == (KINDS[0], KINDS[3])
+
+
+class Renaming:
+    """A step that takes every candidate for another kind."""
+
+    scope = "exam"
+    row_by_row = True
+
+    class Settings(steps.StepSettings):
+        kind: str
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    @classmethod
+    def open(cls, files: Mapping[str, Path], settings: Settings) -> Renaming:
+        return cls(settings.kind)
+
+    def __call__(self, exam: steps.PreparedExam, found: Candidates) -> Candidates:
+        return replace(found, kind=np.full(len(found), self._kind))
+
+
+def test_a_step_says_what_kind_the_findings_are(bundle: Bundle, exam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(steps.BUILT_IN, "renaming", f"{__name__}:Renaming")
+    view = read_mammogram(exam / "phantom-L-CC.dcm")
+
+    def analysed_as(kind: str) -> Analysis:
+        step = StepManifest(name="rename", role="other", implementation="renaming", settings={"kind": kind})
+        manifest = bundle.manifest.model_copy(update={"steps": (*bundle.manifest.steps, step)})
+        return analyze(view, Bundle(bundle.folder, manifest, bundle.sha256), threshold=0.05)
+
+    plain, renamed = analyze(view, bundle, threshold=0.05), analysed_as("calcification")
+    assert {found.kind for found in plain.findings} == {"mass"} and all(found.size.area_mm2 for found in plain.findings)
+    assert {found.kind for found in renamed.findings} == {"calcification"}
+    for was, now in zip(plain.findings, renamed.findings, strict=True):
+        assert (was.box, was.size.longest_diameter_mm) == (now.box, now.size.longest_diameter_mm)
+        assert now.size.area_mm2 is None
+    with pytest.raises(
+        BundleError, match=r"step 'rename' \(renaming\) gave the kind 'cyst', which is not in the table"
+    ):
+        analysed_as("cyst")
 
 
 @every_kind
@@ -218,7 +267,9 @@ def test_the_overlay_of_several_kinds_names_each() -> None:
     found = [of_kind(kind, (380, 120 + 200 * place, 480, 220 + 200 * place)) for place, kind in enumerate(EVERY)]
     overlay = render_overlay(view, analysis(view, *found))
     for kind in EVERY:
-        assert _is_written(f"  |  {kind.word} 0.64", 16, overlay) and _is_written(f"{kind.word}: detection", 14, overlay)
+        assert _is_written(f"  |  {kind.word} 0.64", 16, overlay) and _is_written(
+            f"{kind.word}: detection", 14, overlay
+        )
     assert _is_written("thresholds: detection 0.30, malignant 0.50", 14, overlay)
 
 
