@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.geometry import FloatArray, FrameChange
+from mammoscope.kinds import DEFAULT_KIND, is_kind
 
 IntArray = NDArray[np.int64]
-MASS = "mass"
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ class Candidates:
 
     @classmethod
     def on_view(
-        cls, boxes: NDArray[np.number], scores: NDArray[np.number], *, view: int = 0, kind: str = MASS
+        cls, boxes: NDArray[np.number], scores: NDArray[np.number], *, view: int = 0, kind: str = DEFAULT_KIND
     ) -> Candidates:
         """Candidates of one view and one kind, from boxes ``(N, 4)`` and detection scores ``(N,)``."""
         count = len(scores)
@@ -193,6 +193,9 @@ class Candidates:
             return f"a view that the exam of {views} does not have"
         if not np.isfinite(self.boxes).all() or (self.boxes[:, :2] > self.boxes[:, 2:]).any():
             return "a box that is not x0 <= x1, y0 <= y1"
+        for kind in np.unique(self.kind):
+            if not is_kind(str(kind)):
+                return f"the kind {str(kind)!r}, which is not in the table of kinds"
         for name in ("detection_score", "malignancy_score"):
             scores = getattr(self, name)
             if scores is not None and not ((scores >= 0) & (scores <= 1)).all():

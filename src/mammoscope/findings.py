@@ -7,19 +7,42 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from mammoscope import NOTICE
+from mammoscope.errors import MammoscopeError
+from mammoscope.kinds import DEFAULT_KIND, KINDS, MALIGNANT, kind_named
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 
-SCHEMA_VERSION: Literal["1.0"] = "1.0"
+# 1.1 adds the kind of a finding. What was written as 1.0 still opens: all its findings are of the default kind.
+SCHEMA_VERSION: Literal["1.1"] = "1.1"
+_OLDER_VERSIONS = ("1.0",)
 
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
 Point = tuple[float, float]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Every field is written, also those with a default in the code, so that a reader can count on each.
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+def _known_kind(name: str) -> str:
+    try:
+        return kind_named(name).name
+    except MammoscopeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _up_to_date(version: object) -> object:
+    return SCHEMA_VERSION if version in _OLDER_VERSIONS else version
+
+
+KindName = Annotated[
+    str,
+    AfterValidator(_known_kind),
+    WithJsonSchema({"type": "string", "enum": [kind.name for kind in KINDS]}),
+]
 
 
 class Box(_Record):
@@ -44,22 +67,29 @@ class Box(_Record):
 
 
 class Size(_Record):
-    """The size of an outlined mass."""
+    """The size of an outlined finding: what is measured of its kind."""
 
-    area_mm2: float | None = Field(description="Area inside the outline in square millimetres; null: not known.")
-    longest_diameter_mm: float | None = Field(description="Largest distance between two points of the outline, in mm.")
-    unknown_because: str | None = Field(default=None, description="Why the size is null.")
+    area_mm2: float | None = Field(
+        description="Area inside the outline in square millimetres; null: not known, or not measured of this kind."
+    )
+    longest_diameter_mm: float | None = Field(
+        description="Largest distance between two points of the outline, in mm; null: as for the area."
+    )
+    unknown_because: str | None = Field(
+        default=None, description="Why the size is not known; null: all that is measured of this kind is known."
+    )
 
 
 class Finding(_Record):
-    """One region that may be a mass."""
+    """One region that may be what its kind says."""
 
+    kind: KindName = Field(default=DEFAULT_KIND, description="What the detector takes it for.")
     box: Box = Field(description="The detector's box, in pixels of the original image.")
     outline: tuple[Point, ...] = Field(
-        description="Closed polygon (x, y) around the mass in pixels of the original image; empty: none was found."
+        description="Closed polygon (x, y) around the finding in pixels of the original image; empty: none was found."
     )
-    detection_score: Score = Field(description="How sure the detector is that there is a mass here.")
-    malignancy_score: Score = Field(description="Calibrated probability that the mass, if it is one, is malignant.")
+    detection_score: Score = Field(description="How sure the detector is that there is a finding of this kind here.")
+    malignancy_score: Score = Field(description="Calibrated probability that the finding, if it is one, is malignant.")
     malignancy: Literal["malignant", "benign"] = Field(description="The class that malignancy_score means.")
     size: Size
 
@@ -145,7 +175,7 @@ def statement_of(findings: Sequence[Finding], detection: float, *, breast_found:
         return "No breast found in the image; nothing was analysed."
     if not findings:
         return f"No finding at or above the detection threshold of {detection:.2f}."
-    malignant = sum(finding.malignancy == "malignant" for finding in findings)
+    malignant = sum(finding.malignancy == MALIGNANT.name for finding in findings)
     plural = "" if len(findings) == 1 else "s"
     return (
         f"{len(findings)} finding{plural} at or above the detection threshold of {detection:.2f}, "
@@ -156,7 +186,7 @@ def statement_of(findings: Sequence[Finding], detection: float, *, breast_found:
 class Analysis(_Record):
     """Everything that mammoscope says about one mammogram."""
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    schema_version: Annotated[Literal["1.1"], BeforeValidator(_up_to_date)] = SCHEMA_VERSION
     notice: str = NOTICE
     software: str = Field(description="Name and version of the program.")
     outcome: Outcome

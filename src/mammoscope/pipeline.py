@@ -12,8 +12,9 @@ from mammoscope.bundle import Bundle, BundledStep
 from mammoscope.candidates import Candidates
 from mammoscope.errors import BundleError
 from mammoscope.findings import Analysis, Box, Finding, InputFacts, Thresholds, outcome_of, statement_of
+from mammoscope.kinds import kind_named
 from mammoscope.mammogram import Mammogram
-from mammoscope.stages.measure import mass_outline, measure_mass
+from mammoscope.stages.measure import mass_outline, measure
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.step import PreparedExam, PreparedView
 from mammoscope.stopwatch import Stopwatch
@@ -153,17 +154,19 @@ def _findings(mammogram: Mammogram, breast: Preprocessed, found: Candidates, lim
     to_original = breast.from_original.inverse()
     findings = []
     for number, box in enumerate(to_original.boxes(found.boxes)):
+        kind = kind_named(str(found.kind[number]))
         from_roi = rois.from_preprocessed[number].inverse().then(to_original)
         outline = from_roi.points(mass_outline(masks.probabilities[number], masks.threshold))
         outline = np.clip(outline, 0, [mammogram.width, mammogram.height])
         findings.append(
             Finding(
+                kind=kind.name,
                 box=Box.of(box),
                 outline=tuple((round(x, 2), round(y, 2)) for x, y in outline.tolist()),
                 detection_score=float(found.detection_score[number]),
                 malignancy_score=float(malignancy[number]),
                 malignancy="malignant" if malignancy[number] >= limits.malignancy else "benign",
-                size=measure_mass(outline, mammogram.spacing),
+                size=measure(outline, kind, mammogram.spacing),
             )
         )
     return tuple(findings)

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import load_all_checks
 
+from mammoscope.kinds import KINDS
 from mammoscope.server.app import create_app
 from mammoscope.server.settings import ServerSettings
 
@@ -64,3 +65,14 @@ def test_every_path_is_described_with_examples(idle: Callable[..., TestClient]) 
     schemas = description["components"]["schemas"]
     for name in ("AnalysisStatus", "Created", "Health", "Problem", "Record"):
         assert "example" in schemas[name], name
+
+
+def test_the_page_is_told_every_kind_of_finding(idle: Callable[..., TestClient]) -> None:
+    told = idle().get("/api/v1/health").json()["kinds"]
+    assert [(kind["name"], kind["word"], kind["plural"]) for kind in told] == [
+        (kind.name, kind.word, kind.plural) for kind in KINDS
+    ]
+    assert [kind["name"] for kind in told if kind["sought"]] == ["mass"]
+    assert [kind["name"] for kind in told if kind["outlined"]] == ["mass", "asymmetry"]
+    (asymmetry,) = [kind for kind in told if kind["name"] == "asymmetry"]
+    assert (asymmetry["indefinite"], asymmetry["longest"]) == ("an asymmetry", "extent")

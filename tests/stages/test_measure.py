@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mammoscope.kinds import KINDS
 from mammoscope.mammogram import PixelSpacing
-from mammoscope.stages.measure import longest_diameter, mass_outline, measure_mass, polygon_area
+from mammoscope.stages.measure import longest_diameter, mass_outline, measure, polygon_area
 
 _SPACING = PixelSpacing(0.1, 0.05, "ImagerPixelSpacing")
 
@@ -34,7 +35,7 @@ def test_of_two_regions_the_larger_is_outlined_and_holes_are_filled() -> None:
 def test_nothing_reaches_the_threshold(probabilities: np.ndarray) -> None:
     outline = mass_outline(probabilities, 0.5)
     assert outline.shape == (0, 2)
-    assert measure_mass(outline, _SPACING).unknown_because == "no outline was found"
+    assert measure(outline, KINDS[0], _SPACING).unknown_because == "no outline was found"
 
 
 def test_a_mask_that_fills_the_roi_stays_inside_it() -> None:
@@ -52,8 +53,8 @@ def test_one_pixel() -> None:
 
 def test_millimetres_follow_both_spacings() -> None:
     square = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)
-    size = measure_mass(square, _SPACING)
+    size = measure(square, KINDS[0], _SPACING)
     assert size.area_mm2 == pytest.approx(5 * 10)
     assert size.longest_diameter_mm == pytest.approx(np.hypot(5, 10), abs=0.01)
-    unknown = measure_mass(square, None)
+    unknown = measure(square, KINDS[0], None)
     assert unknown.area_mm2 is None and unknown.unknown_because == "the file does not say the pixel spacing"

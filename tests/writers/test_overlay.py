@@ -225,7 +225,7 @@ def test_a_png_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_drawing_does_not_import_matplotlib() -> None:
     code = (
-        "import sys; from mammoscope.writers import overlay, fonts; fonts.font(20); "
+        "import sys; from mammoscope.writers.overlay import fonts, picture; fonts.font(20); "
         "assert not {'matplotlib', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

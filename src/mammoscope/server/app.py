@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from mammoscope import NOTICE, __version__
+from mammoscope.kinds import SOUGHT
 from mammoscope.readers.source import printable
 from mammoscope.server.routes import analyses, health, images, page, report
 from mammoscope.server.security import Guard
@@ -49,7 +50,7 @@ def create_app(settings: ServerSettings, state: ServerState | None = None) -> Fa
     app = FastAPI(
         title="mammoscope",
         version=__version__,
-        description=f"Finds, outlines and grades masses in mammograms. {NOTICE}",
+        description=f"Finds, outlines and grades {', '.join(kind.plural for kind in SOUGHT)} in mammograms. {NOTICE}",
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # these pages load their scripts from elsewhere
         redoc_url=None,

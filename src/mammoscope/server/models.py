@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammoscope import NOTICE, __version__
-from mammoscope.findings import BundleIdentity, Score, SpacingFacts, Thresholds
+from mammoscope.findings import BundleIdentity, KindName, Score, SpacingFacts, Thresholds
 from mammoscope.geometry import FrameChange
+from mammoscope.kinds import KINDS, SOUGHT, Kind, longest_word
 from mammoscope.mammogram import Laterality, Mammogram
 from mammoscope.stages.preprocess import Preprocessed
 
@@ -170,6 +171,31 @@ class Queue(_Model):
     limit: int
 
 
+class FindingKind(_Model):
+    """A kind of finding: its words, and how it is drawn."""
+
+    name: KindName = Field(description="As findings have it.")
+    word: str
+    plural: str
+    indefinite: str = Field(description="The word with its article.")
+    longest: str = Field(description="What its longest diameter is called.")
+    outlined: bool = Field(description="Whether an outline is drawn within its box.")
+    sought: bool = Field(description="Whether the models look for it.")
+
+    @classmethod
+    def of(cls, kind: Kind) -> FindingKind:
+        """A row of the table of kinds as the page takes it."""
+        return cls(
+            name=kind.name,
+            word=kind.word,
+            plural=kind.plural,
+            indefinite=kind.indefinite,
+            longest=longest_word((kind,)),
+            outlined=kind.outlined,
+            sought=kind in SOUGHT,
+        )
+
+
 class Health(_Model):
     """The server and its models."""
 
@@ -182,6 +208,7 @@ class Health(_Model):
         floor=0.1,
         limits={"bytes": 2 << 30, "files": 100, "pixels": 100_000_000},
         queue={"waiting": 0, "limit": 200},
+        kinds=[FindingKind.of(kind).model_dump() for kind in KINDS],
     )
 
     status: Literal["ok"] = "ok"
@@ -192,6 +219,7 @@ class Health(_Model):
     floor: Score = Field(description="Candidates are sent down to this detection score.")
     limits: Limits
     queue: Queue
+    kinds: tuple[FindingKind, ...] = Field(description="Every kind that a finding can be of.")
 
 
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
@@ -220,7 +248,7 @@ class Record(_Model):
 
     model_config = _example(
         threshold=0.34,
-        impression="One irregular mass in the left breast.",
+        impression="As two years ago, but for finding 1.",
         verdicts=[{"file": 0, "finding": 0, "verdict": "accepted"}],
         drawn=[{"file": 0, "outline": [[600, 700], [700, 700], [650, 800]]}],
     )

@@ -18,20 +18,21 @@ from reportlab.pdfgen.canvas import Canvas
 
 from mammoscope import NOTICE
 from mammoscope.findings import Analysis, Finding
+from mammoscope.kinds import Kind, grade_named, kind_named, kinds_shown, longest_word, score_word
 from mammoscope.readers.source import printable
 from mammoscope.server.file_place import FilePlace
 from mammoscope.server.mammogram_files import stored_mammogram
 from mammoscope.server.models import AnalysisStatus, File, Record
 from mammoscope.server.view_names import shown_view
 from mammoscope.writers.overlay.fonts import font
-from mammoscope.writers.overlay.ink import SKY_BLUE, VERMILLION, YELLOW, Colour
+from mammoscope.writers.overlay.ink import PALETTE, YELLOW, Colour
 
 _PLAIN, _BOLD = "mammoscope", "mammoscope-bold"
 _WIDTH, _HEIGHT = A4
 _MARGIN, _GAP = 36.0, 6.0
 _TEXT_WIDTH = _WIDTH - 2 * _MARGIN
 _TABLE_COLUMNS = (0.0, 30.0, 95.0, 175.0, 300.0, 400.0)
-_TABLE_HEADS = ("#", "view", "mass score", "malignancy score", "longest mm", "reader")
+_TABLE_COLUMNS_WITH_KIND = (0.0, 30.0, 95.0, 200.0, 270.0, 350.0, 405.0)
 _ROW = 11.0
 _PICTURE_SIDE = 800  # pixels of a view's longer side
 _MOST_VIEWS, _VIEWS_A_ROW, _VIEWS_HEIGHT = 8, 4, 250.0
@@ -39,7 +40,6 @@ _TITLE_HEIGHT = 18.0
 _IMPRESSION_HEIGHT, _IMPRESSION_SIZES = 210.0, (9.0, 8.0, 7.0, 6.0)
 _MOST_WARNINGS = 4
 _HANGING = ("R CC", "L CC", "R MLO", "L MLO")
-_COLOURS: dict[str, Colour] = {"malignant": VERMILLION, "benign": SKY_BLUE}
 _GREY: Colour = (150, 150, 150)
 
 
@@ -117,7 +117,7 @@ class _Page:
         thresholds = files[0].analysis.thresholds
         self._line(f"Analysis {status.id}, {status.created}; files analysed: {len(files)} of {len(status.files)}", 8)
         self._line(
-            f"Findings with a mass score of {thresholds.detection:.2f} or more, "
+            f"Findings with {_one_of(_kinds(files)) or 'a detection'} score of {thresholds.detection:.2f} or more, "
             f"called malignant from {thresholds.malignancy:.2f}. Numbers are those of the overlay.",
             8,
             pitch=14,
@@ -152,10 +152,13 @@ class _Page:
         lines += [f"Warning on {', '.join(where)}: {text}" for text, where in warnings.items()][:_MOST_WARNINGS]
         if len(warnings) > _MOST_WARNINGS:
             lines.append(f"{len(warnings) - _MOST_WARNINGS} more warnings: see the JSON.")
-        lines.append(
-            f"{NOTICE} The mass score says how sure the detector is that there is a mass; the malignancy score"
+        kinds = _kinds(files)
+        meaning = (
+            f"{NOTICE} The {score_word(kinds)} score says how sure the detector is that there is "
+            f"{_one_of(kinds) or 'a finding of its kind'}; the malignancy score is the calibrated probability that "
+            f"{_one_of(kinds) or 'it'} is malignant."
         )
-        lines.append("is the calibrated probability that a mass is malignant.")
+        lines += simpleSplit(meaning, _PLAIN, 7, _TEXT_WIDTH)
         for line in reversed(lines):
             self._text(_MARGIN, self.bottom, _fitting(line, 7), 7)
             self.bottom += 9
@@ -182,19 +185,20 @@ class _Page:
 
     def findings(self, files: Sequence[ReportedFile], record: Record) -> None:
         """The table of findings, in the room that is left."""
+        kinds, heads = _kinds(files), _heads(_kinds(files))
         verdicts = {(verdict.file, verdict.finding): verdict.verdict for verdict in record.verdicts}
         rows = [
-            _row(reported, number, finding, verdicts.get((reported.file.number, number - 1), "no verdict"))
+            _row(reported, number, finding, kinds, verdicts.get((reported.file.number, number - 1), "no verdict"))
             for reported in files
             for number, finding in enumerate(reported.analysis.findings, 1)
         ]
         titles = {reported.file.number: reported.title for reported in files}
         rows += [
-            (f"D{number}", titles.get(one.file, ""), "", "", "", "drawn by the reader")
+            (f"D{number}", titles.get(one.file, ""), *[""] * (len(heads) - 3), "drawn by the reader")
             for number, one in enumerate(record.drawn, 1)
         ]
         self.top -= 4
-        self._row(_TABLE_HEADS, bold=True)
+        self._row(heads, bold=True)
         empty = [reported for reported in files if not reported.analysis.findings]
         room = int((self.top - self.bottom) / _ROW) - 1
         notes = [f"{reported.title}: {reported.analysis.statement}" for reported in empty]
@@ -229,12 +233,14 @@ class _Page:
         rejected = {one.finding for one in record.verdicts if one.file == own and one.verdict == "rejected"}
         for index, finding in enumerate(reported.analysis.findings):
             box = finding.box
-            outline = finding.outline or ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
-            colour, label = _COLOURS[finding.malignancy], str(index + 1)
+            own_outline = finding.outline if kind_named(finding.kind).outlined else ()
+            outline = own_outline or ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
+            grade = grade_named(finding.malignancy)
+            colour, label = PALETTE[grade.colour], str(index + 1)
             if index in rejected:
                 colour, label = _GREY, f"{label} rejected"
             points = np.array(outline) * steps + corner
-            self._outline(points, colour, label, left + across, dashed=finding.malignancy == "benign")
+            self._outline(points, colour, label, left + across, dashed=grade.line == "dashed")
         for number, one in enumerate(record.drawn, 1):
             if one.file == own:
                 self._outline(np.array(one.outline) * steps + corner, YELLOW, f"D{number}", left + across, dashed=False)
@@ -258,7 +264,8 @@ class _Page:
         canvas.drawString(min(float(points[:, 0].max()) + 1, end), float(points[:, 1].max()) - 3, label)
 
     def _row(self, cells: Sequence[str], *, bold: bool = False) -> None:
-        for left, cell in zip(_TABLE_COLUMNS, cells, strict=True):
+        columns = _TABLE_COLUMNS if len(cells) == len(_TABLE_COLUMNS) else _TABLE_COLUMNS_WITH_KIND
+        for left, cell in zip(columns, cells, strict=True):
             self._text(_MARGIN + left, self.top - 8, cell, 8, bold=bold)
         self.top -= _ROW
 
@@ -272,11 +279,28 @@ class _Page:
         self.canvas.drawString(left, baseline, text)
 
 
-def _row(reported: ReportedFile, number: int, finding: Finding, verdict: str) -> tuple[str, ...]:
+def _kinds(files: Sequence[ReportedFile]) -> tuple[Kind, ...]:
+    return kinds_shown(finding.kind for reported in files for finding in reported.analysis.findings)
+
+
+def _one_of(kinds: tuple[Kind, ...]) -> str:
+    """The only kind's word with its article; empty where there are several."""
+    return kinds[0].indefinite if len(kinds) == 1 else ""
+
+
+def _heads(kinds: tuple[Kind, ...]) -> tuple[str, ...]:
+    named = ("kind",) if len(kinds) > 1 else ()
+    return "#", "view", *named, f"{score_word(kinds)} score", "malignancy score", f"{longest_word(kinds)} mm", "reader"
+
+
+def _row(
+    reported: ReportedFile, number: int, finding: Finding, kinds: tuple[Kind, ...], verdict: str
+) -> tuple[str, ...]:
     longest = finding.size.longest_diameter_mm
     return (
         str(number),
         reported.title,
+        *((kind_named(finding.kind).word,) if len(kinds) > 1 else ()),
         f"{finding.detection_score:.2f}",
         f"{finding.malignancy_score:.2f} ({finding.malignancy})",
         "not known" if longest is None else f"{longest:.1f}",

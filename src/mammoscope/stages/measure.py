@@ -1,4 +1,4 @@
-"""Draw the outline of a mass from its mask, and measure it."""
+"""Draw the outline of a finding from its mask, and measure it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.findings import Size
+from mammoscope.kinds import Kind
 from mammoscope.mammogram import PixelSpacing
 
 
-def measure_mass(outline: NDArray[np.float64], spacing: PixelSpacing | None) -> Size:
-    """Area and longest diameter inside an outline ``(N, 2)``, frame ``original``."""
+def measure(outline: NDArray[np.float64], kind: Kind, spacing: PixelSpacing | None) -> Size:
+    """What a kind has of sizes, inside an outline ``(N, 2)``, frame ``original``."""
     if len(outline) < 3:
         return Size(area_mm2=None, longest_diameter_mm=None, unknown_because="no outline was found")
     if spacing is None:
         return Size(area_mm2=None, longest_diameter_mm=None, unknown_because="the file does not say the pixel spacing")
     points = outline * (spacing.column_mm, spacing.row_mm)
-    return Size(area_mm2=round(polygon_area(points), 2), longest_diameter_mm=round(longest_diameter(points), 2))
+    return Size(
+        area_mm2=round(polygon_area(points), 2) if kind.has("area_mm2") else None,
+        longest_diameter_mm=round(longest_diameter(points), 2) if kind.has("longest_diameter_mm") else None,
+    )
 
 
 def mass_outline(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.float64]:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
 
 from mammoscope.errors import InputError
 from mammoscope.files import write_text
@@ -52,16 +50,9 @@ def read_analysis(path: Path) -> Analysis:
         ) from None
 
 
-class _AllRequired(GenerateJsonSchema):
-    """Every field is always written, so that a reader can count on each, also on those with a default in the code."""
-
-    def field_is_required(self, field: ModelField | DataclassField | TypedDictField, total: bool) -> bool:
-        return True
-
-
 def analysis_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the files that ``write_analysis`` writes."""
-    schema = Analysis.model_json_schema(schema_generator=_AllRequired, mode="serialization")
+    schema = Analysis.model_json_schema(mode="serialization")
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:mammoscope:analysis:{SCHEMA_VERSION}",

@@ -11,44 +11,52 @@ from rich.text import Text
 from mammoscope import NOTICE
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.findings import Analysis, Finding, InputFacts
+from mammoscope.kinds import ColourKey, grade_named, kind_named, kinds_shown, longest_word, score_word
 from mammoscope.readers.source import printable
 
 _NOT_KNOWN = "–"
-_CLASS_STYLES = {"malignant": "bold orange3", "benign": "bold sky_blue1"}
+_STYLES: dict[ColourKey, str] = {"vermillion": "bold orange3", "sky blue": "bold sky_blue1"}
 _OUTCOMES = {"no_finding": "no finding", "no_breast_found": "no breast found"}
 
 
 def findings_table(analyses: Iterable[Analysis | MammoscopeError]) -> Table:
     """One row for each finding; a file without findings, without a breast, or that failed has one row that says so.
 
-    The number of a finding is the one in its overlay; centres are in pixels of the original image.
+    The number of a finding is the one in its overlay; centres are in pixels of the original image. A column says
+    the kind where there are several.
 
     Parameters
     ----------
     analyses
         In the order of the rows; an error stands for the file that it names.
     """
+    rows = list(analyses)
+    kinds = kinds_shown(finding.kind for row in rows if isinstance(row, Analysis) for finding in row.findings)
     table = Table(
         box=SIMPLE_HEAD, padding=0, show_edge=False, caption=NOTICE, caption_style="yellow", caption_justify="left"
     )
     table.add_column("file", overflow="fold", min_width=12)
     table.add_column("view", min_width=5, no_wrap=True)
     table.add_column("#", justify="right", min_width=2)
-    table.add_column("mass\nscore", justify="right", min_width=5)
+    if len(kinds) > 1:
+        table.add_column("kind", min_width=9)
+    table.add_column(f"{score_word(kinds)}\nscore", justify="right", min_width=5)
     table.add_column("malig-\nnancy", justify="right", min_width=6)
     table.add_column("class", min_width=9)
-    table.add_column("longest\nmm", justify="right", min_width=7)
+    table.add_column(f"{longest_word(kinds)}\nmm", justify="right", min_width=7)
     table.add_column("area\nmm²", justify="right", min_width=4)
     table.add_column("centre\nx, y", justify="right", min_width=10, no_wrap=True)
-    for analysis in analyses:
+    blank = [""] * (3 if len(kinds) > 1 else 2)
+    for analysis in rows:
         if isinstance(analysis, MammoscopeError):
-            table.add_row(_failure(analysis), "", "", "", "", Text("failed", style="bold red"))
+            table.add_row(_failure(analysis), "", "", *blank, Text("failed", style="bold red"))
         elif analysis.findings:
             for number, finding in enumerate(analysis.findings, start=1):
-                table.add_row(*_file_cells(analysis.input), str(number), *_finding_cells(finding))
+                named = [kind_named(finding.kind).word] if len(kinds) > 1 else []
+                table.add_row(*_file_cells(analysis.input), str(number), *named, *_finding_cells(finding))
         else:
             outcome = Text(_OUTCOMES[analysis.outcome], style="bold")
-            table.add_row(*_file_cells(analysis.input), "", "", "", outcome)
+            table.add_row(*_file_cells(analysis.input), "", *blank, outcome)
     return table
 
 
@@ -62,7 +70,7 @@ def _finding_cells(finding: Finding) -> tuple[str | Text, ...]:
     return (
         f"{finding.detection_score:.2f}",
         f"{finding.malignancy_score:.2f}",
-        Text(finding.malignancy, style=_CLASS_STYLES[finding.malignancy]),
+        Text(finding.malignancy, style=_STYLES[grade_named(finding.malignancy).colour]),
         _NOT_KNOWN if size.longest_diameter_mm is None else f"{size.longest_diameter_mm:.1f}",
         _NOT_KNOWN if size.area_mm2 is None else f"{size.area_mm2:.0f}",
         f"{(box.x0 + box.x1) / 2:.0f}, {(box.y0 + box.y1) / 2:.0f}",

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from fastapi import APIRouter
 
 from mammoscope.findings import Thresholds
-from mammoscope.server.models import Health, Limits, Queue
+from mammoscope.kinds import KINDS
+from mammoscope.server.models import FindingKind, Health, Limits, Queue
 from mammoscope.server.state import StateOf
 
 router = APIRouter(tags=["health"])
@@ -23,4 +24,5 @@ def health(state: StateOf) -> Health:
         floor=state.floor,
         limits=Limits(**asdict(state.settings.limits)),
         queue=Queue(waiting=state.store.waiting(), limit=state.settings.queue),
+        kinds=tuple(FindingKind.of(kind) for kind in KINDS),
     )

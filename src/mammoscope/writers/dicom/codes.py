@@ -10,6 +10,7 @@ from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from mammoscope.kinds import GRADES, Coded
 from mammoscope.mammogram import Laterality
 
 _PRIVATE = "99MAMMOSCOPE"
@@ -22,19 +23,20 @@ def private_scheme() -> CodingSchemeIdentificationItem:
     )
 
 
+def coded(concept: Coded) -> Code:
+    """A concept of the table of kinds, as pydicom and highdicom take it."""
+    return Code(concept.value, concept.scheme, concept.meaning)
+
+
 DETECTION_BOX = Code("detection-box", _PRIVATE, "Detection box")
 NOTICE_OF_USE = Code("notice-of-use", _PRIVATE, "Notice of use")
 NOTE_ON_IMAGE = Code("note-on-image", _PRIVATE, "Note on the image")
 MALIGNANCY_CLASS = Code("malignancy-class", _PRIVATE, "Class by malignancy threshold")
-CLASSES = {
-    "malignant": Code("malignant", _PRIVATE, "Malignant appearance"),
-    "benign": Code("benign", _PRIVATE, "Benign appearance"),
-}
+CLASSES = {grade.name: Code(grade.name, _PRIVATE, f"{grade.name.capitalize()} appearance") for grade in GRADES}
 
 ENGLISH = CodedConcept("en", "RFC5646", "English")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")
 SOURCE = Code("260753009", "SCT", "Source")
-MASS = codes.SCT.Mass
 BREAST = codes.SCT.Breast
 ABNORMAL_STRUCTURE = codes.cid7150.MorphologicallyAbnormalStructure
 IMAGING_PROCEDURE = codes.cid100.ImagingProcedure  # CID 100 has no mammography; the modality says it
@@ -42,8 +44,7 @@ QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 UNKNOWN = codes.SCT.Unknown
 DETECTION_SCORE = codes.DCM.CertaintyOfFinding
 MALIGNANCY_PROBABILITY = codes.DCM.ProbabilityOfCancer
-LONGEST_DIAMETER = codes.SCT.LongAxis
-AREA = codes.SCT.Area
+UNITS = {"mm": codes.UCUM.Millimeter, "mm2": codes.UCUM.SquareMillimeter}
 SUMMARIES = {
     "findings": codes.DCM.AllAlgorithmsSucceededWithFindings,
     "no_finding": codes.DCM.AllAlgorithmsSucceededWithoutFindings,

@@ -8,7 +8,7 @@ from pydicom.uid import UID
 
 from mammoscope.findings import Analysis
 from mammoscope.writers.dicom.origin import Origin, uid_of
-from mammoscope.writers.dicom.results import ResultKind
+from mammoscope.writers.dicom.result_kind import ResultKind
 
 MAKER = "mammoscope"
 _SERIES_NUMBERS = {ResultKind.SR: 71, ResultKind.SEG: 72, ResultKind.SC: 73}

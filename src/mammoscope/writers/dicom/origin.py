@@ -23,7 +23,7 @@ from mammoscope.readers.dicom.codecs import LOSSY_SYNTAXES
 from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import MAGIC_BYTES, data_set_sha256, detect_format, read_source
-from mammoscope.writers.dicom.results import without_warnings
+from mammoscope.writers.dicom.silence import without_warnings
 
 # Patient, General Study and Patient Study (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2): all of group 0010, and these.
 _PATIENT_GROUP = 0x0010

@@ -1,17 +1,13 @@
 """The results of an analysis as DICOM objects: a structured report, a segmentation, a secondary capture of the overlay.
 
-What they say, and with which codes, is in ``docs/dicom-results.md``. What the three share is in ``dicom_origin.py``.
+What they say, and with which codes, is in ``docs/dicom-results.md``. What the three share is in
+``origin.py`` and ``identity.py``.
 """
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from enum import StrEnum
+from collections.abc import Collection
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,22 +16,15 @@ from numpy.typing import NDArray
 from mammoscope.errors import InputError, MammoscopeError, place_of
 from mammoscope.files import replacing
 from mammoscope.findings import Analysis
+from mammoscope.writers.dicom.result_kind import ResultKind
+from mammoscope.writers.dicom.silence import without_warnings
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
     from mammoscope.writers.dicom.origin import Origin
 
-
-_SILENCE = Lock()
-
-
-class ResultKind(StrEnum):
-    """What an analysis can be written as in DICOM."""
-
-    SR = "sr"
-    SEG = "seg"
-    SC = "sc"
+__all__ = ["ResultKind", "dicom_results", "kinds_given", "result_path", "results_of", "write_result"]
 
 
 def dicom_results(
@@ -100,19 +89,6 @@ def write_result(path: Path, result: Dataset) -> None:
     """
     with replacing(path) as temporary:
         result.save_as(temporary, enforce_file_format=True)
-
-
-@contextmanager
-def without_warnings() -> Iterator[None]:
-    """Silence pydicom, whose warnings and log quote values, which may be those of a patient; one thread at a time."""
-    log = logging.getLogger("pydicom")
-    with _SILENCE, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before, log.disabled = log.disabled, True
-        try:
-            yield
-        finally:
-            log.disabled = before
 
 
 def _result(kind: ResultKind, analysis: Analysis, origin: Origin, overlay: NDArray[np.uint8] | None) -> Dataset:

@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from mammoscope.findings import Analysis
 from mammoscope.writers.dicom.identity import result_identity
 from mammoscope.writers.dicom.origin import LOSSINESS, Origin
-from mammoscope.writers.dicom.results import ResultKind
+from mammoscope.writers.dicom.result_kind import ResultKind
 
 
 def secondary_capture(analysis: Analysis, origin: Origin, overlay: NDArray[np.uint8]) -> Dataset:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence, seg
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from mammoscope.findings import Analysis, Finding
+from mammoscope.kinds import kind_named, kinds_shown
 from mammoscope.writers.dicom import codes as concepts
 from mammoscope.writers.dicom.identity import (
     MAKER,
@@ -18,7 +21,7 @@ from mammoscope.writers.dicom.identity import (
     tracking,
 )
 from mammoscope.writers.dicom.origin import Origin
-from mammoscope.writers.dicom.results import ResultKind
+from mammoscope.writers.dicom.result_kind import ResultKind
 
 
 def segmentation(analysis: Analysis, origin: Origin) -> Dataset:
@@ -39,7 +42,7 @@ def segmentation(analysis: Analysis, origin: Origin) -> Dataset:
             _segment(segment, number, finding, analysis, origin)
             for segment, (number, finding) in enumerate(outlined, start=1)
         ],
-        content_label="MASSES",
+        content_label=_content_label([finding for _, finding in outlined]),
         content_description=analysis.notice,
         **result_identity(analysis, origin, ResultKind.SEG),
     )
@@ -51,6 +54,11 @@ def segmentation(analysis: Analysis, origin: Origin) -> Dataset:
         index.DimensionOrganizationUID = organization
     origin.pass_on(result)
     return result
+
+
+def _content_label(findings: Sequence[Finding]) -> str:
+    kinds = kinds_shown(finding.kind for finding in findings)
+    return kinds[0].content_label if len(kinds) == 1 else "FINDINGS"
 
 
 def fill(mask: NDArray[np.uint8], outline: NDArray[np.float64]) -> None:
@@ -93,7 +101,7 @@ def _segment(segment: int, number: int, finding: Finding, analysis: Analysis, or
         segment_number=segment,
         segment_label=f"Finding {number}",
         segmented_property_category=concepts.ABNORMAL_STRUCTURE,
-        segmented_property_type=concepts.MASS,
+        segmented_property_type=concepts.coded(kind_named(finding.kind).code),
         algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
             name=MAKER,

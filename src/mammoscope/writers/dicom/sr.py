@@ -14,6 +14,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from mammoscope.findings import Analysis, Box, Finding
+from mammoscope.kinds import kind_named
 from mammoscope.writers.dicom import codes as concepts
 from mammoscope.writers.dicom.identity import (
     MAKER,
@@ -25,7 +26,7 @@ from mammoscope.writers.dicom.identity import (
     tracking,
 )
 from mammoscope.writers.dicom.origin import Origin
-from mammoscope.writers.dicom.results import ResultKind
+from mammoscope.writers.dicom.result_kind import ResultKind
 
 _MOST_POINTS = 8000  # a value of type FL takes 64 KiB at most in explicit VR
 
@@ -129,7 +130,7 @@ def _group(analysis: Analysis, origin: Origin, number: int) -> sr.ContentItem:
         referenced_region=sr.ImageRegion(
             sr.GraphicTypeValues.POLYLINE, _closed(outline if len(outline) else box), source
         ),
-        finding_type=concepts.MASS,
+        finding_type=concepts.coded(kind_named(finding.kind).code),
         algorithm_id=sr.AlgorithmIdentification(
             MAKER,
             algorithm_version(analysis),
@@ -151,17 +152,16 @@ def _group(analysis: Analysis, origin: Origin, number: int) -> sr.ContentItem:
 
 
 def _measurements(finding: Finding) -> list[sr.ContentItem]:
-    """TID 300; a size that is not known is a qualitative evaluation that says so."""
-    size = finding.size
-    return [
-        _measured(name, value, unit)
-        for name, value, unit in (
-            (concepts.DETECTION_SCORE, 100 * finding.detection_score, codes.UCUM.Percent),
-            (concepts.MALIGNANCY_PROBABILITY, 100 * finding.malignancy_score, codes.UCUM.Percent),
-            (concepts.LONGEST_DIAMETER, size.longest_diameter_mm, codes.UCUM.Millimeter),
-            (concepts.AREA, size.area_mm2, codes.UCUM.SquareMillimeter),
-        )
+    """TID 300: the scores, and what is measured of the kind; what is not known of it says so."""
+    scores = (
+        (concepts.DETECTION_SCORE, 100 * finding.detection_score),
+        (concepts.MALIGNANCY_PROBABILITY, 100 * finding.malignancy_score),
+    )
+    sizes = [
+        _measured(concepts.coded(measure.code), getattr(finding.size, measure.field), concepts.UNITS[measure.unit])
+        for measure in kind_named(finding.kind).measures
     ]
+    return [*(_measured(name, value, codes.UCUM.Percent) for name, value in scores), *sizes]
 
 
 def _measured(name: Code, value: float | None, unit: Code) -> sr.ContentItem:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from mammoscope.kinds import ColourKey
 from mammoscope.writers.overlay.fonts import font
 
 Picture = NDArray[np.uint8]
@@ -22,6 +23,7 @@ WHITE: Colour = (255, 255, 255)
 SOFT_WHITE: Colour = (196, 202, 208)
 PLATE: Colour = (12, 15, 19)
 BLACK: Colour = (0, 0, 0)
+PALETTE: dict[ColourKey, Colour] = {"vermillion": VERMILLION, "sky blue": SKY_BLUE}
 
 _SHIFT = 4  # bits of a pixel's fraction that OpenCV takes
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.findings import Analysis, Finding
+from mammoscope.kinds import grade_named, kind_named
 from mammoscope.mammogram import Mammogram
 from mammoscope.writers.overlay.ink import (
+    PALETTE,
     PLATE,
-    SKY_BLUE,
     SOFT_WHITE,
-    VERMILLION,
     WHITE,
     Colour,
     Picture,
@@ -28,7 +28,6 @@ from mammoscope.writers.overlay.ink import (
 from mammoscope.writers.overlay.labels import Rectangle, leader, place_labels
 from mammoscope.writers.overlay.strips import bottom_strip, top_strip
 
-_COLOURS: dict[str, Colour] = {"malignant": VERMILLION, "benign": SKY_BLUE}
 _SMALLEST_SIDE = 800  # smaller pictures are enlarged, so that type beside a box stays small against it
 _SMALLEST_WIDTH = 640
 _SCALE_BARS_MM = (20, 10, 5, 2, 1)
@@ -37,8 +36,9 @@ _SCALE_BARS_MM = (20, 10, 5, 2, 1)
 def render_overlay(mammogram: Mammogram, analysis: Analysis, max_side: int = 2400) -> NDArray[np.uint8]:
     """Draw an analysis over its mammogram, in the original orientation and the breast's true proportions.
 
-    Each class has a colour, a kind of line (solid box: malignant, dashed box: benign) and its name beside the box. The
-    number of a finding is its place in ``analysis.findings``, from 1. Strips above and below hold what is not picture.
+    Each class has a colour, a line (solid box: malignant, dashed box: benign) and its name beside the box, with the
+    word of the finding's kind; the kind says whether its outline is drawn too. The number of a finding is its place in
+    ``analysis.findings``, from 1. Strips above and below hold what is not picture.
 
     Parameters
     ----------
@@ -151,9 +151,9 @@ def _draw_findings(canvas: _Canvas, findings: tuple[Finding, ...], taken: list[R
     picture, size, stroke = canvas.picture, canvas.size, canvas.stroke
     boxes = [canvas.box(finding) for finding in findings]
     for finding, box in zip(findings, boxes, strict=True):
-        colour = _COLOURS[finding.malignancy]
-        draw_box(picture, box, colour, stroke, dashed=finding.malignancy == "benign")
-        if finding.outline:
+        colour = _colour(finding)
+        draw_box(picture, box, colour, stroke, dashed=grade_named(finding.malignancy).line == "dashed")
+        if finding.outline and kind_named(finding.kind).outlined:
             draw_polygon(picture, canvas.outline(finding), colour, stroke)
     gap = max(3.0, 0.35 * size)
     sizes = [(_label_width(number, finding, size), 1.7 * size) for number, finding in enumerate(findings, 1)]
@@ -163,17 +163,21 @@ def _draw_findings(canvas: _Canvas, findings: tuple[Finding, ...], taken: list[R
     for index, finding, place in shown:
         line = leader(place, boxes[index], gap)
         if line is not None:
-            draw_line(picture, *line, _COLOURS[finding.malignancy], max(1, stroke - 1))
+            draw_line(picture, *line, _colour(finding), max(1, stroke - 1))
     for index, finding, place in shown:
         _draw_label(canvas, index + 1, finding, place)
     return len(findings) - len(shown)
+
+
+def _colour(finding: Finding) -> Colour:
+    return PALETTE[grade_named(finding.malignancy).colour]
 
 
 def _label_parts(finding: Finding) -> tuple[tuple[str, bool], ...]:
     """Pieces of a label's text; True: in the colour of the class."""
     return (
         (f"{finding.malignancy} {finding.malignancy_score:.2f}", True),
-        (f"  |  mass {finding.detection_score:.2f}", False),
+        (f"  |  {kind_named(finding.kind).word} {finding.detection_score:.2f}", False),
     )
 
 
@@ -187,7 +191,7 @@ def _number_width(number: int, size: int) -> int:
 
 
 def _draw_label(canvas: _Canvas, number: int, finding: Finding, place: Rectangle) -> None:
-    picture, size, colour = canvas.picture, canvas.size, _COLOURS[finding.malignancy]
+    picture, size, colour = canvas.picture, canvas.size, _colour(finding)
     x0, y0, _, y1 = place
     middle, chip = (y0 + y1) / 2, _number_width(number, size)
     fill_rectangle(picture, place, PLATE)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammoscope.findings import Analysis
+from mammoscope.kinds import GRADES, MALIGNANT, kinds_shown, score_word
 from mammoscope.mammogram import Laterality
 from mammoscope.writers.overlay.ink import (
+    PALETTE,
     PLATE,
-    SKY_BLUE,
     SOFT_WHITE,
-    VERMILLION,
     WHITE,
     YELLOW,
     Colour,
@@ -64,12 +64,12 @@ def bottom_strip(analysis: Analysis, width: int, size: int, *, unlabelled: int =
         Findings for whose label the picture has no room.
     """
     lines: list[list[Run]] = []
+    kinds = kinds_shown(finding.kind for finding in analysis.findings)
     if analysis.findings:
         legend = [
-            Run("malignant", VERMILLION, bold=True, swatch=False),
-            Run("benign", SKY_BLUE, bold=True, swatch=True),
+            *(Run(grade.name, PALETTE[grade.colour], bold=True, swatch=grade.line == "dashed") for grade in GRADES),
             Run("beside the class: probability of malignancy"),
-            Run("mass: detection score"),
+            *(Run(f"{kind.word}: detection score") for kind in kinds),
         ]
         lines += _wrapped(legend, width, size)
     if unlabelled:
@@ -85,7 +85,9 @@ def bottom_strip(analysis: Analysis, width: int, size: int, *, unlabelled: int =
         Run(analysis.notice, YELLOW, bold=True),
         Run(analysis.software),
         Run(f"bundle {analysis.bundle.name} {analysis.bundle.version} ({analysis.bundle.sha256[:8]})"),
-        Run(f"thresholds: mass {thresholds.detection:.2f}, malignant {thresholds.malignancy:.2f}"),
+        Run(
+            f"thresholds: {score_word(kinds)} {thresholds.detection:.2f}, {MALIGNANT.name} {thresholds.malignancy:.2f}"
+        ),
     ]
     if analysis.input.spacing is None:
         made_by.append(Run("no scale: pixel spacing not known"))

@@ -1,0 +1,205 @@
+"""The kinds of findings: what each is called and coded, what of it is measured, and how it is drawn. One row a kind.
+
+Everything that names a kind reads it here: findings and their JSON Schema, DICOM reports and segmentations, the
+overlay, the table, the PDF report and the page. A new kind is a new row of ``KINDS``; the published schema is then
+written anew by ``python -m mammoscope.writers.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from mammoscope.errors import MammoscopeError
+
+ColourKey = Literal["vermillion", "sky blue"]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A concept of a coding scheme, as DICOM writes it (PS3.16): ``SCT`` is SNOMED CT, ``DCM`` is DICOM's own."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A size that findings can have.
+
+    Attributes
+    ----------
+    field
+        Where ``findings.Size`` holds it.
+    word
+        What it is called beside the number.
+    unit
+        In UCUM.
+    code
+        What a structured report calls it.
+    """
+
+    field: Literal["area_mm2", "longest_diameter_mm"]
+    word: str
+    unit: Literal["mm", "mm2"]
+    code: Coded
+
+
+AREA = Measure("area_mm2", "area", "mm2", Coded("42798000", "SCT", "Area"))
+LONGEST_DIAMETER = Measure("longest_diameter_mm", "longest", "mm", Coded("103339001", "SCT", "Long axis"))
+# Of what has no margin of its own, as a cluster: the same number, said for what it is.
+EXTENT = Measure("longest_diameter_mm", "extent", "mm", Coded("103339001", "SCT", "Long axis"))
+
+
+@dataclass(frozen=True)
+class Grade:
+    """On which side of the malignancy threshold a finding lies, and how that is drawn.
+
+    Attributes
+    ----------
+    name
+        In JSON, and beside the score.
+    colour
+        Which colour of the palette; each writer has its own shade of it.
+    line
+        Of its box, and of its outline in the PDF report.
+    """
+
+    name: Literal["malignant", "benign"]
+    colour: ColourKey
+    line: Literal["solid", "dashed"]
+
+
+MALIGNANT = Grade("malignant", "vermillion", "solid")
+BENIGN = Grade("benign", "sky blue", "dashed")
+GRADES = (MALIGNANT, BENIGN)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of finding.
+
+    Attributes
+    ----------
+    name
+        In JSON, in datasets and between the steps of a bundle.
+    word, plural
+        What a reader is shown.
+    code
+        What is found: the finding of a structured report and the property type of a segment, from PS3.16's context
+        groups for mammography (CID 6014, 6016, 6054) or segments (CID 7159).
+    content_label
+        Of a segmentation that holds this kind alone; a value of type CS (16 characters of A to Z, 0 to 9, space and
+        underscore).
+    measures
+        What can be measured of it, in the order of the report.
+    outlined
+        Whether an outline is drawn within its box; one through a cluster of calcifications would hide them. Where an
+        outline is known, JSON, report and segmentation have it all the same.
+    grades
+        The classes that its malignancy score is read as.
+    """
+
+    name: str
+    word: str
+    plural: str
+    code: Coded
+    content_label: str
+    measures: tuple[Measure, ...]
+    outlined: bool
+    grades: tuple[Grade, ...] = GRADES
+
+    @property
+    def indefinite(self) -> str:
+        """The word with its article: ``"a mass"``."""
+        return f"{'an' if self.word[0] in 'aeiou' else 'a'} {self.word}"
+
+    def has(self, field: str) -> bool:
+        """Whether a field of ``findings.Size`` is measured of it."""
+        return any(measure.field == field for measure in self.measures)
+
+
+DEFAULT_KIND = "mass"
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        name=DEFAULT_KIND,
+        word="mass",
+        plural="masses",
+        code=Coded("4147007", "SCT", "Mass"),
+        content_label="MASSES",
+        measures=(LONGEST_DIAMETER, AREA),
+        outlined=True,
+    ),
+    Kind(
+        name="calcification",
+        word="calcification",
+        plural="calcifications",
+        code=Coded("129769006", "SCT", "Calcification Cluster"),
+        content_label="CALCIFICATIONS",
+        measures=(EXTENT,),
+        outlined=False,
+    ),
+    Kind(
+        name="asymmetry",
+        word="asymmetry",
+        plural="asymmetries",
+        code=Coded("129790003", "SCT", "Asymmetric breast tissue"),
+        content_label="ASYMMETRIES",
+        measures=(EXTENT,),
+        outlined=True,
+    ),
+    Kind(
+        name="distortion",
+        word="architectural distortion",
+        plural="architectural distortions",
+        code=Coded("129792006", "SCT", "Architectural distortion of breast"),
+        content_label="DISTORTIONS",
+        measures=(EXTENT,),
+        outlined=False,
+    ),
+)
+# What the built-in steps look for; the other rows are named, and unused until a model finds them.
+SOUGHT: tuple[Kind, ...] = KINDS[:1]
+
+
+def is_kind(name: str) -> bool:
+    """Whether the table has a kind of that name."""
+    return any(kind.name == name for kind in KINDS)
+
+
+def kind_named(name: str) -> Kind:
+    """The row of a kind.
+
+    Raises
+    ------
+    MammoscopeError
+        There is no such kind; names those that there are.
+    """
+    for kind in KINDS:
+        if kind.name == name:
+            return kind
+    raise MammoscopeError(f"{name!r} is no kind of finding, must be one of {', '.join(kind.name for kind in KINDS)}")
+
+
+def grade_named(name: Literal["malignant", "benign"]) -> Grade:
+    """The grade of that name."""
+    return next(grade for grade in GRADES if grade.name == name)
+
+
+def kinds_shown(names: Iterable[str]) -> tuple[Kind, ...]:
+    """The kinds of findings with these kind names, in the order of ``KINDS``; without a finding, those looked for."""
+    present = set(names)
+    return tuple(kind for kind in KINDS if kind.name in present) or SOUGHT
+
+
+def score_word(kinds: tuple[Kind, ...]) -> str:
+    """What a detection score is called where these kinds are shown: the word of the one, or ``"detection"``."""
+    return kinds[0].word if len(kinds) == 1 else "detection"
+
+
+def longest_word(kinds: tuple[Kind, ...]) -> str:
+    """What the longest diameter is called where these kinds are shown."""
+    words = {each.word for kind in kinds for each in kind.measures if each.field == LONGEST_DIAMETER.field}
+    return words.pop() if len(words) == 1 else LONGEST_DIAMETER.word
