@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from mammoscope.datasets.files import link_or_copy
+from mammoscope.datasets.importers.cbis_ddsm.published import published_folds
 from mammoscope.datasets.layout import TABLE, Dataset, write_table
 from mammoscope.errors import DatasetError
 from mammoscope.files import write_json
@@ -19,22 +17,6 @@ from mammoscope.files import write_json
 FOLDS = 5
 SPLIT_FOLDERS = ("train", "validation")
 SPLIT_FILE = "split.json"
-
-
-@cache
-def published_folds() -> Mapping[str, tuple[bool, int]]:
-    """The five folds of CBIS-DDSM's mass training split, fixed by patient id in ``folds/cbis-ddsm-mass.csv``.
-
-    They are what ``deal`` made of its 691 patients with seed 0; the default bundle was trained and validated by them.
-
-    Returns
-    -------
-    dict
-        Whether the patient has a malignant mass, and the fold, of each patient id.
-    """
-    text = (files("mammoscope.datasets") / "folds" / "cbis-ddsm-mass.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(text.splitlines())
-    return {row["patient_id"]: (row["malignant"] == "1", int(row["fold"])) for row in rows}
 
 
 def deal(malignant: Mapping[str, bool], *, folds: int = FOLDS, seed: int = 0) -> dict[str, int]:

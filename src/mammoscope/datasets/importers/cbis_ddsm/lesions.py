@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.datasets.files import write_png
-from mammoscope.datasets.importers.cbis_ddsm.files import Folders, Grey16, NoFileError, find_mask, read_image_file
+from mammoscope.datasets.importers.cbis_ddsm.files import Folders, NoFileError, find_mask, read_image_file
 from mammoscope.datasets.importers.cbis_ddsm.tables import CaseRow
+from mammoscope.datasets.importers.dicom_pixels import Grey16
 from mammoscope.datasets.layout import Lesion
 from mammoscope.errors import InputError
 from mammoscope.files import write_json
