@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mammoscope.bundle import file_sha256
-from mammoscope.datasets.layout import Dataset
+from mammoscope.datasets.layout import IMAGE_TABLE, Dataset
 from mammoscope.datasets.pixels import read_crop, read_image, read_mask
-from mammoscope.mammogram import Laterality, Mammogram
+from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 
 __all__ = ["dataset_mammogram", "read_crop", "read_image", "read_mask"]
 
@@ -17,14 +17,16 @@ def dataset_mammogram(dataset: Dataset, image: str) -> Mammogram:
     path = dataset.image_path(image)
     pixels = read_image(path)
     height, width = pixels.shape
-    lesion = dataset.images[image][0]
+    row = dataset.image_row(image)
+    spacing = row.pixel_spacing_mm
     return Mammogram(
         pixels=pixels,
         name=path.stem,
         sha256=file_sha256(path),
         file_format=_FORMATS.get(path.suffix.lower(), path.suffix.lstrip(".").upper()),
         bits=8 if _FORMATS.get(path.suffix.lower()) == "JPEG" else 16,
-        laterality=Laterality(lesion.breast_side),
-        view=lesion.view or None,
+        laterality=Laterality(row.breast_side) if row.breast_side else None,
+        view=row.view or None,
+        spacing=None if spacing is None else PixelSpacing(*spacing, source=f"{IMAGE_TABLE}, pixel_spacing_mm"),
         pixel_aspect=dataset.pixel_aspect(image, width, height),
     )
