@@ -90,7 +90,8 @@ def describe(
     from rich.console import Console
 
     from mammoscope.datasets.overview.describe import describe as run
-    from mammoscope.datasets.overview.describe import load_splits, render_overview, write_overview
+    from mammoscope.datasets.overview.describe import load_splits
+    from mammoscope.datasets.overview.show import render_overview, write_overview
 
     overviews = {name: run(part) for name, part in load_splits(dataset).items()}
     for overview in overviews.values():

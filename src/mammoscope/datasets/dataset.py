@@ -22,7 +22,7 @@ class Dataset:
     sha256
         Edition 1: of ``lesions.csv``. Edition 2: of the hashes of its tables and of ``dataset.json``.
     listed
-        Edition 2: a row for each image, with or without lesions. Edition 1: empty, as its lesions tell of its images.
+        A row for each image, with or without lesions; empty without ``images.csv``, as lesions tell of their images.
     stated
         What ``dataset.json`` says; None in edition 1, which has none.
     """

@@ -116,7 +116,11 @@ def _load_2(folder: Path) -> Dataset:
         lesions.append(parse_lesion_of(row, image, counts[image.image], folder))
     hashes = (f"{path.name} {_sha256(path)}\n" for path in (lesion_table, image_table, info_file) if path.is_file())
     return Dataset(
-        folder, tuple(lesions), hashlib.sha256("".join(hashes).encode()).hexdigest(), tuple(images.values()), stated
+        folder,
+        tuple(lesions),
+        hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        tuple(images.values()) if is_listed else (),
+        stated,
     )
 
 
