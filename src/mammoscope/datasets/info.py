@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from mammoscope.datasets.tables import read_table
 from mammoscope.errors import DatasetError
-from mammoscope.files import write_json
+from mammoscope.files import write_json, write_text
 
 INFO_FILE = "dataset.json"
 STAGES = ("detector", "segmenter", "classifier", "pipeline")
@@ -106,6 +107,11 @@ def read_folds(path: Path) -> dict[str, int]:
             raise row.error("fold", "a whole number from 0")
         folds[patient] = int(row.text("fold"))
     return folds
+
+
+def write_folds(path: Path, folds: Mapping[str, int]) -> None:
+    """Write a table of folds; reading it again gives the same."""
+    write_text(path, "".join(["patient_id,fold\n", *(f"{patient},{fold}\n" for patient, fold in folds.items())]))
 
 
 def _first_problem(error: ValidationError) -> str:

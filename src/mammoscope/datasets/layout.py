@@ -30,6 +30,7 @@ from mammoscope.datasets.rows import (
 )
 from mammoscope.datasets.tables import Row, read_table, write_rows
 from mammoscope.errors import DatasetError
+from mammoscope.files import replacing
 
 __all__ = [
     "COLUMNS",
@@ -79,10 +80,18 @@ def write_table(path: Path, lesions: Sequence[Lesion]) -> None:
 
 
 def write_layout(dataset: Dataset) -> None:
-    """Write a dataset's tables, and ``dataset.json`` where it is of edition 2, into its folder."""
-    write_table(dataset.folder / TABLE, dataset.lesions)
+    """Write a dataset's tables, each as a whole, and ``dataset.json`` where it is of edition 2, into its folder.
+
+    Raises
+    ------
+    MammoscopeError
+        A file cannot be written.
+    """
+    with replacing(dataset.folder / TABLE) as part:
+        write_table(part, dataset.lesions)
     if dataset.stated is not None:
-        write_rows(dataset.folder / IMAGE_TABLE, IMAGE_COLUMNS, dataset.image_rows())
+        with replacing(dataset.folder / IMAGE_TABLE) as part:
+            write_rows(part, IMAGE_COLUMNS, dataset.image_rows())
         write_info(dataset.folder / INFO_FILE, dataset.stated)
 
 
