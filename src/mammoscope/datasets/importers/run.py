@@ -97,7 +97,8 @@ def run_import(
     splits = _splits(tasks, results)
     for name in splits:
         _write_split(out / name, splits[name], _info(importer, found, name), found.folds.get(name, {}))
-    order = {name: place for place, name in enumerate(name for image in found.images for name in image.names())}
+    names = [name for image in found.images for name in image.names()]
+    order = {name: place for place, name in reversed(list(enumerate(names)))}
     report = ImportReport(
         splits={name: split.counts() for name, split in splits.items()},
         reused=sum(result.reused for result in results.values()),
