@@ -16,8 +16,10 @@ import pytest
 from cbis_download import COLUMNS, ROWS, TABLES, Download, ellipse, film, write_dicom
 
 from mammoscope.datasets.images import read_crop, read_image, read_mask
-from mammoscope.datasets.importers.cbis_ddsm import importer as cbis_ddsm
-from mammoscope.datasets.importers.cbis_ddsm.importer import ImportReport, import_cbis_ddsm
+from mammoscope.datasets.importers.cbis_ddsm.importer import CbisDdsm
+from mammoscope.datasets.importers.cbis_ddsm.tables import read_case_tables
+from mammoscope.datasets.importers.report import ImportReport, SplitCounts
+from mammoscope.datasets.importers.run import run_import
 from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import DatasetError
 
@@ -45,16 +47,16 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Import
     download.add("test", "P_00011", view="MLO", names=("000000.dcm", "000001.dcm"))
     download.add("test", "P_00001", view="MLO")
     download.calcifications = {"train": ["P_00002", "P_00020"], "test": ["P_00003"]}
-    return root / "source", root / "out", import_cbis_ddsm(download.finish().parent, root / "out", workers=2)
+    return root / "source", root / "out", run_import(CbisDdsm(), download.finish().parent, root / "out", workers=2)
 
 
 def report_of(download: Download, out: Path) -> ImportReport:
-    return import_cbis_ddsm(download.finish(), out, workers=1)
+    return run_import(CbisDdsm(), download.finish(), out, workers=1)
 
 
 def test_counts_and_official_splits(faulty: tuple[Path, Path, ImportReport]) -> None:
     _, out, report = faulty
-    assert (report.train_lesions, report.train_images, report.test_lesions, report.test_images) == (7, 5, 2, 2)
+    assert report.splits == {"train": SplitCounts(5, 0, 7), "test": SplitCounts(2, 0, 2)}
     train, test = load_dataset(out / "train"), load_dataset(out / "test")
     assert train.patients == ("P_00001", "P_00002", "P_00003", "P_00004", "P_00005")
     assert test.patients == ("P_00001", "P_00011")
@@ -99,7 +101,7 @@ def test_crop_and_mask_show_the_same_square(faulty: tuple[Path, Path, ImportRepo
 def test_mask_and_crop_in_the_other_order_are_told_apart(faulty: tuple[Path, Path, ImportReport]) -> None:
     lesion = load_dataset(faulty[1] / "train").lesions[1]
     assert (lesion.patient_id, lesion.x, lesion.y, lesion.width, lesion.height) == ("P_00002", 30, 60, 24, 36)
-    assert faulty[2].swapped == 1
+    assert faulty[2].remarks["swapped"] == ("train/P_00002_LEFT_CC_1",)
 
 
 def test_mask_of_another_size_is_resized_and_reported(faulty: tuple[Path, Path, ImportReport]) -> None:
@@ -138,8 +140,8 @@ def test_what_cannot_be_read_is_skipped_with_the_reason(
 
 def test_patients_over_all_tables(faulty: tuple[Path, Path, ImportReport]) -> None:
     _, out, report = faulty
-    assert report.patients_in_mass_and_calc == ("P_00002", "P_00003")
-    assert report.patients_in_train_and_test == ("P_00001", "P_00003")
+    assert report.remarks["patients_in_mass_and_calc"] == ("P_00002", "P_00003")
+    assert report.remarks["patients_in_train_and_test"] == ("P_00001", "P_00003")
     with (out / "patients.csv").open(encoding="utf-8") as stream:
         rows = {row.pop("patient_id"): row for row in csv.DictReader(stream)}
     assert len(rows) == 12
@@ -162,9 +164,9 @@ def test_second_run_redoes_nothing_but_what_is_missing(faulty: tuple[Path, Path,
     lost = out / "train/crops/P_00004_LEFT_CC_2.png"
     lost.unlink()
     (out / "train/lesions.csv").unlink()
-    again = import_cbis_ddsm(source, out, workers=1)
-    assert (again.train_lesions, again.test_lesions, again.reused) == (7, 2, 8)
-    assert (again.skipped, again.swapped, again.merged_images) == (report.skipped, 1, 1)
+    again = run_import(CbisDdsm(), source, out, workers=1)
+    assert (again.splits, again.reused) == (report.splits, 8)
+    assert (again.skipped, again.remarks, again.merged_images) == (report.skipped, report.remarks, 1)
     # The mask of the lost crop is made again with it; all others are untouched.
     assert [path.name for path in pictures if path.stat().st_mtime_ns != before[path]] == ["P_00004_LEFT_CC_2.png"] * 2
     assert load_dataset(out / "train").lesions == load_dataset(first_out / "train").lesions
@@ -181,8 +183,9 @@ def test_run_that_is_killed_goes_on(tmp_path: Path) -> None:
     source, out = download.finish(), tmp_path / "out"
     program = (
         "import sys; from pathlib import Path\n"
-        "from mammoscope.datasets.importers.cbis_ddsm.importer import import_cbis_ddsm\n"
-        "if __name__ == '__main__': import_cbis_ddsm(Path(sys.argv[1]), Path(sys.argv[2]), workers=1)"
+        "from mammoscope.datasets.importers.cbis_ddsm.importer import CbisDdsm\n"
+        "from mammoscope.datasets.importers.run import run_import\n"
+        "if __name__ == '__main__': run_import(CbisDdsm(), Path(sys.argv[1]), Path(sys.argv[2]), workers=1)"
     )
     script = tmp_path / "run.py"
     script.write_text(program)
@@ -194,8 +197,8 @@ def test_run_that_is_killed_goes_on(tmp_path: Path) -> None:
     process.wait()
     finished = len(list(out.glob(".import/*/*.json")))
     assert 3 <= finished < 40
-    report = import_cbis_ddsm(source, out, workers=1)
-    assert report.train_lesions == report.test_lesions == 20
+    report = run_import(CbisDdsm(), source, out, workers=1)
+    assert {split: counts.lesions for split, counts in report.splits.items()} == {"train": 20, "test": 20}
     assert finished <= report.reused < 40
     assert not [path for path in out.rglob("*") if path.name.endswith(".part")]
 
@@ -206,7 +209,8 @@ def test_progress_counts_lesions(tmp_path: Path) -> None:
     download.add("train", "P_00001", 2, image=film(1))
     download.add("test", "P_00002")
     calls: list[tuple[int, int]] = []
-    import_cbis_ddsm(download.finish(), tmp_path / "out", workers=1, progress=lambda *call: calls.append(call))
+    source, out = download.finish(), tmp_path / "out"
+    run_import(CbisDdsm(), source, out, workers=1, progress=lambda *call: calls.append(call))
     assert calls[-1] == (3, 3) and {total for _, total in calls} == {3} and len(calls) == 2
 
 
@@ -231,7 +235,7 @@ def test_folders_named_by_the_downloader(tmp_path: Path) -> None:
         path.rename(target)
     shutil.rmtree(mask.parents[1])
     report = report_of(download, tmp_path / "out")
-    assert (report.train_lesions, report.swapped, report.skipped) == (1, 0, ())
+    assert (report.splits["train"].lesions, report.remarks["swapped"], report.skipped) == (1, (), ())
 
 
 def test_different_films_of_one_view_stay_apart(tmp_path: Path) -> None:
@@ -249,7 +253,7 @@ def test_same_film_under_two_patients_is_reported(tmp_path: Path) -> None:
     download.add("test", "P_00002", image=film(1))
     report = report_of(download, tmp_path / "out")
     assert report.same_pixels == (("train/P_00001_LEFT_CC.png", "test/P_00002_LEFT_CC.png"),)
-    assert (report.train_images, report.test_images) == (1, 1)
+    assert {split: counts.images for split, counts in report.splits.items()} == {"train": 1, "test": 1}
 
 
 def test_box_is_that_of_the_largest_part_and_may_touch_the_border(tmp_path: Path) -> None:
@@ -268,7 +272,7 @@ def test_missing_table_is_named(tmp_path: Path, missing: str) -> None:
     download.add("train", "P_00001")
     (download.finish() / missing).unlink()
     with pytest.raises(DatasetError, match=missing):
-        import_cbis_ddsm(download.root, tmp_path / "out")
+        run_import(CbisDdsm(), download.root, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -288,7 +292,7 @@ def test_table_that_cannot_be_used_is_named(tmp_path: Path, change: tuple[str, s
     table = download.finish() / "mass_case_description_train_set.csv"
     table.write_text(table.read_text().replace(*change))
     with pytest.raises(DatasetError) as caught:
-        import_cbis_ddsm(download.root, tmp_path / "out")
+        run_import(CbisDdsm(), download.root, tmp_path / "out")
     assert problem in str(caught.value)
 
 
@@ -298,7 +302,7 @@ def test_tables_without_any_image_are_refused(tmp_path: Path) -> None:
     for folder in top.parent.iterdir():
         shutil.rmtree(folder)
     with pytest.raises(DatasetError, match=r"none of the folders .* such as Mass-Training_P_00001_LEFT_CC"):
-        import_cbis_ddsm(download.finish(), tmp_path / "out")
+        run_import(CbisDdsm(), download.finish(), tmp_path / "out")
 
 
 def test_published_training_table_reads_whole(tmp_path: Path) -> None:
@@ -308,7 +312,7 @@ def test_published_training_table_reads_whole(tmp_path: Path) -> None:
     Download(tmp_path).finish()
     for path in shared.glob("*.csv"):
         shutil.copy(path, tmp_path)
-    tables = cbis_ddsm.read_case_tables(tmp_path)
+    tables = read_case_tables(tmp_path)
     assert len(tables.masses) == 1318
     assert len({row.patient_id for row in tables.masses}) == 691
     assert len({row.stem for row in tables.masses}) == len({row.image_path for row in tables.masses}) == 1231

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from small_datasets import lesion, write
 
-from mammoscope.datasets.layout import COLUMNS, TYPICAL_FILM_ASPECT, load_dataset, write_table
+from mammoscope.datasets.importers.cbis_ddsm.published import TYPICAL_FILM_ASPECT
+from mammoscope.datasets.layout import COLUMNS, load_dataset, write_table
 from mammoscope.errors import DatasetError
 
 SHARED = Path(__file__).parents[2] / "../shared/data/cbis-ddsm-mass/train"

@@ -17,15 +17,11 @@ from rich.console import Console
 from small_datasets import SIZE, breast, lesion, write
 
 from mammoscope import NOTICE
+from mammoscope.datasets.integrity import check_integrity
 from mammoscope.datasets.layout import Dataset, load_dataset, write_table
-from mammoscope.datasets.overview.describe import (
-    Overview,
-    check_integrity,
-    describe,
-    load_splits,
-    render_overview,
-    write_overview,
-)
+from mammoscope.datasets.overview.describe import describe, load_splits
+from mammoscope.datasets.overview.records import Overview
+from mammoscope.datasets.overview.show import render_overview, write_overview
 from mammoscope.datasets.splits import write_split
 from mammoscope.errors import DatasetError
 

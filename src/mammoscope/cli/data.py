@@ -10,27 +10,28 @@ import typer
 from mammoscope.cli.console import LEAKAGE_FOUND, progress_bar
 
 app = typer.Typer(help="Prepare, divide, check and describe datasets.", no_args_is_help=True)
-imports = typer.Typer(help="Bring a published collection into the dataset layout.", no_args_is_help=True)
-app.add_typer(imports, name="import")
 
 
-@imports.command("cbis-ddsm")
-def import_cbis_ddsm(
-    source: Annotated[Path, typer.Argument(help="Folder of the published download: CSV tables and DICOM tree.")],
-    out: Annotated[Path, typer.Argument(help="Folder for train/ and test/ in the dataset layout.")],
+@app.command("import")
+def import_collection(
+    name: Annotated[
+        str, typer.Argument(help="The collection, such as cbis-ddsm; any other name lists those there are.")
+    ],
+    source: Annotated[Path, typer.Argument(help="Folder of the published download.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the dataset, or for one folder a split: train/ and test/.")],
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one a core")] = None,
 ) -> None:
-    """Bring CBIS-DDSM's masses into the dataset layout, at full resolution. Goes on where it was stopped."""
-    from dataclasses import asdict
-
-    from mammoscope.datasets.importers.cbis_ddsm.importer import import_cbis_ddsm as run
+    """Bring a published collection into the dataset layout, at full resolution. Resumes where it was stopped."""
+    from mammoscope.datasets.importers.find import find_importer
+    from mammoscope.datasets.importers.run import run_import
     from mammoscope.processes.cores import usable_cores
 
+    importer = find_importer(name)
     with progress_bar("importing") as advance:
-        report = run(source, out, workers=workers or usable_cores(), progress=advance)
-    for name, value in asdict(report).items():
+        report = run_import(importer, source, out, workers=workers or usable_cores(), progress=advance)
+    for word, value in report.as_json().items():
         items = value if isinstance(value, tuple) else ()
-        typer.echo(f"{name.replace('_', ' ')}: {len(items) if isinstance(value, tuple) else value}")
+        typer.echo(f"{word.replace('_', ' ')}: {len(items) if isinstance(value, tuple) else value}")
         for item in items:
             typer.echo(f"  {item if isinstance(item, str) else ': '.join(item)}")
 
@@ -90,7 +91,8 @@ def describe(
     from rich.console import Console
 
     from mammoscope.datasets.overview.describe import describe as run
-    from mammoscope.datasets.overview.describe import load_splits, render_overview, write_overview
+    from mammoscope.datasets.overview.describe import load_splits
+    from mammoscope.datasets.overview.show import render_overview, write_overview
 
     overviews = {name: run(part) for name, part in load_splits(dataset).items()}
     for overview in overviews.values():

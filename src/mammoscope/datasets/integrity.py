@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from mammoscope.datasets.images import read_crop, read_image
-from mammoscope.datasets.layout import TABLE, Dataset, Lesion
+from mammoscope.datasets.layout import IMAGE_TABLE, TABLE, Dataset, ImageRow, Lesion
+from mammoscope.datasets.pixels import read_crop, read_image
 from mammoscope.errors import DatasetError
 
 _DARK = 8
 _MOST_GREY = 0.2  # of a mask's pixels; resampled edges of the published ones take up to 0.04, crops 0.4 and more
 _OUTSIDE = 1.0  # pixels that a rounded box may reach beyond the image
+_ASPECTS_DIFFER = 0.02  # relative, of an image's proportions told in two ways; more than rounding explains
 
 Numbered = tuple[int, Lesion]
+
+
+@dataclass(frozen=True, order=True)
+class _Problem:
+    """Something wrong in a row of a table."""
+
+    table: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the tables say of one image: its own row, and its lesions' rows; each with its number.
+
+    Attributes
+    ----------
+    number
+        Of the row in ``images.csv``; None in edition 1, where the first lesion's row stands for the image.
+    """
+
+    image: ImageRow
+    number: int | None
+    lesions: list[Numbered]
+
+    def problem(self, text: str) -> _Problem:
+        """Something wrong with the image."""
+        if self.number is not None:
+            return _Problem(IMAGE_TABLE, self.number, text)
+        return _Problem(TABLE, self.lesions[0][0], text)
 
 
 def check_integrity(dataset: Dataset, *, progress: Callable[[int, int], None] | None = None) -> tuple[str, ...]:
@@ -32,24 +64,26 @@ def check_integrity(dataset: Dataset, *, progress: Callable[[int, int], None] | 
     tuple of str
         A line for each problem, which names the file, the row and the column; empty where there is none.
     """
-    table = dataset.folder / TABLE
-    rows: dict[str, list[Numbered]] = {}
+    numbers = {row.image: number for number, row in enumerate(dataset.listed, start=2)}
+    rows = {row.image: _Rows(row, numbers.get(row.image), []) for row in dataset.image_rows()}
     for number, lesion in enumerate(dataset.lesions, start=2):
-        rows.setdefault(lesion.image, []).append((number, lesion))
-    problems: list[tuple[int, str]] = []
-    for count, (image, of_image) in enumerate(rows.items(), start=1):
-        problems += _row_problems(of_image)
-        problems += _image_problems(dataset, image, of_image)
-        for number, lesion in of_image:
-            problems += [(number, problem) for problem in _crop_problems(dataset, lesion)]
+        rows[lesion.image].lesions.append((number, lesion))
+    problems: list[_Problem] = []
+    for count, of_image in enumerate(rows.values(), start=1):
+        problems += [_Problem(TABLE, number, text) for number, text in _row_problems(of_image.lesions)]
+        problems += _image_problems(dataset, of_image)
+        for number, lesion in of_image.lesions:
+            problems += [_Problem(TABLE, number, text) for text in _crop_problems(dataset, lesion)]
         if progress is not None:
             progress(count, len(rows))
-    return tuple(f"{table}, row {number}: {problem}" for number, problem in sorted(problems))
+    return tuple(f"{dataset.folder / one.table}, row {one.number}: {one.text}" for one in sorted(problems))
 
 
 def _row_problems(of_image: list[Numbered]) -> list[tuple[int, str]]:
     """Rows of one image that repeat each other or contradict each other."""
-    problems = []
+    problems: list[tuple[int, str]] = []
+    if not of_image:
+        return problems
     first_number, first = of_image[0]
     ids: dict[str, int] = {}
     boxes: dict[tuple[float, float, float, float], int] = {}
@@ -70,28 +104,54 @@ def _row_problems(of_image: list[Numbered]) -> list[tuple[int, str]]:
     return problems
 
 
-def _image_problems(dataset: Dataset, image: str, of_image: list[Numbered]) -> list[tuple[int, str]]:
+def _image_problems(dataset: Dataset, rows: _Rows) -> list[_Problem]:
+    path = dataset.image_path(rows.image.image)
     try:
-        pixels = read_image(dataset.image_path(image))
+        pixels = read_image(path)
     except DatasetError as error:
-        return [(of_image[0][0], f"column 'image': {error}")]
+        return [rows.problem(f"column 'image': {error}")]
     height, width = pixels.shape
     problems = []
     if pixels.min() == pixels.max():
-        problems.append((of_image[0][0], f"column 'image': {dataset.image_path(image)} is empty, all pixels are equal"))
-    for number, lesion in of_image:
+        problems.append(rows.problem(f"column 'image': {path} is empty, all pixels are equal"))
+    spacing, told = rows.image.pixel_spacing_mm, rows.image.pixel_aspect
+    if spacing is not None and told is not None:
+        true = height * spacing[0] / (width * spacing[1])
+        if abs(true / told - 1) > _ASPECTS_DIFFER:
+            problems.append(
+                rows.problem(f"column 'pixel_aspect' is {told:g}, but by its pixel spacing the image has {true:.4g}")
+            )
+    for number, lesion in rows.lesions:
         for start, length, size in (("x", "width", width), ("y", "height", height)):
             low = getattr(lesion, start)
             high = low + getattr(lesion, length)
             if low < -_OUTSIDE or high > size + _OUTSIDE:
-                problems.append(
-                    (
-                        number,
-                        f"column {start!r}: the box reaches from {low:g} to {high:g}, "
-                        f"but {image} has a {length} of {size} pixels",
-                    )
+                text = (
+                    f"column {start!r}: the box reaches from {low:g} to {high:g}, "
+                    f"but {rows.image.image} has a {length} of {size} pixels"
                 )
+                problems.append(_Problem(TABLE, number, text))
+        if lesion.mask and not lesion.crop:
+            problems += [_Problem(TABLE, number, text) for text in _whole_mask_problems(dataset, lesion, pixels.shape)]
     return problems
+
+
+def _whole_mask_problems(dataset: Dataset, lesion: Lesion, shape: tuple[int, ...]) -> list[str]:
+    """A mask without a crop is one of the whole image."""
+    try:
+        mask = read_crop(dataset.mask_path(lesion)) > 127
+    except DatasetError:
+        return []  # which is said of the mask itself
+    if mask.shape != shape:
+        return [
+            f"column 'mask': {lesion.mask} has {mask.shape[1]} x {mask.shape[0]} pixels; "
+            f"without a crop it must have the image's {shape[1]} x {shape[0]}"
+        ]
+    x0, y0, x1, y1 = (max(0, round(side)) for side in lesion.box)
+    inside = mask[y0:y1, x0:x1]
+    return (
+        [f"column 'mask': nothing of {lesion.mask} lies in the lesion's box"] if mask.any() and not inside.any() else []
+    )
 
 
 def _crop_problems(dataset: Dataset, lesion: Lesion) -> list[str]:

@@ -1,253 +1,172 @@
-"""The dataset layout: a folder with ``lesions.csv``, ``images/`` and perhaps ``crops/`` and ``masks/``."""
+"""The dataset layout: a folder with ``images/``, tables of images and lesions, and perhaps ``crops/`` and ``masks/``.
+
+Edition 1 is ``lesions.csv`` alone. Edition 2 adds ``images.csv``, so that images without a lesion exist, and
+``dataset.json``; a folder with either of them is of edition 2.
+"""
 
 from __future__ import annotations
 
-import csv
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mammoscope.datasets.dataset import Dataset
+from mammoscope.datasets.info import INFO_FILE, DatasetInfo, read_folds, read_info, write_info
+from mammoscope.datasets.rows import (
+    COLUMNS,
+    IMAGE_COLUMNS,
+    KINDS,
+    MASS,
+    PATHOLOGIES,
+    SIDES,
+    UNKNOWN,
+    ImageRow,
+    Lesion,
+    parse_image,
+    parse_lesion,
+    parse_lesion_of,
+)
+from mammoscope.datasets.tables import Row, read_table, write_rows
 from mammoscope.errors import DatasetError
+from mammoscope.files import replacing
+
+__all__ = [
+    "COLUMNS",
+    "IMAGE_TABLE",
+    "KINDS",
+    "PATHOLOGIES",
+    "SIDES",
+    "TABLE",
+    "UNKNOWN",
+    "Dataset",
+    "ImageRow",
+    "Lesion",
+    "is_dataset",
+    "load_dataset",
+    "write_layout",
+    "write_table",
+]
 
 TABLE = "lesions.csv"
-PATHOLOGIES = ("MALIGNANT", "BENIGN", "BENIGN_WITHOUT_CALLBACK")
-SIDES = ("LEFT", "RIGHT")
-# Height over width of a CBIS-DDSM film where the table does not say: the mean of the 795 known ones.
-TYPICAL_FILM_ASPECT = 1.74
+IMAGE_TABLE = "images.csv"
+_NAMING = ("image", "patient_id", "breast_side", "view")
 
 
-@dataclass(frozen=True)
-class Lesion:
-    """One row of ``lesions.csv``: one mass on one mammogram.
-
-    Attributes
-    ----------
-    x, y, width, height
-        Box of the mass in pixels of the image file, frame ``original``.
-    crop, mask
-        File names in ``crops/`` and ``masks/``, empty where there are none.
-    crop_flipped
-        True where the crop is mirrored against the full image; None: not known.
-    pixel_aspect
-        True height over true width of the full mammogram; None: not known.
-    box_order_assumed
-        True where the image has several lesions and their boxes were paired with the labels by order.
-    """
-
-    image: str
-    patient_id: str
-    breast_side: str
-    view: str
-    abnormality_id: str
-    x: float
-    y: float
-    width: float
-    height: float
-    pathology: str
-    assessment: str
-    subtlety: str
-    breast_density: str
-    mass_shape: str
-    mass_margins: str
-    crop: str
-    mask: str
-    crop_flipped: bool | None
-    pixel_aspect: float | None
-    box_order_assumed: bool
-
-    @property
-    def malignant(self) -> bool:
-        """Whether the biopsy said malignant; both kinds of benign are one class."""
-        return self.pathology == "MALIGNANT"
-
-    @property
-    def box(self) -> NDArray[np.float64]:
-        """``(4,)`` of (x0, y0, x1, y1), frame ``original``."""
-        return np.array([self.x, self.y, self.x + self.width, self.y + self.height])
-
-
-COLUMNS = tuple(field.name for field in fields(Lesion))
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A folder in the dataset layout."""
-
-    folder: Path
-    lesions: tuple[Lesion, ...]
-    sha256: str  # of lesions.csv
-
-    @property
-    def name(self) -> str:
-        """The folder's name with its parent's: ``cbis-ddsm-mass/train``."""
-        folder = self.folder.resolve()
-        return f"{folder.parent.name}/{folder.name}"
-
-    @cached_property
-    def images(self) -> dict[str, tuple[Lesion, ...]]:
-        """The lesions of each image, images in the order of the table."""
-        grouped: dict[str, list[Lesion]] = {}
-        for lesion in self.lesions:
-            grouped.setdefault(lesion.image, []).append(lesion)
-        return {image: tuple(lesions) for image, lesions in grouped.items()}
-
-    @cached_property
-    def patients(self) -> tuple[str, ...]:
-        """Patient ids, sorted."""
-        return tuple(sorted({lesion.patient_id for lesion in self.lesions}))
-
-    @cached_property
-    def film_aspect(self) -> float:
-        """Height over width taken for the films whose own is not known."""
-        known = [lesion.pixel_aspect for lesion in self.lesions if lesion.pixel_aspect is not None]
-        return median(known) if known else TYPICAL_FILM_ASPECT
-
-    def image_path(self, image: str) -> Path:
-        """Where an image lies."""
-        return self.folder / "images" / image
-
-    def crop_path(self, lesion: Lesion) -> Path:
-        """Where a lesion's crop lies."""
-        return self.folder / "crops" / lesion.crop
-
-    def mask_path(self, lesion: Lesion) -> Path:
-        """Where a lesion's mask lies."""
-        return self.folder / "masks" / lesion.mask
-
-    def pixel_aspect(self, image: str, width: int, height: int) -> float:
-        """Height of a pixel over its width, for an image file of ``width`` x ``height`` pixels.
-
-        Where the table does not know the film's proportions, a square file is taken for a stretched film, and any other
-        for one with square pixels.
-        """
-        film = self.images[image][0].pixel_aspect
-        if film is None:
-            return self.film_aspect if width == height else 1.0
-        return film * width / height
-
-    def of_patients(self, patients: Iterable[str]) -> Dataset:
-        """The lesions of some patients; the folder and its hash stay."""
-        wanted = set(patients)
-        return Dataset(self.folder, tuple(row for row in self.lesions if row.patient_id in wanted), self.sha256)
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder has a table of the layout."""
+    return any((folder / name).is_file() for name in (TABLE, IMAGE_TABLE))
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """Read and check a dataset's table, and that every file it names is there.
+    """Read and check a dataset's tables, and that every file they name is there.
 
     Raises
     ------
     DatasetError
         Names the file, the row (counted from 2, as a spreadsheet does), the column and the value.
     """
-    path = folder / TABLE
-    try:
-        raw = path.read_bytes()
-        text = raw.decode("utf-8-sig")
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise DatasetError(f"{path}: is not UTF-8 text") from None
-    reader = csv.DictReader(text.splitlines())
-    header = reader.fieldnames or []
-    missing = [column for column in COLUMNS if column not in header]
-    if missing:
-        raise DatasetError(f"{path}: has no column {', '.join(map(repr, missing))}; it has {', '.join(header)}")
-    try:
-        lesions = tuple(_parse_row(row, f"{path}, row {number}") for number, row in enumerate(reader, start=2))
-    except csv.Error as error:
-        raise DatasetError(f"{path}: is no CSV table ({error})") from None
-    if not lesions:
-        raise DatasetError(f"{path}: holds no lesion")
-    dataset = Dataset(folder, lesions, hashlib.sha256(raw).hexdigest())
+    image_table, info_file = folder / IMAGE_TABLE, folder / INFO_FILE
+    dataset = _load_2(folder) if image_table.is_file() or info_file.is_file() else _load_1(folder)
     _check_files(dataset)
     return dataset
 
 
 def write_table(path: Path, lesions: Sequence[Lesion]) -> None:
     """Write ``lesions.csv``; reading it again gives the same lesions."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for lesion in lesions:
-            writer.writerow([_as_text(getattr(lesion, column)) for column in COLUMNS])
+    kinds = () if all(lesion.kind == MASS for lesion in lesions) else ("kind",)
+    write_rows(path, (*COLUMNS, *kinds), lesions)
 
 
-def _as_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+def write_layout(dataset: Dataset) -> None:
+    """Write a dataset's tables, each as a whole, and ``dataset.json`` where it is of edition 2, into its folder.
+
+    Raises
+    ------
+    MammoscopeError
+        A file cannot be written.
+    """
+    with replacing(dataset.folder / TABLE) as part:
+        write_table(part, dataset.lesions)
+    if dataset.stated is not None:
+        with replacing(dataset.folder / IMAGE_TABLE) as part:
+            write_rows(part, IMAGE_COLUMNS, dataset.image_rows())
+        write_info(dataset.folder / INFO_FILE, dataset.stated)
 
 
-def _parse_row(row: dict[str, str | None], place: str) -> Lesion:
-    def text(column: str, allowed: Sequence[str] = ()) -> str:
-        value = (row[column] or "").strip()
-        if allowed and value not in allowed:
-            raise DatasetError(f"{place}: column {column!r} is {value!r}, expected one of {', '.join(allowed)}")
-        return value
+def _load_1(folder: Path) -> Dataset:
+    path = folder / TABLE
+    lesions = tuple(parse_lesion(row) for row in read_table(path, COLUMNS))
+    if not lesions:
+        raise DatasetError(f"{path}: holds no lesion")
+    return Dataset(folder, lesions, _sha256(path))
 
-    def file_name(column: str, *, required: bool) -> str:
-        value = text(column)
-        if (required and not value) or value != Path(value).name:
-            raise DatasetError(f"{place}: column {column!r} is {value!r}, expected a plain file name")
-        return value
 
-    def number(column: str, low: float, high: float) -> float:
-        value = text(column)
-        try:
-            parsed = float(value)
-        except ValueError:
-            parsed = float("nan")
-        if not low <= parsed <= high:
-            raise DatasetError(f"{place}: column {column!r} is {value!r}, expected a number from {low:g} to {high:g}")
-        return parsed
-
-    def flag(column: str) -> bool | None:
-        return {"": None, "0": False, "1": True}[text(column, ("", "0", "1"))]
-
-    patient_id = text("patient_id")
-    if not patient_id:
-        raise DatasetError(f"{place}: column 'patient_id' is empty; splits are by patient")
-    return Lesion(
-        image=file_name("image", required=True),
-        patient_id=patient_id,
-        breast_side=text("breast_side", SIDES),
-        view=text("view"),
-        abnormality_id=text("abnormality_id"),
-        x=number("x", -100, 100_000),
-        y=number("y", -100, 100_000),
-        width=number("width", 0.1, 100_000),
-        height=number("height", 0.1, 100_000),
-        pathology=text("pathology", PATHOLOGIES),
-        assessment=text("assessment"),
-        subtlety=text("subtlety"),
-        breast_density=text("breast_density"),
-        mass_shape=text("mass_shape"),
-        mass_margins=text("mass_margins"),
-        crop=file_name("crop", required=False),
-        mask=file_name("mask", required=False),
-        crop_flipped=flag("crop_flipped"),
-        pixel_aspect=number("pixel_aspect", 0.2, 5) if text("pixel_aspect") else None,
-        box_order_assumed=bool(flag("box_order_assumed")),
+def _load_2(folder: Path) -> Dataset:
+    image_table, lesion_table, info_file = folder / IMAGE_TABLE, folder / TABLE, folder / INFO_FILE
+    stated = read_info(info_file) if info_file.is_file() else DatasetInfo()
+    if stated.folds is not None:
+        read_folds(folder / stated.folds)
+    lesion_rows: tuple[Row, ...] = ()
+    is_listed = image_table.is_file()
+    if lesion_table.is_file() or not is_listed:
+        lesion_rows = read_table(lesion_table, ("image",) if is_listed else _NAMING, (*COLUMNS, "kind"))
+    images = _listed_images(image_table) if is_listed else _images_of(lesion_rows)
+    if not images:
+        raise DatasetError(f"{image_table if is_listed else lesion_table}: holds no image")
+    counts: Counter[str] = Counter()
+    lesions = []
+    for row in lesion_rows:
+        image = images.get(row.file_name("image", required=True))
+        if image is None:
+            raise row.error("image", f"an image that {IMAGE_TABLE} lists")
+        counts[image.image] += 1
+        lesions.append(parse_lesion_of(row, image, counts[image.image], folder))
+    hashes = (f"{path.name} {_sha256(path)}\n" for path in (lesion_table, image_table, info_file) if path.is_file())
+    return Dataset(
+        folder,
+        tuple(lesions),
+        hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        tuple(images.values()) if is_listed else (),
+        stated,
     )
 
 
+def _listed_images(path: Path) -> dict[str, ImageRow]:
+    images: dict[str, ImageRow] = {}
+    for row in read_table(path, _NAMING[:3], IMAGE_COLUMNS):
+        image = parse_image(row)
+        if image.image in images:
+            raise row.error("image", "an image that is in no row above")
+        images[image.image] = image
+    return images
+
+
+def _images_of(rows: Iterable[Row]) -> dict[str, ImageRow]:
+    """What lesions tell of their images; the first lesion of an image tells."""
+    images: dict[str, ImageRow] = {}
+    for row in rows:
+        images.setdefault(row.text("image"), replace(parse_image(row), normal=False))
+    return images
+
+
 def _check_files(dataset: Dataset) -> None:
+    for number, image in enumerate(dataset.listed, start=2):
+        _check_file(dataset, IMAGE_TABLE, number, "image", dataset.image_path(image.image))
     for number, lesion in enumerate(dataset.lesions, start=2):
-        wanted = {"image": dataset.image_path(lesion.image)}
+        if not dataset.listed:
+            _check_file(dataset, TABLE, number, "image", dataset.image_path(lesion.image))
         if lesion.crop:
-            wanted["crop"] = dataset.crop_path(lesion)
+            _check_file(dataset, TABLE, number, "crop", dataset.crop_path(lesion))
         if lesion.mask:
-            wanted["mask"] = dataset.mask_path(lesion)
-        for column, path in wanted.items():
-            if not path.is_file():
-                raise DatasetError(
-                    f"{dataset.folder / TABLE}, row {number}: column {column!r} names {path}: no such file"
-                )
+            _check_file(dataset, TABLE, number, "mask", dataset.mask_path(lesion))
+
+
+def _check_file(dataset: Dataset, table: str, number: int, column: str, path: Path) -> None:
+    if not path.is_file():
+        raise DatasetError(f"{dataset.folder / table}, row {number}: column {column!r} names {path}: no such file")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,10 +1,12 @@
-"""What tells pictures apart: their size and their pixels, whatever files they are stored in."""
+"""Read image files, their size without decoding them, and the hash that tells their pixels apart."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,32 @@ from mammoscope.readers.raster.headers import RasterHeader, read_raster_header
 from mammoscope.readers.source import MAGIC_BYTES, detect_format
 
 _PNG_SIZE_END = 24
+
+
+def read_image(path: Path) -> NDArray[np.uint16]:
+    """A full mammogram ``(H, W) uint16``; 8-bit files are scaled to the full range.
+
+    Raises
+    ------
+    DatasetError
+        The file is cut off, cannot be decoded, or is not one grey channel of 8 or 16 bits.
+    """
+    pixels = _read(path)
+    scale = 1 if pixels.dtype == np.uint16 else 257
+    return np.asarray(pixels.astype(np.uint16) * np.uint16(scale), dtype=np.uint16)
+
+
+def read_crop(path: Path) -> NDArray[np.uint8]:
+    """A lesion crop ``(H, W) uint8``."""
+    pixels = _read(path)
+    if pixels.dtype != np.uint8:
+        raise DatasetError(f"{path}: has 16 bits a pixel, expected 8")
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """A mask ``(H, W) bool``: True on the mass."""
+    return np.asarray(read_crop(path) > 127)
 
 
 def pixel_hash(pixels: NDArray[np.uint16]) -> str:
@@ -57,3 +85,17 @@ def whole_file_header(path: Path, data: bytes) -> RasterHeader:
         raise DatasetError(f"{path}: is no PNG, JPEG or TIFF file") from None
     except ValueError as error:
         raise DatasetError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> NDArray[Any]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
+    whole_file_header(path, data)  # OpenCV fills up what is missing of a JPEG file with grey
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise DatasetError(f"{path}: cannot be decoded")
+    if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
+        raise DatasetError(f"{path}: is {pixels.shape} {pixels.dtype}, expected one grey channel of 8 or 16 bits")
+    return np.asarray(pixels)

@@ -1,4 +1,4 @@
-"""Lay the published mask of a lesion, which comes with its crop, on its full image."""
+"""Lay the mask of a lesion, which is of its crop or of the whole image, on its full image."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from mammoscope.stages.roi import Roi
 
 
 def placed(lesion: Lesion) -> bool:
-    """Whether the lesion's published mask can be laid on its full image: its crop's orientation is known."""
-    return bool(lesion.crop and lesion.mask and lesion.crop_flipped is not None)
+    """Whether the lesion's mask can be laid on its full image: as it has no crop, or one of known orientation."""
+    return bool(lesion.mask) and (not lesion.crop or lesion.crop_flipped is not None)
 
 
 def mask_in_cut(dataset: Dataset, lesion: Lesion, prepared: Preprocessed, roi: Roi) -> tuple[NDArray[np.bool_], int]:
-    """The published mask of a lesion in a cut from its full image.
+    """The mask of a lesion in a cut from its full image.
 
-    The rectangle that the mask fills in its crop is the lesion's box in the full image, whatever the film's
-    proportions, and also where the crop was shifted because the mass lies at the film's border.
+    A mask without a crop lies on the image as it is. The rectangle that one with a crop fills there is the lesion's box
+    in the full image, whatever the film's proportions, and also where the crop was shifted because the mass lies at the
+    film's border.
 
     Returns
     -------
@@ -31,12 +32,14 @@ def mask_in_cut(dataset: Dataset, lesion: Lesion, prepared: Preprocessed, roi: R
         outside the cut.
     """
     mask = read_mask(dataset.mask_path(lesion)).astype(np.uint8) * 255
-    left, top, width, height = cv2.boundingRect(mask)
-    scale_x, scale_y = lesion.width / max(width, 1), lesion.height / max(height, 1)
-    crop = FrameChange(Frame.ROI, Frame.ORIGINAL).cropped(left, top).scaled(scale_x, scale_y)
-    if lesion.crop_flipped:
-        crop = crop.flipped_horizontally(lesion.width)
-    change = crop.cropped(-lesion.x, -lesion.y).then(prepared.from_original).then(roi.from_preprocessed)
+    on_image = FrameChange(Frame.ROI, Frame.ORIGINAL)
+    if lesion.crop:
+        left, top, width, height = cv2.boundingRect(mask)
+        on_image = on_image.cropped(left, top).scaled(lesion.width / max(width, 1), lesion.height / max(height, 1))
+        if lesion.crop_flipped:
+            on_image = on_image.flipped_horizontally(lesion.width)
+        on_image = on_image.cropped(-lesion.x, -lesion.y)
+    change = on_image.then(prepared.from_original).then(roi.from_preprocessed)
     matrix = np.array([[change.scale_x, 0, change.shift_x], [0, change.scale_y, change.shift_y]])
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV's warp counts from pixel centres
     side = roi.pixels.shape[0]

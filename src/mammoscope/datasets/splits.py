@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import shutil
-from collections import defaultdict
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
+from dataclasses import replace
 from pathlib import Path
 
 from mammoscope.datasets.files import link_or_copy
-from mammoscope.datasets.layout import TABLE, Dataset, write_table
+from mammoscope.datasets.importers.cbis_ddsm.published import published_folds
+from mammoscope.datasets.info import read_folds
+from mammoscope.datasets.layout import Dataset, write_layout
 from mammoscope.errors import DatasetError
 from mammoscope.files import write_json
 
@@ -21,55 +20,56 @@ SPLIT_FOLDERS = ("train", "validation")
 SPLIT_FILE = "split.json"
 
 
-@cache
-def published_folds() -> Mapping[str, tuple[bool, int]]:
-    """The five folds of CBIS-DDSM's mass training split, fixed by patient id in ``folds/cbis-ddsm-mass.csv``.
-
-    They are what ``deal`` made of its 691 patients with seed 0; the default bundle was trained and validated by them.
-
-    Returns
-    -------
-    dict
-        Whether the patient has a malignant mass, and the fold, of each patient id.
-    """
-    text = (files("mammoscope.datasets") / "folds" / "cbis-ddsm-mass.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(text.splitlines())
-    return {row["patient_id"]: (row["malignant"] == "1", int(row["fold"])) for row in rows}
-
-
-def deal(malignant: Mapping[str, bool], *, folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
-    """Deal patients into folds, evenly within each stratum (any malignant lesion or none).
+def deal(strata: Mapping[str, int], *, folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
+    """Deal patients into folds, evenly within each stratum.
 
     The order of patients comes from a hash of the seed and the id, so a patient's place depends on no library's random
     numbers.
+
+    Parameters
+    ----------
+    strata
+        Of each patient id, such as ``strata_of`` gives; the highest is dealt first.
 
     Returns
     -------
     dict
         Fold number, from 0, of each patient id.
     """
-    order = sorted(malignant, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).digest())
-    strata = [patient for patient in order if malignant[patient]] + [
-        patient for patient in order if not malignant[patient]
-    ]
-    return {patient: position % folds for position, patient in enumerate(strata)}
+    order = sorted(strata, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).digest())
+    dealt = sorted(order, key=lambda patient: -strata[patient])
+    return {patient: position % folds for position, patient in enumerate(dealt)}
+
+
+def strata_of(dataset: Dataset) -> dict[str, int]:
+    """Of each patient: 1 with any malignant lesion, 0 with other lesions only, -1 without any."""
+    strata = dict.fromkeys(dataset.patients, -1)
+    for lesion in dataset.lesions:
+        strata[lesion.patient_id] = max(strata[lesion.patient_id], int(lesion.malignant is True))
+    return strata
 
 
 def patient_folds(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
     """Fold number, from 0, of each patient id.
 
-    With the default ``folds`` and ``seed``, patients of CBIS-DDSM's mass training split keep their published folds, so
-    that a copy of it that lacks some lesions or patients still validates on no patient that a published model was
-    trained on. Any other dataset is dealt, and so is one that lacks a whole fold: it is a part of a split already.
+    With seed 0 and as many folds as a dataset has published ones, its patients keep those, so that a copy of it that
+    lacks some lesions or patients still validates on no patient that a published model was trained on. CBIS-DDSM's mass
+    training split has five. Any other dataset is dealt, and so is one that lacks a whole fold: it is a part of a split
+    already.
     """
-    if (folds, seed) == (FOLDS, 0) and published_folds().keys() >= set(dataset.patients):
-        fixed = {patient: published_folds()[patient][1] for patient in dataset.patients}
+    published = _published_folds(dataset)
+    if seed == 0 and folds == len(set(published.values())) and published.keys() >= set(dataset.patients):
+        fixed = {patient: published[patient] for patient in dataset.patients}
         if len(set(fixed.values())) == folds:
             return fixed
-    malignant: defaultdict[str, bool] = defaultdict(bool)
-    for lesion in dataset.lesions:
-        malignant[lesion.patient_id] |= lesion.malignant
-    return deal(malignant, folds=folds, seed=seed)
+    return deal(strata_of(dataset), folds=folds, seed=seed)
+
+
+def _published_folds(dataset: Dataset) -> Mapping[str, int]:
+    """By patient id: the table that ``dataset.json`` names; of edition 1, which names none, those of CBIS-DDSM."""
+    if dataset.edition == 1:
+        return {patient: fold for patient, (_, fold) in published_folds().items()}
+    return read_folds(dataset.folder / dataset.info.folds) if dataset.info.folds else {}
 
 
 def split_patients(dataset: Dataset, *, fold: int = 0, folds: int = FOLDS, seed: int = 0) -> tuple[Dataset, Dataset]:
@@ -99,9 +99,9 @@ def write_split(dataset: Dataset, out: Path, *, fold: int = 0, folds: int = FOLD
     """
     parts = dict(zip(SPLIT_FOLDERS, split_patients(dataset, fold=fold, folds=folds, seed=seed), strict=True))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DatasetError(f"{out}: is there and not empty; a split is written to a new folder")
+        raise DatasetError(f"{out}: already exists and is not empty; a split is written to a new folder")
     for name, part in parts.items():
-        if not part.lesions:
+        if not part.images:
             raise DatasetError(
                 f"{dataset.folder}: fold {fold} of {folds} leaves no patient for {name}; "
                 f"the dataset has {len(dataset.patients)} patients"
@@ -137,4 +137,6 @@ def _write_part(part: Dataset, folder: Path) -> None:
         (folder / name).mkdir(parents=True)
         for path in dict.fromkeys(paths):
             link_or_copy(path, folder / name / path.name)
-    write_table(folder / TABLE, part.lesions)
+    if part.info.folds and part.edition == 2:
+        link_or_copy(part.folder / part.info.folds, folder / part.info.folds)
+    write_layout(replace(part, folder=folder))

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-Kinds = tuple[int, int, int]
+Kinds = tuple[int, ...]  # lesions of each of KINDS, or of the first of them
 
-KINDS = ("malignant", "benign", "benign without callback")
+KINDS = ("malignant", "benign", "benign without callback", "unknown")
 # Okabe and Ito 2008: told apart by people with any kind of colour blindness.
-_COLOURS = ("#D55E00", "#0072B2", "#56B4E9")
+_COLOURS = ("#D55E00", "#0072B2", "#56B4E9", "#999999")
 _MOST_GROUPS = 10
 _WIDTH = 10.0
 _DPI = 110
@@ -23,12 +23,13 @@ _DPI = 110
 
 def bars_chart(splits: Mapping[str, Mapping[str, Kinds]]) -> str:
     """Stacked bars of the groups, one panel a split; groups after the first ten are joined."""
+    kinds = KINDS[: max(len(group) for groups in splits.values() for group in groups.values())]
     longest = min(max(len(groups) for groups in splits.values()), _MOST_GROUPS + 1)
     figure, panels = _panels(len(splits), 1.4 + 0.32 * longest)
     for axes, (name, groups) in zip(panels, splits.items(), strict=True):
         shown = _first_groups(groups)
         places, start = np.arange(len(shown)), np.zeros(len(shown))
-        for place, (kind, colour) in enumerate(zip(KINDS, _COLOURS, strict=True)):
+        for place, (kind, colour) in enumerate(zip(kinds, _COLOURS, strict=False)):
             numbers = np.array([group[place] for group in shown.values()])
             axes.barh(places, numbers, left=start, color=colour, label=kind)
             start = start + numbers
@@ -38,16 +39,16 @@ def bars_chart(splits: Mapping[str, Mapping[str, Kinds]]) -> str:
             )
         axes.set_yticks(places, [_in_words(group) for group in shown], fontsize=8)
         axes.margins(x=0.12)
-        axes.set(title=name if len(splits) > 1 else "", xlabel="Masses")
+        axes.set(title=name if len(splits) > 1 else "", xlabel="Lesions")
     panels[0].invert_yaxis()
     figure.legend(
-        *panels[0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=3, loc="outside lower center"
+        *panels[0].get_legend_handles_labels(), frameon=False, fontsize=8, ncols=4, loc="outside lower center"
     )
     return _as_uri(figure)
 
 
 def size_chart(splits: Mapping[str, Sequence[tuple[float, float, int]]], step: float) -> str:
-    """Masses by width and height of their box, as squares of ``step``; one panel a split."""
+    """Lesions by width and height of their box, as squares of ``step``; one panel a split."""
     largest = max((max(width, height) for bins in splits.values() for width, height, _ in bins), default=0.0)
     side = round(largest / step) + 1
     figure, panels = _panels(len(splits), 4.2)
@@ -58,7 +59,7 @@ def size_chart(splits: Mapping[str, Sequence[tuple[float, float, int]]], step: f
         extent = (0, 100 * side * step, 0, 100 * side * step)
         picture = axes.imshow(np.where(counts > 0, counts, np.nan), origin="lower", extent=extent, cmap="viridis_r")
         axes.set(title=name if len(splits) > 1 else "", xlabel="Width of the box, % of the image")
-        figure.colorbar(picture, ax=axes, label="Masses", shrink=0.8)
+        figure.colorbar(picture, ax=axes, label="Lesions", shrink=0.8)
     panels[0].set_ylabel("Height of the box, % of the image")
     return _as_uri(figure)
 
@@ -76,8 +77,7 @@ def _first_groups(groups: Mapping[str, Kinds]) -> dict[str, Kinds]:
     shown = dict(list(groups.items())[:_MOST_GROUPS])
     rest = np.array(list(groups.values())[_MOST_GROUPS:])
     if len(rest):
-        malignant, benign, without_callback = (int(number) for number in rest.sum(axis=0))
-        shown[f"{len(rest)} others"] = (malignant, benign, without_callback)
+        shown[f"{len(rest)} others"] = tuple(int(number) for number in rest.sum(axis=0))
     return shown
 
 

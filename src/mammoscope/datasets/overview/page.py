@@ -37,7 +37,7 @@ class Described:
     pathology
         All lesions of each pathology.
     size_bins
-        Least width, least height (shares of the image) and number of masses.
+        Least width, least height (shares of the image) and number of lesions.
     """
 
     facts: Mapping[str, str]
@@ -50,15 +50,20 @@ class Described:
 def overview_page(described: Mapping[str, Described], size_step: float) -> str:
     """The page as HTML, for splits by their name; ``size_step`` is the side of a size bin."""
     splits = list(described.values())
+    kinds = KINDS if any(one.pathology[-1] for one in splits) else KINDS[:-1]
     sections = [
-        _section("Pathology", {name: _pathology(one.pathology) for name, one in described.items()}),
+        _section("Pathology", {name: _pathology(one.pathology, kinds) for name, one in described.items()}, kinds),
         _section(
-            "Pathology, both kinds of benign merged", {name: _merged(one.pathology) for name, one in described.items()}
+            "Pathology, both kinds of benign merged",
+            {name: _merged(one.pathology, kinds) for name, one in described.items()},
+            kinds,
         ),
     ]
     for label, title in _TITLES.items():
         groups = {name: one.labels[label] for name, one in described.items()}
-        sections.append(_section(title, groups, most=_TOP_SHAPES if label == "Shape" else None))
+        if any(groups.values()):
+            sections.append(_section(title, groups, kinds, most=_TOP_SHAPES if label == "Shape" else None))
+    bins = {name: one.size_bins for name, one in described.items()}
     template = (files("mammoscope.datasets.overview") / "overview.html.j2").read_text(encoding="utf-8")
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(template)
     return page.render(
@@ -66,34 +71,42 @@ def overview_page(described: Mapping[str, Described], size_step: float) -> str:
         splits=list(described),
         facts=[(label, [one.facts[label] for one in splits]) for label in splits[0].facts],
         heads=list(next(iter(splits[0].sizes.values()))),
-        sizes=[(label, name, one.sizes[label]) for label in splits[0].sizes for name, one in described.items()],
-        size_chart=size_chart({name: one.size_bins for name, one in described.items()}, size_step),
+        sizes=[
+            (label, name, one.sizes[label])
+            for label in dict.fromkeys(label for one in splits for label in one.sizes)
+            for name, one in described.items()
+            if label in one.sizes
+        ],
+        size_chart=size_chart(bins, size_step) if any(bins.values()) else None,
         sections=sections,
-        kinds=KINDS,
+        kinds=kinds,
         version=__version__,
         notice=NOTICE,
     )
 
 
-def _pathology(kinds: Kinds) -> dict[str, Kinds]:
-    return {kind: _only(kinds, (place,)) for place, kind in enumerate(KINDS)}
+def _pathology(counts: Kinds, kinds: Sequence[str]) -> dict[str, Kinds]:
+    return {kind: _only(counts, (place,)) for place, kind in enumerate(kinds)}
 
 
-def _merged(kinds: Kinds) -> dict[str, Kinds]:
-    return {"malignant": _only(kinds, (0,)), "benign, both kinds": _only(kinds, (1, 2))}
+def _merged(counts: Kinds, kinds: Sequence[str]) -> dict[str, Kinds]:
+    merged = {"malignant": _only(counts, (0,)), "benign, both kinds": _only(counts, (1, 2))}
+    return merged | {kind: _only(counts, (place,)) for place, kind in enumerate(kinds) if place > 2}
 
 
-def _only(kinds: Kinds, kept: Iterable[int]) -> Kinds:
-    malignant, benign, without_callback = (number if place in set(kept) else 0 for place, number in enumerate(kinds))
-    return malignant, benign, without_callback
+def _only(counts: Kinds, kept: Iterable[int]) -> Kinds:
+    return tuple(number if place in set(kept) else 0 for place, number in enumerate(counts))
 
 
-def _section(title: str, groups: Mapping[str, Mapping[str, Kinds]], *, most: int | None = None) -> dict[str, object]:
-    """Chart and table of one distribution; groups that one split lacks have none there."""
+def _section(
+    title: str, groups: Mapping[str, Mapping[str, Kinds]], kinds: Sequence[str], *, most: int | None = None
+) -> dict[str, object]:
+    """Chart and table of one distribution with a column for each of ``kinds``; groups that a split lacks have none."""
+    none = (0,) * len(kinds)
     values = list(dict.fromkeys(value for split in groups.values() for value in split))
     ranked = sorted(values, key=lambda value: -sum(sum(split.get(value, ())) for split in groups.values()))
     shown = ranked[:most] if most else values
-    whole = {name: {value: split.get(value, (0, 0, 0)) for value in values} for name, split in groups.items()}
+    whole = {name: {value: split.get(value, none)[: len(kinds)] for value in values} for name, split in groups.items()}
     charted = {name: {value: split[value] for value in shown} for name, split in whole.items()}
     rows = [(value, [split[value] for split in whole.values()]) for value in values]
     return {"title": title, "chart": bars_chart(charted), "rows": rows}

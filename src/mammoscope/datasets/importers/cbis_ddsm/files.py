@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,26 +11,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.datasets.pixels import pixel_hash
+from mammoscope.datasets.importers.dicom_pixels import Grey16, read_pixels
+from mammoscope.datasets.importers.importer import UnusableError
 from mammoscope.errors import InputError
-from mammoscope.readers.dicom.admission import pixel_layout
-from mammoscope.readers.dicom.codecs import decode_pixels
-from mammoscope.readers.dicom.header import read_header
-from mammoscope.readers.limits import Limits
-from mammoscope.readers.source import MAGIC_BYTES, detect_format, read_source
 
-Grey16 = NDArray[np.uint16]
-
-_LIMITS = Limits(min_side=1)  # crops of small masses are smaller than any mammogram
-_WHITE = 65535
-_ROWS_AT_ONCE = 256
 _MOST_CANDIDATES = 8
 _LEAST_BINARY = 0.99  # of a mask's pixels; a crop has nowhere near as many of its darkest and brightest
 _MOST_STRETCHED = 0.1  # relative difference of the sides' ratio up to which a mask is one of the mammogram
-
-
-class NoFileError(Exception):
-    """A lesion's file that is missing, or that is not what it should be; the text says what."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,58 +75,26 @@ class Folders:
 
         Raises
         ------
-        NoFileError
+        UnusableError
             There is none.
         """
         first, *rest = PurePosixPath(path).parts
         tops = self._folders.get(first, ())
         if not tops:
-            raise NoFileError(f"the folder {first} is missing")
+            raise UnusableError(f"the folder {first} is missing")
         exact = [file for top in tops for file in _dicom_files(top.joinpath(*rest[:-1]), deep=False)]
         found = exact or [file for top in tops for file in _dicom_files(top, deep=True)]
         if not found:
-            raise NoFileError(f"the folder {first} holds no DICOM file")
+            raise UnusableError(f"the folder {first} holds no DICOM file")
         return found
 
 
-def read_pixels(path: Path) -> Grey16:
-    """The stored pixels of a DICOM file ``(H, W) uint16``, brighter is denser.
-
-    Values are spread over the full 16 bits, which loses nothing; MONOCHROME1 is turned; no window is applied.
+def read_image_file(path: str, folders: Folders) -> Grey16:
+    """The mammogram that a table names, ``(H, W) uint16``.
 
     Raises
     ------
-    InputError
-        The file cannot be read.
-    """
-    source = read_source(path, _LIMITS)
-    if detect_format(source.data[:MAGIC_BYTES]) != "DICOM":
-        raise source.error("is not a DICOM file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        file = read_header(source)
-        layout = pixel_layout(file, _LIMITS)
-        try:
-            stored = decode_pixels(file, layout)
-        except MemoryError:
-            raise source.error("needs more memory to decode than there is") from None
-    white = (1 << stored.bits) - 1
-    levels = stored.values() + ((white + 1) // 2 if stored.signed else 0)
-    if layout.photometric == "MONOCHROME1":
-        levels = white - levels
-    table = np.rint(levels * (_WHITE / white)).astype(np.uint16)
-    pixels = np.empty(stored.patterns.shape, dtype=np.uint16)
-    for start in range(0, len(pixels), _ROWS_AT_ONCE):  # looking up the whole takes eight bytes a pixel
-        pixels[start : start + _ROWS_AT_ONCE] = table[stored.patterns[start : start + _ROWS_AT_ONCE]]
-    return pixels
-
-
-def read_image_file(path: str, folders: Folders) -> tuple[Grey16, str]:
-    """The mammogram that a table names, and the hash of its pixels.
-
-    Raises
-    ------
-    NoFileError
+    UnusableError
         It is missing or ambiguous.
     InputError
         It cannot be read.
@@ -148,9 +102,8 @@ def read_image_file(path: str, folders: Folders) -> tuple[Grey16, str]:
     files = folders.files(path)
     named = [file for file in files if file.name == PurePosixPath(path).name]
     if len(files) > 1 and len(named) != 1:
-        raise NoFileError(f"the folder {PurePosixPath(path).parts[0]} holds {len(files)} DICOM files, expected one")
-    pixels = read_pixels((named or files)[0])
-    return pixels, pixel_hash(pixels)
+        raise UnusableError(f"the folder {PurePosixPath(path).parts[0]} holds {len(files)} DICOM files, expected one")
+    return read_pixels((named or files)[0])
 
 
 def find_mask(mask_path: str, crop_path: str, folders: Folders, shape: tuple[int, int]) -> MaskFile:
@@ -165,7 +118,7 @@ def find_mask(mask_path: str, crop_path: str, folders: Folders, shape: tuple[int
 
     Raises
     ------
-    NoFileError
+    UnusableError
         No file is a mask of this mammogram; says what the files are.
     """
     expected = _expected_mask(folders, mask_path, crop_path)
@@ -191,7 +144,7 @@ def find_mask(mask_path: str, crop_path: str, folders: Folders, shape: tuple[int
         if pixels.shape == shape:
             break
     if not found:
-        raise NoFileError(f"none of its files is a mask: {'; '.join(faults)}")
+        raise UnusableError(f"none of its files is a mask: {'; '.join(faults)}")
     return min(found, key=lambda pair: pair[0])[1]
 
 
@@ -232,7 +185,7 @@ def _expected_mask(folders: Folders, mask_path: str, crop_path: str) -> list[Pat
 def _files_if_any(folders: Folders, path: str) -> list[Path]:
     try:
         return folders.files(path)
-    except NoFileError:
+    except UnusableError:
         return []
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mammoscope.datasets.layout import PATHOLOGIES, SIDES
 from mammoscope.errors import DatasetError
-from mammoscope.files import replacing
 
 SPLITS = ("train", "test")
 KINDS = ("mass", "calc")
@@ -71,16 +69,6 @@ class CaseRow:
         """The mammogram's name: ``P_00001_LEFT_CC``."""
         return f"{self.patient_id}_{self.breast_side}_{self.view}"
 
-    @property
-    def name(self) -> str:
-        """The lesion's name in reports: ``train/P_00001_LEFT_CC_1``."""
-        return f"{self.split}/{self.stem}_{self.abnormality_id}"
-
-    @property
-    def digest(self) -> str:
-        """A hash of the row, by which work done for it is recognised."""
-        return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()
-
 
 @dataclass(frozen=True)
 class CaseTables:
@@ -107,15 +95,16 @@ class CaseTables:
         """Patients on both sides of the official split, over both kinds of lesion."""
         return self._patients_of(lambda table: table.split("_")[1])
 
-    def write_patients(self, path: Path) -> None:
-        """Write one row for each patient: 1 for each table that holds it, and its splits over all tables."""
+    def patients_table(self) -> str:
+        """CSV with one row for each patient: 1 for each table that holds it, and its splits over all tables."""
         names = [f"{kind}_{split}" for kind in KINDS for split in SPLITS]
-        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["patient_id", *names, "splits"])
-            for patient, tables in self.patients.items():
-                splits = [split for split in SPLITS if any(name.endswith(split) for name in tables)]
-                writer.writerow([patient, *(int(name in tables) for name in names), " ".join(splits)])
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["patient_id", *names, "splits"])
+        for patient, tables in self.patients.items():
+            splits = [split for split in SPLITS if any(name.endswith(split) for name in tables)]
+            writer.writerow([patient, *(int(name in tables) for name in names), " ".join(splits)])
+        return stream.getvalue()
 
     def _patients_of(self, part: Callable[[str], str]) -> tuple[str, ...]:
         return tuple(patient for patient, tables in self.patients.items() if len(set(map(part, tables))) > 1)

@@ -1,0 +1,215 @@
+"""What an importer of a published collection says: which images there are, their lesions, and how to read them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.datasets.info import DatasetInfo
+from mammoscope.datasets.rows import KINDS, MASS, PATHOLOGIES, SIDES, UNKNOWN
+
+ReadImage = Callable[[], NDArray[np.uint16]]
+
+
+class UnusableError(Exception):
+    """An image or mask that is missing, or that is not what it should be; the text says what."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoundMask:
+    """The mask of a lesion, as its file has it.
+
+    Attributes
+    ----------
+    mask
+        ``(H, W) bool`` of the whole image: True on the lesion. One of another size is resized to the image's.
+    remark
+        A word for the report under which this lesion is listed, such as ``"swapped"``; empty: none.
+    """
+
+    mask: NDArray[np.bool_]
+    remark: str = ""
+
+
+ReadMask = Callable[[tuple[int, int]], FoundMask]
+
+
+@dataclass(frozen=True)
+class FoundLesion:
+    """A lesion that a collection lists. It has a box or a mask; where it has both, the mask tells the box.
+
+    Attributes
+    ----------
+    abnormality_id
+        Tells it from the others on its image; part of file names.
+    source
+        The files it is read from, in the collection's words: where they change, it is read anew.
+    box
+        (x, y, width, height) in pixels of the image.
+    read_mask
+        Gives the mask from rows and columns of the image; called in another process, so it must be picklable. Raises
+        ``UnusableError`` or a ``MammoscopeError``.
+    is_one_part
+        Only the largest connected part of the mask counts, and stray pixels do not. False for what has several parts.
+    pathology
+        One of ``PATHOLOGIES``, or ``"UNKNOWN"``.
+    """
+
+    abnormality_id: str
+    source: str = ""
+    box: tuple[float, float, float, float] | None = None
+    read_mask: ReadMask | None = None
+    is_one_part: bool = True
+    kind: str = MASS
+    pathology: str = UNKNOWN
+    assessment: str = ""
+    subtlety: str = ""
+    mass_shape: str = ""
+    mass_margins: str = ""
+
+    def __post_init__(self) -> None:
+        if self.box is None and self.read_mask is None:
+            raise ValueError(f"lesion {self.abnormality_id!r} has neither a box nor a mask")
+        _require(self, "abnormality_id", self.abnormality_id != "" and _is_plain(self.abnormality_id), "a plain name")
+        _require(self, "kind", self.kind in KINDS, f"one of {', '.join(KINDS)}")
+        _require(
+            self, "pathology", self.pathology in (*PATHOLOGIES, UNKNOWN), f"one of {', '.join(PATHOLOGIES)}, UNKNOWN"
+        )
+
+
+@dataclass(frozen=True)
+class FoundImage:
+    """An image that a collection lists.
+
+    Attributes
+    ----------
+    name
+        Of the image in the dataset, without an ending: ``P_00001_LEFT_CC``. Two files of one name become one image
+        where their pixels are the same, and two where they are not; ids of lesions are told apart by it and the split.
+    read
+        Gives the pixels ``(H, W) uint16``, brighter is denser, over the full range; called in another process, so it
+        must be picklable. Raises ``UnusableError`` or a ``MammoscopeError``.
+    source
+        The file it is read from, in the collection's words: where it changes, the image is read anew.
+    split
+        The part of the published division, which becomes a folder; empty where there is none.
+    pixel_spacing_mm
+        Distance between rows and between columns, in millimetres of the breast; None: not known, and pixels are square.
+    normal
+        True: no lesion, as the collection says. False: it shows one, whether or not it is listed. None: as listed.
+    """
+
+    name: str
+    patient_id: str
+    read: ReadImage
+    source: str = ""
+    breast_side: str = ""
+    view: str = ""
+    exam: str = ""
+    split: str = ""
+    pixel_spacing_mm: tuple[float, float] | None = None
+    breast_density: str = ""
+    normal: bool | None = None
+    lesions: tuple[FoundLesion, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(self, "name", self.name != "" and _is_plain(self.name), "a plain file name")
+        _require(self, "patient_id", self.patient_id != "", "an id: splits are by patient")
+        _require(self, "breast_side", self.breast_side in (*SIDES, ""), f"one of {', '.join(SIDES)} or empty")
+        _require(self, "split", _is_plain(self.split), "a plain folder name")
+        if self.normal and self.lesions:
+            raise ValueError(f"image {self.name!r} is called normal and has {len(self.lesions)} lesions")
+
+    @property
+    def place(self) -> str:
+        """Its name in reports: ``train/P_00001_LEFT_CC``."""
+        return f"{self.split}/{self.name}" if self.split else self.name
+
+    def name_of(self, lesion: FoundLesion) -> str:
+        """A lesion's name in reports: ``train/P_00001_LEFT_CC_1``."""
+        return f"{self.place}_{lesion.abnormality_id}"
+
+    def names(self) -> tuple[str, ...]:
+        """The names in reports of its lesions, or its own where it has none."""
+        return tuple(map(self.name_of, self.lesions)) or (self.place,)
+
+    def digest(self, lesion: FoundLesion | None = None) -> str:
+        """A hash of what is known of the image, and of one of its lesions: by it, work that was done is recognised."""
+        facts = [(name, value) for name, value in _facts(self) if name != "lesions"]
+        facts += [(f"lesion {name}", value) for name, value in _facts(lesion)] if lesion else []
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an importer found in a download.
+
+    Attributes
+    ----------
+    problems
+        What is left out already, by its name in reports, and why.
+    info
+        More about the dataset than the importer's own licence, credit and citation: published figures, usual groups.
+    folds
+        Published folds for validation of each split that has some: fold number, from 0, by patient id.
+    files
+        Texts to write beside the splits, by plain file name.
+    remarks
+        More for the report, by a word each: names or ids.
+    """
+
+    images: tuple[FoundImage, ...]
+    problems: tuple[tuple[str, str], ...] = ()
+    info: DatasetInfo | None = None
+    folds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Importer(Protocol):
+    """Reads one published collection. Found by its name: built in, or an entry point of ``mammoscope.importers``.
+
+    Attributes
+    ----------
+    name
+        What the command line calls it: ``cbis-ddsm``.
+    title
+        What the collection is called: ``CBIS-DDSM``.
+    licence, credit, citation
+        For whatever is made of it; ``credit`` is one line.
+    """
+
+    name: str
+    title: str
+    licence: str
+    credit: str
+    citation: str
+
+    def find(self, source: Path) -> Found:
+        """List what a download holds, without reading any pixels.
+
+        Raises
+        ------
+        DatasetError
+            The folder is no such download; names what is missing.
+        """
+
+
+def _facts(found: object) -> list[tuple[str, object]]:
+    values = [(one.name, getattr(found, one.name)) for one in fields(found)]  # type: ignore[arg-type]
+    return [(name, value) for name, value in values if not callable(value)]
+
+
+def _is_plain(name: str) -> bool:
+    return name == Path(name).name and "\\" not in name and not name.startswith(".")
+
+
+def _require(found: object, what: str, is_right: bool, expected: str) -> None:
+    if not is_right:
+        raise ValueError(f"{type(found).__name__}.{what} is {getattr(found, what)!r}, expected {expected}")

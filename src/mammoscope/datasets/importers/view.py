@@ -1,0 +1,304 @@
+"""Import the files of one image name with their lesions: the work of one process."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.datasets.files import write_png
+from mammoscope.datasets.importers.crops import cut_crop, cut_mask, lesion_in_mask
+from mammoscope.datasets.importers.importer import FoundImage, FoundLesion, UnusableError
+from mammoscope.datasets.pixels import pixel_hash
+from mammoscope.datasets.rows import ImageRow, Lesion
+from mammoscope.errors import MammoscopeError, place_of
+from mammoscope.files import write_json
+
+_RECORD_VERSION = 2  # goes up when what is imported changes, so that older work is done again
+
+Record = TypeVar("Record", ImageRow, Lesion)
+
+
+@dataclass(frozen=True)
+class ViewTask:
+    """The files that a collection lists under one name.
+
+    Attributes
+    ----------
+    images
+        At least one, all of one split and name.
+    out
+        Folder of the split, in the dataset layout.
+    record
+        Where to keep what was done, so that a later run need not do it again.
+    """
+
+    images: tuple[FoundImage, ...]
+    out: Path
+    record: Path
+
+    def names(self) -> tuple[str, ...]:
+        """Of its lesions, and of its images without one."""
+        return tuple(name for image in self.images for name in image.names())
+
+
+@dataclass(frozen=True)
+class ImportedImage:
+    """An image that lies in the dataset; ``pixel_hash`` is of its pixels."""
+
+    digest: str
+    row: ImageRow
+    pixel_hash: str
+
+
+@dataclass(frozen=True)
+class ImportedLesion:
+    """A lesion that lies in the dataset.
+
+    Attributes
+    ----------
+    resized
+        Size of the mask's file and of the image, where they differ.
+    remark
+        The importer's, about its mask.
+    """
+
+    digest: str
+    lesion: Lesion
+    resized: str | None = None
+    remark: str = ""
+
+
+@dataclass
+class ViewResult:
+    """What became of a task: images and lesions by their digest.
+
+    Attributes
+    ----------
+    skipped
+        The lesion, or an image without one, and the reason.
+    reused
+        How many lesions, and images without one, an earlier run had finished.
+    """
+
+    images: dict[str, ImportedImage] = field(default_factory=dict)
+    lesions: dict[str, ImportedLesion] = field(default_factory=dict)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    reused: int = 0
+
+    def image_name(self, stem: str, pixels: str) -> str:
+        """One name for one picture: that of the image with the same pixels (by their hash), else the first free one."""
+        names = {image.pixel_hash: image.row.image for image in self.images.values()}
+        if pixels in names:
+            return names[pixels]
+        taken, number = set(names.values()), 1
+        while (name := f"{stem}.png" if number == 1 else f"{stem}_copy{number}.png") in taken:
+            number += 1
+        return name
+
+
+def import_view(task: ViewTask) -> ViewResult:
+    """Write the images, crops and masks of one name, but for what an earlier run has finished.
+
+    An image whose lesions are all skipped is left out: without them, it would pass for a normal one.
+
+    Raises
+    ------
+    MammoscopeError
+        A file cannot be written.
+    """
+    result = _finished(task)
+    before = len(result.images), len(result.lesions)
+    for found in task.images:
+        todo = [lesion for lesion in found.lesions if found.digest(lesion) not in result.lesions]
+        is_done = found.digest() in result.images
+        result.reused += len(found.lesions) - len(todo) if found.lesions else int(is_done)
+        if todo or not is_done:
+            _import_image(found, todo, task, result)
+    if (len(result.images), len(result.lesions)) != before:
+        record = {
+            "version": _RECORD_VERSION,
+            "images": [asdict(image) for image in result.images.values()],
+            "lesions": [asdict(lesion) for lesion in result.lesions.values()],
+        }
+        write_json(task.record, record)
+    return result
+
+
+def _import_image(found: FoundImage, todo: list[FoundLesion], task: ViewTask, result: ViewResult) -> None:
+    """Import an image and those of its lesions that are still to do."""
+    try:
+        pixels = _checked(found.read())
+    except Exception as error:
+        names = [found.name_of(lesion) for lesion in todo] or [found.place]
+        result.skipped += [(name, f"mammogram: {_reason(error)}") for name in names]
+        return
+    digest, pixels_hash = found.digest(), pixel_hash(pixels)
+    name = result.image_name(found.name, pixels_hash)
+    row = _row(found, name, pixels)
+    lesions: list[ImportedLesion] = []
+    for lesion in todo:
+        try:
+            lesions.append(_import_lesion(found, lesion, row, pixels, task.out))
+        except _SkippedError as error:
+            result.skipped.append((found.name_of(lesion), str(error)))
+    has_lesion = any(found.digest(lesion) in result.lesions for lesion in found.lesions)
+    if found.lesions and not lesions and not has_lesion:
+        return
+    if not any(image.row.image == name for image in result.images.values()):
+        write_png(task.out / "images" / name, pixels)
+    result.images[digest] = ImportedImage(digest, row, pixels_hash)
+    result.lesions |= {lesion.digest: lesion for lesion in lesions}
+
+
+def _import_lesion(
+    found: FoundImage, lesion: FoundLesion, row: ImageRow, pixels: NDArray[np.uint16], out: Path
+) -> ImportedLesion:
+    """Write crop and mask of a lesion where it has a mask, and say where it is.
+
+    Raises
+    ------
+    _SkippedError
+        Its mask or its box cannot be used.
+    """
+    height, width = pixels.shape
+    name = resized = remark = ""
+    if lesion.read_mask is None:
+        box = _box_inside(lesion, width, height)
+    else:
+        mask, remark = _mask(lesion, (height, width))
+        if mask.shape != pixels.shape:
+            resized = f"{mask.shape[1]} x {mask.shape[0]} to {width} x {height}"
+            mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
+        if not mask.any():
+            raise _SkippedError("mask: holds no lesion")
+        area, whole = lesion_in_mask(mask, is_one_part=lesion.is_one_part)
+        roi = cut_crop(pixels, whole, _pixel_aspect(found))
+        name = f"{Path(row.image).stem}_{lesion.abnormality_id}.png"
+        write_png(out / "crops" / name, roi.pixels)
+        write_png(out / "masks" / name, cut_mask(area, roi))
+        x, y, box_width, box_height = whole
+        box = float(x), float(y), float(box_width), float(box_height)
+    imported = Lesion(
+        image=row.image,
+        patient_id=row.patient_id,
+        breast_side=row.breast_side,
+        view=row.view,
+        abnormality_id=lesion.abnormality_id,
+        x=box[0],
+        y=box[1],
+        width=box[2],
+        height=box[3],
+        pathology=lesion.pathology,
+        assessment=lesion.assessment,
+        subtlety=lesion.subtlety,
+        breast_density=row.breast_density,
+        mass_shape=lesion.mass_shape,
+        mass_margins=lesion.mass_margins,
+        crop=name,
+        mask=name,
+        crop_flipped=False if name else None,
+        pixel_aspect=row.pixel_aspect,
+        box_order_assumed=False,
+        kind=lesion.kind,
+    )
+    return ImportedLesion(found.digest(lesion), imported, resized or None, remark)
+
+
+def _mask(lesion: FoundLesion, shape: tuple[int, int]) -> tuple[NDArray[np.uint8], str]:
+    """A lesion's mask ``(H, W) uint8`` of 0 and 1, of the size that its file has, and the importer's remark."""
+    assert lesion.read_mask is not None
+    try:
+        found = lesion.read_mask(shape)
+        if found.mask.ndim != 2 or found.mask.dtype != np.bool_:
+            raise UnusableError(f"is {found.mask.shape} {found.mask.dtype}, expected (H, W) bool")
+    except Exception as error:
+        raise _SkippedError(f"mask: {_reason(error)}") from None
+    return found.mask.view(np.uint8), found.remark
+
+
+def _box_inside(lesion: FoundLesion, width: int, height: int) -> tuple[float, float, float, float]:
+    """The part of a lesion's box that lies on the image."""
+    assert lesion.box is not None
+    x, y, box_width, box_height = (float(side) for side in lesion.box)
+    x0, y0, x1, y1 = max(x, 0.0), max(y, 0.0), min(x + box_width, width), min(y + box_height, height)
+    if not (x1 - x0 >= 1 and y1 - y0 >= 1):
+        place = f"{box_width:g} x {box_height:g} pixels at {x:g}, {y:g}"
+        raise _SkippedError(f"box: {place} does not lie on the image of {width} x {height}")
+    return x0, y0, x1 - x0, y1 - y0
+
+
+def _row(found: FoundImage, name: str, pixels: NDArray[np.uint16]) -> ImageRow:
+    height, width = pixels.shape
+    return ImageRow(
+        image=name,
+        patient_id=found.patient_id,
+        breast_side=found.breast_side,
+        view=found.view,
+        exam=found.exam,
+        split=found.split,
+        pixel_spacing_mm=found.pixel_spacing_mm,
+        pixel_aspect=_pixel_aspect(found) * height / width,
+        breast_density=found.breast_density,
+        normal=False if found.lesions else found.normal,
+    )
+
+
+def _pixel_aspect(found: FoundImage) -> float:
+    spacing = found.pixel_spacing_mm
+    return 1.0 if spacing is None else spacing[0] / spacing[1]
+
+
+def _checked(pixels: NDArray[Any]) -> NDArray[np.uint16]:
+    if pixels.ndim != 2 or pixels.dtype != np.uint16 or not pixels.size:
+        raise UnusableError(f"is {pixels.shape} {pixels.dtype}, expected (H, W) uint16")
+    return pixels
+
+
+class _SkippedError(Exception):
+    """A lesion that is left out; the text says why."""
+
+
+def _reason(error: Exception) -> str:
+    """What a person can act on; of an error of the importer's own code, its place without what it may quote."""
+    if isinstance(error, UnusableError | MammoscopeError):
+        return str(error)
+    return f"the importer failed ({place_of(error)})"
+
+
+def _finished(task: ViewTask) -> ViewResult:
+    """What the record of an earlier run holds, as far as it is of these images and its files are still there."""
+    wanted = {image.digest() for image in task.images}
+    wanted_lesions = {image.digest(lesion) for image in task.images for lesion in image.lesions}
+    result = ViewResult()
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        record = json.loads(task.record.read_text(encoding="utf-8"))
+        if record["version"] != _RECORD_VERSION:
+            return result
+        for entry in record["images"]:
+            image = ImportedImage(**{**entry, "row": _restored(ImageRow, entry["row"])})
+            if image.digest in wanted and (task.out / "images" / image.row.image).is_file():
+                result.images[image.digest] = image
+        names = {image.row.image for image in result.images.values()}
+        for entry in record["lesions"]:
+            imported = ImportedLesion(**{**entry, "lesion": _restored(Lesion, entry["lesion"])})
+            lesion = imported.lesion
+            files = [
+                task.out / folder / name for folder, name in (("crops", lesion.crop), ("masks", lesion.mask)) if name
+            ]
+            if imported.digest in wanted_lesions and lesion.image in names and all(file.is_file() for file in files):
+                result.lesions[imported.digest] = imported
+    return result
+
+
+def _restored(kind: type[Record], values: dict[str, Any]) -> Record:
+    """A row from JSON, which has no tuples."""
+    spacing = values.get("pixel_spacing_mm")
+    changed = {"pixel_spacing_mm": tuple(spacing)} if spacing else {}
+    return kind(**{**{one.name: values[one.name] for one in fields(kind)}, **changed})
