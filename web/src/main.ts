@@ -1,18 +1,18 @@
 /** Puts the page together. */
 import "./style.css";
-import { button, el } from "./dom";
-import { ExamList } from "./exam_list";
-import { FindingsPanel } from "./findings_panel";
-import { HelpSheet } from "./help";
-import { keyTable, listen } from "./keys";
-import { LightBox } from "./lightbox";
-import { PictureStore } from "./pictures";
-import { Reading } from "./reading";
-import { RecordPanel } from "./record_panel";
-import { Session } from "./session";
-import { Stage } from "./stage";
-import { Toolbar } from "./toolbar";
-import { droppedFiles } from "./uploads";
+import { button, el } from "./view/dom";
+import { ExamList } from "./view/exam_list";
+import { FindingsPanel } from "./view/findings_panel";
+import { HelpSheet } from "./view/help";
+import { keyTable, listen } from "./view/keys";
+import { LightBox } from "./view/lightbox";
+import { PictureStore } from "./model/pictures";
+import { Reading } from "./model/reading";
+import { RecordPanel } from "./view/record_panel";
+import { Session } from "./model/session";
+import { Stage } from "./view/stage";
+import { Toolbar } from "./view/toolbar";
+import { droppedFiles } from "./model/uploads";
 
 const UNSAVED = "Your verdicts, drawings and impression are not saved and will be lost. Go on?";
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { greyTable, sampled, shade } from "../src/painter";
-import { presetsOf, reduced, type Picture } from "../src/pictures";
-import { readable } from "../src/patient";
-import { draggedWindow, thinned } from "../src/tools";
-import { shares } from "../src/uploads";
+import { greyTable, sampled, shade } from "../src/view/painter";
+import { presetsOf, reduced, type Picture } from "../src/model/pictures";
+import { readable } from "../src/model/patient";
+import { draggedWindow, thinned } from "../src/view/tools";
+import { shares } from "../src/model/uploads";
 
 const window = { center: 128, width: 256 };
 const picture = (samples: Uint8Array<ArrayBuffer>, columns: number): Picture => ({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Analysis, ExamFile, ExamStatus, Finding } from "../src/api";
-import { Reading } from "../src/reading";
-import { parseReadingFile, readingFile, restored, restoredWords } from "../src/reading_file";
+import type { Analysis, ExamFile, ExamStatus, Finding } from "../src/model/api";
+import { Reading } from "../src/model/reading";
+import { parseReadingFile, readingFile, restored, restoredWords } from "../src/model/reading_file";
 
 const finding = (x0: number): Finding => ({
   box: { x0, y0: 0, x1: x0 + 50, y1: 60 },

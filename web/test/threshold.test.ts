@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { Analysis, ExamStatus, Finding } from "../src/api";
-import { examOutcome, outcome, shownFindings, sizeWords } from "../src/threshold";
+import type { Analysis, ExamStatus, Finding } from "../src/model/api";
+import { examOutcome, outcome, shownFindings, sizeWords } from "../src/model/threshold";
 
 const finding = (detection_score: number, longest: number | null = 12.34): Finding => ({
   box: { x0: 0, y0: 0, x1: 1, y1: 1 },

@@ -1,8 +1,8 @@
 /** The keyboard: one table, which the help sheet shows too. */
 import type { FindingsPanel } from "./findings_panel";
 import type { LightBox } from "./lightbox";
-import { PRESETS } from "./pictures";
-import type { Mode, Reading, ToolName } from "./reading";
+import { PRESETS } from "../model/pictures";
+import type { Mode, Reading, ToolName } from "../model/reading";
 import { draggedWindow } from "./tools";
 
 export interface Key {

@@ -1,9 +1,9 @@
 /** The panes of the sheet that is shown, or of the one view that is enlarged. */
 import { el } from "./dom";
-import { hang, type Place, type Sheet } from "./hanging";
+import { hang, type Place, type Sheet } from "../model/hanging";
 import { Pane } from "./pane";
-import type { PictureStore, Preset, Source } from "./pictures";
-import type { Reading } from "./reading";
+import type { PictureStore, Preset, Source } from "../model/pictures";
+import type { Reading } from "../model/reading";
 import type { Stage } from "./stage";
 import { PaneTools } from "./tools";
 

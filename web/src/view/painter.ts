@@ -1,6 +1,6 @@
 /** Draws a part of a picture on a plain canvas: for the magnifier, and for browsers without WebGL. */
-import type { ScreenMap, Size } from "./frames";
-import type { Picture, Window } from "./pictures";
+import type { ScreenMap, Size } from "../model/frames";
+import type { Picture, Window } from "../model/pictures";
 
 /** Grey values 0..255 for every sample value. */
 export function greyTable(window: Window, isInverted: boolean, entries: number): Uint8ClampedArray {

@@ -1,10 +1,10 @@
 /** What pointer and keyboard do on a pane: window, pan, zoom, measure, magnify, draw. */
-import type { Point } from "./api";
+import type { Point } from "../model/api";
 import { Crosshair } from "./crosshair";
-import { toOriginal } from "./frames";
+import { toOriginal } from "../model/frames";
 import { Magnifier } from "./magnifier";
 import type { Pane } from "./pane";
-import type { ToolName } from "./reading";
+import type { ToolName } from "../model/reading";
 
 interface Drag {
   tool: ToolName;

@@ -16,10 +16,10 @@ import {
   type StackViewport,
   type Types,
 } from "@cornerstonejs/core";
-import type { Camera, Size } from "./frames";
-import { screenMap } from "./frames";
+import type { Camera, Size } from "../model/frames";
+import { screenMap } from "../model/frames";
 import { greyTable, sampled, shade } from "./painter";
-import type { Picture, Window } from "./pictures";
+import type { Picture, Window } from "../model/pictures";
 
 /** What draws one pane's picture. `rendered` is called in the frame in which the picture changed. */
 export interface Screen {

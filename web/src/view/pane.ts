@@ -1,13 +1,13 @@
 /** One pane of the light box: a picture, what is drawn over it, and the words in its corners. */
-import type { Point, View } from "./api";
+import type { Point, View } from "../model/api";
 import { el } from "./dom";
-import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "./frames";
-import { isFlipped, title, wallInFile, wallInPane } from "./hanging";
+import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "../model/frames";
+import { isFlipped, title, wallInFile, wallInPane } from "../model/hanging";
 import { Overlay } from "./overlay";
-import type { Picture, PictureStore, Preset, Source, Window } from "./pictures";
-import type { Reading, ViewState } from "./reading";
+import type { Picture, PictureStore, Preset, Source, Window } from "../model/pictures";
+import type { Reading, ViewState } from "../model/reading";
 import type { Screen, Stage } from "./stage";
-import { outcome } from "./threshold";
+import { outcome } from "../model/threshold";
 
 export class Pane {
   readonly root: HTMLElement;
