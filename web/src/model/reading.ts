@@ -1,5 +1,5 @@
 /** The open exam and what the reader makes of it: the one place that holds them. */
-import type { Analysis, ExamFile, ExamStatus, Health, Point, ReadingRecord, Verdict } from "./api";
+import type { Analysis, Drawn, ExamFile, ExamStatus, Health, Point, ReadingRecord, Verdict } from "./api";
 import { breastBox, type Camera, type Size, type Wall } from "./frames";
 import { readingOrder } from "./hanging";
 import { restored, type ReadingFile, type Restored } from "./reading_file";
@@ -30,11 +30,6 @@ export interface ViewState {
   lengths: [Point, Point][];
 }
 
-export interface Drawn {
-  file: number;
-  outline: Point[];
-}
-
 export interface FindingRef {
   file: number;
   finding: number;
@@ -46,14 +41,14 @@ export type Change = "exam" | "files" | "results" | "selection" | "threshold" | 
 export class Reading {
   health: Health | null = null;
   status: ExamStatus | null = null;
-  analyses: Analysis[] | null = null;
+  analyses: readonly Analysis[] | null = null;
   threshold = 0.5;
   activeFile: number | null = null;
   selected: FindingRef | null = null;
   enlarged: number | null = null;
   sheet = 0;
   impression = "";
-  drawn: Drawn[] = [];
+  drawn: readonly Drawn[] = [];
   verdicts = new Map<string, Verdict>();
   isUnsaved = false;
   readonly display: Display = {
@@ -98,7 +93,7 @@ export class Reading {
     for (const change of ["exam", "files", "results", "display", "threshold", "record"] as const) this.tell(change);
   }
 
-  get files(): ExamFile[] {
+  get files(): readonly ExamFile[] {
     return this.status?.files ?? [];
   }
 
@@ -154,7 +149,7 @@ export class Reading {
     this.touch();
   }
 
-  addDrawn(file: number, outline: Point[]): void {
+  addDrawn(file: number, outline: readonly Point[]): void {
     this.drawn = [...this.drawn, { file, outline }];
     this.touch();
   }

@@ -1,6 +1,6 @@
 /** What "Save JSON" writes, the reader's record beside the analyses it is about, and how it comes back. */
-import type { Analysis, Finding, Point, ReadingRecord, Verdict } from "./api";
-import type { Drawn, Reading } from "./reading";
+import type { Analysis, Drawn, Finding, Judged, Point, ReadingRecord } from "./api";
+import type { Reading } from "./reading";
 
 const FORMAT = "mammoscope-reading";
 const VERSION = "1.0";
@@ -15,7 +15,7 @@ export interface ReadingFile {
   files: { number: number; name: string; analysis: number | null; error: string | null }[];
   /** Findings are numbered from 0, as they stand in their analysis; outlines are in pixels of the original. */
   record: ReadingRecord;
-  analyses: Analysis[];
+  analyses: readonly Analysis[];
 }
 
 export function readingFile(reading: Reading, now: Date): ReadingFile {
@@ -57,7 +57,7 @@ function isReading({ files, record, analyses }: Partial<ReadingFile>): boolean {
     files.every((file) => isNumber(file?.number) && (file.analysis === null || isNumber(file.analysis))) &&
     Array.isArray(analyses) &&
     analyses.every(
-      (analysis) => typeof analysis?.input?.sha256 === "string" && Array.isArray(analysis.findings) && analysis.findings.every(({ box }) => isNumber(box?.x0)),
+      (analysis) => typeof analysis?.input?.sha256 === "string" && Array.isArray(analysis.findings) && analysis.findings.every(({ box }: Partial<Finding>) => isNumber(box?.x0)),
     ) &&
     isNumber(record?.threshold) &&
     typeof record!.impression === "string" &&
@@ -71,7 +71,7 @@ function isReading({ files, record, analyses }: Partial<ReadingFile>): boolean {
 export interface Restored {
   threshold: number;
   impression: string;
-  verdicts: { file: number; finding: number; verdict: Verdict }[];
+  verdicts: Judged[];
   drawn: Drawn[];
   /** Verdicts on findings that the exam's models do not make. */
   orphans: number;
@@ -85,7 +85,7 @@ export interface Restored {
  * Throws UnfitReading where the exam holds none of its files.
  */
 export function restored(saved: ReadingFile, reading: Reading): Restored {
-  const here = new Map<string, { number: number; findings: Finding[] }>();
+  const here = new Map<string, { number: number; findings: readonly Finding[] }>();
   for (const { number } of reading.files) {
     const analysis = reading.analysis(number);
     if (analysis) here.set(analysis.input.sha256, { number, findings: analysis.findings });

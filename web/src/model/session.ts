@@ -21,7 +21,7 @@ const EXAM_IN_ADDRESS = /^#exam=([0-9a-f]{32})$/;
 const isUnderWay = (exam: ExamStatus) => exam.state === "queued" || exam.state === "running";
 
 export class Session {
-  exams: ExamStatus[] = [];
+  exams: readonly ExamStatus[] = [];
   uploads: Upload[] = [];
   /** What stands in the way of everything; null: nothing does. */
   trouble: string | null = null;
