@@ -39,7 +39,8 @@ function judged(): Reading {
 describe("a saved reading", () => {
   it("comes back as it was", () => {
     const [before, after] = [judged(), open("", analysis("a", 100, 200), analysis("b", 300))];
-    const record = after.restore(parseReadingFile(JSON.stringify(saved(before))));
+    const record = restored(parseReadingFile(JSON.stringify(saved(before))), after);
+    after.restore(record);
     expect(after.record).toEqual(before.record);
     expect(after.isUnsaved).toBe(false);
     expect(restoredWords(record)).toBe("Opened: 2 verdicts, 1 drawn finding, the impression.");
@@ -47,7 +48,7 @@ describe("a saved reading", () => {
 
   it("finds its files under other numbers, and its findings by their boxes", () => {
     const after = open(analysis("b", 10, 300.4), analysis("c"), analysis("a", 200, 100));
-    after.restore(saved(judged()));
+    after.restore(restored(saved(judged()), after));
     expect(after.record.verdicts).toEqual([{ file: 0, finding: 1, verdict: "accepted" }, { file: 2, finding: 0, verdict: "rejected" }]);
     expect(after.record.drawn.map(({ file }) => file)).toEqual([0]);
   });
@@ -62,7 +63,7 @@ describe("a saved reading", () => {
   it("is refused beside other files, and leaves what is there", () => {
     const other = open(analysis("c", 100));
     other.write("Mine.");
-    expect(() => other.restore(saved(judged()))).toThrow("it belongs to none of the files that are open");
+    expect(() => restored(saved(judged()), other)).toThrow("it belongs to none of the files that are open");
     expect(other.impression).toBe("Mine.");
   });
 });

@@ -2,7 +2,6 @@
 import type { Analysis, Drawn, ExamFile, ExamStatus, Health, Point, ReadingRecord, Verdict } from "./api";
 import { breastBox, type Camera, type Size, type Wall } from "./frames";
 import { readingOrder } from "./hanging";
-import { restored, type ReadingFile, type Restored } from "./reading_file";
 import type { Source, Window } from "./pictures";
 import { shownFindings, type Shown } from "./threshold";
 
@@ -164,9 +163,8 @@ export class Reading {
     this.touch();
   }
 
-  /** Puts a saved record in the place of what there is; throws UnfitReading where it belongs to another exam. */
-  restore(saved: ReadingFile): Restored {
-    const record = restored(saved, this);
+  /** Puts a saved record, in the numbers of this exam, in the place of what there is. */
+  restore(record: ReadingRecord): void {
     this.threshold = Math.min(1, Math.max(this.health?.floor ?? 0, record.threshold));
     this.impression = record.impression;
     this.drawn = record.drawn;
@@ -174,7 +172,6 @@ export class Reading {
     this.isUnsaved = false;
     this.tell("threshold");
     this.tell("record");
-    return record;
   }
 
   saved(): void {

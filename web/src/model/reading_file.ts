@@ -1,5 +1,5 @@
 /** What "Save JSON" writes, the reader's record beside the analyses it is about, and how it comes back. */
-import type { Analysis, Drawn, Finding, Judged, Point, ReadingRecord } from "./api";
+import type { Analysis, Finding, Point, ReadingRecord } from "./api";
 import type { Reading } from "./reading";
 
 const FORMAT = "mammoscope-reading";
@@ -68,11 +68,7 @@ function isReading({ files, record, analyses }: Partial<ReadingFile>): boolean {
   );
 }
 
-export interface Restored {
-  threshold: number;
-  impression: string;
-  verdicts: Judged[];
-  drawn: Drawn[];
+export interface Restored extends ReadingRecord {
   /** Verdicts on findings that the exam's models do not make. */
   orphans: number;
   /** Files of the saved reading, and how many of them the exam holds. */

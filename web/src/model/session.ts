@@ -4,7 +4,7 @@ import { ApiError, type ExamStatus } from "./api";
 import { patientName } from "./patient";
 import type { PictureStore } from "./pictures";
 import type { Reading } from "./reading";
-import { parseReadingFile, restoredWords, UnfitReading } from "./reading_file";
+import { parseReadingFile, restored, restoredWords, UnfitReading } from "./reading_file";
 import { isJson, shares } from "./uploads";
 
 export interface Upload {
@@ -151,7 +151,11 @@ export class Session {
     try {
       if (!exam) throw new UnfitReading("open its files first, or drop them together");
       const file = parseReadingFile(await saved.text());
-      if (exam === this.reading.status?.id) this.opened = restoredWords(this.reading.restore(file));
+      if (exam === this.reading.status?.id) {
+        const record = restored(file, this.reading);
+        this.reading.restore(record);
+        this.opened = restoredWords(record);
+      }
       this.tell();
     } catch (error) {
       this.complain(`${saved.name} cannot be opened: ${error instanceof UnfitReading ? error.message : "it cannot be read"}.`);
