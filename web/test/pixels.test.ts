@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { greyTable, sampled, shade } from "../src/view/painter";
-import { presetsOf, reduced, type Picture } from "../src/model/pictures";
+import { reduced, type Picture } from "../src/model/pictures";
 import { readable } from "../src/model/patient";
-import { draggedWindow, thinned } from "../src/view/tools";
 import { shares } from "../src/model/uploads";
+import { draggedWindow, presetsOf } from "../src/model/windowing";
+import { thinned } from "../src/view/tools";
 
 const window = { center: 128, width: 256 };
 const picture = (samples: Uint8Array<ArrayBuffer>, columns: number): Picture => ({

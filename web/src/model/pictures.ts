@@ -1,13 +1,9 @@
 /** The pixels of a view, fetched once: the original as 16-bit samples, the preprocessed image as 8-bit ones. */
 import { originalPixels, preprocessedImage, type View } from "./api";
 import { fromPreprocessed } from "./frames";
+import { presetsOf, type Preset, type Window } from "./windowing";
 
 export type Source = "original" | "preprocessed";
-
-export interface Window {
-  center: number;
-  width: number;
-}
 
 export interface Picture {
   key: string;
@@ -22,17 +18,6 @@ export interface Picture {
   rowSize: number;
   presets: Record<Preset, Window>;
 }
-
-/** The server has applied the file's own window, or stretched a file without one: the default shows that as it is. */
-export const PRESETS = ["default", "tissue", "dense", "skin"] as const;
-export type Preset = (typeof PRESETS)[number];
-
-export const PRESET_NAMES: Record<Preset, string> = {
-  default: "As opened",
-  tissue: "Whole breast",
-  dense: "Dense tissue",
-  skin: "Skin line",
-};
 
 const KEPT_BYTES = 700e6;
 
@@ -123,34 +108,6 @@ async function loadPreprocessed(exam: string, file: number, view: View): Promise
   const [columnSize, rowSize] = [1 / Math.abs(change.scale_x), 1 / change.scale_y];
   const presets = presetsOf(samples, { center: 128, width: 256 }, 255);
   return { source: "preprocessed", samples, columns, rows, left, top, columnSize, rowSize, presets };
-}
-
-/** Windows from a picture's own values: the percentiles of what is not background. */
-export function presetsOf(
-  samples: Uint16Array | Uint8Array,
-  asOpened: Window,
-  largest: number,
-): Record<Preset, Window> {
-  const step = Math.max(1, Math.floor(samples.length / 200_000)) | 1;
-  const floor = largest * 0.03;
-  const tissue: number[] = [];
-  for (let at = 0; at < samples.length; at += step) {
-    const value = samples[at]!;
-    if (value > floor) tissue.push(value);
-  }
-  tissue.sort((a, b) => a - b);
-  const percentile = (share: number) => tissue[Math.min(tissue.length - 1, Math.floor(share * tissue.length))] ?? 0;
-  const between = (low: number, high: number): Window => {
-    const width = Math.max(high - low, largest * 0.02);
-    return { center: low + width / 2, width };
-  };
-  if (tissue.length === 0) return { default: asOpened, tissue: asOpened, dense: asOpened, skin: asOpened };
-  return {
-    default: asOpened,
-    tissue: between(percentile(0.02), percentile(0.998)),
-    dense: between(percentile(0.4), percentile(0.999)),
-    skin: between(0, percentile(0.35)),
-  };
 }
 
 /** A picture whose sides the graphics card takes: averaged by whole factors where a side is longer. */

@@ -2,8 +2,9 @@
 import type { Analysis, Drawn, ExamFile, ExamStatus, Health, Point, ReadingRecord, Verdict } from "./api";
 import { breastBox, type Camera, type Size, type Wall } from "./frames";
 import { readingOrder } from "./hanging";
-import type { Source, Window } from "./pictures";
+import type { Source } from "./pictures";
 import { shownFindings, type Shown } from "./threshold";
+import type { Window } from "./windowing";
 
 export type ToolName = "window" | "pan" | "zoom" | "length" | "magnify" | "polygon" | "freehand";
 export type Mode = Source | "both";

@@ -1,9 +1,8 @@
 /** The keyboard: one table, which the help sheet shows too. */
 import type { FindingsPanel } from "./findings_panel";
 import type { LightBox } from "./lightbox";
-import { PRESETS } from "../model/pictures";
 import type { Mode, Reading, ToolName } from "../model/reading";
-import { draggedWindow } from "./tools";
+import { PRESETS, draggedWindow } from "../model/windowing";
 
 export interface Key {
   /** As KeyboardEvent.key says them; upper-case letters want Shift. */

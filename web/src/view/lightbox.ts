@@ -2,8 +2,9 @@
 import { el } from "./dom";
 import { hang, type Place, type Sheet } from "../model/hanging";
 import { Pane } from "./pane";
-import type { PictureStore, Preset, Source } from "../model/pictures";
+import type { PictureStore, Source } from "../model/pictures";
 import type { Reading } from "../model/reading";
+import type { Preset } from "../model/windowing";
 import type { Stage } from "./stage";
 import { PaneTools } from "./tools";
 

@@ -1,6 +1,7 @@
 /** Draws a part of a picture on a plain canvas: for the magnifier, and for browsers without WebGL. */
 import type { ScreenMap, Size } from "../model/frames";
-import type { Picture, Window } from "../model/pictures";
+import type { Picture } from "../model/pictures";
+import type { Window } from "../model/windowing";
 
 /** Grey values 0..255 for every sample value. */
 export function greyTable(window: Window, isInverted: boolean, entries: number): Uint8ClampedArray {

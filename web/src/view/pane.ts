@@ -4,10 +4,11 @@ import { el } from "./dom";
 import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "../model/frames";
 import { isFlipped, title, wallInFile, wallInPane } from "../model/hanging";
 import { Overlay } from "./overlay";
-import type { Picture, PictureStore, Preset, Source, Window } from "../model/pictures";
+import type { Picture, PictureStore, Source } from "../model/pictures";
 import type { Reading, ViewState } from "../model/reading";
 import type { Screen, Stage } from "./stage";
 import { outcome } from "../model/threshold";
+import type { Preset, Window } from "../model/windowing";
 
 export class Pane {
   readonly root: HTMLElement;

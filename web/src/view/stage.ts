@@ -19,7 +19,8 @@ import {
 import type { Camera, Size } from "../model/frames";
 import { screenMap } from "../model/frames";
 import { greyTable, sampled, shade } from "./painter";
-import type { Picture, Window } from "../model/pictures";
+import type { Picture } from "../model/pictures";
+import type { Window } from "../model/windowing";
 
 /** What draws one pane's picture. `rendered` is called in the frame in which the picture changed. */
 export interface Screen {

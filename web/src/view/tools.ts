@@ -5,6 +5,7 @@ import { toOriginal } from "../model/frames";
 import { Magnifier } from "./magnifier";
 import type { Pane } from "./pane";
 import type { ToolName } from "../model/reading";
+import { draggedWindow } from "../model/windowing";
 
 interface Drag {
   tool: ToolName;
@@ -17,15 +18,6 @@ interface Drag {
 const CLICK_SLACK = 4;
 const LEAST_POINTS = 3;
 const MOST_POINTS = 1000;
-
-/** Drags a window: right widens, down brightens as the level falls. Values are full-range samples for a pane's width. */
-export function draggedWindow(window: { center: number; width: number }, dx: number, dy: number, range: number) {
-  const step = Math.max(window.width, range / 50) / 400;
-  return {
-    width: Math.max(range / 512, window.width + 2 * dx * step),
-    center: Math.min(range, Math.max(0, window.center + 2 * dy * step)),
-  };
-}
 
 export class PaneTools {
   private drag: Drag | null = null;
