@@ -1,8 +1,8 @@
 /** The keyboard's pointer on a pane: arrows move it, Enter sets points of a length or an outline, Escape gives it up. */
 import type { Point } from "../model/api";
 import { clamp, distance, toOriginal, toScreen } from "../model/frames";
-import type { Pane } from "./pane";
 import type { ToolName } from "../model/reading";
+import type { Pane } from "./pane";
 
 /** CSS pixels that an arrow moves it, alone and with Shift. */
 const STEP = 12;

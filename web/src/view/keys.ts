@@ -1,8 +1,8 @@
 /** The keyboard: one table, which the help sheet shows too. */
-import type { FindingsPanel } from "./findings_panel";
-import type { LightBox } from "./lightbox";
 import type { Mode, Reading, ToolName } from "../model/reading";
 import { PRESETS, draggedWindow } from "../model/windowing";
+import type { FindingsPanel } from "./findings_panel";
+import type { LightBox } from "./lightbox";
 
 export interface Key {
   /** As KeyboardEvent.key says them; upper-case letters want Shift. */

@@ -1,10 +1,10 @@
 /** The panes of the sheet that is shown, or of the one view that is enlarged. */
-import { el } from "./dom";
 import { hang, type Place, type Sheet } from "../model/hanging";
-import { Pane } from "./pane";
 import type { PictureStore, Source } from "../model/pictures";
 import type { Reading } from "../model/reading";
 import type { Preset } from "../model/windowing";
+import { el } from "./dom";
+import { Pane } from "./pane";
 import type { Stage } from "./stage";
 import { PaneTools } from "./tools";
 

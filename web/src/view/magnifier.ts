@@ -1,7 +1,7 @@
 /** A lens at the pointer: the picture's own pixels, at twice the zoom and at least one to one. */
 import type { Point } from "../model/api";
-import { el } from "./dom";
 import { screenMap, toOriginal } from "../model/frames";
+import { el } from "./dom";
 import { greyTable, sampled, shade } from "./painter";
 import type { Pane } from "./pane";
 

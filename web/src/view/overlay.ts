@@ -1,8 +1,8 @@
 /** Findings, measurements and drawings over one pane: an SVG layer in register with the picture below it. */
 import type { Analysis, Finding, Point, Spacing, Verdict } from "../model/api";
-import { svg } from "./dom";
 import { distance, toScreen, type ScreenMap, type Size } from "../model/frames";
 import type { Reading } from "../model/reading";
+import { svg } from "./dom";
 
 const TYPE_SIZE = 12;
 const LABEL_HEIGHT = 20;

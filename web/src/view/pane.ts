@@ -1,14 +1,14 @@
 /** One pane of the light box: a picture, what is drawn over it, and the words in its corners. */
 import type { Point, View } from "../model/api";
-import { el } from "./dom";
 import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "../model/frames";
 import { isFlipped, title, wallInFile, wallInPane } from "../model/hanging";
-import { Overlay } from "./overlay";
 import type { Picture, PictureStore, Source } from "../model/pictures";
 import type { Reading, ViewState } from "../model/reading";
-import type { Screen, Stage } from "./stage";
 import { outcome } from "../model/threshold";
 import type { Preset, Window } from "../model/windowing";
+import { el } from "./dom";
+import { Overlay } from "./overlay";
+import type { Screen, Stage } from "./stage";
 
 export class Pane {
   readonly root: HTMLElement;

@@ -18,9 +18,9 @@ import {
 } from "@cornerstonejs/core";
 import type { Camera, Size } from "../model/frames";
 import { screenMap } from "../model/frames";
-import { greyTable, sampled, shade } from "./painter";
 import type { Picture } from "../model/pictures";
 import type { Window } from "../model/windowing";
+import { greyTable, sampled, shade } from "./painter";
 
 /** What draws one pane's picture. `rendered` is called in the frame in which the picture changed. */
 export interface Screen {

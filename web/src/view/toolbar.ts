@@ -1,8 +1,8 @@
 /** Above the light box: tools, windows, what is shown, and help. */
-import { button, el } from "./dom";
-import type { LightBox } from "./lightbox";
 import type { Mode, Reading, ToolName } from "../model/reading";
 import { PRESET_NAMES, PRESETS, type Preset } from "../model/windowing";
+import { button, el } from "./dom";
+import type { LightBox } from "./lightbox";
 
 const TOOLS: [ToolName, string, string][] = [
   ["window", "Window", "W"],

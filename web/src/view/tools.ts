@@ -1,11 +1,11 @@
 /** What pointer and keyboard do on a pane: window, pan, zoom, measure, magnify, draw. */
 import type { Point } from "../model/api";
-import { Crosshair } from "./crosshair";
 import { toOriginal } from "../model/frames";
-import { Magnifier } from "./magnifier";
-import type { Pane } from "./pane";
 import type { ToolName } from "../model/reading";
 import { draggedWindow } from "../model/windowing";
+import { Crosshair } from "./crosshair";
+import { Magnifier } from "./magnifier";
+import type { Pane } from "./pane";
 
 interface Drag {
   tool: ToolName;
