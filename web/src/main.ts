@@ -1,25 +1,26 @@
 /** Puts the page together. */
 import "./style.css";
+import { PictureStore } from "./model/pictures";
+import { Reading } from "./model/reading";
+import { Session } from "./model/session";
+import { pageAddress } from "./view/address";
 import { button, el } from "./view/dom";
+import { listenForDrops } from "./view/drop";
 import { ExamList } from "./view/exam_list";
 import { FindingsPanel } from "./view/findings_panel";
 import { HelpSheet } from "./view/help";
 import { keyTable, listen } from "./view/keys";
 import { LightBox } from "./view/lightbox";
-import { PictureStore } from "./model/pictures";
-import { Reading } from "./model/reading";
 import { RecordPanel } from "./view/record_panel";
-import { Session } from "./model/session";
 import { Stage } from "./view/stage";
 import { Toolbar } from "./view/toolbar";
-import { droppedFiles } from "./model/uploads";
 
 const UNSAVED = "Your verdicts, drawings and impression are not saved and will be lost. Go on?";
 
 const reading = new Reading();
 const stage = new Stage();
 const pictures = new PictureStore(stage.longestSide, (key) => stage.forget(key));
-const session = new Session(reading, pictures, () => !reading.isUnsaved || confirm(UNSAVED));
+const session = new Session(reading, pictures, pageAddress, () => !reading.isUnsaved || confirm(UNSAVED));
 const lightbox = new LightBox(reading, stage, pictures);
 const findings = new FindingsPanel(reading, lightbox, session);
 const record = new RecordPanel(reading, lightbox);
@@ -64,20 +65,7 @@ addEventListener("beforeunload", (event) => {
   if (reading.isUnsaved) event.preventDefault();
 });
 
-let over = 0;
-const showTarget = (isOver: boolean) => document.body.classList.toggle("dropping", isOver);
-addEventListener("dragenter", (event) => {
-  event.preventDefault();
-  showTarget(++over > 0);
-});
-addEventListener("dragleave", () => showTarget(--over > 0));
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  over = 0;
-  showTarget(false);
-  if (event.dataTransfer) void droppedFiles(event.dataTransfer).then((files) => session.send(files));
-});
+listenForDrops((files) => void session.send(files));
 
 /** What the browser tests ask. */
 Object.assign(globalThis, { mammoscope: { reading, lightbox } });

@@ -7,6 +7,16 @@ import type { Reading } from "./reading";
 import { parseReadingFile, restored, restoredWords, UnfitReading } from "./reading_file";
 import { isJson, shares } from "./uploads";
 
+/** Says which exam is open, so that it can be found again. */
+export interface Address {
+  readonly exam: string | null;
+  /** Opens an exam: listeners hear of it. */
+  go(exam: string): void;
+  /** Writes what is open already: nobody hears of it. */
+  put(exam: string | null): void;
+  on(listener: () => void): void;
+}
+
 export interface Upload {
   files: { name: string; share: number }[];
   error: string | null;
@@ -16,7 +26,6 @@ const FIRST_SIGHT_MS = 80;
 const OPEN_EXAM_MS = 200;
 const OTHER_EXAMS_MS = 2000;
 const RETRY_MS = 1500;
-const EXAM_IN_ADDRESS = /^#exam=([0-9a-f]{32})$/;
 
 const isUnderWay = (exam: ExamStatus) => exam.state === "queued" || exam.state === "running";
 
@@ -36,6 +45,7 @@ export class Session {
   constructor(
     private readonly reading: Reading,
     private readonly pictures: PictureStore,
+    private readonly address: Address,
     private readonly mayLeave: () => boolean,
   ) {}
 
@@ -44,7 +54,7 @@ export class Session {
   }
 
   async start(): Promise<void> {
-    addEventListener("hashchange", () => void this.followAddress());
+    this.address.on(() => void this.followAddress());
     try {
       this.reading.health = await this.insist(() => api.health());
       this.reading.threshold = this.reading.health.thresholds.detection;
@@ -67,7 +77,7 @@ export class Session {
   show(exam: string): void {
     if (exam === this.reading.status?.id || !this.mayLeave()) return;
     this.reading.isUnsaved = false;
-    location.hash = `exam=${exam}`;
+    this.address.go(exam);
   }
 
   /** Takes what was dropped or chosen: images to analyse, a saved reading beside them or for the exam that is open. */
@@ -130,7 +140,7 @@ export class Session {
     this.pictures.forgetExam(id);
     if (this.reading.status?.id === id) {
       this.reading.isUnsaved = false;
-      history.replaceState(null, "", location.pathname);
+      this.address.put(null);
       this.close();
     }
     this.tell();
@@ -170,7 +180,7 @@ export class Session {
   private async take(id: string): Promise<void> {
     const status = await api.exam(id);
     this.exams = [status, ...this.exams.filter((exam) => exam.id !== id)];
-    location.hash = `exam=${id}`;
+    this.address.go(id);
     this.tell();
   }
 
@@ -180,10 +190,10 @@ export class Session {
   }
 
   private async followAddress(): Promise<void> {
-    const id = EXAM_IN_ADDRESS.exec(location.hash)?.[1];
+    const id = this.address.exam;
     const open = this.reading.status?.id;
     if (!id || id === open) return;
-    if (open && !this.mayLeave()) return history.replaceState(null, "", `#exam=${open}`);
+    if (open && !this.mayLeave()) return this.address.put(open);
     this.turn++;
     let status: ExamStatus;
     try {
