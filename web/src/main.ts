@@ -1,6 +1,6 @@
 /** Puts the page together. */
 import "./style.css";
-import { PictureStore } from "./model/pictures";
+import { ImageStore } from "./model/images";
 import { Reading } from "./model/reading";
 import { Session } from "./model/session";
 import { pageAddress } from "./view/address";
@@ -15,13 +15,13 @@ import { RecordPanel } from "./view/record_panel";
 import { Stage } from "./view/stage";
 import { Toolbar } from "./view/toolbar";
 
-const UNSAVED = "Your verdicts, drawings and impression are not saved and will be lost. Go on?";
+const UNSAVED = "Your verdicts, drawings and impression are not saved and will be lost. Continue?";
 
 const reading = new Reading();
 const stage = new Stage();
-const pictures = new PictureStore(stage.longestSide, (key) => stage.forget(key));
-const session = new Session(reading, pictures, pageAddress, () => !reading.isUnsaved || confirm(UNSAVED));
-const lightbox = new LightBox(reading, stage, pictures);
+const images = new ImageStore(stage.longestSide, (key) => stage.forget(key));
+const session = new Session(reading, images, pageAddress, () => !reading.isUnsaved || confirm(UNSAVED));
+const lightbox = new LightBox(reading, stage, images);
 const findings = new FindingsPanel(reading, lightbox, session);
 const record = new RecordPanel(reading, lightbox);
 const help = new HelpSheet();

@@ -69,9 +69,9 @@ describe("a saved reading", () => {
 });
 
 it.each([
-  ["", "it is no JSON"],
-  ["null", "it is no reading that this page saved"],
-  ['{"schema_version": "1.0", "findings": []}', "it is no reading that this page saved"],
+  ["", "it is not JSON"],
+  ["null", "it is not a reading that this page saved"],
+  ['{"schema_version": "1.0", "findings": []}', "it is not a reading that this page saved"],
   [JSON.stringify({ ...saved(judged()), version: "2.0" }), "it is of version 2.0, expected 1.0"],
   [JSON.stringify({ ...saved(judged()), record: {} }), "it is damaged"],
   [JSON.stringify({ ...saved(judged()), files: [null] }), "it is damaged"],

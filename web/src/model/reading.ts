@@ -2,7 +2,7 @@
 import type { Analysis, Drawn, ExamFile, ExamStatus, Health, Point, ReadingRecord, Verdict } from "./api";
 import { breastBox, type Camera, type Size, type Wall } from "./frames";
 import { readingOrder } from "./hanging";
-import type { Source } from "./pictures";
+import type { Source } from "./images";
 import { shownFindings, type Shown } from "./threshold";
 import type { Window } from "./windowing";
 
@@ -24,7 +24,7 @@ export interface Display {
 export interface ViewState {
   camera: Camera | null;
   /** What just fills the pane: one that changes its size keeps that so. Null: the reader chose the place. */
-  fitted: "picture" | "breast" | null;
+  fitted: "image" | "breast" | null;
   wall: Wall | null;
   windows: Partial<Record<Source, Window>>;
   lengths: [Point, Point][];
@@ -104,7 +104,7 @@ export class Reading {
   view(number: number): ViewState {
     let state = this.views.get(number);
     if (!state) {
-      state = { camera: null, fitted: "picture", wall: null, windows: {}, lengths: [] };
+      state = { camera: null, fitted: "image", wall: null, windows: {}, lengths: [] };
       this.views.set(number, state);
     }
     return state;

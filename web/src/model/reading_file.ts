@@ -40,10 +40,10 @@ export function parseReadingFile(text: string): ReadingFile {
   try {
     said = JSON.parse(text);
   } catch {
-    throw new UnfitReading("it is no JSON");
+    throw new UnfitReading("it is not JSON");
   }
   const file = said as Partial<ReadingFile> | null;
-  if (file?.format !== FORMAT) throw new UnfitReading("it is no reading that this page saved");
+  if (file?.format !== FORMAT) throw new UnfitReading("it is not a reading that this page saved");
   if (file.version !== VERSION) throw new UnfitReading(`it is of version ${String(file.version)}, expected ${VERSION}`);
   if (!isReading(file)) throw new UnfitReading("it is damaged");
   return file as ReadingFile;

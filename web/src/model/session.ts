@@ -1,8 +1,8 @@
 /** The exams that the server holds, uploads on their way, and which exam is open. */
 import * as api from "./api";
 import { ApiError, type ExamStatus } from "./api";
+import type { ImageStore } from "./images";
 import { patientName } from "./patient";
-import type { PictureStore } from "./pictures";
 import type { Reading } from "./reading";
 import { parseReadingFile, restored, restoredWords, UnfitReading } from "./reading_file";
 import { isJson, shares } from "./uploads";
@@ -44,7 +44,7 @@ export class Session {
 
   constructor(
     private readonly reading: Reading,
-    private readonly pictures: PictureStore,
+    private readonly images: ImageStore,
     private readonly address: Address,
     private readonly mayLeave: () => boolean,
   ) {}
@@ -137,7 +137,7 @@ export class Session {
     this.exams = this.exams.filter((exam) => exam.id !== id);
     this.patients.delete(id);
     this.waiting.delete(id);
-    this.pictures.forgetExam(id);
+    this.images.forgetExam(id);
     if (this.reading.status?.id === id) {
       this.reading.isUnsaved = false;
       this.address.put(null);

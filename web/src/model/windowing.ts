@@ -16,7 +16,7 @@ export const PRESET_NAMES: Record<Preset, string> = {
   skin: "Skin line",
 };
 
-/** Windows from a picture's own values: the percentiles of what is not background. */
+/** Windows from an image's own values: the percentiles of what is not background. */
 export function presetsOf(
   samples: Uint16Array | Uint8Array,
   asOpened: Window,

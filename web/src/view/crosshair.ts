@@ -7,7 +7,7 @@ import type { Pane } from "./pane";
 /** CSS pixels that an arrow moves it, alone and with Shift. */
 const STEP = 12;
 const FINE_STEP = 1;
-/** The picture follows a crosshair that comes so near to the pane's edge, in CSS pixels. */
+/** The image follows a crosshair that comes so near to the pane's edge, in CSS pixels. */
 const MARGIN = 24;
 
 const DRAWING: readonly ToolName[] = ["polygon", "freehand"];
@@ -43,7 +43,7 @@ export class Crosshair {
     const { pane } = this;
     const { tool } = pane.reading.display;
     const { map } = pane;
-    if (!map || !pane.picture || !START[tool]) return false;
+    if (!map || !pane.image || !START[tool]) return false;
     const { width, height } = pane.size;
     const [x, y] = this.place ?? [width / 2, height / 2];
     const step = this.at ? (isFine ? FINE_STEP : STEP) : 0;

@@ -98,7 +98,7 @@ export class PaneTools {
   private down(event: PointerEvent): void {
     this.pane.root.focus({ preventScroll: true });
     this.pane.reading.activate(this.pane.file);
-    if (!this.pane.picture) return;
+    if (!this.pane.image) return;
     this.crosshair.hide();
     const chosen = this.pane.reading.display.tool;
     const tool: ToolName = event.button === 1 || event.shiftKey ? "pan" : event.button === 2 ? "zoom" : chosen;
@@ -140,7 +140,7 @@ export class PaneTools {
 
   private dragWindow(dx: number, dy: number): void {
     const { pane } = this;
-    const range = pane.picture?.samples instanceof Uint8Array ? 255 : 65535;
+    const range = pane.image?.samples instanceof Uint8Array ? 255 : 65535;
     pane.setWindow(draggedWindow(pane.window, dx, dy, range));
     pane.root.dispatchEvent(new CustomEvent("windowed", { bubbles: true }));
   }

@@ -5,13 +5,13 @@ import { presetsOf, type Preset, type Window } from "./windowing";
 
 export type Source = "original" | "preprocessed";
 
-export interface Picture {
+export interface ViewImage {
   key: string;
   source: Source;
   samples: Uint16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
   columns: number;
   rows: number;
-  /** Place of the picture's top left corner and size of its pixels, in pixels of the original. */
+  /** Place of the image's top left corner and size of its pixels, in pixels of the original. */
   left: number;
   top: number;
   columnSize: number;
@@ -21,9 +21,9 @@ export interface Picture {
 
 const KEPT_BYTES = 700e6;
 
-/** Fetches pictures and keeps the ones used last. */
-export class PictureStore {
-  private readonly kept = new Map<string, Promise<Picture>>();
+/** Fetches images and keeps the ones used last. */
+export class ImageStore {
+  private readonly kept = new Map<string, Promise<ViewImage>>();
   private readonly sizes = new Map<string, number>();
 
   constructor(
@@ -31,7 +31,7 @@ export class PictureStore {
     private readonly forgotten: (key: string) => void,
   ) {}
 
-  get(exam: string, file: number, view: View, source: Source): Promise<Picture> {
+  get(exam: string, file: number, view: View, source: Source): Promise<ViewImage> {
     const key = `mammoscope:${exam}/${file}/${source}`;
     const known = this.kept.get(key);
     if (known) {
@@ -40,8 +40,8 @@ export class PictureStore {
       return known;
     }
     const loading = (source === "original" ? loadOriginal(exam, file, view) : loadPreprocessed(exam, file, view)).then(
-      (picture) => {
-        const fitting = reduced({ ...picture, key }, this.longestSide);
+      (image) => {
+        const fitting = reduced({ ...image, key }, this.longestSide);
         this.sizes.set(key, fitting.samples.byteLength);
         this.forgetOldest(key);
         return fitting;
@@ -76,7 +76,7 @@ export class PictureStore {
   }
 }
 
-type Bare = Omit<Picture, "key">;
+type Bare = Omit<ViewImage, "key">;
 
 async function loadOriginal(exam: string, file: number, view: View): Promise<Bare> {
   const samples = await originalPixels(exam, file);
@@ -96,7 +96,7 @@ async function loadPreprocessed(exam: string, file: number, view: View): Promise
   bitmap.close();
   const rgba = context.getImageData(0, 0, columns, rows).data;
   const change = view.preprocessed.from_original;
-  // Turned back as the file is, so that one flip of the display does for both pictures.
+  // Turned back as the file is, so that one flip of the display does for both images.
   const isMirrored = change.scale_x < 0;
   const samples = new Uint8Array(columns * rows);
   for (let y = 0, at = 0; y < rows; y++) {
@@ -110,24 +110,24 @@ async function loadPreprocessed(exam: string, file: number, view: View): Promise
   return { source: "preprocessed", samples, columns, rows, left, top, columnSize, rowSize, presets };
 }
 
-/** A picture whose sides the graphics card takes: averaged by whole factors where a side is longer. */
-export function reduced(picture: Picture, longestSide: number): Picture {
-  const factor = Math.ceil(Math.max(picture.columns, picture.rows) / longestSide);
-  if (factor <= 1) return picture;
-  const columns = Math.floor(picture.columns / factor);
-  const rows = Math.floor(picture.rows / factor);
+/** An image whose sides the graphics card takes: averaged by whole factors where a side is longer. */
+export function reduced(image: ViewImage, longestSide: number): ViewImage {
+  const factor = Math.ceil(Math.max(image.columns, image.rows) / longestSide);
+  if (factor <= 1) return image;
+  const columns = Math.floor(image.columns / factor);
+  const rows = Math.floor(image.rows / factor);
   const samples =
-    picture.samples instanceof Uint16Array ? new Uint16Array(columns * rows) : new Uint8Array(columns * rows);
+    image.samples instanceof Uint16Array ? new Uint16Array(columns * rows) : new Uint8Array(columns * rows);
   for (let y = 0, at = 0; y < rows; y++) {
     for (let x = 0; x < columns; x++, at++) {
       let sum = 0;
       for (let dy = 0; dy < factor; dy++) {
-        const row = (y * factor + dy) * picture.columns + x * factor;
-        for (let dx = 0; dx < factor; dx++) sum += picture.samples[row + dx]!;
+        const row = (y * factor + dy) * image.columns + x * factor;
+        for (let dx = 0; dx < factor; dx++) sum += image.samples[row + dx]!;
       }
       samples[at] = sum / (factor * factor);
     }
   }
-  const [columnSize, rowSize] = [picture.columnSize * factor, picture.rowSize * factor];
-  return { ...picture, samples, columns, rows, columnSize, rowSize };
+  const [columnSize, rowSize] = [image.columnSize * factor, image.rowSize * factor];
+  return { ...image, samples, columns, rows, columnSize, rowSize };
 }
