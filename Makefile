@@ -7,13 +7,14 @@ PAGE := src/mammoscope/server/page
 PAGE_TOOLS := web/node_modules/.package-lock.json
 SOURCES := pyproject.toml src/mammoscope/__init__.py
 
-.PHONY: help demo serve test fuzz check page browser-test format lock pip-audit clean
+.PHONY: help demo serve test fuzz check api page browser-test format lock pip-audit clean
 
 help:
 	@echo "make demo    set up, make a synthetic exam, analyse it, print the findings (no torch)"
 	@echo "make serve   set up, open the reading page on this machine (no torch)"
 	@echo "make test    set up for development, run all checks and tests"
 	@echo "make page    build the reading page into the package (needs Node 20)"
+	@echo "make api     describe the server's API for the page, and make the page's types of it (needs Node 20)"
 	@echo "make fuzz    feed the reader 100,000 files that mean harm (half an hour; the tests do a few hundred)"
 	@echo "make browser-test  check and build the page, and use it in Chromium (needs Node 20, Chromium)"
 	@echo "make check   ruff, types, import contract"
@@ -42,6 +43,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+api: $(VENV)/.run $(PAGE_TOOLS)
+	$(BIN)/python -m mammoscope.server.openapi > web/openapi.json
+	npm --prefix web run types
 
 page: $(PAGE_TOOLS)
 	npm --prefix web run build

@@ -119,7 +119,7 @@ export async function analysed(page, last = null) {
   return done.jsonValue();
 }
 
-/** Waits until so many panes have drawn their picture, and no frame is on its way. */
+/** Waits until so many panes have drawn their image, and no frame is on its way. */
 export async function drawn(page, count) {
   await page.waitForFunction(
     (count) => document.querySelectorAll(".pane[data-frames]").length === count && !document.querySelector(".message:not(:empty)"),

@@ -79,7 +79,7 @@ def _folder(folder: Path, exam: dict[tuple[Laterality, str], PhantomView]) -> No
     (folder / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     (folder / ".hidden.dcm").write_bytes(b"")
     (folder / "README.txt").write_text("No image.")
-    (folder / "phantom.overlay.png").write_bytes(b"A picture of an earlier analysis.")
+    (folder / "phantom.overlay.png").write_bytes(b"An image of an earlier analysis.")
     (folder / "phantom.json").write_text("{}")
 
 

@@ -232,7 +232,7 @@ describe("an exam of four views", () => {
     await page.getByRole("button", { name: "Side by side" }).click();
     await drawn(page, 2);
     assert.deepEqual(
-      await reading(() => globalThis.mammoscope.lightbox.panes.map(({ source, picture }) => [source, picture.samples.constructor.name])),
+      await reading(() => globalThis.mammoscope.lightbox.panes.map(({ source, image }) => [source, image.samples.constructor.name])),
       [["original", "Uint16Array"], ["preprocessed", "Uint8Array"]],
     );
     await page.keyboard.press("Escape");
@@ -426,7 +426,7 @@ test("measures and draws with the keyboard alone", inTests, async () => {
   const [a, b, c] = await reading(() => globalThis.mammoscope.reading.drawn.at(-1).outline);
   const side = 24 / (await reading(() => globalThis.mammoscope.lightbox.active.pane.state.camera.zoom));
   assert.ok(Math.abs(Math.abs(b[0] - a[0]) - side) < 0.1 && b[1] === a[1] && Math.abs(b[1] - c[1] - side) < 0.1, JSON.stringify([a, b, c]));
-  // The lens follows, and the picture follows a crosshair at its edge.
+  // The lens follows, and the image follows a crosshair at its edge.
   await keys(`m${" ArrowLeft".repeat(30)}`);
   assert.ok(await page.locator(".lens:visible").count());
   assert.ok(await reading(() => globalThis.mammoscope.lightbox.active.pane.state.fitted === null));
@@ -435,7 +435,7 @@ test("measures and draws with the keyboard alone", inTests, async () => {
   await drawnOnes.last().getByRole("button", { name: /^Remove/ }).click();
 });
 
-test("puts a mirrored film's pixels and its overlay in exact register", inTests, async () => {
+test("puts a mirrored image's pixels and its overlay in exact register", inTests, async () => {
   page.on("dialog", (dialog) => dialog.accept());
   const last = await reading(() => globalThis.mammoscope.reading.status.id);
   await drop(page, [at("marked.dcm")]);
@@ -533,7 +533,7 @@ describe("a ZIP archive", () => {
     assert.equal(await reading(() => globalThis.mammoscope.reading.status.id), zipped);
   });
 
-  test("and its reading opens again beside its film", inTests, async () => {
+  test("and its reading opens again beside its image", inTests, async () => {
     await page.getByRole("button", { name: /^Accept finding 1/ }).click();
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "JSON", exact: true }).click()]);
     await download.saveAs(at("own.json"));
@@ -584,7 +584,7 @@ describe("a ZIP archive", () => {
   });
 });
 
-test("a film of 20 megapixels is shown and stays smooth", inTests, async () => {
+test("an image of 20 megapixels is shown and stays smooth", inTests, async () => {
   const last = await reading(() => globalThis.mammoscope.reading.status.id);
   await reading(() => {
     globalThis.seen = { uploaded: 0, first: 0 };
@@ -600,7 +600,7 @@ test("a film of 20 megapixels is shown and stays smooth", inTests, async () => {
   await analysed(page, last);
   await drawn(page, 1);
   const wait = await reading(() => Math.round(globalThis.seen.first - globalThis.seen.uploaded));
-  const { rows, columns } = await reading(() => globalThis.mammoscope.lightbox.panes[0].picture);
+  const { rows, columns } = await reading(() => globalThis.mammoscope.lightbox.panes[0].image);
   assert.deepEqual([rows, columns], [5120, 4096]);
   const times = await frameTimes(page);
   console.log(`20 megapixels: first view ${wait} ms after the upload, window ${times.window} ms, threshold ${times.threshold} ms`);

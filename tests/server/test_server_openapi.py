@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,12 @@ from schemathesis.checks import load_all_checks
 
 from mammoscope.kinds import KINDS
 from mammoscope.server.app import create_app
+from mammoscope.server.openapi import openapi_text
 from mammoscope.server.settings import ServerSettings
 
 load_all_checks()
+
+PUBLISHED = Path(__file__).parents[2] / "web" / "openapi.json"
 
 OPERATIONS = [
     ("GET", "/health"),
@@ -76,3 +81,22 @@ def test_the_page_is_told_every_kind_of_finding(idle: Callable[..., TestClient])
     assert [kind["name"] for kind in told if kind["outlined"]] == ["mass", "asymmetry"]
     (asymmetry,) = [kind for kind in told if kind["name"] == "asymmetry"]
     assert (asymmetry["indefinite"], asymmetry["longest"]) == ("an asymmetry", "extent")
+
+
+def test_every_error_is_described_as_it_is_sent(idle: Callable[..., TestClient]) -> None:
+    client = idle()
+    sent = client.post("/api/v1/analyses/0/report", content="{", headers={"Content-Type": "application/json"})
+    assert sent.status_code == 422 and isinstance(sent.json()["detail"], str)
+    problem = {"$ref": "#/components/schemas/Problem"}
+    paths = client.get("/api/v1/openapi.json").json()["paths"]
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            errors = {status: answer for status, answer in operation["responses"].items() if int(status) >= 400}
+            assert errors, (method, path)
+            for status, answer in errors.items():
+                assert answer["content"]["application/json"]["schema"] == problem, (method, path, status)
+
+
+def test_the_page_is_typed_by_what_the_server_describes(idle: Callable[..., TestClient]) -> None:
+    assert PUBLISHED.read_text(encoding="utf-8") == openapi_text(), "web/openapi.json is stale: run make api"
+    assert json.loads(openapi_text()) == idle().get("/api/v1/openapi.json").json()

@@ -1,26 +1,27 @@
 /** Puts the page together. */
 import "./style.css";
-import { button, el } from "./dom";
-import { ExamList } from "./exam_list";
-import { FindingsPanel } from "./findings_panel";
-import { HelpSheet } from "./help";
-import { keyTable, listen } from "./keys";
-import { LightBox } from "./lightbox";
-import { PictureStore } from "./pictures";
-import { Reading } from "./reading";
-import { RecordPanel } from "./record_panel";
-import { Session } from "./session";
-import { Stage } from "./stage";
-import { Toolbar } from "./toolbar";
-import { droppedFiles } from "./uploads";
+import { ImageStore } from "./model/images";
+import { Reading } from "./model/reading";
+import { Session } from "./model/session";
+import { pageAddress } from "./view/address";
+import { button, el } from "./view/dom";
+import { listenForDrops } from "./view/drop";
+import { ExamList } from "./view/exam_list";
+import { FindingsPanel } from "./view/findings_panel";
+import { HelpSheet } from "./view/help";
+import { keyTable, listen } from "./view/keys";
+import { LightBox } from "./view/lightbox";
+import { RecordPanel } from "./view/record_panel";
+import { Stage } from "./view/stage";
+import { Toolbar } from "./view/toolbar";
 
-const UNSAVED = "Your verdicts, drawings and impression are not saved and will be lost. Go on?";
+const UNSAVED = "Your verdicts, drawings and impression are not saved and will be lost. Continue?";
 
 const reading = new Reading();
 const stage = new Stage();
-const pictures = new PictureStore(stage.longestSide, (key) => stage.forget(key));
-const session = new Session(reading, pictures, () => !reading.isUnsaved || confirm(UNSAVED));
-const lightbox = new LightBox(reading, stage, pictures);
+const images = new ImageStore(stage.longestSide, (key) => stage.forget(key));
+const session = new Session(reading, images, pageAddress, () => !reading.isUnsaved || confirm(UNSAVED));
+const lightbox = new LightBox(reading, stage, images);
 const findings = new FindingsPanel(reading, lightbox, session);
 const record = new RecordPanel(reading, lightbox);
 const help = new HelpSheet();
@@ -64,20 +65,7 @@ addEventListener("beforeunload", (event) => {
   if (reading.isUnsaved) event.preventDefault();
 });
 
-let over = 0;
-const showTarget = (isOver: boolean) => document.body.classList.toggle("dropping", isOver);
-addEventListener("dragenter", (event) => {
-  event.preventDefault();
-  showTarget(++over > 0);
-});
-addEventListener("dragleave", () => showTarget(--over > 0));
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  over = 0;
-  showTarget(false);
-  if (event.dataTransfer) void droppedFiles(event.dataTransfer).then((files) => session.send(files));
-});
+listenForDrops((files) => void session.send(files));
 
 /** What the browser tests ask. */
 Object.assign(globalThis, { mammoscope: { reading, lightbox } });

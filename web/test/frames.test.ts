@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { breastBox, centredOn, distance, fillingZoom, fit, fromPreprocessed, panned, screenMap, toOriginal, toScreen, zoomedAt } from "../src/frames";
+import { breastBox, centredOn, distance, fillingZoom, fit, fromPreprocessed, panned, screenMap, toOriginal, toScreen, zoomedAt } from "../src/model/frames";
 
 const film = { columns: 2560, rows: 3328, pixel_aspect: 1 };
 const pane = { width: 425, height: 336 };

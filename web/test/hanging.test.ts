@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ExamFile, Side, View } from "../src/api";
-import { brighterEdge, hang, isFlipped, readingOrder, title, wallInFile } from "../src/hanging";
+import type { ExamFile, Side, View } from "../src/model/api";
+import { brighterEdge, hang, isFlipped, readingOrder, title, wallInFile } from "../src/model/hanging";
 
 function view(laterality: Side | null, name: string | null, scaleX: number | null = null): View {
   const from_original = { scale_x: scaleX ?? 1, shift_x: 0, scale_y: 1, shift_y: 0 };

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { greyTable, sampled, shade } from "../src/painter";
-import { presetsOf, reduced, type Picture } from "../src/pictures";
-import { readable } from "../src/patient";
-import { draggedWindow, thinned } from "../src/tools";
-import { shares } from "../src/uploads";
+import { greyTable, sampled, shade } from "../src/view/painter";
+import { reduced, type ViewImage } from "../src/model/images";
+import { readable } from "../src/model/patient";
+import { shares } from "../src/model/uploads";
+import { draggedWindow, presetsOf } from "../src/model/windowing";
+import { thinned } from "../src/view/tools";
 
 const window = { center: 128, width: 256 };
-const picture = (samples: Uint8Array<ArrayBuffer>, columns: number): Picture => ({
+const image = (samples: Uint8Array<ArrayBuffer>, columns: number): ViewImage => ({
   key: "",
   source: "original",
   samples,
@@ -31,19 +32,19 @@ describe("sampled and shade", () => {
     [{ a: 1, c: 1, d: 1, f: 1 }, [0, 0, 0, 10]],
   ])("puts pixels where the map says: %j", (map, greys) => {
     const target = { width: 2, height: 2, data: new Uint8ClampedArray(16) } as ImageData;
-    const seen = sampled(picture(new Uint8Array([10, 20, 30, 40]), 2), map, target);
+    const seen = sampled(image(new Uint8Array([10, 20, 30, 40]), 2), map, target);
     shade(target, seen, Uint8ClampedArray.from({ length: 256 }, (_, at) => at));
     expect([0, 4, 8, 12].map((at) => target.data[at])).toEqual(greys);
   });
 });
 
-it("averages a picture that is too large for the graphics card", () => {
-  const small = reduced(picture(new Uint8Array([10, 20, 30, 40, 50, 60, 70, 80]), 4), 2);
+it("averages an image that is too large for the graphics card", () => {
+  const small = reduced(image(new Uint8Array([10, 20, 30, 40, 50, 60, 70, 80]), 4), 2);
   expect([...small.samples]).toEqual([35, 55]);
   expect([small.columnSize, small.rowSize, small.columns, small.rows]).toEqual([2, 2, 2, 1]);
 });
 
-it("makes presets of an empty picture", () => {
+it("makes presets of an empty image", () => {
   expect(presetsOf(new Uint16Array(100), { center: 1, width: 2 }, 65535)).toMatchObject({ default: { center: 1, width: 2 }, tissue: { center: 1, width: 2 } });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Analysis, ExamFile, ExamStatus, Finding } from "../src/api";
-import { Reading } from "../src/reading";
-import { parseReadingFile, readingFile, restored, restoredWords } from "../src/reading_file";
+import type { Analysis, ExamFile, ExamStatus, Finding } from "../src/model/api";
+import { Reading } from "../src/model/reading";
+import { parseReadingFile, readingFile, restored, restoredWords } from "../src/model/reading_file";
 
 const finding = (x0: number): Finding => ({
   box: { x0, y0: 0, x1: x0 + 50, y1: 60 },
@@ -19,7 +19,7 @@ function open(...analyses: (Analysis | "")[]): Reading {
   const reading = new Reading();
   const done = analyses.filter((one) => one !== "");
   const files = analyses.map((one, number) => ({ number, name: `${number}.dcm`, error: null, view: null, result: one === "" ? null : done.indexOf(one) }) as unknown as ExamFile);
-  reading.open({ id: "1", files } as ExamStatus);
+  reading.open({ id: "1", created: "", state: "done", progress: 1, files } satisfies ExamStatus);
   reading.analyses = done;
   return reading;
 }
@@ -39,7 +39,8 @@ function judged(): Reading {
 describe("a saved reading", () => {
   it("comes back as it was", () => {
     const [before, after] = [judged(), open("", analysis("a", 100, 200), analysis("b", 300))];
-    const record = after.restore(parseReadingFile(JSON.stringify(saved(before))));
+    const record = restored(parseReadingFile(JSON.stringify(saved(before))), after);
+    after.restore(record);
     expect(after.record).toEqual(before.record);
     expect(after.isUnsaved).toBe(false);
     expect(restoredWords(record)).toBe("Opened: 2 verdicts, 1 drawn finding, the impression.");
@@ -47,7 +48,7 @@ describe("a saved reading", () => {
 
   it("finds its files under other numbers, and its findings by their boxes", () => {
     const after = open(analysis("b", 10, 300.4), analysis("c"), analysis("a", 200, 100));
-    after.restore(saved(judged()));
+    after.restore(restored(saved(judged()), after));
     expect(after.record.verdicts).toEqual([{ file: 0, finding: 1, verdict: "accepted" }, { file: 2, finding: 0, verdict: "rejected" }]);
     expect(after.record.drawn.map(({ file }) => file)).toEqual([0]);
   });
@@ -62,15 +63,15 @@ describe("a saved reading", () => {
   it("is refused beside other files, and leaves what is there", () => {
     const other = open(analysis("c", 100));
     other.write("Mine.");
-    expect(() => other.restore(saved(judged()))).toThrow("it belongs to none of the files that are open");
+    expect(() => restored(saved(judged()), other)).toThrow("it belongs to none of the files that are open");
     expect(other.impression).toBe("Mine.");
   });
 });
 
 it.each([
-  ["", "it is no JSON"],
-  ["null", "it is no reading that this page saved"],
-  ['{"schema_version": "1.0", "findings": []}', "it is no reading that this page saved"],
+  ["", "it is not JSON"],
+  ["null", "it is not a reading that this page saved"],
+  ['{"schema_version": "1.0", "findings": []}', "it is not a reading that this page saved"],
   [JSON.stringify({ ...saved(judged()), version: "2.0" }), "it is of version 2.0, expected 1.0"],
   [JSON.stringify({ ...saved(judged()), record: {} }), "it is damaged"],
   [JSON.stringify({ ...saved(judged()), files: [null] }), "it is damaged"],

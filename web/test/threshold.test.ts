@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { Analysis, ExamStatus, Finding } from "../src/api";
-import { examOutcome, outcome, shownFindings, sizeWords } from "../src/threshold";
+import type { Analysis, ExamStatus, Finding } from "../src/model/api";
+import { examOutcome, outcome, shownFindings, sizeWords } from "../src/model/threshold";
 
 const finding = (detection_score: number, longest: number | null = 12.34): Finding => ({
   box: { x0: 0, y0: 0, x1: 1, y1: 1 },
@@ -17,11 +17,26 @@ const analysis = (scores: number[], said: Analysis["outcome"] = scores.length ? 
   software: "",
   outcome: said,
   statement: "",
-  input: { sha256: "" },
+  input: {
+    name: "",
+    sha256: "",
+    file_format: "",
+    rows: 1,
+    columns: 1,
+    bits: 8,
+    laterality: null,
+    view: null,
+    spacing: null,
+    pixel_aspect: 1,
+    sop_instance_uid: null,
+    modality: null,
+    manufacturer: null,
+  },
   bundle: { name: "", version: "", sha256: "" },
   thresholds: { detection: 0.03, malignancy: 0.5 },
   findings: scores.map((score) => finding(score)),
   warnings: [],
+  seconds: {},
 });
 
 it("shows nothing before there is an analysis", () => expect(shownFindings(null, 0)).toEqual([]));

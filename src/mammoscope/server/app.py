@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.types import Lifespan
 
 from mammoscope import NOTICE, __version__
 from mammoscope.kinds import SOUGHT
@@ -47,6 +48,17 @@ def create_app(settings: ServerSettings, state: ServerState | None = None) -> Fa
         finally:
             await run_in_threadpool(opened.close)
 
+    app = routed_app(lifespan=life)
+    app.state.mammoscope = opened
+    app.include_router(page.router)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_middleware(Guard, settings=settings)
+    return app
+
+
+def routed_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """The API's routes with nothing behind them: all that its description is made of."""
     app = FastAPI(
         title="mammoscope",
         version=__version__,
@@ -55,15 +67,10 @@ def create_app(settings: ServerSettings, state: ServerState | None = None) -> Fa
         docs_url=None,  # these pages load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=life,
+        lifespan=lifespan,
     )
-    app.state.mammoscope = opened
     for routes in (health, analyses, images, report):
         app.include_router(routes.router, prefix=API)
-    app.include_router(page.router)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_middleware(Guard, settings=settings)
     return app
 
 

@@ -20,8 +20,13 @@ _LARGEST = 2**31 - 1
 
 
 def problems(**described: str) -> Responses:
-    """OpenAPI of error answers, ``problems(_404="there is none")``, beside those that every path can give."""
+    """OpenAPI of error answers, ``problems(_404="there is none")``, beside those that every path can give.
+
+    Where a path can name what is not there (404), it can also be malformed (422).
+    """
     common = {"_403": "Another site asks.", "_421": "Another host name.", "_401": "The token is missing."}
+    if "_404" in described:
+        common["_422"] = "The path is malformed."
     return {
         int(status.lstrip("_")): {"model": Problem, "description": text}
         for status, text in sorted({**common, **described}.items())

@@ -9,12 +9,13 @@ from fastapi import APIRouter
 from mammoscope.findings import Thresholds
 from mammoscope.kinds import KINDS
 from mammoscope.server.models import FindingKind, Health, Limits, Queue
+from mammoscope.server.routes.found import problems
 from mammoscope.server.state import StateOf
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/health", summary="Software, models, limits and queue")
+@router.get("/health", summary="Software, models, limits and queue", responses=problems())
 def health(state: StateOf) -> Health:
     """The server's version and bundle, its operating point, what it takes, and how much waits."""
     models = state.bundle.manifest

@@ -4,18 +4,6 @@ const IMAGE_NAMES = /\.(dcm|dicom|ima|png|jpe?g|tiff?|zip)$/i;
 const FIRST_BYTES = 132;
 const SAVED_READING = /^\s*\{\s*"format":\s*"mammoscope-reading"/;
 
-/** Files of a drop, those of dropped folders too. */
-export async function droppedFiles(data: DataTransfer): Promise<File[]> {
-  const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  if (entries.length === 0) return [...data.files];
-  const found: File[] = [];
-  for (const entry of entries) {
-    if (entry.isFile) found.push(await fileOf(entry as FileSystemFileEntry));
-    else found.push(...(await imagesIn(await filesBelow(entry as FileSystemDirectoryEntry))));
-  }
-  return found;
-}
-
 export const isJson = (file: File) => /\.json$/i.test(file.name);
 
 /** Of a folder's files those that may be images, by their name or by DICOM's mark, and saved readings. */
@@ -33,26 +21,8 @@ async function isWanted(file: File): Promise<boolean> {
   return String.fromCharCode(...head.slice(128)) === "DICM";
 }
 
-const byName = new Intl.Collator("en", { numeric: true }).compare;
-
-const fileOf = (entry: FileSystemFileEntry) => new Promise<File>((resolve, reject) => entry.file(resolve, reject));
-
-/** In the order of their names: the browser gives entries in any. */
-async function filesBelow(folder: FileSystemDirectoryEntry): Promise<File[]> {
-  const reader = folder.createReader();
-  const entries: FileSystemEntry[] = [];
-  for (;;) {
-    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-    if (some.length === 0) break;
-    entries.push(...some);
-  }
-  const found: File[] = [];
-  for (const entry of entries.sort((a, b) => byName(a.name, b.name))) {
-    if (entry.isFile) found.push(await fileOf(entry as FileSystemFileEntry));
-    else found.push(...(await filesBelow(entry as FileSystemDirectoryEntry)));
-  }
-  return found;
-}
+/** "2.dcm" before "10.dcm". */
+export const byName = new Intl.Collator("en", { numeric: true }).compare;
 
 /** How far each of several files is, when so many bytes of all of them were sent. */
 export function shares(sizes: readonly number[], sent: number, of: number): number[] {

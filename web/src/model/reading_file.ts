@@ -1,6 +1,6 @@
 /** What "Save JSON" writes, the reader's record beside the analyses it is about, and how it comes back. */
-import type { Analysis, Finding, Point, ReadingRecord, Verdict } from "./api";
-import type { Drawn, Reading } from "./reading";
+import type { Analysis, Finding, Point, ReadingRecord } from "./api";
+import type { Reading } from "./reading";
 
 const FORMAT = "mammoscope-reading";
 const VERSION = "1.0";
@@ -15,7 +15,7 @@ export interface ReadingFile {
   files: { number: number; name: string; analysis: number | null; error: string | null }[];
   /** Findings are numbered from 0, as they stand in their analysis; outlines are in pixels of the original. */
   record: ReadingRecord;
-  analyses: Analysis[];
+  analyses: readonly Analysis[];
 }
 
 export function readingFile(reading: Reading, now: Date): ReadingFile {
@@ -40,10 +40,10 @@ export function parseReadingFile(text: string): ReadingFile {
   try {
     said = JSON.parse(text);
   } catch {
-    throw new UnfitReading("it is no JSON");
+    throw new UnfitReading("it is not JSON");
   }
   const file = said as Partial<ReadingFile> | null;
-  if (file?.format !== FORMAT) throw new UnfitReading("it is no reading that this page saved");
+  if (file?.format !== FORMAT) throw new UnfitReading("it is not a reading that this page saved");
   if (file.version !== VERSION) throw new UnfitReading(`it is of version ${String(file.version)}, expected ${VERSION}`);
   if (!isReading(file)) throw new UnfitReading("it is damaged");
   return file as ReadingFile;
@@ -57,7 +57,7 @@ function isReading({ files, record, analyses }: Partial<ReadingFile>): boolean {
     files.every((file) => isNumber(file?.number) && (file.analysis === null || isNumber(file.analysis))) &&
     Array.isArray(analyses) &&
     analyses.every(
-      (analysis) => typeof analysis?.input?.sha256 === "string" && Array.isArray(analysis.findings) && analysis.findings.every(({ box }) => isNumber(box?.x0)),
+      (analysis) => typeof analysis?.input?.sha256 === "string" && Array.isArray(analysis.findings) && analysis.findings.every(({ box }: Partial<Finding>) => isNumber(box?.x0)),
     ) &&
     isNumber(record?.threshold) &&
     typeof record!.impression === "string" &&
@@ -68,11 +68,7 @@ function isReading({ files, record, analyses }: Partial<ReadingFile>): boolean {
   );
 }
 
-export interface Restored {
-  threshold: number;
-  impression: string;
-  verdicts: { file: number; finding: number; verdict: Verdict }[];
-  drawn: Drawn[];
+export interface Restored extends ReadingRecord {
   /** Verdicts on findings that the exam's models do not make. */
   orphans: number;
   /** Files of the saved reading, and how many of them the exam holds. */
@@ -85,7 +81,7 @@ export interface Restored {
  * Throws UnfitReading where the exam holds none of its files.
  */
 export function restored(saved: ReadingFile, reading: Reading): Restored {
-  const here = new Map<string, { number: number; findings: Finding[] }>();
+  const here = new Map<string, { number: number; findings: readonly Finding[] }>();
   for (const { number } of reading.files) {
     const analysis = reading.analysis(number);
     if (analysis) here.set(analysis.input.sha256, { number, findings: analysis.findings });

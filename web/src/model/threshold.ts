@@ -31,7 +31,7 @@ export function sizeWords(finding: Finding): string {
 /** The outcome of the whole exam as a sentence. */
 export function examOutcome(
   status: ExamStatus | null,
-  analyses: Analysis[] | null,
+  analyses: readonly Analysis[] | null,
   count: number,
   threshold: number,
 ): string {

@@ -1,6 +1,7 @@
-/** Draws a part of a picture on a plain canvas: for the magnifier, and for browsers without WebGL. */
-import type { ScreenMap, Size } from "./frames";
-import type { Picture, Window } from "./pictures";
+/** Draws a part of an image on a plain canvas: for the magnifier, and for browsers without WebGL. */
+import type { ScreenMap, Size } from "../model/frames";
+import type { ViewImage } from "../model/images";
+import type { Window } from "../model/windowing";
 
 /** Grey values 0..255 for every sample value. */
 export function greyTable(window: Window, isInverted: boolean, entries: number): Uint8ClampedArray {
@@ -14,12 +15,12 @@ export function greyTable(window: Window, isInverted: boolean, entries: number):
   return table;
 }
 
-/** What a pane with this map shows of the picture, a sample for each of its pixels; -1: outside. */
-export function sampled(picture: Picture, map: ScreenMap, { width, height }: Size): Int32Array {
-  const { samples, columns, rows } = picture;
+/** What a pane with this map shows of the image, a sample for each of its pixels; -1: outside. */
+export function sampled(image: ViewImage, map: ScreenMap, { width, height }: Size): Int32Array {
+  const { samples, columns, rows } = image;
   const seen = new Int32Array(width * height).fill(-1);
-  const across = taps(columns, width, (x) => ((x - map.c) / map.a - picture.left) / picture.columnSize);
-  const down = taps(rows, height, (y) => ((y - map.f) / map.d - picture.top) / picture.rowSize);
+  const across = taps(columns, width, (x) => ((x - map.c) / map.a - image.left) / image.columnSize);
+  const down = taps(rows, height, (y) => ((y - map.f) / map.d - image.top) / image.rowSize);
   for (let y = 0; y < height; y++) {
     const [y0, y1] = [down.from[y]!, down.to[y]!];
     if (y0 < 0) continue;

@@ -1,10 +1,11 @@
 /** What pointer and keyboard do on a pane: window, pan, zoom, measure, magnify, draw. */
-import type { Point } from "./api";
+import type { Point } from "../model/api";
+import { toOriginal } from "../model/frames";
+import type { ToolName } from "../model/reading";
+import { draggedWindow } from "../model/windowing";
 import { Crosshair } from "./crosshair";
-import { toOriginal } from "./frames";
 import { Magnifier } from "./magnifier";
 import type { Pane } from "./pane";
-import type { ToolName } from "./reading";
 
 interface Drag {
   tool: ToolName;
@@ -17,15 +18,6 @@ interface Drag {
 const CLICK_SLACK = 4;
 const LEAST_POINTS = 3;
 const MOST_POINTS = 1000;
-
-/** Drags a window: right widens, down brightens as the level falls. Values are full-range samples for a pane's width. */
-export function draggedWindow(window: { center: number; width: number }, dx: number, dy: number, range: number) {
-  const step = Math.max(window.width, range / 50) / 400;
-  return {
-    width: Math.max(range / 512, window.width + 2 * dx * step),
-    center: Math.min(range, Math.max(0, window.center + 2 * dy * step)),
-  };
-}
 
 export class PaneTools {
   private drag: Drag | null = null;
@@ -106,7 +98,7 @@ export class PaneTools {
   private down(event: PointerEvent): void {
     this.pane.root.focus({ preventScroll: true });
     this.pane.reading.activate(this.pane.file);
-    if (!this.pane.picture) return;
+    if (!this.pane.image) return;
     this.crosshair.hide();
     const chosen = this.pane.reading.display.tool;
     const tool: ToolName = event.button === 1 || event.shiftKey ? "pan" : event.button === 2 ? "zoom" : chosen;
@@ -148,7 +140,7 @@ export class PaneTools {
 
   private dragWindow(dx: number, dy: number): void {
     const { pane } = this;
-    const range = pane.picture?.samples instanceof Uint8Array ? 255 : 65535;
+    const range = pane.image?.samples instanceof Uint8Array ? 255 : 65535;
     pane.setWindow(draggedWindow(pane.window, dx, dy, range));
     pane.root.dispatchEvent(new CustomEvent("windowed", { bubbles: true }));
   }

@@ -1,8 +1,8 @@
-/** Findings, measurements and drawings over one pane: an SVG layer in register with the picture below it. */
-import type { Analysis, Finding, Point, Spacing, Verdict } from "./api";
+/** Findings, measurements and drawings over one pane: an SVG layer in register with the image below it. */
+import type { Analysis, Finding, Point, Spacing, Verdict } from "../model/api";
+import { distance, toScreen, type ScreenMap, type Size } from "../model/frames";
+import type { Reading } from "../model/reading";
 import { svg } from "./dom";
-import { distance, toScreen, type ScreenMap, type Size } from "./frames";
-import type { Reading } from "./reading";
 
 const TYPE_SIZE = 12;
 const LABEL_HEIGHT = 20;
@@ -46,7 +46,7 @@ export class Overlay {
     this.root.append(this.shapes, this.labels, this.work);
   }
 
-  /** Puts everything where the picture now is. */
+  /** Puts everything where the image now is. */
   place(map: ScreenMap, pane: Size): void {
     this.map = map;
     if (pane.width !== this.pane.width || pane.height !== this.pane.height) {

@@ -1,9 +1,8 @@
 /** The keyboard: one table, which the help sheet shows too. */
+import type { Mode, Reading, ToolName } from "../model/reading";
+import { PRESETS, draggedWindow } from "../model/windowing";
 import type { FindingsPanel } from "./findings_panel";
 import type { LightBox } from "./lightbox";
-import { PRESETS } from "./pictures";
-import type { Mode, Reading, ToolName } from "./reading";
-import { draggedWindow } from "./tools";
 
 export interface Key {
   /** As KeyboardEvent.key says them; upper-case letters want Shift. */
@@ -44,7 +43,7 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     const target = pane();
     if (!target || lightbox.active?.tools.step(right, down, true)) return;
     const [dx, dy] = [right * WINDOW_STEP, down * WINDOW_STEP];
-    const range = target.picture?.samples instanceof Uint8Array ? 255 : 65535;
+    const range = target.image?.samples instanceof Uint8Array ? 255 : 65535;
     target.setWindow(draggedWindow(target.window, dx, dy, range));
     target.root.dispatchEvent(new CustomEvent("windowed", { bubbles: true }));
   };
@@ -102,7 +101,7 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     ),
     key(["i", "I"], "I", "invert", () => reading.change({ isInverted: !reading.display.isInverted })),
     key(["k", "K"], "K", "window all views together, or one", () => reading.change({ windowsLinked: !reading.display.windowsLinked })),
-    key(["f", "F"], "F", "whole picture", () => pane()?.fit()),
+    key(["f", "F"], "F", "whole image", () => pane()?.fit()),
     key(["g", "G"], "G", "breasts of all views, at one scale", () => lightbox.fitBreasts()),
     key(["0"], "0", "one pixel of the file on one of the monitor", () => pane()?.trueSize()),
     key(["r", "R"], "R", "reset all views", () => lightbox.resetAll()),

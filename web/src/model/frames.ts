@@ -26,7 +26,7 @@ export interface Box {
   y1: number;
 }
 
-/** What of a picture the sums need. */
+/** What of an image the sums need. */
 export interface Shape {
   columns: number;
   rows: number;
@@ -60,7 +60,7 @@ export const toOriginal = (map: ScreenMap, [x, y]: Point): Point => [(x - map.c)
 export const fillingZoom = (size: Size, pane: Size, aspect: number) =>
   Math.min(pane.width / size.width, pane.height / (size.height * aspect));
 
-/** A part of the picture, its chest wall at the pane's `wall` edge; in the middle where that is null. */
+/** A part of the image, its chest wall at the pane's `wall` edge; in the middle where that is null. */
 export function fit(box: Box, pane: Size, zoom: number, wall: Wall | null, flipped: boolean): Camera {
   const spare = pane.width - (box.x1 - box.x0) * zoom;
   const shift = wall === null ? 0 : (wall === "left" ? spare : -spare) / 2 / zoom;
@@ -76,7 +76,7 @@ export function zoomedAt(camera: Camera, pane: Size, aspect: number, at: Point, 
   return { ...camera, zoom, x: x + (camera.x - x) * ratio, y: y + (camera.y - y) * ratio };
 }
 
-/** Moves the picture with the pointer by screen pixels, its middle kept within the picture. */
+/** Moves the image with the pointer by screen pixels, its middle kept within the image. */
 export function panned(camera: Camera, shape: Shape, dx: number, dy: number): Camera {
   const x = camera.x - dx / (camera.flipped ? -camera.zoom : camera.zoom);
   const y = camera.y - dy / (camera.zoom * shape.pixel_aspect);

@@ -1,10 +1,10 @@
 /** The open exam and what the reader makes of it: the one place that holds them. */
-import type { Analysis, ExamFile, ExamStatus, Health, Point, ReadingRecord, Verdict } from "./api";
+import type { Analysis, Drawn, ExamFile, ExamStatus, Health, Point, ReadingRecord, Verdict } from "./api";
 import { breastBox, type Camera, type Size, type Wall } from "./frames";
 import { readingOrder } from "./hanging";
-import { restored, type ReadingFile, type Restored } from "./reading_file";
-import type { Source, Window } from "./pictures";
+import type { Source } from "./images";
 import { shownFindings, type Shown } from "./threshold";
+import type { Window } from "./windowing";
 
 export type ToolName = "window" | "pan" | "zoom" | "length" | "magnify" | "polygon" | "freehand";
 export type Mode = Source | "both";
@@ -24,15 +24,10 @@ export interface Display {
 export interface ViewState {
   camera: Camera | null;
   /** What just fills the pane: one that changes its size keeps that so. Null: the reader chose the place. */
-  fitted: "picture" | "breast" | null;
+  fitted: "image" | "breast" | null;
   wall: Wall | null;
   windows: Partial<Record<Source, Window>>;
   lengths: [Point, Point][];
-}
-
-export interface Drawn {
-  file: number;
-  outline: Point[];
 }
 
 export interface FindingRef {
@@ -46,14 +41,14 @@ export type Change = "exam" | "files" | "results" | "selection" | "threshold" | 
 export class Reading {
   health: Health | null = null;
   status: ExamStatus | null = null;
-  analyses: Analysis[] | null = null;
+  analyses: readonly Analysis[] | null = null;
   threshold = 0.5;
   activeFile: number | null = null;
   selected: FindingRef | null = null;
   enlarged: number | null = null;
   sheet = 0;
   impression = "";
-  drawn: Drawn[] = [];
+  drawn: readonly Drawn[] = [];
   verdicts = new Map<string, Verdict>();
   isUnsaved = false;
   readonly display: Display = {
@@ -98,7 +93,7 @@ export class Reading {
     for (const change of ["exam", "files", "results", "display", "threshold", "record"] as const) this.tell(change);
   }
 
-  get files(): ExamFile[] {
+  get files(): readonly ExamFile[] {
     return this.status?.files ?? [];
   }
 
@@ -109,7 +104,7 @@ export class Reading {
   view(number: number): ViewState {
     let state = this.views.get(number);
     if (!state) {
-      state = { camera: null, fitted: "picture", wall: null, windows: {}, lengths: [] };
+      state = { camera: null, fitted: "image", wall: null, windows: {}, lengths: [] };
       this.views.set(number, state);
     }
     return state;
@@ -154,7 +149,7 @@ export class Reading {
     this.touch();
   }
 
-  addDrawn(file: number, outline: Point[]): void {
+  addDrawn(file: number, outline: readonly Point[]): void {
     this.drawn = [...this.drawn, { file, outline }];
     this.touch();
   }
@@ -169,9 +164,8 @@ export class Reading {
     this.touch();
   }
 
-  /** Puts a saved record in the place of what there is; throws UnfitReading where it belongs to another exam. */
-  restore(saved: ReadingFile): Restored {
-    const record = restored(saved, this);
+  /** Puts a saved record, in the numbers of this exam, in the place of what there is. */
+  restore(record: ReadingRecord): void {
     this.threshold = Math.min(1, Math.max(this.health?.floor ?? 0, record.threshold));
     this.impression = record.impression;
     this.drawn = record.drawn;
@@ -179,7 +173,6 @@ export class Reading {
     this.isUnsaved = false;
     this.tell("threshold");
     this.tell("record");
-    return record;
   }
 
   saved(): void {

@@ -1,11 +1,21 @@
 /** The exams that the server holds, uploads on their way, and which exam is open. */
 import * as api from "./api";
 import { ApiError, type ExamStatus } from "./api";
+import type { ImageStore } from "./images";
 import { patientName } from "./patient";
-import type { PictureStore } from "./pictures";
 import type { Reading } from "./reading";
-import { parseReadingFile, restoredWords, UnfitReading } from "./reading_file";
+import { parseReadingFile, restored, restoredWords, UnfitReading } from "./reading_file";
 import { isJson, shares } from "./uploads";
+
+/** Says which exam is open, so that it can be found again. */
+export interface Address {
+  readonly exam: string | null;
+  /** Opens an exam: listeners hear of it. */
+  go(exam: string): void;
+  /** Writes what is open already: nobody hears of it. */
+  put(exam: string | null): void;
+  on(listener: () => void): void;
+}
 
 export interface Upload {
   files: { name: string; share: number }[];
@@ -16,12 +26,11 @@ const FIRST_SIGHT_MS = 80;
 const OPEN_EXAM_MS = 200;
 const OTHER_EXAMS_MS = 2000;
 const RETRY_MS = 1500;
-const EXAM_IN_ADDRESS = /^#exam=([0-9a-f]{32})$/;
 
 const isUnderWay = (exam: ExamStatus) => exam.state === "queued" || exam.state === "running";
 
 export class Session {
-  exams: ExamStatus[] = [];
+  exams: readonly ExamStatus[] = [];
   uploads: Upload[] = [];
   /** What stands in the way of everything; null: nothing does. */
   trouble: string | null = null;
@@ -35,7 +44,8 @@ export class Session {
 
   constructor(
     private readonly reading: Reading,
-    private readonly pictures: PictureStore,
+    private readonly images: ImageStore,
+    private readonly address: Address,
     private readonly mayLeave: () => boolean,
   ) {}
 
@@ -44,7 +54,7 @@ export class Session {
   }
 
   async start(): Promise<void> {
-    addEventListener("hashchange", () => void this.followAddress());
+    this.address.on(() => void this.followAddress());
     try {
       this.reading.health = await this.insist(() => api.health());
       this.reading.threshold = this.reading.health.thresholds.detection;
@@ -67,7 +77,7 @@ export class Session {
   show(exam: string): void {
     if (exam === this.reading.status?.id || !this.mayLeave()) return;
     this.reading.isUnsaved = false;
-    location.hash = `exam=${exam}`;
+    this.address.go(exam);
   }
 
   /** Takes what was dropped or chosen: images to analyse, a saved reading beside them or for the exam that is open. */
@@ -127,10 +137,10 @@ export class Session {
     this.exams = this.exams.filter((exam) => exam.id !== id);
     this.patients.delete(id);
     this.waiting.delete(id);
-    this.pictures.forgetExam(id);
+    this.images.forgetExam(id);
     if (this.reading.status?.id === id) {
       this.reading.isUnsaved = false;
-      history.replaceState(null, "", location.pathname);
+      this.address.put(null);
       this.close();
     }
     this.tell();
@@ -151,7 +161,11 @@ export class Session {
     try {
       if (!exam) throw new UnfitReading("open its files first, or drop them together");
       const file = parseReadingFile(await saved.text());
-      if (exam === this.reading.status?.id) this.opened = restoredWords(this.reading.restore(file));
+      if (exam === this.reading.status?.id) {
+        const record = restored(file, this.reading);
+        this.reading.restore(record);
+        this.opened = restoredWords(record);
+      }
       this.tell();
     } catch (error) {
       this.complain(`${saved.name} cannot be opened: ${error instanceof UnfitReading ? error.message : "it cannot be read"}.`);
@@ -166,7 +180,7 @@ export class Session {
   private async take(id: string): Promise<void> {
     const status = await api.exam(id);
     this.exams = [status, ...this.exams.filter((exam) => exam.id !== id)];
-    location.hash = `exam=${id}`;
+    this.address.go(id);
     this.tell();
   }
 
@@ -176,10 +190,10 @@ export class Session {
   }
 
   private async followAddress(): Promise<void> {
-    const id = EXAM_IN_ADDRESS.exec(location.hash)?.[1];
+    const id = this.address.exam;
     const open = this.reading.status?.id;
     if (!id || id === open) return;
-    if (open && !this.mayLeave()) return history.replaceState(null, "", `#exam=${open}`);
+    if (open && !this.mayLeave()) return this.address.put(open);
     this.turn++;
     let status: ExamStatus;
     try {

@@ -1,11 +1,11 @@
 /** The right side: the threshold, what was found in each view, warnings, and which models said so. */
-import type { Analysis, ExamFile, Finding } from "./api";
+import type { Analysis, ExamFile, Finding } from "../model/api";
+import { readingOrder, title } from "../model/hanging";
+import type { FindingRef, Reading } from "../model/reading";
+import type { Session } from "../model/session";
+import { examOutcome, outcome, sizeWords } from "../model/threshold";
 import { button, el } from "./dom";
-import { readingOrder, title } from "./hanging";
 import type { LightBox } from "./lightbox";
-import type { FindingRef, Reading } from "./reading";
-import type { Session } from "./session";
-import { examOutcome, outcome, sizeWords } from "./threshold";
 
 /** One finding of the list; the threshold only shows and hides it. */
 interface Item {

@@ -16,14 +16,15 @@ import {
   type StackViewport,
   type Types,
 } from "@cornerstonejs/core";
-import type { Camera, Size } from "./frames";
-import { screenMap } from "./frames";
+import type { Camera, Size } from "../model/frames";
+import { screenMap } from "../model/frames";
+import type { ViewImage } from "../model/images";
+import type { Window } from "../model/windowing";
 import { greyTable, sampled, shade } from "./painter";
-import type { Picture, Window } from "./pictures";
 
-/** What draws one pane's picture. `rendered` is called in the frame in which the picture changed. */
+/** What draws one pane's image. `rendered` is called in the frame in which the image changed. */
 export interface Screen {
-  show(picture: Picture, aspect: number): Promise<void>;
+  show(image: ViewImage, aspect: number): Promise<void>;
   draw(camera: Camera, window: Window, isInverted: boolean): void;
   resize(): void;
   close(): void;
@@ -32,7 +33,7 @@ export interface Screen {
 const EYE_DISTANCE = 1000;
 
 export class Stage {
-  private readonly pictures = new Map<string, { picture: Picture; aspect: number }>();
+  private readonly images = new Map<string, { image: ViewImage; aspect: number }>();
   private readonly engine: RenderingEngine | null;
   private opened = 0;
   readonly longestSide: number;
@@ -60,19 +61,19 @@ export class Stage {
     return new CornerstoneScreen(this, this.engine, `pane-${++this.opened}`, element, rendered);
   }
 
-  register(picture: Picture, aspect: number): void {
-    this.pictures.set(picture.key, { picture, aspect });
+  register(image: ViewImage, aspect: number): void {
+    this.images.set(image.key, { image, aspect });
   }
 
   forget(key: string): void {
-    this.pictures.delete(key);
+    this.images.delete(key);
     if (cache.getImageLoadObject(key)) cache.removeImageLoadObject(key, { force: true });
   }
 
   private image(imageId: string): Types.IImage {
-    const known = this.pictures.get(imageId);
-    if (!known) throw new Error(`no picture ${imageId}`);
-    const { samples, rows, columns, columnSize, rowSize, presets } = known.picture;
+    const known = this.images.get(imageId);
+    if (!known) throw new Error(`no image ${imageId}`);
+    const { samples, rows, columns, columnSize, rowSize, presets } = known.image;
     const dataType = samples instanceof Uint8Array ? "Uint8Array" : "Uint16Array";
     return {
       imageId,
@@ -110,11 +111,11 @@ export class Stage {
   }
 
   private describe(type: string, imageId: string): unknown {
-    const known = this.pictures.get(imageId);
+    const known = this.images.get(imageId);
     if (!known) return undefined;
-    const { picture, aspect } = known;
+    const { image, aspect } = known;
     if (type === "imagePixelModule") {
-      const bits = picture.samples instanceof Uint8Array ? 8 : 16;
+      const bits = image.samples instanceof Uint8Array ? 8 : 16;
       return {
         bitsAllocated: bits,
         bitsStored: bits,
@@ -125,12 +126,12 @@ export class Stage {
       };
     }
     if (type === "imagePlaneModule") {
-      const [columnSize, rowSize] = [picture.columnSize, picture.rowSize * aspect];
+      const [columnSize, rowSize] = [image.columnSize, image.rowSize * aspect];
       return {
-        rows: picture.rows,
-        columns: picture.columns,
+        rows: image.rows,
+        columns: image.columns,
         // Cornerstone counts from the middle of the first pixel.
-        imagePositionPatient: [picture.left + columnSize / 2, picture.top * aspect + rowSize / 2, 0],
+        imagePositionPatient: [image.left + columnSize / 2, image.top * aspect + rowSize / 2, 0],
         imageOrientationPatient: [1, 0, 0, 0, 1, 0],
         rowCosines: [1, 0, 0],
         columnCosines: [0, 1, 0],
@@ -144,7 +145,7 @@ export class Stage {
   }
 }
 
-/** Longest side of a picture that the graphics card takes; 0: there is no WebGL 2. */
+/** Longest side of an image that the graphics card takes; 0: there is no WebGL 2. */
 function largestTexture(): number {
   const context = new OffscreenCanvas(1, 1).getContext("webgl2");
   const side = context ? (context.getParameter(context.MAX_TEXTURE_SIZE) as number) : 0;
@@ -155,7 +156,7 @@ function largestTexture(): number {
 class CornerstoneScreen implements Screen {
   private readonly viewport: StackViewport;
   private aspect = 1;
-  private picture: Picture | null = null;
+  private image: ViewImage | null = null;
   private camera: Camera | null = null;
   private redraw: () => void = () => undefined;
 
@@ -182,15 +183,15 @@ class CornerstoneScreen implements Screen {
     } else this.rendered();
   };
 
-  async show(picture: Picture, aspect: number): Promise<void> {
+  async show(image: ViewImage, aspect: number): Promise<void> {
     this.aspect = aspect;
-    this.picture = picture;
-    this.stage.register(picture, aspect);
-    await this.viewport.setStack([picture.key]);
+    this.image = image;
+    this.stage.register(image, aspect);
+    await this.viewport.setStack([image.key]);
   }
 
   draw(camera: Camera, window: Window, isInverted: boolean): void {
-    if (!this.picture) return;
+    if (!this.image) return;
     this.redraw = () => this.draw(camera, window, isInverted);
     if (camera !== this.camera) this.look(camera);
     const [lower, upper] = [window.center - window.width / 2, window.center + window.width / 2];
@@ -202,7 +203,7 @@ class CornerstoneScreen implements Screen {
     this.camera = camera;
     const height = this.element.clientHeight;
     const [x, y] = [camera.x, camera.y * this.aspect];
-    // Seen from behind, the picture is mirrored.
+    // Seen from behind, the image is mirrored.
     const side = camera.flipped ? 1 : -1;
     this.viewport.setCamera({
       focalPoint: [x, y, 0],
@@ -232,7 +233,7 @@ class CornerstoneScreen implements Screen {
 /** The same without WebGL. */
 class PlainScreen implements Screen {
   private readonly canvas = document.createElement("canvas");
-  private picture: Picture | null = null;
+  private image: ViewImage | null = null;
   private aspect = 1;
   private frame = 0;
   /** What is on screen but for its greys: a window changes nothing else. */
@@ -246,8 +247,8 @@ class PlainScreen implements Screen {
     this.canvas.classList.add("plain-canvas");
   }
 
-  async show(picture: Picture, aspect: number): Promise<void> {
-    this.picture = picture;
+  async show(image: ViewImage, aspect: number): Promise<void> {
+    this.image = image;
     this.aspect = aspect;
   }
 
@@ -255,26 +256,26 @@ class PlainScreen implements Screen {
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => {
       const size: Size = { width: this.element.clientWidth, height: this.element.clientHeight };
-      if (!this.picture || size.width === 0 || size.height === 0) return;
+      if (!this.image || size.width === 0 || size.height === 0) return;
       const ratio = globalThis.devicePixelRatio || 1;
       const fine = { width: Math.round(size.width * ratio), height: Math.round(size.height * ratio) };
-      const samples = this.samples(this.picture, camera, fine, ratio);
+      const samples = this.samples(this.image, camera, fine, ratio);
       if (this.canvas.width !== fine.width) this.canvas.width = fine.width;
       if (this.canvas.height !== fine.height) this.canvas.height = fine.height;
       const context = this.canvas.getContext("2d")!;
       const target = context.createImageData(fine.width, fine.height);
-      const entries = this.picture.samples instanceof Uint8Array ? 256 : 65536;
+      const entries = this.image.samples instanceof Uint8Array ? 256 : 65536;
       shade(target, samples, greyTable(window, isInverted, entries));
       context.putImageData(target, 0, 0);
       this.rendered();
     });
   }
 
-  private samples(picture: Picture, camera: Camera, size: Size, ratio: number): Int32Array {
+  private samples(image: ViewImage, camera: Camera, size: Size, ratio: number): Int32Array {
     const { seen } = this;
     if (seen?.camera === camera && seen.size.width === size.width && seen.size.height === size.height) return seen.samples;
     const map = screenMap({ ...camera, zoom: camera.zoom * ratio }, size, this.aspect);
-    this.seen = { camera, size, samples: sampled(picture, map, size) };
+    this.seen = { camera, size, samples: sampled(image, map, size) };
     return this.seen.samples;
   }
 

@@ -1,10 +1,10 @@
 /** The reader's own part: what was missed, an impression, and what is taken away. */
-import * as api from "./api";
+import * as api from "../model/api";
+import { readingOrder } from "../model/hanging";
+import type { Reading } from "../model/reading";
+import { readingFile } from "../model/reading_file";
 import { button, download, el } from "./dom";
-import { readingOrder } from "./hanging";
 import type { LightBox } from "./lightbox";
-import { readingFile } from "./reading_file";
-import type { Reading } from "./reading";
 
 export class RecordPanel {
   readonly root: HTMLElement;

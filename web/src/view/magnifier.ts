@@ -1,7 +1,7 @@
-/** A lens at the pointer: the picture's own pixels, at twice the zoom and at least one to one. */
-import type { Point } from "./api";
+/** A lens at the pointer: the image's own pixels, at twice the zoom and at least one to one. */
+import type { Point } from "../model/api";
+import { screenMap, toOriginal } from "../model/frames";
 import { el } from "./dom";
-import { screenMap, toOriginal } from "./frames";
 import { greyTable, sampled, shade } from "./painter";
 import type { Pane } from "./pane";
 
@@ -16,9 +16,9 @@ export class Magnifier {
 
   show(at: Point): void {
     const { pane, canvas } = this;
-    const { map, picture } = pane;
+    const { map, image } = pane;
     const camera = pane.state.camera;
-    if (!map || !picture || !camera) return;
+    if (!map || !image || !camera) return;
     const ratio = globalThis.devicePixelRatio || 1;
     const side = Math.round(SIDE * ratio);
     if (canvas.width !== side) canvas.width = canvas.height = side;
@@ -27,8 +27,8 @@ export class Magnifier {
     const zoom = Math.max(2 * camera.zoom * ratio, 1);
     const lens = screenMap({ ...camera, x, y, zoom }, { width: side, height: side }, pane.view.pixel_aspect);
     const target = context.createImageData(side, side);
-    const entries = picture.samples instanceof Uint8Array ? 256 : 65536;
-    shade(target, sampled(picture, lens, target), greyTable(pane.window, pane.reading.display.isInverted, entries));
+    const entries = image.samples instanceof Uint8Array ? 256 : 65536;
+    shade(target, sampled(image, lens, target), greyTable(pane.window, pane.reading.display.isInverted, entries));
     context.putImageData(target, 0, 0);
     canvas.style.left = `${at[0] - SIDE / 2}px`;
     canvas.style.top = `${at[1] - SIDE / 2}px`;

@@ -1,10 +1,10 @@
 /** The left side: ways to open files, exams with the progress of each file, errors beside what went well. */
-import type { ExamFile, ExamStatus } from "./api";
+import type { ExamFile, ExamStatus } from "../model/api";
+import { title } from "../model/hanging";
+import type { Reading } from "../model/reading";
+import type { Session, Upload } from "../model/session";
+import { imagesIn } from "../model/uploads";
 import { button, el } from "./dom";
-import { title } from "./hanging";
-import type { Reading } from "./reading";
-import type { Session, Upload } from "./session";
-import { imagesIn } from "./uploads";
 
 const STATES: Record<ExamFile["state"], string> = {
   queued: "waiting",

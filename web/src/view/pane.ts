@@ -1,20 +1,21 @@
-/** One pane of the light box: a picture, what is drawn over it, and the words in its corners. */
-import type { Point, View } from "./api";
+/** One pane of the light box: an image, what is drawn over it, and the words in its corners. */
+import type { Point, View } from "../model/api";
+import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "../model/frames";
+import { isFlipped, title, wallInFile, wallInPane } from "../model/hanging";
+import type { ImageStore, Source, ViewImage } from "../model/images";
+import type { Reading, ViewState } from "../model/reading";
+import { outcome } from "../model/threshold";
+import type { Preset, Window } from "../model/windowing";
 import { el } from "./dom";
-import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "./frames";
-import { isFlipped, title, wallInFile, wallInPane } from "./hanging";
 import { Overlay } from "./overlay";
-import type { Picture, PictureStore, Preset, Source, Window } from "./pictures";
-import type { Reading, ViewState } from "./reading";
 import type { Screen, Stage } from "./stage";
-import { outcome } from "./threshold";
 
 export class Pane {
   readonly root: HTMLElement;
   readonly overlay: Overlay;
   readonly view: View;
-  picture: Picture | null = null;
-  private readonly element = el("div", { class: "picture" });
+  image: ViewImage | null = null;
+  private readonly element = el("div", { class: "image" });
   private readonly said = el("div", { class: "said" });
   private readonly looks = el("div");
   private readonly message = el("div", { class: "message", attributes: { role: "status" } });
@@ -29,7 +30,7 @@ export class Pane {
   constructor(
     readonly reading: Reading,
     private readonly stage: Stage,
-    private readonly pictures: PictureStore,
+    private readonly images: ImageStore,
     readonly file: number,
     readonly source: Source,
   ) {
@@ -73,26 +74,26 @@ export class Pane {
     return camera && screenMap(camera, this.size, this.view.pixel_aspect);
   }
 
-  /** An original point, kept within the picture, to a hundredth of a pixel. */
+  /** An original point, kept within the image, to a hundredth of a pixel. */
   inside([x, y]: Point): Point {
     const round = (value: number) => Math.round(value * 100) / 100;
     return [round(clamp(x, 0, this.view.columns)), round(clamp(y, 0, this.view.rows))];
   }
 
-  /** Fetches and shows the picture; the pane must be in the document. */
+  /** Fetches and shows the image; the pane must be in the document. */
   async load(): Promise<void> {
     this.message.textContent = "loading";
     this.update();
     try {
       const exam = this.reading.status!.id;
-      const picture = await this.pictures.get(exam, this.file, this.view, this.source);
+      const image = await this.images.get(exam, this.file, this.view, this.source);
       if (this.isClosed) return;
       this.screen = this.stage.open(this.element, () => this.rendered());
-      await this.screen.show(picture, this.view.pixel_aspect);
+      await this.screen.show(image, this.view.pixel_aspect);
       if (this.isClosed) return;
-      this.picture = picture;
-      if (picture.samples instanceof Uint16Array) this.state.wall ??= wallInFile(this.view, picture.samples);
-      this.state.windows[this.source] ??= picture.presets.default;
+      this.image = image;
+      if (image.samples instanceof Uint16Array) this.state.wall ??= wallInFile(this.view, image.samples);
+      this.state.windows[this.source] ??= image.presets.default;
       this.refit();
       this.message.textContent = "";
       this.observer.observe(this.element);
@@ -120,7 +121,7 @@ export class Pane {
   }
 
   usePreset(preset: Preset): void {
-    if (this.picture) this.setWindow(this.picture.presets[preset]);
+    if (this.image) this.setWindow(this.image.presets[preset]);
   }
 
   moveTo(camera: Camera): void {
@@ -151,10 +152,10 @@ export class Pane {
     if (camera) this.moveTo(centredOn(camera, this.size, this.view.pixel_aspect, box));
   }
 
-  /** The whole picture. */
+  /** The whole image. */
   fit(): void {
     const { columns, rows, pixel_aspect } = this.view;
-    this.state.fitted = "picture";
+    this.state.fitted = "image";
     this.fitTo({ x0: 0, y0: 0, x1: columns, y1: rows }, fillingZoom({ width: columns, height: rows }, this.size, pixel_aspect));
   }
 
@@ -177,19 +178,19 @@ export class Pane {
   private refit(): void {
     const { camera, fitted } = this.state;
     if (fitted === "breast") this.fitBreast();
-    else if (fitted === "picture" || !camera) this.fit();
+    else if (fitted === "image" || !camera) this.fit();
   }
 
-  /** The picture, the window and the place as they were at first. */
+  /** The image, the window and the place as they were at first. */
   reset(): void {
     this.usePreset("default");
     this.fit();
   }
 
-  /** Draws the picture where something changed of what it shows; cameras and windows are replaced, never written to. */
+  /** Draws the image where something changed of what it shows; cameras and windows are replaced, never written to. */
   draw(): void {
     const { camera } = this.state;
-    if (this.isClosed || !this.screen || !camera || !this.picture || this.size.width === 0) return;
+    if (this.isClosed || !this.screen || !camera || !this.image || this.size.width === 0) return;
     const { window, drawn } = this;
     const { isInverted } = this.reading.display;
     if (drawn?.camera === camera && drawn.window === window && drawn.isInverted === isInverted) return;
@@ -230,11 +231,11 @@ export class Pane {
   private writeFacts(): void {
     const { center, width } = this.window;
     const zoom = (this.state.camera?.zoom ?? 0) * (globalThis.devicePixelRatio || 1);
-    const reduced = this.picture && this.picture.columnSize > 1 ? `, shown at 1/${this.picture.columnSize}` : "";
+    const reduced = this.image && this.image.columnSize > 1 ? `, shown at 1/${this.image.columnSize}` : "";
     const analysis = this.reading.analysis(this.file);
     const said = analysis ? outcome(analysis, this.reading.threshold) : "";
     if (this.said.textContent !== said) this.said.textContent = said;
-    const text = this.picture ? `W ${width.toFixed(0)}  L ${center.toFixed(0)}  ${(100 * zoom).toFixed(0)} %${reduced}` : "";
+    const text = this.image ? `W ${width.toFixed(0)}  L ${center.toFixed(0)}  ${(100 * zoom).toFixed(0)} %${reduced}` : "";
     if (this.looks.textContent !== text) this.looks.textContent = text;
   }
 

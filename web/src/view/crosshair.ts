@@ -1,13 +1,13 @@
 /** The keyboard's pointer on a pane: arrows move it, Enter sets points of a length or an outline, Escape gives it up. */
-import type { Point } from "./api";
-import { clamp, distance, toOriginal, toScreen } from "./frames";
+import type { Point } from "../model/api";
+import { clamp, distance, toOriginal, toScreen } from "../model/frames";
+import type { ToolName } from "../model/reading";
 import type { Pane } from "./pane";
-import type { ToolName } from "./reading";
 
 /** CSS pixels that an arrow moves it, alone and with Shift. */
 const STEP = 12;
 const FINE_STEP = 1;
-/** The picture follows a crosshair that comes so near to the pane's edge, in CSS pixels. */
+/** The image follows a crosshair that comes so near to the pane's edge, in CSS pixels. */
 const MARGIN = 24;
 
 const DRAWING: readonly ToolName[] = ["polygon", "freehand"];
@@ -43,7 +43,7 @@ export class Crosshair {
     const { pane } = this;
     const { tool } = pane.reading.display;
     const { map } = pane;
-    if (!map || !pane.picture || !START[tool]) return false;
+    if (!map || !pane.image || !START[tool]) return false;
     const { width, height } = pane.size;
     const [x, y] = this.place ?? [width / 2, height / 2];
     const step = this.at ? (isFine ? FINE_STEP : STEP) : 0;

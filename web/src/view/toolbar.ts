@@ -1,8 +1,8 @@
 /** Above the light box: tools, windows, what is shown, and help. */
+import type { Mode, Reading, ToolName } from "../model/reading";
+import { PRESET_NAMES, PRESETS, type Preset } from "../model/windowing";
 import { button, el } from "./dom";
 import type { LightBox } from "./lightbox";
-import { PRESET_NAMES, PRESETS, type Preset } from "./pictures";
-import type { Mode, Reading, ToolName } from "./reading";
 
 const TOOLS: [ToolName, string, string][] = [
   ["window", "Window", "W"],
@@ -38,8 +38,8 @@ export class Toolbar {
       list,
       group("Tool", ...TOOLS.map(([name, text, key]) => this.tool(name, text, key))),
       group("Windowing", this.presets(), this.toggle("Invert", "I", "isInverted"), this.toggle("Link", "K", "windowsLinked", "Window all views together")),
-      group("Picture", ...MODES.map(([mode, text]) => this.mode(mode, text))),
-      group("View", button("Fit", () => lightbox.active?.pane.fit(), { attributes: { title: "Whole picture (F)" } }),
+      group("Image", ...MODES.map(([mode, text]) => this.mode(mode, text))),
+      group("View", button("Fit", () => lightbox.active?.pane.fit(), { attributes: { title: "Whole image (F)" } }),
         button("Breast", () => lightbox.fitBreasts(), { attributes: { title: "Breasts of all views, at one scale (G)" } }),
         button("1:1", () => lightbox.active?.pane.trueSize(), { attributes: { title: "One pixel of the file on one of the monitor (0)" } }),
         this.enlarge(),

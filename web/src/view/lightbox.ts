@@ -1,9 +1,10 @@
 /** The panes of the sheet that is shown, or of the one view that is enlarged. */
+import { hang, type Place, type Sheet } from "../model/hanging";
+import type { ImageStore, Source } from "../model/images";
+import type { Reading } from "../model/reading";
+import type { Preset } from "../model/windowing";
 import { el } from "./dom";
-import { hang, type Place, type Sheet } from "./hanging";
 import { Pane } from "./pane";
-import type { PictureStore, Preset, Source } from "./pictures";
-import type { Reading } from "./reading";
 import type { Stage } from "./stage";
 import { PaneTools } from "./tools";
 
@@ -28,7 +29,7 @@ export class LightBox {
   constructor(
     private readonly reading: Reading,
     private readonly stage: Stage,
-    private readonly pictures: PictureStore,
+    private readonly images: ImageStore,
   ) {
     this.root.append(this.message, this.crosshair);
     reading.on(["exam", "files", "display", "selection"], () => this.hang());
@@ -139,7 +140,7 @@ export class LightBox {
     const rows = enlarged === null ? sheet.rows : 1;
     const isDouble = display.mode === "both";
     if (isDouble && enlarged === null && sheet.places.length > 1) {
-      // Side by side is for one view: two pictures of it.
+      // Side by side is for one view: two images of it.
       const file = this.reading.activeFile ?? sheet.places.find((place) => place.file !== null)?.file ?? null;
       this.reading.enlarged = file;
       return this.placesOf(sheet);
@@ -183,7 +184,7 @@ export class LightBox {
     }
     this.putInOrder(places);
     for (const { pane } of this.hung.values()) {
-      if (!pane.picture && !pane.root.dataset["loading"]) {
+      if (!pane.image && !pane.root.dataset["loading"]) {
         pane.root.dataset["loading"] = "yes";
         void pane.load();
       }
@@ -215,7 +216,7 @@ export class LightBox {
     const key = keyOf(place);
     let hung = this.hung.get(key);
     if (!hung) {
-      const pane = new Pane(this.reading, this.stage, this.pictures, file, place.source);
+      const pane = new Pane(this.reading, this.stage, this.images, file, place.source);
       const tools = new PaneTools(pane, () => this.enlarge(file), (text) => (this.crosshair.textContent = text));
       hung = { pane, tools };
       this.hung.set(key, hung);

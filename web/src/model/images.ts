@@ -1,21 +1,17 @@
 /** The pixels of a view, fetched once: the original as 16-bit samples, the preprocessed image as 8-bit ones. */
 import { originalPixels, preprocessedImage, type View } from "./api";
 import { fromPreprocessed } from "./frames";
+import { presetsOf, type Preset, type Window } from "./windowing";
 
 export type Source = "original" | "preprocessed";
 
-export interface Window {
-  center: number;
-  width: number;
-}
-
-export interface Picture {
+export interface ViewImage {
   key: string;
   source: Source;
   samples: Uint16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
   columns: number;
   rows: number;
-  /** Place of the picture's top left corner and size of its pixels, in pixels of the original. */
+  /** Place of the image's top left corner and size of its pixels, in pixels of the original. */
   left: number;
   top: number;
   columnSize: number;
@@ -23,22 +19,11 @@ export interface Picture {
   presets: Record<Preset, Window>;
 }
 
-/** The server has applied the file's own window, or stretched a file without one: the default shows that as it is. */
-export const PRESETS = ["default", "tissue", "dense", "skin"] as const;
-export type Preset = (typeof PRESETS)[number];
-
-export const PRESET_NAMES: Record<Preset, string> = {
-  default: "As opened",
-  tissue: "Whole breast",
-  dense: "Dense tissue",
-  skin: "Skin line",
-};
-
 const KEPT_BYTES = 700e6;
 
-/** Fetches pictures and keeps the ones used last. */
-export class PictureStore {
-  private readonly kept = new Map<string, Promise<Picture>>();
+/** Fetches images and keeps the ones used last. */
+export class ImageStore {
+  private readonly kept = new Map<string, Promise<ViewImage>>();
   private readonly sizes = new Map<string, number>();
 
   constructor(
@@ -46,7 +31,7 @@ export class PictureStore {
     private readonly forgotten: (key: string) => void,
   ) {}
 
-  get(exam: string, file: number, view: View, source: Source): Promise<Picture> {
+  get(exam: string, file: number, view: View, source: Source): Promise<ViewImage> {
     const key = `mammoscope:${exam}/${file}/${source}`;
     const known = this.kept.get(key);
     if (known) {
@@ -55,8 +40,8 @@ export class PictureStore {
       return known;
     }
     const loading = (source === "original" ? loadOriginal(exam, file, view) : loadPreprocessed(exam, file, view)).then(
-      (picture) => {
-        const fitting = reduced({ ...picture, key }, this.longestSide);
+      (image) => {
+        const fitting = reduced({ ...image, key }, this.longestSide);
         this.sizes.set(key, fitting.samples.byteLength);
         this.forgetOldest(key);
         return fitting;
@@ -91,7 +76,7 @@ export class PictureStore {
   }
 }
 
-type Bare = Omit<Picture, "key">;
+type Bare = Omit<ViewImage, "key">;
 
 async function loadOriginal(exam: string, file: number, view: View): Promise<Bare> {
   const samples = await originalPixels(exam, file);
@@ -111,7 +96,7 @@ async function loadPreprocessed(exam: string, file: number, view: View): Promise
   bitmap.close();
   const rgba = context.getImageData(0, 0, columns, rows).data;
   const change = view.preprocessed.from_original;
-  // Turned back as the file is, so that one flip of the display does for both pictures.
+  // Turned back as the file is, so that one flip of the display does for both images.
   const isMirrored = change.scale_x < 0;
   const samples = new Uint8Array(columns * rows);
   for (let y = 0, at = 0; y < rows; y++) {
@@ -125,52 +110,24 @@ async function loadPreprocessed(exam: string, file: number, view: View): Promise
   return { source: "preprocessed", samples, columns, rows, left, top, columnSize, rowSize, presets };
 }
 
-/** Windows from a picture's own values: the percentiles of what is not background. */
-export function presetsOf(
-  samples: Uint16Array | Uint8Array,
-  asOpened: Window,
-  largest: number,
-): Record<Preset, Window> {
-  const step = Math.max(1, Math.floor(samples.length / 200_000)) | 1;
-  const floor = largest * 0.03;
-  const tissue: number[] = [];
-  for (let at = 0; at < samples.length; at += step) {
-    const value = samples[at]!;
-    if (value > floor) tissue.push(value);
-  }
-  tissue.sort((a, b) => a - b);
-  const percentile = (share: number) => tissue[Math.min(tissue.length - 1, Math.floor(share * tissue.length))] ?? 0;
-  const between = (low: number, high: number): Window => {
-    const width = Math.max(high - low, largest * 0.02);
-    return { center: low + width / 2, width };
-  };
-  if (tissue.length === 0) return { default: asOpened, tissue: asOpened, dense: asOpened, skin: asOpened };
-  return {
-    default: asOpened,
-    tissue: between(percentile(0.02), percentile(0.998)),
-    dense: between(percentile(0.4), percentile(0.999)),
-    skin: between(0, percentile(0.35)),
-  };
-}
-
-/** A picture whose sides the graphics card takes: averaged by whole factors where a side is longer. */
-export function reduced(picture: Picture, longestSide: number): Picture {
-  const factor = Math.ceil(Math.max(picture.columns, picture.rows) / longestSide);
-  if (factor <= 1) return picture;
-  const columns = Math.floor(picture.columns / factor);
-  const rows = Math.floor(picture.rows / factor);
+/** An image whose sides the graphics card takes: averaged by whole factors where a side is longer. */
+export function reduced(image: ViewImage, longestSide: number): ViewImage {
+  const factor = Math.ceil(Math.max(image.columns, image.rows) / longestSide);
+  if (factor <= 1) return image;
+  const columns = Math.floor(image.columns / factor);
+  const rows = Math.floor(image.rows / factor);
   const samples =
-    picture.samples instanceof Uint16Array ? new Uint16Array(columns * rows) : new Uint8Array(columns * rows);
+    image.samples instanceof Uint16Array ? new Uint16Array(columns * rows) : new Uint8Array(columns * rows);
   for (let y = 0, at = 0; y < rows; y++) {
     for (let x = 0; x < columns; x++, at++) {
       let sum = 0;
       for (let dy = 0; dy < factor; dy++) {
-        const row = (y * factor + dy) * picture.columns + x * factor;
-        for (let dx = 0; dx < factor; dx++) sum += picture.samples[row + dx]!;
+        const row = (y * factor + dy) * image.columns + x * factor;
+        for (let dx = 0; dx < factor; dx++) sum += image.samples[row + dx]!;
       }
       samples[at] = sum / (factor * factor);
     }
   }
-  const [columnSize, rowSize] = [picture.columnSize * factor, picture.rowSize * factor];
-  return { ...picture, samples, columns, rows, columnSize, rowSize };
+  const [columnSize, rowSize] = [image.columnSize * factor, image.rowSize * factor];
+  return { ...image, samples, columns, rows, columnSize, rowSize };
 }
