@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from mammoscope.errors import BundleError
 from mammoscope.findings import BundleIdentity
+from mammoscope.kinds import DEFAULT_KIND
 from mammoscope.stages.manifests import AVERAGE_MASK, BundleManifest, StepManifest
 from mammoscope.stages.manifests_schema1 import ManifestOfSchema1
 from mammoscope.stages.preprocess import ContrastSettings
@@ -133,6 +134,12 @@ class Bundle:
             if isinstance(contrast, ContrastSettings):
                 return contrast
         return ContrastSettings(clip_limit=0)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of findings that its finding steps look for: those that their settings name, else masses."""
+        named = [getattr(step.settings, "kinds", (DEFAULT_KIND,)) for step in self.of_roles("detect", "joint")]
+        return frozenset(kind for kinds in named for kind in kinds) or frozenset({DEFAULT_KIND})
 
     @property
     def floor(self) -> float:

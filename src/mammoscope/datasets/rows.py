@@ -10,15 +10,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mammoscope import kinds
 from mammoscope.datasets.pixels import image_size, read_mask
 from mammoscope.datasets.tables import Row
 from mammoscope.errors import DatasetError
+from mammoscope.kinds import DEFAULT_KIND
 
 PATHOLOGIES = ("MALIGNANT", "BENIGN", "BENIGN_WITHOUT_CALLBACK")
 UNKNOWN = "UNKNOWN"
 SIDES = ("LEFT", "RIGHT")
-MASS = "mass"
-KINDS = (MASS, "calcification", "asymmetry", "distortion")
+MASS = DEFAULT_KIND
+KINDS = tuple(kind.name for kind in kinds.KINDS)
 
 _BOX = ("x", "y", "width", "height")
 _SPACINGS_MM = (0.001, 10.0)

@@ -39,14 +39,17 @@ class ExamCase:
 
     Attributes
     ----------
+    patient
+        Whose exam it is.
     images, lesions
-        File name and lesions of each of the exam's views.
+        File name and lesions of each of the exam's views; a view may have no lesion.
     exam
         The views, prepared.
     breast_found
         Whether preprocessing found a breast on each; False also for an image that is taken as it is.
     """
 
+    patient: str
     images: tuple[str, ...]
     lesions: tuple[tuple[Lesion, ...], ...]
     exam: PreparedExam
@@ -82,14 +85,16 @@ def exam_cases(
             if progress:
                 progress(done, len(dataset.images))
         lesions = tuple(dataset.images[image] for image in images)
-        yield ExamCase(images, lesions, PreparedExam(tuple(views)), tuple(found))
+        yield ExamCase(
+            dataset.patient_of(images[0]), images, lesions, PreparedExam(tuple(views)), breast_found=tuple(found)
+        )
 
 
 def exams_of(dataset: Dataset) -> list[tuple[str, ...]]:
-    """The images of each exam: in a dataset that states none, all images of a patient are one exam."""
-    grouped: dict[str, list[str]] = {}
-    for image, lesions in dataset.images.items():
-        grouped.setdefault(lesions[0].patient_id, []).append(image)
+    """The images of each exam of each patient: where the dataset states no exam, all of a patient's are one."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for row in dataset.image_rows():
+        grouped.setdefault((row.patient_id, row.exam), []).append(row.image)
     return [tuple(images) for images in grouped.values()]
 
 
@@ -105,7 +110,7 @@ def detect_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = 
 def detected_images(case: ExamCase, found: Candidates) -> list[DetectedImage]:
     """The lesions of each image of an exam and what was found on it, in its ``original`` frame."""
     return [
-        _detected_image(image, lesions, prepared.breast, found.of_view(view).ranked())
+        _detected_image(case.patient, image, lesions, prepared.breast, found.of_view(view).ranked())
         for view, (image, lesions, prepared) in enumerate(zip(case.images, case.lesions, case.exam.views, strict=True))
     ]
 
@@ -132,13 +137,19 @@ def analyse_images(dataset: Dataset, bundle: Bundle, progress: Progress | None =
                 if row_by_row:
                     graded = graded_alone(bundle, case.exam, graded, case.place)
                 malignancy[taken] = _malignancy(graded, bundle)
-            malignant = np.array([row.malignant for row in case.lesions[view]], dtype=bool)
-            analysed[detected.image] = AnalysedImage(detected, lesion, malignancy, malignant)
+            pathology = [row.malignant for row in case.lesions[view]]
+            analysed[detected.image] = AnalysedImage(
+                detected,
+                lesion,
+                malignancy,
+                lesion_malignant=np.array([malignant is True for malignant in pathology], dtype=bool),
+                lesion_graded=np.array([malignant is not None for malignant in pathology], dtype=bool),
+            )
     return [analysed[image] for image in dataset.images]
 
 
 def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> tuple[ClassifiedLesions, int]:
-    """Classify every lesion in the ROI of its true box, with the predicted mask.
+    """Classify every lesion of known pathology in the ROI of its true box, with the predicted mask.
 
     Returns
     -------
@@ -271,12 +282,12 @@ def _malignancy(graded: Candidates, bundle: Bundle) -> FloatArray:
 
 
 def _detected_image(
-    image: str, lesions: Sequence[Lesion], breast: Preprocessed | None, found: Candidates
+    patient: str, image: str, lesions: Sequence[Lesion], breast: Preprocessed | None, found: Candidates
 ) -> DetectedImage:
     return DetectedImage(
         image=image,
-        patient=lesions[0].patient_id,
-        lesion_boxes=np.stack([lesion.box for lesion in lesions]),
+        patient=patient,
+        lesion_boxes=np.array([lesion.box for lesion in lesions], dtype=np.float64).reshape(-1, 4),
         boxes=found.boxes if breast is None else breast.from_original.inverse().boxes(found.boxes),
         scores=found.detection_score,
         breast_found=breast is not None,
@@ -292,4 +303,4 @@ def _whole_image(mammogram: Mammogram) -> Preprocessed:
 
 
 def _identity(lesion: Lesion) -> tuple[str, str, str, bool]:
-    return lesion.image, lesion.patient_id, lesion.abnormality_id, lesion.malignant
+    return lesion.image, lesion.patient_id, lesion.abnormality_id, lesion.malignant is True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -19,9 +20,8 @@ from mammoscope.evaluation.cases import (
 )
 from mammoscope.evaluation.crops import average_mask, lesions_with_crop
 from mammoscope.evaluation.cut_cases import box_errors, segment_cuts
-from mammoscope.evaluation.metrics import classification, detection, end_to_end, segmentation
-from mammoscope.evaluation.metrics.breakdown import DEFINITIONS as GROUPS
-from mammoscope.evaluation.metrics.breakdown import breakdown, in_order_of_images
+from mammoscope.evaluation.metrics import classification, detection, end_to_end, normals, segmentation
+from mammoscope.evaluation.metrics.breakdown import breakdown, group_definitions, in_order_of_images
 from mammoscope.evaluation.metrics.cuts import DEFINITIONS as CUTS
 from mammoscope.evaluation.metrics.cuts import all_cut_figures, cut_rows
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json
@@ -78,7 +78,7 @@ def evaluate(
         "classifier": _classifier,
         "pipeline": _pipeline,
     }[stage]
-    dataset = load_dataset(dataset_folder)
+    dataset = load_dataset(dataset_folder).of_kinds(bundle.kinds)
     bootstrap = Bootstrap(draws, seed)
     make_folder(out)
     measured = measure(dataset, bundle, bootstrap, progress)
@@ -90,13 +90,19 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     figures = detection.detection_figures(images, bootstrap)
     ranking = detection.rank(images)
     statistic = detection.lesion_statistic(images, ranking)
+    figures |= normals.normal_figures(images, dataset.normals, bundle.manifest.thresholds.detection, bootstrap)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
     drawn = [
         plots.precision_recall_plot(ranking),
         plots.froc_plot(ranking, figures),
         panels.detected_panel(dataset, images, detection.threshold_at_rate(ranking, detection.FROC_IOUS[0], 1)),
     ]
-    return Measured(figures, detection.DEFINITIONS | GROUPS, detection.detection_rows(images), drawn)
+    return Measured(
+        figures,
+        detection.DEFINITIONS | normals.DEFINITIONS | group_definitions(dataset.info),
+        detection.detection_rows(images),
+        drawn,
+    )
 
 
 def _segmenter(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
@@ -113,11 +119,13 @@ def _segmenter(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress:
     if lesions:
         drawn.append(panels.segmented_panel(dataset, bundle, lesions))
     meaning = segmentation.BASELINE_OF_TRAINING if of_training else segmentation.BASELINE_OF_DATASET
-    definition = segmentation.DEFINITIONS | {"baseline_iou_pooled": meaning} | CUTS | GROUPS
+    definition = segmentation.DEFINITIONS | {"baseline_iou_pooled": meaning} | CUTS | group_definitions(dataset.info)
     return Measured(figures, definition, [*segmentation.segmentation_rows(lesions), *cut_rows(cuts)], drawn)
 
 
 def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
+    unknown = len(dataset.lesions) - len(dataset.graded_lesions)
+    dataset = replace(dataset, lesions=dataset.graded_lesions) if unknown else dataset
     threshold = bundle.manifest.thresholds.malignancy
     images, crops = len(dataset.images), lesions_with_crop(dataset)
     total = images + len(crops)
@@ -132,6 +140,7 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
     }
     figures: Json = {
         "threshold": threshold,
+        **({"pathology_unknown": unknown} if unknown else {}),
         "boxes": found["boxes"] | {"without_breast": without_breast},
         "crops": {
             "lesions": len(crops),
@@ -145,7 +154,7 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
         drawn += [plots.roc_plot(lesions, name, auc), plots.calibration_plot(lesions, name)]
     if crops:
         drawn.append(panels.classified_panel(dataset, bundle, with_predicted, crops))
-    definition = classification.DEFINITIONS | GROUPS
+    definition = classification.DEFINITIONS | group_definitions(dataset.info)
     return Measured(figures, definition, classification.classification_rows(sets, threshold), drawn)
 
 
@@ -157,10 +166,14 @@ def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     rows = end_to_end.pipeline_rows(images, malignancy_threshold)
     threshold = end_to_end.threshold_at_lesion_count(images)
     shown = np.inf if threshold is None else threshold
+    detected = [image.detected for image in images]
+    figures |= normals.normal_figures(detected, dataset.normals, detection_threshold, bootstrap)
     statistic = end_to_end.lesion_statistic(images, shown, malignancy_threshold)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
     panel = panels.analysed_panel(dataset, images, shown, malignancy_threshold)
-    definition = end_to_end.DEFINITIONS | GROUPS | {"breakdown": f"{GROUPS['breakdown']} Threshold: at_lesion_count."}
+    groups = group_definitions(dataset.info)
+    groups["breakdown"] += " Threshold: at_lesion_count."
+    definition = end_to_end.DEFINITIONS | normals.DEFINITIONS | groups
     return Measured(figures, definition, rows, [*plots.threshold_plots(figures), panel])
 
 

@@ -6,24 +6,33 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mammoscope.datasets.info import DatasetInfo
 from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.datasets.pixels import image_size
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic
 
-SIZE_EDGES = (0.065, 0.09)  # about the thirds of CBIS-DDSM's masses
-SHAPES = ("IRREGULAR", "OVAL", "LOBULATED", "ROUND", "ARCHITECTURAL_DISTORTION")  # the five most frequent there
 NOT_STATED = "not stated"
 
-DEFINITIONS = {
-    "breakdown": "The figures of groups of lesions. Density, subtlety (1 hard to 5 easy) and shape are the dataset's "
-    "own labels; shapes beyond the five most frequent of CBIS-DDSM are other. Size is the square root of the box's "
-    f"share of the image: small below {SIZE_EDGES[0]:.1%}, large from {SIZE_EDGES[1]:.0%}. Many small groups are "
-    "looked at without correction for their number: a difference is a hint.",
-    "by": "What the lesions are grouped by.",
-    "group": "Which group.",
-    "patients": "Patients of the group's lesions.",
-}
 
+def group_definitions(info: DatasetInfo) -> dict[str, str]:
+    """What the groups of a dataset's reports mean: its own usual shapes and sizes, as ``dataset.json`` states them."""
+    shapes = f"; shapes other than {', '.join(info.shapes)} are other" if info.shapes else ""
+    size = ""
+    if info.size_edges:
+        small, large = info.size_edges
+        size = " Size is the square root of the box's share of the image: "
+        size += f"small below {small:.1%}, large from {large:.0%}."
+    return {
+        "breakdown": "The figures of groups of lesions. Density, subtlety (1 hard to 5 easy) and shape are the "
+        f"dataset's own labels{shapes}.{size} Many small groups are looked at without correction for their number: a "
+        "difference is a hint.",
+        "by": "What the lesions are grouped by.",
+        "group": "Which group.",
+        "patients": "Patients of the group's lesions.",
+    }
+
+
+_SIZES = ("small", "medium", "large")
 _NAMES = {"breast_density": "density", "view": "view", "subtlety": "subtlety"}
 _REASON = "the group has no lesion of a kind that the figure needs"
 
@@ -47,7 +56,7 @@ def breakdown(dataset: Dataset, lesions: Sequence[Lesion], statistic: Statistic,
     reasons = dict.fromkeys(statistic(np.ones((1, len(lesions)))), _REASON)
     rows: list[Json] = []
     for by, labels in _labels(dataset, lesions).items():
-        for group in sorted(set(labels), key=_place):
+        for group in sorted(set(labels), key=lambda group: _place(group, dataset.info.shapes)):
             inside = np.array([label == group for label in labels], dtype=np.float64)
             figures = bootstrap.estimates(_only(statistic, inside), patients, reasons)
             rows.append(
@@ -76,19 +85,21 @@ def _labels(dataset: Dataset, lesions: Sequence[Lesion]) -> dict[str, list[str]]
     sizes = {image: image_size(dataset.image_path(image)) for image in {lesion.image for lesion in lesions}}
     shares = [size_share(lesion, *sizes[lesion.image]) for lesion in lesions]
     labels = {name: [getattr(lesion, column) or NOT_STATED for lesion in lesions] for column, name in _NAMES.items()}
-    labels["size"] = [
-        ("small", "medium", "large")[int(np.searchsorted(SIZE_EDGES, share, "right"))] for share in shares
-    ]
-    labels["shape"] = [
-        lesion.mass_shape if lesion.mass_shape in SHAPES else "other" if lesion.mass_shape else NOT_STATED
-        for lesion in lesions
-    ]
-    return {name: labels[name] for name in ("density", "size", "view", "subtlety", "shape")}
+    edges = dataset.info.size_edges
+    if edges:
+        labels["size"] = [_SIZES[int(np.searchsorted(edges, share, "right"))] for share in shares]
+    labels["shape"] = [_shape(lesion.mass_shape, dataset.info.shapes) for lesion in lesions]
+    return {name: labels[name] for name in ("density", "size", "view", "subtlety", "shape") if name in labels}
 
 
-def _place(group: str) -> tuple[int, str]:
+def _shape(shape: str, named: Sequence[str]) -> str:
+    """A group of shapes; a dataset that names none has each as a group of its own."""
+    return NOT_STATED if not shape else shape if shape in named or not named else "other"
+
+
+def _place(group: str, shapes: Sequence[str]) -> tuple[int, str]:
     """Groups with an order of their own in it, all others by name, and what is no group last."""
-    order = ("small", "medium", "large", *SHAPES, "other", NOT_STATED)
+    order = (*_SIZES, *shapes, "other", NOT_STATED)
     return (order.index(group) + 1 if group in order else 0), group
 
 

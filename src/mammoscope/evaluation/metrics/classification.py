@@ -20,6 +20,7 @@ DEFINITIONS = {
     "predicted by the bundle's segmenter.",
     "without_breast": "Those of the lesions on images where no breast was found: their ROI is cut from the image as it "
     "is.",
+    "pathology_unknown": "Lesions whose pathology is not known; they are left out.",
     "crops": "The lesions with a published crop and mask, from the crop's own pixels.",
     "true_mask": "The classifier is given the published mask.",
     "predicted_mask": "The classifier is given the mask that the bundle's segmenter predicts on the crop.",

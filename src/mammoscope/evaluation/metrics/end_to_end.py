@@ -36,6 +36,8 @@ DEFINITIONS = {
     "true_found.",
     "correct": "Found and rightly classified / lesions.",
     "false_positive_rate": "1 - found and rightly classified / found.",
+    "pathology_unknown": "Lesions whose pathology is not known: they count in detected and true_found, and are left "
+    "out of class_correct, correct and false_positive_rate.",
     "false_positives_per_image": "(found - true_found) / images.",
 }
 
@@ -63,21 +65,32 @@ class AnalysedImage:
     malignancy
         ``(N,) float64`` malignancy score of the detections that take a lesion, NaN for the others: no figure needs it.
     lesion_malignant
-        ``(M,) bool``: by pathology.
+        ``(M,) bool``: malignant by pathology.
+    lesion_graded
+        ``(M,) bool``: whether the pathology is known; no other lesion can be rightly or wrongly classified.
     """
 
     detected: DetectedImage
     lesion: NDArray[np.int64]
     malignancy: FloatArray
     lesion_malignant: NDArray[np.bool_]
+    lesion_graded: NDArray[np.bool_]
 
     def right(self, malignancy_threshold: float) -> NDArray[np.bool_]:
         """``(N,) bool``: takes a lesion and is classified as its pathology says."""
         right = np.zeros(len(self.lesion), dtype=bool)
         taken = self.lesion >= 0
         called = self.malignancy[taken] >= malignancy_threshold
-        right[taken] = called == self.lesion_malignant[self.lesion[taken]]
+        lesion = self.lesion[taken]
+        right[taken] = (called == self.lesion_malignant[lesion]) & self.lesion_graded[lesion]
         return right
+
+    def ungraded(self) -> NDArray[np.bool_]:
+        """``(N,) bool``: takes a lesion whose pathology is not known."""
+        ungraded = np.zeros(len(self.lesion), dtype=bool)
+        taken = self.lesion >= 0
+        ungraded[taken] = ~self.lesion_graded[self.lesion[taken]]
+        return ungraded
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +101,13 @@ class Counts:
     true_found: NDArray[np.int64]
     right: NDArray[np.int64]
     lesions: NDArray[np.int64]
+    found_ungraded: NDArray[np.int64]
+    graded: NDArray[np.int64]
 
 
 def count(images: Sequence[AnalysedImage], threshold: float, malignancy_threshold: float) -> Counts:
     """Count what is found on each image at one detection threshold."""
-    table = np.zeros((len(images), 4), dtype=np.int64)
+    table = np.zeros((len(images), 6), dtype=np.int64)
     for row, image in enumerate(images):
         kept = image.detected.scores >= threshold
         right = image.right(malignancy_threshold)
@@ -101,6 +116,8 @@ def count(images: Sequence[AnalysedImage], threshold: float, malignancy_threshol
             (kept & (image.lesion >= 0)).sum(),
             (kept & right).sum(),
             len(image.lesion_malignant),
+            (kept & image.ungraded()).sum(),
+            image.lesion_graded.sum(),
         )
     return Counts(*table.T)
 
@@ -133,12 +150,12 @@ def point_figures(
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
         found, true_found, right = weights @ counts.found, weights @ counts.true_found, weights @ counts.right
-        lesions = weights @ counts.lesions
+        ungraded = weights @ counts.found_ungraded
         return {
-            "detected": ratio(true_found, lesions),
-            "class_correct": ratio(right, true_found),
-            "correct": ratio(right, lesions),
-            "false_positive_rate": 1 - ratio(right, found),
+            "detected": ratio(true_found, weights @ counts.lesions),
+            "class_correct": ratio(right, true_found - ungraded),
+            "correct": ratio(right, weights @ counts.graded),
+            "false_positive_rate": 1 - ratio(right, found - ungraded),
             "false_positives_per_image": ratio(found - true_found, weights.sum(axis=1)),
         }
 
@@ -162,10 +179,13 @@ def pipeline_figures(
     def point(threshold: float | None) -> Json:
         return point_figures(images, threshold, malignancy_threshold, bootstrap)
 
+    ungraded = sum(int((~image.lesion_graded).sum()) for image in images)
+    unknown = {"pathology_unknown": ungraded} if ungraded else {}
     return {
         "images": len(images),
         "images_without_breast": sum(not image.detected.breast_found for image in images),
         "lesions": sum(len(image.lesion_malignant) for image in images),
+        **unknown,
         "malignancy_threshold": malignancy_threshold,
         "thresholds": [point(threshold) for threshold in THRESHOLDS],
         "at_lesion_count": point(threshold_at_lesion_count(images)),
@@ -183,10 +203,14 @@ def lesion_statistic(images: Sequence[AnalysedImage], threshold: float, malignan
             hit = np.zeros(len(image.lesion_malignant))
             hit[image.lesion[which]] = 1
             gathered.append(hit)
-    shares = {"detected": np.concatenate(detected), "correct": np.concatenate(correct)}
+    found, right = np.concatenate(detected), np.concatenate(correct)
+    graded = np.concatenate([np.zeros(0), *(image.lesion_graded for image in images)])
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
-        return {name: ratio(weights @ hit, weights.sum(axis=1)) for name, hit in shares.items()}
+        return {
+            "detected": ratio(weights @ found, weights.sum(axis=1)),
+            "correct": ratio(weights @ right, weights @ graded),
+        }
 
     return statistic
 
@@ -208,15 +232,20 @@ def pipeline_rows(images: Sequence[AnalysedImage], malignancy_threshold: float) 
                 | {
                     "detection_score": float(detected.scores[row]),
                     "lesion": lesion + 1 if taken else "",
-                    "malignant": int(image.lesion_malignant[lesion]) if taken else "",
+                    "malignant": _pathology(image, lesion) if taken else "",
                     "malignancy_score": float(image.malignancy[row]) if taken else "",
-                    "right": int(right[row]) if taken else "",
+                    "right": int(right[row]) if taken and image.lesion_graded[lesion] else "",
                 }
             )
         rows += [
             box_row(detected, "missed_lesion", detected.lesion_boxes[lesion], iou[:, lesion])
-            | {"detection_score": "", "lesion": lesion + 1, "malignant": int(image.lesion_malignant[lesion])}
+            | {"detection_score": "", "lesion": lesion + 1, "malignant": _pathology(image, lesion)}
             | {"malignancy_score": "", "right": ""}
             for lesion in sorted(set(range(len(detected.lesion_boxes))) - set(image.lesion.tolist()))
         ]
     return rows
+
+
+def _pathology(image: AnalysedImage, lesion: int) -> int | str:
+    """1 malignant, 0 benign, empty where it is not known."""
+    return int(image.lesion_malignant[lesion]) if image.lesion_graded[lesion] else ""

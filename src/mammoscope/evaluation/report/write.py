@@ -18,7 +18,6 @@ from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import MammoscopeError
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json
 from mammoscope.evaluation.report.plots import Plot
-from mammoscope.evaluation.report.reference import PUBLISHED
 from mammoscope.evaluation.report.tables import figure_tables, reference_tables
 from mammoscope.files import write_text
 
@@ -27,7 +26,7 @@ INTERVALS = (
     "which a figure has no denominator are left out of its interval."
 )
 
-DATASET = "The folder's name, and the SHA-256 of its lesions.csv."
+DATASET = "The folder's name, and the SHA-256 of its lesions.csv; with images.csv or dataset.json, that of all hashes."
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +75,7 @@ def write_report(
     MammoscopeError
         A file cannot be written.
     """
+    published = dataset.info.published(stage)
     report: Json = {
         "stage": stage,
         **measured.figures,
@@ -86,11 +86,12 @@ def write_report(
         "draws": bootstrap.draws,
         "code_version": __version__,
         "notice": NOTICE,
-        "published_reference": PUBLISHED[stage],
     }
+    if published is not None:
+        report["published_reference"] = published
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_text(out / "cases.csv", _as_csv(measured.rows))
-    write_text(out / "report.html", _as_html(report, measured))
+    write_text(out / "report.html", _as_html(report, measured, published))
     write_text(out / "report.json", text)
     return out / "report.json"
 
@@ -108,13 +109,13 @@ def _as_csv(rows: Sequence[Json]) -> str:
     return stream.getvalue()
 
 
-def _as_html(report: Json, measured: Measured) -> str:
+def _as_html(report: Json, measured: Measured, published: Json | None) -> str:
     template = (files("mammoscope.evaluation.report") / "report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
         report=report,
         intervals=INTERVALS,
         tables=list(figure_tables(measured.figures, measured.definition)),
-        references=list(reference_tables(PUBLISHED[str(report["stage"])])),
+        references=list(reference_tables(published)) if published is not None else [],
         plots=measured.plots,
     )

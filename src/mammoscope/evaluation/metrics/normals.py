@@ -1,0 +1,62 @@
+"""How often a healthy breast is flagged: false positives on images without a lesion, beside those with one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from mammoscope.evaluation.metrics.detection import DetectedImage, match
+from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, ratio
+from mammoscope.geometry import FloatArray, box_iou
+
+DEFINITIONS = {
+    "normals": "Images without a lesion, at the bundle's detection threshold. Those that show a lesion which the "
+    "dataset does not list are not among them.",
+    "with_lesion": "Images with a lesion, at the same threshold: a detection that takes no lesion (IoU >= 0.5) is "
+    "false.",
+    "flagged": "Share of the images with at least one false positive.",
+}
+
+
+def normal_figures(
+    images: Sequence[DetectedImage], normals: Collection[str], threshold: float, bootstrap: Bootstrap
+) -> Json:
+    """``normals`` and ``with_lesion`` of ``report.json``; nothing where no image is without a lesion.
+
+    Parameters
+    ----------
+    images
+        All images of the dataset.
+    normals
+        File names of those without a lesion.
+    threshold
+        Detection score from which a detection counts.
+    """
+    without = [image for image in images if image.image in normals]
+    if not without:
+        return {}
+    return {
+        "normals": _rates(without, threshold, bootstrap),
+        "with_lesion": _rates([image for image in images if len(image.lesion_boxes)], threshold, bootstrap),
+    }
+
+
+def _rates(images: Sequence[DetectedImage], threshold: float, bootstrap: Bootstrap) -> Json:
+    false = np.array([_false_positives(image, threshold) for image in images], dtype=np.float64)
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        count = weights.sum(axis=1)
+        return {
+            "false_positives_per_image": ratio(weights @ false, count),
+            "flagged": ratio(weights @ (false > 0), count),
+        }
+
+    found = bootstrap.estimates(statistic, [image.patient for image in images])
+    return {"images": len(images), **{name: figure.as_json() for name, figure in found.items()}}
+
+
+def _false_positives(image: DetectedImage, threshold: float) -> int:
+    kept = image.scores >= threshold
+    return int((kept & (match(box_iou(image.boxes, image.lesion_boxes), MATCH_IOU) < 0)).sum())
