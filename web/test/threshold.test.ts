@@ -3,6 +3,7 @@ import type { Analysis, ExamStatus, Finding } from "../src/model/api";
 import { examOutcome, outcome, shownFindings, sizeWords } from "../src/model/threshold";
 
 const finding = (detection_score: number, longest: number | null = 12.34): Finding => ({
+  kind: "mass",
   box: { x0: 0, y0: 0, x1: 1, y1: 1 },
   outline: [],
   detection_score,
@@ -12,7 +13,7 @@ const finding = (detection_score: number, longest: number | null = 12.34): Findi
 });
 
 const analysis = (scores: number[], said: Analysis["outcome"] = scores.length ? "findings" : "no_finding"): Analysis => ({
-  schema_version: "1.0",
+  schema_version: "1.1",
   notice: "",
   software: "",
   outcome: said,
