@@ -243,6 +243,14 @@ def test_what_is_no_download_is_refused(tmp_path: Path, tables: list[str] | None
         run_import(Invented(), tmp_path, tmp_path / "out")
 
 
+def test_image_of_two_patients_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    cv2.imwrite(str(tmp_path / "x/a.png"), film(1))
+    source = collection(tmp_path, ["a.png,w1,l,CC,,,", "x/a.png,w2,l,CC,,,"], [])
+    with pytest.raises(DatasetError, match="a: the collection gives this image to two patients"):
+        run_import(Invented(), source, tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("make", "problem"),
     [

@@ -25,6 +25,10 @@ _RECORD_VERSION = 2  # goes up when what is imported changes, so that older work
 Record = TypeVar("Record", ImageRow, Lesion)
 
 
+class _SkippedError(Exception):
+    """A lesion that is left out; the text says why."""
+
+
 @dataclass(frozen=True)
 class ViewTask:
     """The files that a collection lists under one name.
@@ -93,7 +97,7 @@ class ViewResult:
     reused: int = 0
 
     def image_name(self, stem: str, pixels: str) -> str:
-        """One name for one picture: that of the image with the same pixels (by their hash), else the first free one."""
+        """That of the image whose pixels have this hash, else the first free name."""
         names = {image.pixel_hash: image.row.image for image in self.images.values()}
         if pixels in names:
             return names[pixels]
@@ -259,10 +263,6 @@ def _checked(pixels: NDArray[Any]) -> NDArray[np.uint16]:
     if pixels.ndim != 2 or pixels.dtype != np.uint16 or not pixels.size:
         raise UnusableError(f"is {pixels.shape} {pixels.dtype}, expected (H, W) uint16")
     return pixels
-
-
-class _SkippedError(Exception):
-    """A lesion that is left out; the text says why."""
 
 
 def _reason(error: Exception) -> str:
