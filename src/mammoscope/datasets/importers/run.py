@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mammoscope.datasets.importers.importer import Found, FoundImage, Importer
+from mammoscope.datasets.importers.records import ImportedImage, ImportedLesion, ViewResult, ViewTask
 from mammoscope.datasets.importers.report import ImportReport, SplitCounts
-from mammoscope.datasets.importers.view import ImportedImage, ImportedLesion, ViewResult, ViewTask, import_view
+from mammoscope.datasets.importers.view import import_view
 from mammoscope.datasets.info import INFO_FILE, DatasetInfo, write_folds
 from mammoscope.datasets.layout import IMAGE_TABLE, TABLE, Dataset, write_layout
 from mammoscope.errors import DatasetError
