@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -215,10 +217,22 @@ def test_command_imports_by_name_and_lists_names(tmp_path: Path) -> None:
     from mammoscope.cli.app import app
 
     run = CliRunner().invoke(app, ["data", "import", "nothing", str(tmp_path), str(tmp_path / "out")])
-    assert str(run.exception) == "no importer is called 'nothing'; there are cbis-ddsm"
+    assert str(run.exception) == "no importer is called 'nothing'; known are cbis-ddsm"
     run = CliRunner().invoke(app, ["data", "import", "cbis-ddsm", str(tmp_path), str(tmp_path / "out")])
     assert "mass_case_description_train_set.csv" in str(run.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_importer_of_the_documentation_imports(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/datasets.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "source").mkdir()
+    cv2.imwrite(str(tmp_path / "source/17_CC.png"), film(1))
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    run_import(namespace["MyCollection"](), tmp_path / "source", tmp_path / "out", workers=1)
+    dataset = load_dataset(tmp_path / "out")
+    assert (dataset.normals, dataset.patients, dataset.info.name) == (("17_CC.png",), ("17",), "My Collection")
 
 
 @pytest.mark.parametrize("tables", [None, []])
@@ -227,6 +241,14 @@ def test_what_is_no_download_is_refused(tmp_path: Path, tables: list[str] | None
         collection(tmp_path, tables, [])
     with pytest.raises(DatasetError, match=r"holds no (cases\.csv|image of The Invented Collection)"):
         run_import(Invented(), tmp_path, tmp_path / "out")
+
+
+def test_image_of_two_patients_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    cv2.imwrite(str(tmp_path / "x/a.png"), film(1))
+    source = collection(tmp_path, ["a.png,w1,l,CC,,,", "x/a.png,w2,l,CC,,,"], [])
+    with pytest.raises(DatasetError, match="a: the collection gives this image to two patients"):
+        run_import(Invented(), source, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

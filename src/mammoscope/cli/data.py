@@ -56,7 +56,7 @@ def split(
 def check(
     datasets: Annotated[list[Path], typer.Argument(help="Folders in the dataset layout.")],
 ) -> None:
-    """Check each dataset's files, and find patients or pictures on two sides; ends with 1 where it finds any."""
+    """Check each dataset's files, and find patients or images on two sides; exits with 1 where it finds any."""
     from mammoscope.datasets.integrity import check_integrity
     from mammoscope.datasets.layout import load_dataset
     from mammoscope.datasets.leakage import check_leakage

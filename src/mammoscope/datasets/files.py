@@ -1,4 +1,4 @@
-"""Pictures of a dataset on disk."""
+"""Images of a dataset on disk."""
 
 from __future__ import annotations
 

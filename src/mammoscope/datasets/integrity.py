@@ -50,7 +50,7 @@ class _Rows:
 
 
 def check_integrity(dataset: Dataset, *, progress: Callable[[int, int], None] | None = None) -> tuple[str, ...]:
-    """Look for faults that ``load_dataset`` cannot see: every picture is decoded, every box is held against its image.
+    """Look for faults that ``load_dataset`` cannot see: every image is decoded, every box is held against its image.
 
     Parameters
     ----------

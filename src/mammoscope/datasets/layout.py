@@ -17,8 +17,6 @@ from mammoscope.datasets.info import INFO_FILE, DatasetInfo, read_folds, read_in
 from mammoscope.datasets.rows import (
     COLUMNS,
     IMAGE_COLUMNS,
-    KINDS,
-    MASS,
     PATHOLOGIES,
     SIDES,
     UNKNOWN,
@@ -31,11 +29,11 @@ from mammoscope.datasets.rows import (
 from mammoscope.datasets.tables import Row, read_table, write_rows
 from mammoscope.errors import DatasetError
 from mammoscope.files import replacing
+from mammoscope.kinds import DEFAULT_KIND
 
 __all__ = [
     "COLUMNS",
     "IMAGE_TABLE",
-    "KINDS",
     "PATHOLOGIES",
     "SIDES",
     "TABLE",
@@ -75,7 +73,7 @@ def load_dataset(folder: Path) -> Dataset:
 
 def write_table(path: Path, lesions: Sequence[Lesion]) -> None:
     """Write ``lesions.csv``; reading it again gives the same lesions."""
-    kinds = () if all(lesion.kind == MASS for lesion in lesions) else ("kind",)
+    kinds = () if all(lesion.kind == DEFAULT_KIND for lesion in lesions) else ("kind",)
     write_rows(path, (*COLUMNS, *kinds), lesions)
 
 

@@ -1,4 +1,4 @@
-"""Find what two datasets share: patients, pixels, or pictures that differ only in how they were stored.
+"""Find what two datasets share: patients, pixels, or images that differ only in how they were stored.
 
 Near duplicates are found in two steps. A descriptor of 48 x 48 values, evened in contrast so that the breast's outline
 does not outweigh its texture, proposes candidates; the candidates are laid on each other by an affine alignment
@@ -36,7 +36,7 @@ _CANDIDATES = 6  # of each image at most
 _BLOCK = 512  # images compared at once
 _LEAST_CONTRAST = 2.0  # of 255; darker texture is noise
 _ALIGNMENT_STEPS = 25
-_MOST_STRETCH, _MOST_SHIFT = 0.12, 0.08  # an alignment beyond these joins different pictures
+_MOST_STRETCH, _MOST_SHIFT = 0.12, 0.08  # an alignment beyond these joins different images
 _BORDER = 6  # pixels at the thumbnail's border that alignment may have filled
 
 
@@ -51,7 +51,7 @@ class Leak:
     first, second
         Where: ``cbis/train: P_00001`` or ``cbis/train: P_00001_LEFT_CC.jpg``.
     measure
-        Similarity of the pictures, 1 where they are the same.
+        Similarity of the images, 1 where they are the same.
     """
 
     kind: Literal["patient", "pixels", "near-duplicate"]
@@ -216,7 +216,7 @@ def _similarity(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ALIGNMENT_STEPS, 1e-3)
     try:
         cv2.findTransformECC(_texture(first, 1.0, 8.0), _texture(second, 1.0, 8.0), change, cv2.MOTION_AFFINE, criteria)
-    except cv2.error:  # it does not converge for pictures without common structure
+    except cv2.error:  # it does not converge for images without common structure
         return 0.0
     size = len(first)
     if np.abs(change[:, :2] - np.eye(2)).max() > _MOST_STRETCH or np.abs(change[:, 2]).max() > _MOST_SHIFT * size:

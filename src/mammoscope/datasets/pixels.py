@@ -44,14 +44,14 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
 
 
 def pixel_hash(pixels: NDArray[np.uint16]) -> str:
-    """Hex digest of an image's size and pixels ``(H, W) uint16``: equal for equal pictures of any lossless format."""
+    """Hex digest of an image's size and pixels ``(H, W) uint16``: equal for equal images of any lossless format."""
     digest = hashlib.sha256(f"{pixels.shape[0]} x {pixels.shape[1]}:".encode())
     digest.update(np.ascontiguousarray(pixels, dtype="<u2").data)
     return digest.hexdigest()
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture, without decoding it.
+    """Width and height of an image, without decoding it.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def whole_file_header(path: Path, data: bytes) -> RasterHeader:
-    """The header of a picture whose bytes are all there.
+    """The header of an image whose bytes are all there.
 
     Raises
     ------

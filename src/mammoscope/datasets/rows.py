@@ -10,17 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope import kinds
 from mammoscope.datasets.pixels import image_size, read_mask
 from mammoscope.datasets.tables import Row
 from mammoscope.errors import DatasetError
-from mammoscope.kinds import DEFAULT_KIND
+from mammoscope.kinds import DEFAULT_KIND, KINDS
 
 PATHOLOGIES = ("MALIGNANT", "BENIGN", "BENIGN_WITHOUT_CALLBACK")
 UNKNOWN = "UNKNOWN"
 SIDES = ("LEFT", "RIGHT")
-MASS = DEFAULT_KIND
-KINDS = tuple(kind.name for kind in kinds.KINDS)
+KIND_NAMES = tuple(kind.name for kind in KINDS)
 
 _BOX = ("x", "y", "width", "height")
 _SPACINGS_MM = (0.001, 10.0)
@@ -46,7 +44,7 @@ class Lesion:
     box_order_assumed
         True where the image has several lesions and their boxes were paired with the labels by order.
     kind
-        What it is: one of ``KINDS``.
+        What it is: one of ``KIND_NAMES``.
     """
 
     image: str
@@ -69,7 +67,7 @@ class Lesion:
     crop_flipped: bool | None
     pixel_aspect: float | None
     box_order_assumed: bool
-    kind: str = MASS
+    kind: str = DEFAULT_KIND
 
     @property
     def malignant(self) -> bool | None:
@@ -161,7 +159,7 @@ def parse_lesion(row: Row, *, sides: Sequence[str] = SIDES, pathologies: Sequenc
         crop_flipped=row.flag("crop_flipped"),
         pixel_aspect=row.number_or_none("pixel_aspect", 0.2, 5),
         box_order_assumed=bool(row.flag("box_order_assumed")),
-        kind=row.text("kind", (*KINDS, "")) or MASS,
+        kind=row.text("kind", (*KIND_NAMES, "")) or DEFAULT_KIND,
     )
 
 

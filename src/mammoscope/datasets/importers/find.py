@@ -28,7 +28,7 @@ def find_importer(name: str) -> Importer:
     """
     known = _known()
     if name not in known:
-        raise DatasetError(f"no importer is called {name!r}; there are {', '.join(importer_names())}")
+        raise DatasetError(f"no importer is called {name!r}; known are {', '.join(importer_names())}")
     try:
         importer = known[name].load()()
     except Exception as error:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.datasets.info import DatasetInfo
-from mammoscope.datasets.rows import KINDS, MASS, PATHOLOGIES, SIDES, UNKNOWN
+from mammoscope.datasets.rows import KIND_NAMES, PATHOLOGIES, SIDES, UNKNOWN
+from mammoscope.kinds import DEFAULT_KIND
 
 ReadImage = Callable[[], NDArray[np.uint16]]
 
@@ -66,7 +67,7 @@ class FoundLesion:
     box: tuple[float, float, float, float] | None = None
     read_mask: ReadMask | None = None
     is_one_part: bool = True
-    kind: str = MASS
+    kind: str = DEFAULT_KIND
     pathology: str = UNKNOWN
     assessment: str = ""
     subtlety: str = ""
@@ -77,7 +78,7 @@ class FoundLesion:
         if self.box is None and self.read_mask is None:
             raise ValueError(f"lesion {self.abnormality_id!r} has neither a box nor a mask")
         _require(self, "abnormality_id", self.abnormality_id != "" and _is_plain(self.abnormality_id), "a plain name")
-        _require(self, "kind", self.kind in KINDS, f"one of {', '.join(KINDS)}")
+        _require(self, "kind", self.kind in KIND_NAMES, f"one of {', '.join(KIND_NAMES)}")
         _require(
             self, "pathology", self.pathology in (*PATHOLOGIES, UNKNOWN), f"one of {', '.join(PATHOLOGIES)}, UNKNOWN"
         )

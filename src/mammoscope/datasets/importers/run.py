@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mammoscope.datasets.importers.importer import Found, FoundImage, Importer
+from mammoscope.datasets.importers.records import ImportedImage, ImportedLesion, ViewResult, ViewTask
 from mammoscope.datasets.importers.report import ImportReport, SplitCounts
-from mammoscope.datasets.importers.view import ImportedImage, ImportedLesion, ViewResult, ViewTask, import_view
+from mammoscope.datasets.importers.view import import_view
 from mammoscope.datasets.info import INFO_FILE, DatasetInfo, write_folds
 from mammoscope.datasets.layout import IMAGE_TABLE, TABLE, Dataset, write_layout
 from mammoscope.errors import DatasetError
@@ -20,6 +21,8 @@ from mammoscope.files import write_json, write_text
 REPORT = "import_report.json"
 FOLDS_TABLE = "folds.csv"
 _RECORDS = ".import"  # what is done, one small file an image name
+
+Skipped = tuple[str, str]  # a lesion, or an image without one, and the reason
 
 
 @dataclass
@@ -81,28 +84,14 @@ def run_import(
         write_text(out / Path(name).name, text)
     images, repeated = _without_repeats(found.images)
     tasks = _tasks(images, out)
-    total = sum(len(task.names()) for task in tasks)
-    results: dict[Path, ViewResult] = {}
-    skipped = [*found.problems, *repeated]
-    count = 0
-    for task, result in _worked(tasks, max(1, workers or os.cpu_count() or 1)):
-        if result is None:
-            skipped += [(name, "the process that read it crashed") for name in task.names()]
-        else:
-            results[task.record] = result
-            skipped += result.skipped
-        count += len(task.names())
-        if progress is not None:
-            progress(count, total)
+    results, skipped = _worked(tasks, max(1, workers or os.cpu_count() or 1), progress)
     splits = _splits(tasks, results)
-    for name in splits:
-        _write_split(out / name, splits[name], _info(importer, found, name), found.folds.get(name, {}))
-    names = [name for image in found.images for name in image.names()]
-    order = {name: place for place, name in reversed(list(enumerate(names)))}
+    for name, split in splits.items():
+        _write_split(out / name, split, _info(importer, found, name), found.folds.get(name, {}))
     report = ImportReport(
         splits={name: split.counts() for name, split in splits.items()},
         reused=sum(result.reused for result in results.values()),
-        skipped=tuple(sorted(skipped, key=lambda one: order.get(one[0], -1))),
+        skipped=_in_order([*found.problems, *repeated, *skipped], found),
         resized_masks=tuple((name, one.resized) for name, one in _lesions(splits) if one.resized),
         merged_images=sum(split.files - len(split.images) for split in splits.values()),
         same_pixels=_same_pixels(splits),
@@ -112,12 +101,33 @@ def run_import(
     return report
 
 
-def _worked(tasks: Iterable[ViewTask], workers: int) -> Iterator[tuple[ViewTask, ViewResult | None]]:
-    """Each task with its result, in the order in which they are done; None where its process crashed."""
-    return run_in_processes(import_view, tasks, workers)
+def _worked(
+    tasks: Sequence[ViewTask], workers: int, progress: Callable[[int, int], None] | None
+) -> tuple[dict[Path, ViewResult], list[Skipped]]:
+    """Do all tasks in processes: their results by their record, and what was left out."""
+    results: dict[Path, ViewResult] = {}
+    skipped: list[Skipped] = []
+    total, count = sum(len(task.names()) for task in tasks), 0
+    for task, result in run_in_processes(import_view, tasks, workers):
+        if result is None:
+            skipped += [(name, "the process that read it crashed") for name in task.names()]
+        else:
+            results[task.record] = result
+            skipped += result.skipped
+        count += len(task.names())
+        if progress is not None:
+            progress(count, total)
+    return results, skipped
 
 
-def _without_repeats(images: Iterable[FoundImage]) -> tuple[list[FoundImage], list[tuple[str, str]]]:
+def _in_order(skipped: Iterable[Skipped], found: Found) -> tuple[Skipped, ...]:
+    """As the collection lists them; what it does not list by these names comes first."""
+    names = [name for image in found.images for name in image.names()]
+    order = {name: place for place, name in reversed(list(enumerate(names)))}
+    return tuple(sorted(skipped, key=lambda one: order.get(one[0], -1)))
+
+
+def _without_repeats(images: Iterable[FoundImage]) -> tuple[list[FoundImage], list[Skipped]]:
     """The images with the first lesion of each name, and what is left out as it repeats one."""
     seen: set[str] = set()
     kept, repeated = [], []
@@ -135,9 +145,13 @@ def _without_repeats(images: Iterable[FoundImage]) -> tuple[list[FoundImage], li
 
 
 def _tasks(images: Iterable[FoundImage], out: Path) -> list[ViewTask]:
+    """One for each image name, as files of one name may hold the same image."""
     named: defaultdict[tuple[str, str], list[FoundImage]] = defaultdict(list)
     for image in images:
-        named[image.split, image.name].append(image)
+        of_name = named[image.split, image.name]
+        of_name.append(image)
+        if image.patient_id != of_name[0].patient_id:
+            raise DatasetError(f"{image.place}: the collection gives this image to two patients")
     return [
         ViewTask(tuple(of_name), out / split, out / _RECORDS / split / f"{name}.json")
         for (split, name), of_name in named.items()

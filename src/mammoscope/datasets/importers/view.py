@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,92 +12,21 @@ from numpy.typing import NDArray
 from mammoscope.datasets.files import write_png
 from mammoscope.datasets.importers.crops import cut_crop, cut_mask, lesion_in_mask
 from mammoscope.datasets.importers.importer import FoundImage, FoundLesion, UnusableError
+from mammoscope.datasets.importers.records import (
+    ImportedImage,
+    ImportedLesion,
+    ViewResult,
+    ViewTask,
+    read_record,
+    write_record,
+)
 from mammoscope.datasets.pixels import pixel_hash
 from mammoscope.datasets.rows import ImageRow, Lesion
 from mammoscope.errors import MammoscopeError, place_of
-from mammoscope.files import write_json
-
-_RECORD_VERSION = 2  # goes up when what is imported changes, so that older work is done again
-
-Record = TypeVar("Record", ImageRow, Lesion)
 
 
-@dataclass(frozen=True)
-class ViewTask:
-    """The files that a collection lists under one name.
-
-    Attributes
-    ----------
-    images
-        At least one, all of one split and name.
-    out
-        Folder of the split, in the dataset layout.
-    record
-        Where to keep what was done, so that a later run need not do it again.
-    """
-
-    images: tuple[FoundImage, ...]
-    out: Path
-    record: Path
-
-    def names(self) -> tuple[str, ...]:
-        """Of its lesions, and of its images without one."""
-        return tuple(name for image in self.images for name in image.names())
-
-
-@dataclass(frozen=True)
-class ImportedImage:
-    """An image that lies in the dataset; ``pixel_hash`` is of its pixels."""
-
-    digest: str
-    row: ImageRow
-    pixel_hash: str
-
-
-@dataclass(frozen=True)
-class ImportedLesion:
-    """A lesion that lies in the dataset.
-
-    Attributes
-    ----------
-    resized
-        Size of the mask's file and of the image, where they differ.
-    remark
-        The importer's, about its mask.
-    """
-
-    digest: str
-    lesion: Lesion
-    resized: str | None = None
-    remark: str = ""
-
-
-@dataclass
-class ViewResult:
-    """What became of a task: images and lesions by their digest.
-
-    Attributes
-    ----------
-    skipped
-        The lesion, or an image without one, and the reason.
-    reused
-        How many lesions, and images without one, an earlier run had finished.
-    """
-
-    images: dict[str, ImportedImage] = field(default_factory=dict)
-    lesions: dict[str, ImportedLesion] = field(default_factory=dict)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    reused: int = 0
-
-    def image_name(self, stem: str, pixels: str) -> str:
-        """One name for one picture: that of the image with the same pixels (by their hash), else the first free one."""
-        names = {image.pixel_hash: image.row.image for image in self.images.values()}
-        if pixels in names:
-            return names[pixels]
-        taken, number = set(names.values()), 1
-        while (name := f"{stem}.png" if number == 1 else f"{stem}_copy{number}.png") in taken:
-            number += 1
-        return name
+class _SkippedError(Exception):
+    """A lesion that is left out; the text says why."""
 
 
 def import_view(task: ViewTask) -> ViewResult:
@@ -113,7 +39,7 @@ def import_view(task: ViewTask) -> ViewResult:
     MammoscopeError
         A file cannot be written.
     """
-    result = _finished(task)
+    result = read_record(task)
     before = len(result.images), len(result.lesions)
     for found in task.images:
         todo = [lesion for lesion in found.lesions if found.digest(lesion) not in result.lesions]
@@ -122,12 +48,7 @@ def import_view(task: ViewTask) -> ViewResult:
         if todo or not is_done:
             _import_image(found, todo, task, result)
     if (len(result.images), len(result.lesions)) != before:
-        record = {
-            "version": _RECORD_VERSION,
-            "images": [asdict(image) for image in result.images.values()],
-            "lesions": [asdict(lesion) for lesion in result.lesions.values()],
-        }
-        write_json(task.record, record)
+        write_record(task, result)
     return result
 
 
@@ -261,44 +182,8 @@ def _checked(pixels: NDArray[Any]) -> NDArray[np.uint16]:
     return pixels
 
 
-class _SkippedError(Exception):
-    """A lesion that is left out; the text says why."""
-
-
 def _reason(error: Exception) -> str:
     """What a person can act on; of an error of the importer's own code, its place without what it may quote."""
     if isinstance(error, UnusableError | MammoscopeError):
         return str(error)
     return f"the importer failed ({place_of(error)})"
-
-
-def _finished(task: ViewTask) -> ViewResult:
-    """What the record of an earlier run holds, as far as it is of these images and its files are still there."""
-    wanted = {image.digest() for image in task.images}
-    wanted_lesions = {image.digest(lesion) for image in task.images for lesion in image.lesions}
-    result = ViewResult()
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        record = json.loads(task.record.read_text(encoding="utf-8"))
-        if record["version"] != _RECORD_VERSION:
-            return result
-        for entry in record["images"]:
-            image = ImportedImage(**{**entry, "row": _restored(ImageRow, entry["row"])})
-            if image.digest in wanted and (task.out / "images" / image.row.image).is_file():
-                result.images[image.digest] = image
-        names = {image.row.image for image in result.images.values()}
-        for entry in record["lesions"]:
-            imported = ImportedLesion(**{**entry, "lesion": _restored(Lesion, entry["lesion"])})
-            lesion = imported.lesion
-            files = [
-                task.out / folder / name for folder, name in (("crops", lesion.crop), ("masks", lesion.mask)) if name
-            ]
-            if imported.digest in wanted_lesions and lesion.image in names and all(file.is_file() for file in files):
-                result.lesions[imported.digest] = imported
-    return result
-
-
-def _restored(kind: type[Record], values: dict[str, Any]) -> Record:
-    """A row from JSON, which has no tuples."""
-    spacing = values.get("pixel_spacing_mm")
-    changed = {"pixel_spacing_mm": tuple(spacing)} if spacing else {}
-    return kind(**{**{one.name: values[one.name] for one in fields(kind)}, **changed})

@@ -57,9 +57,9 @@ def size_chart(splits: Mapping[str, Sequence[tuple[float, float, int]]], step: f
         for width, height, number in bins:
             counts[round(height / step), round(width / step)] = number
         extent = (0, 100 * side * step, 0, 100 * side * step)
-        picture = axes.imshow(np.where(counts > 0, counts, np.nan), origin="lower", extent=extent, cmap="viridis_r")
+        drawn = axes.imshow(np.where(counts > 0, counts, np.nan), origin="lower", extent=extent, cmap="viridis_r")
         axes.set(title=name if len(splits) > 1 else "", xlabel="Width of the box, % of the image")
-        figure.colorbar(picture, ax=axes, label="Lesions", shrink=0.8)
+        figure.colorbar(drawn, ax=axes, label="Lesions", shrink=0.8)
     panels[0].set_ylabel("Height of the box, % of the image")
     return _as_uri(figure)
 
