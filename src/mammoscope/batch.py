@@ -116,8 +116,8 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
     with closing(backend.run(AnalysisJob(SharedBundle.of(bundle), options), planned)) as outcomes:
         for item, done in outcomes:
             if isinstance(done, Crashed):
-                error = InputError(item.path, f"the process that analysed it ended ({done.reason})")
-                yield _failed(item.path, error, options.audit, "failed")
+                crash = InputError(item.path, f"the process that analysed it ended ({done.reason})")
+                yield _failed(item.path, crash, options.audit, "failed")
             else:
                 yield done
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -14,7 +17,9 @@ from pydicom.filewriter import dcmwrite
 from mammoscope.deidentify.dataset import deidentified
 from mammoscope.deidentify.pseudonyms import Pseudonyms
 from mammoscope.errors import InputError, MammoscopeError
-from mammoscope.files import replacing
+from mammoscope.execution.backend import Backend, Crashed
+from mammoscope.execution.threads import Threads
+from mammoscope.files import write_bytes
 from mammoscope.readers.dicom.admission import modality_of, pixel_layout
 from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
 from mammoscope.readers.dicom.header import DicomFile, described, read_header
@@ -53,7 +58,9 @@ class Deidentified:
     error: InputError | None = None
 
 
-def deidentify_files(paths: Sequence[Path], out: Path, salt: str | None = None) -> Iterator[Deidentified]:
+def deidentify_files(
+    paths: Sequence[Path], out: Path, salt: str | None = None, backend: Backend | None = None
+) -> Generator[Deidentified]:
     """De-identify mammograms into ``out``, each as ``UID.dcm`` after its new SOP instance UID.
 
     Parameters
@@ -64,6 +71,9 @@ def deidentify_files(paths: Sequence[Path], out: Path, salt: str | None = None) 
         Folder; made where it is missing.
     salt
         See ``Pseudonyms``.
+    backend
+        Who works; None: one thread, which does the files in their order. Several threads would mix up pydicom's
+        warnings; several processes gain time.
 
     Yields
     ------
@@ -75,21 +85,67 @@ def deidentify_files(paths: Sequence[Path], out: Path, salt: str | None = None) 
     MammoscopeError
         The salt is too short.
     """
-    pseudonyms = Pseudonyms(salt)
-    written: dict[Path, str] = {}
-    for path in paths:
+    job = DeidentifyJob(Pseudonyms(salt))
+    claims: dict[bytes, bytes] = {}
+    with closing((backend or Threads(1)).run(job, paths)) as outcomes:
+        for path, outcome in outcomes:
+            if isinstance(outcome, Crashed):
+                yield Deidentified(path, error=InputError(path, f"the process that read it ended ({outcome.reason})"))
+            elif isinstance(outcome, InputError):
+                yield Deidentified(path, error=outcome)
+            else:
+                try:
+                    yield _write(path, out, outcome, claims)
+                except InputError as error:
+                    yield Deidentified(path, error=error)
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A de-identified file that is not written yet.
+
+    Attributes
+    ----------
+    uid
+        Its SOP instance UID.
+    source_sha256
+        Of the file that it was made of.
+    content
+        All its bytes.
+    warning
+        See ``Deidentified``.
+    """
+
+    uid: str
+    source_sha256: str
+    content: bytes
+    warning: str | None
+
+
+@dataclass(frozen=True)
+class DeidentifyJob:
+    """De-identifies files in memory; an error is the result of its file."""
+
+    pseudonyms: Pseudonyms
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[Path], NewFile | InputError]]:
+        """See ``Job``."""
+        yield self._outcome
+
+    def _outcome(self, path: Path) -> NewFile | InputError:
         try:
-            yield _deidentify(path, out, pseudonyms, written)
+            return _deidentify(path, self.pseudonyms)
         except InputError as error:
-            yield Deidentified(path, error=error)
-        except MammoscopeError as error:  # names what could not be written
-            yield Deidentified(path, error=InputError(path, str(error)))
+            return error
+        except MammoscopeError as error:
+            return InputError(path, str(error))
         except Exception as error:
             logger.debug("a file failed", exc_info=True)
-            yield Deidentified(path, error=InputError(path, f"cannot be de-identified ({type(error).__name__})"))
+            return InputError(path, f"cannot be de-identified ({type(error).__name__})")
 
 
-def _deidentify(path: Path, out: Path, pseudonyms: Pseudonyms, written: dict[Path, str]) -> Deidentified:
+def _deidentify(path: Path, pseudonyms: Pseudonyms) -> NewFile:
     source = read_source(path, DEFAULT_LIMITS)
     file_format = detect_format(source.data[:MAGIC_BYTES])
     if file_format != "DICOM":
@@ -97,12 +153,22 @@ def _deidentify(path: Path, out: Path, pseudonyms: Pseudonyms, written: dict[Pat
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's quote values
         dataset, doubt = _changed(source, pseudonyms)
-        target = out / f"{dataset.SOPInstanceUID}.dcm"
-        if written.setdefault(target, source.sha256) != source.sha256:
-            raise source.error("has the SOP instance UID of a file before it, but is another: not written")
-        with replacing(target) as temporary:
-            dcmwrite(temporary, dataset, enforce_file_format=True)
-    return Deidentified(path, target, doubt)
+        content = BytesIO()
+        dcmwrite(content, dataset, enforce_file_format=True)
+    return NewFile(str(dataset.SOPInstanceUID), source.sha256, content.getvalue(), doubt)
+
+
+def _write(path: Path, out: Path, new: NewFile, claims: dict[bytes, bytes]) -> Deidentified:
+    """Write a file, unless another one with its UID was written before; ``claims``: what UIDs were written, of what."""
+    claim, content = hashlib.sha256(new.uid.encode()).digest()[:16], bytes.fromhex(new.source_sha256)[:16]
+    if claims.setdefault(claim, content) != content:
+        raise InputError(path, "has the SOP instance UID of a file before it, but is another: not written")
+    target = out / f"{new.uid}.dcm"
+    try:
+        write_bytes(target, new.content)
+    except MammoscopeError as error:  # names what could not be written
+        raise InputError(path, str(error)) from None
+    return Deidentified(path, target, new.warning)
 
 
 def _changed(source: Source, pseudonyms: Pseudonyms) -> tuple[Dataset, str | None]:
