@@ -4,6 +4,7 @@ import { Reading } from "../src/model/reading";
 import { parseReadingFile, readingFile, restored, restoredWords } from "../src/model/reading_file";
 
 const finding = (x0: number): Finding => ({
+  kind: "mass",
   box: { x0, y0: 0, x1: x0 + 50, y1: 60 },
   outline: [],
   detection_score: 0.9,

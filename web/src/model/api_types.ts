@@ -203,10 +203,10 @@ export interface components {
         readonly Analysis: {
             /**
              * Schema Version
-             * @default 1.0
+             * @default 1.1
              * @constant
              */
-            readonly schema_version: "1.0";
+            readonly schema_version: "1.1";
             /**
              * Notice
              * @default Research use only. Not for diagnostic use.
@@ -389,14 +389,21 @@ export interface components {
         };
         /**
          * Finding
-         * @description One region that may be a mass.
+         * @description One region that may be what its kind says.
          */
         readonly Finding: {
+            /**
+             * Kind
+             * @description What the detector takes it for.
+             * @default mass
+             * @enum {string}
+             */
+            readonly kind: "mass" | "calcification" | "asymmetry" | "distortion";
             /** @description The detector's box, in pixels of the original image. */
             readonly box: components["schemas"]["Box"];
             /**
              * Outline
-             * @description Closed polygon (x, y) around the mass in pixels of the original image; empty: none was found.
+             * @description Closed polygon (x, y) around the finding in pixels of the original image; empty: none was found.
              */
             readonly outline: readonly (readonly [
                 number,
@@ -404,12 +411,12 @@ export interface components {
             ])[];
             /**
              * Detection Score
-             * @description How sure the detector is that there is a mass here.
+             * @description How sure the detector is that there is a finding of this kind here.
              */
             readonly detection_score: number;
             /**
              * Malignancy Score
-             * @description Calibrated probability that the mass, if it is one, is malignant.
+             * @description Calibrated probability that the finding, if it is one, is malignant.
              */
             readonly malignancy_score: number;
             /**
@@ -419,6 +426,42 @@ export interface components {
              */
             readonly malignancy: "malignant" | "benign";
             readonly size: components["schemas"]["Size"];
+        };
+        /**
+         * FindingKind
+         * @description A kind of finding: its words, and how it is drawn.
+         */
+        readonly FindingKind: {
+            /**
+             * Name
+             * @description As findings have it.
+             * @enum {string}
+             */
+            readonly name: "mass" | "calcification" | "asymmetry" | "distortion";
+            /** Word */
+            readonly word: string;
+            /** Plural */
+            readonly plural: string;
+            /**
+             * Indefinite
+             * @description The word with its article.
+             */
+            readonly indefinite: string;
+            /**
+             * Longest
+             * @description What its longest diameter is called.
+             */
+            readonly longest: string;
+            /**
+             * Outlined
+             * @description Whether an outline is drawn within its box.
+             */
+            readonly outlined: boolean;
+            /**
+             * Sought
+             * @description Whether the models look for it.
+             */
+            readonly sought: boolean;
         };
         /**
          * FromOriginal
@@ -444,6 +487,44 @@ export interface components {
          *         "version": "0.1.0"
          *       },
          *       "floor": 0.1,
+         *       "kinds": [
+         *         {
+         *           "indefinite": "a mass",
+         *           "longest": "longest",
+         *           "name": "mass",
+         *           "outlined": true,
+         *           "plural": "masses",
+         *           "sought": true,
+         *           "word": "mass"
+         *         },
+         *         {
+         *           "indefinite": "a calcification",
+         *           "longest": "extent",
+         *           "name": "calcification",
+         *           "outlined": false,
+         *           "plural": "calcifications",
+         *           "sought": false,
+         *           "word": "calcification"
+         *         },
+         *         {
+         *           "indefinite": "an asymmetry",
+         *           "longest": "extent",
+         *           "name": "asymmetry",
+         *           "outlined": true,
+         *           "plural": "asymmetries",
+         *           "sought": false,
+         *           "word": "asymmetry"
+         *         },
+         *         {
+         *           "indefinite": "an architectural distortion",
+         *           "longest": "extent",
+         *           "name": "distortion",
+         *           "outlined": false,
+         *           "plural": "architectural distortions",
+         *           "sought": false,
+         *           "word": "architectural distortion"
+         *         }
+         *       ],
          *       "limits": {
          *         "bytes": 2147483648,
          *         "files": 100,
@@ -454,7 +535,7 @@ export interface components {
          *         "limit": 200,
          *         "waiting": 0
          *       },
-         *       "software": "mammoscope 0.1.0",
+         *       "software": "mammoscope 0.2.0",
          *       "status": "ok",
          *       "thresholds": {
          *         "detection": 0.34,
@@ -471,7 +552,7 @@ export interface components {
             readonly status: "ok";
             /**
              * Software
-             * @default mammoscope 0.1.0
+             * @default mammoscope 0.2.0
              */
             readonly software: string;
             /**
@@ -489,6 +570,11 @@ export interface components {
             readonly floor: number;
             readonly limits: components["schemas"]["Limits"];
             readonly queue: components["schemas"]["Queue"];
+            /**
+             * Kinds
+             * @description Every kind that a finding can be of.
+             */
+            readonly kinds: readonly components["schemas"]["FindingKind"][];
         };
         /**
          * InputFacts
@@ -596,7 +682,7 @@ export interface components {
          *           ]
          *         }
          *       ],
-         *       "impression": "One irregular mass in the left breast.",
+         *       "impression": "As two years ago, but for finding 1.",
          *       "threshold": 0.34,
          *       "verdicts": [
          *         {
@@ -631,24 +717,24 @@ export interface components {
         };
         /**
          * Size
-         * @description The size of an outlined mass.
+         * @description The size of an outlined finding: what is measured of its kind.
          */
         readonly Size: {
             /**
              * Area Mm2
-             * @description Area inside the outline in square millimetres; null: not known.
+             * @description Area inside the outline in square millimetres; null: not known, or not measured of this kind.
              */
             readonly area_mm2: number | null;
             /**
              * Longest Diameter Mm
-             * @description Largest distance between two points of the outline, in mm.
+             * @description Largest distance between two points of the outline, in mm; null: as for the area.
              */
             readonly longest_diameter_mm: number | null;
             /**
              * Unknown Because
-             * @description Why the size is null.
+             * @description Why the size is not known; null: all that is measured of this kind is known.
              */
-            readonly unknown_because?: string | null;
+            readonly unknown_because: string | null;
         };
         /**
          * SpacingFacts
