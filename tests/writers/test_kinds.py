@@ -32,10 +32,10 @@ from mammoscope.kinds import AREA, EXTENT, KINDS, SOUGHT, Coded, Kind, kind_name
 from mammoscope.mammogram import PixelSpacing
 from mammoscope.pipeline import analyze
 from mammoscope.readers import read_mammogram
-from mammoscope.server.files import FilePlace
+from mammoscope.server.file_place import FilePlace
+from mammoscope.server.mammogram_files import store_mammogram
 from mammoscope.server.models import AnalysisStatus, File, Record, View
 from mammoscope.server.report_pdf import ReportedFile, render_report
-from mammoscope.server.stored import store_mammogram
 from mammoscope.stages import step as steps
 from mammoscope.stages.manifests import StepManifest
 from mammoscope.stages.measure import measure
