@@ -143,9 +143,10 @@ class Candidates:
     @classmethod
     def joined(cls, parts: Iterable[Candidates]) -> Candidates:
         """The rows of all parts, which have been through the same steps."""
-        filled = [part for part in parts if len(part)]
+        every = list(parts)
+        filled = [part for part in every if len(part)]
         if not filled:
-            return cls.none()
+            return every[-1] if every else cls.none()  # with the columns that its steps have filled in, of no row
         rois, masks = _all([part.rois for part in filled]), _all([part.masks for part in filled])
         malignancy = _all([part.malignancy_score for part in filled])
         return cls(

@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
 import type { Analysis, ExamStatus, Finding } from "../src/model/api";
+import { kindOf } from "../src/model/kinds";
 import { examOutcome, outcome, shownFindings, sizeWords } from "../src/model/threshold";
 
 const finding = (detection_score: number, longest: number | null = 12.34): Finding => ({
-  kind: "mass",
+  kind: "calcification",
   box: { x0: 0, y0: 0, x1: 1, y1: 1 },
   outline: [],
   detection_score,
@@ -11,6 +12,8 @@ const finding = (detection_score: number, longest: number | null = 12.34): Findi
   malignancy: "benign",
   size: { area_mm2: longest && 99.6, longest_diameter_mm: longest, unknown_because: longest ? null : "no spacing" },
 });
+
+const kind = kindOf(null, finding(1));
 
 const analysis = (scores: number[], said: Analysis["outcome"] = scores.length ? "findings" : "no_finding"): Analysis => ({
   schema_version: "1.1",
@@ -70,6 +73,7 @@ it("says what became of an exam", () => {
 });
 
 it("gives sizes in mm, or why there is none", () => {
-  expect(sizeWords(finding(1))).toBe("12.3 mm longest, 100 mm²");
-  expect(sizeWords(finding(1, null))).toBe("size not known: no spacing");
+  expect(sizeWords(finding(1), kind)).toBe("12.3 mm longest, 100 mm²");
+  expect(sizeWords(finding(1, null), kind)).toBe("size not known: no spacing");
+  expect(sizeWords(finding(1), { ...kind, longest: "extent" })).toBe("12.3 mm extent, 100 mm²");
 });

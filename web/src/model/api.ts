@@ -12,6 +12,7 @@ export type View = Schemas["View"];
 export type ExamFile = Schemas["File"];
 export type ExamStatus = Schemas["AnalysisStatus"];
 export type Finding = Schemas["Finding"];
+export type FindingKind = Schemas["FindingKind"];
 export type Analysis = Schemas["Analysis"];
 export type Health = Schemas["Health"];
 export type Judged = Schemas["Verdict"];

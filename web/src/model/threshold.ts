@@ -1,5 +1,5 @@
 /** Which findings a detection threshold leaves, and what to say of them. */
-import type { Analysis, ExamStatus, Finding } from "./api";
+import type { Analysis, ExamStatus, Finding, FindingKind } from "./api";
 
 export interface Shown {
   /** Its place in the analysis, from 0; readers see it from 1, whatever the threshold. */
@@ -22,10 +22,10 @@ export function outcome(analysis: Analysis, threshold: number): string {
   return `${count} ${count === 1 ? "finding" : "findings"} at or above ${threshold.toFixed(2)}.`;
 }
 
-export function sizeWords(finding: Finding): string {
+export function sizeWords(finding: Finding, kind: FindingKind): string {
   const { longest_diameter_mm: longest, area_mm2: area, unknown_because: reason } = finding.size;
-  if (longest === null) return `size not known${reason ? `: ${reason}` : ""}`;
-  return `${longest.toFixed(1)} mm longest${area === null ? "" : `, ${area.toFixed(0)} mm²`}`;
+  const known = [longest === null ? "" : `${longest.toFixed(1)} mm ${kind.longest}`, area === null ? "" : `${area.toFixed(0)} mm²`];
+  return known.filter(Boolean).join(", ") || `size not known${reason ? `: ${reason}` : ""}`;
 }
 
 /** The outcome of the whole exam as a sentence. */

@@ -1,6 +1,7 @@
 /** The right side: the threshold, what was found in each view, warnings, and which models said so. */
-import type { Analysis, ExamFile, Finding } from "../model/api";
+import type { Analysis, ExamFile, Finding, Health } from "../model/api";
 import { readingOrder, title } from "../model/hanging";
+import { kindOf, onlySought, soughtWords } from "../model/kinds";
 import type { FindingRef, Reading } from "../model/reading";
 import type { Session } from "../model/session";
 import { examOutcome, outcome, sizeWords } from "../model/threshold";
@@ -25,6 +26,7 @@ export class FindingsPanel {
   private readonly status = el("p", { class: "outcome", attributes: { role: "status" } });
   private readonly warnings = el("div");
   private readonly list = el("div", { class: "findings" });
+  private readonly meanings = el("details", { class: "meaning", attributes: { open: "", hidden: "" } });
   private readonly models = el("div", { class: "models" });
   private items: Item[] = [];
   private outcomes: { element: HTMLElement; analysis: Analysis }[] = [];
@@ -52,7 +54,7 @@ export class FindingsPanel {
       this.status,
       this.warnings,
       this.list,
-      meanings(),
+      this.meanings,
       this.models,
     );
     reading.on(["exam", "files", "results", "threshold", "record", "selection"], () => this.draw());
@@ -153,14 +155,15 @@ export class FindingsPanel {
 
   private item(analysis: Analysis, finding: Finding, ref: FindingRef): HTMLElement {
     const { reading } = this;
+    const kind = kindOf(reading.health, finding);
     const id = `${ref.file}/${ref.finding}`;
     const show = el(
       "button",
       { class: "show", attributes: { type: "button", "data-focus": `show ${id}`, title: "Centre the view on it" } },
       el("span", { class: `chip ${finding.malignancy}`, text: String(ref.finding + 1) }),
-      score("Detection", finding.detection_score, finding.detection_score >= this.ofModels ? "a mass, by the models' threshold" : "below the models' threshold"),
+      score("Detection", finding.detection_score, finding.detection_score >= this.ofModels ? `${kind.indefinite}, by the models' threshold` : "below the models' threshold"),
       score("Malignancy", finding.malignancy_score, `${finding.malignancy} (malignant from ${analysis.thresholds.malignancy.toFixed(2)})`),
-      el("span", { class: "size", text: sizeWords(finding) }),
+      el("span", { class: "size", text: sizeWords(finding, kind) }),
     );
     show.addEventListener("click", () => this.show(ref));
     const judge = (text: string, value: "accepted" | "rejected") =>
@@ -203,6 +206,8 @@ export class FindingsPanel {
       `Software: ${said?.software ?? health.software}`,
       `Thresholds: detection ${detection.toFixed(2)}, malignancy ${malignancy.toFixed(2)}; candidates from ${health.floor.toFixed(2)}`,
     ];
+    this.meanings.hidden = false;
+    this.meanings.replaceChildren(...meanings(health));
     this.models.replaceChildren(...lines.map((text) => el("p", { text })));
   }
 
@@ -233,14 +238,13 @@ function score(name: string, value: number, words: string): HTMLElement {
   );
 }
 
-function meanings(): HTMLElement {
-  return el(
-    "details",
-    { class: "meaning", attributes: { open: "" } },
+function meanings(health: Health): HTMLElement[] {
+  const only = onlySought(health);
+  return [
     el("summary", { text: "What the scores mean" }),
-    el("p", { text: "Detection score, 0 to 1: how sure the detector is that there is a mass here. It says nothing of its kind." }),
-    el("p", { text: "Malignancy score, 0 to 1: the calibrated probability that this mass, if it is one, is malignant." }),
-    el("p", { text: "Only masses are looked for. No finding does not mean a healthy breast." }),
+    el("p", { text: `Detection score, 0 to 1: how sure the detector is that there is ${only?.indefinite ?? "a finding of its kind"} here. It says nothing of malignancy.` }),
+    el("p", { text: `Malignancy score, 0 to 1: the calibrated probability that this ${only?.word ?? "finding"}, if it is one, is malignant.` }),
+    el("p", { text: `Only ${soughtWords(health)} are looked for. No finding does not mean a healthy breast.` }),
     el(
       "p",
       { class: "legend" },
@@ -248,5 +252,5 @@ function meanings(): HTMLElement {
       el("span", { class: "benign", text: "dashed line: benign" }),
       el("span", { class: "drawn", text: "dotted line: drawn by the reader" }),
     ),
-  );
+  ];
 }

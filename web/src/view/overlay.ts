@@ -1,6 +1,7 @@
 /** Findings, measurements and drawings over one pane: an SVG layer in register with the image below it. */
-import type { Analysis, Finding, Point, Spacing, Verdict } from "../model/api";
+import type { Analysis, Finding, FindingKind, Point, Spacing, Verdict } from "../model/api";
 import { distance, toScreen, type ScreenMap, type Size } from "../model/frames";
+import { kindOf } from "../model/kinds";
 import type { Reading } from "../model/reading";
 import { svg } from "./dom";
 
@@ -89,7 +90,9 @@ export class Overlay {
     this.analysis = this.reading.analysis(this.file);
     this.isNarrow = this.pane.width < 460;
     this.marks = (this.analysis?.findings ?? []).map((finding, index) => {
-      return { index, finding, shapes: shapesOf(finding, index), label: new Label(index + 1, finding, this.isNarrow) };
+      const kind = kindOf(this.reading.health, finding);
+      const label = new Label(index + 1, finding, kind, this.isNarrow);
+      return { index, finding, shapes: shapesOf(finding, kind, index), label };
     });
     // The surest on top.
     this.shapes.replaceChildren(...this.marks.map((mark) => mark.shapes).reverse());
@@ -188,9 +191,9 @@ function halo(text: string, x: number, y: number): SVGTextElement {
   return made;
 }
 
-function shapesOf(finding: Finding, index: number): SVGGElement {
+function shapesOf(finding: Finding, kind: FindingKind, index: number): SVGGElement {
   const group = svg("g", { class: finding.malignancy, "data-finding": index });
-  if (finding.outline.length > 2) {
+  if (kind.outlined && finding.outline.length > 2) {
     const points = finding.outline.map(([x, y]) => `${x},${y}`).join(" ");
     group.append(svg("polygon", { class: "outline rim", points }), svg("polygon", { class: "outline", points }));
   }
@@ -208,7 +211,7 @@ function textWidth(text: string): number {
   return Math.ceil(ruler.measureText(text).width);
 }
 
-/** "1 malignant 0.97 mass 0.77 ✓"; a narrow pane leaves the mass score to the list. */
+/** Number, class and its score, the kind and the detection score, verdict; a narrow pane leaves the detection to the list. */
 class Label {
   readonly root: SVGGElement;
   width: number;
@@ -218,12 +221,12 @@ class Label {
   private readonly chipWidth: number;
   private isWhole = true;
 
-  constructor(number: number, finding: Finding, isNarrow: boolean) {
+  constructor(number: number, finding: Finding, kind: FindingKind, isNarrow: boolean) {
     const name = `${finding.malignancy} ${finding.malignancy_score.toFixed(2)}`;
-    const mass = isNarrow ? "" : `mass ${finding.detection_score.toFixed(2)}`;
+    const detection = isNarrow ? "" : `${kind.word} ${finding.detection_score.toFixed(2)}`;
     const chip = (this.chipWidth = textWidth(String(number)) + 10);
     const nameEnd = chip + 6 + textWidth(name);
-    this.width = this.bareWidth = nameEnd + (mass ? 10 + textWidth(mass) : 0) + 6;
+    this.width = this.bareWidth = nameEnd + (detection ? 10 + textWidth(detection) : 0) + 6;
     this.plate = svg("rect", { class: "plate", width: this.width, height: LABEL_HEIGHT, rx: 2 });
     this.mark = written("", this.bareWidth, "verdict");
     this.root = svg(
@@ -233,7 +236,7 @@ class Label {
       svg("rect", { class: "chip", width: chip, height: LABEL_HEIGHT, rx: 2 }),
       written(String(number), 5, "number"),
       written(name, chip + 6, "class"),
-      written(mass, nameEnd + 10, "mass"),
+      written(detection, nameEnd + 10, "detection"),
       this.mark,
     );
   }
