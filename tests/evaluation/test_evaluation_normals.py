@@ -30,7 +30,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    """A benign mass, one of unknown pathology, calcifications, and four normal images, one of which is said to hide a mass."""
+    """A benign mass, one of unknown pathology, calcifications, and four images without, one said to hide a mass."""
     images = {
         "a.png": breast([SURE]),
         "b.png": breast([SURE]),
