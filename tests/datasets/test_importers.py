@@ -26,6 +26,7 @@ from mammoscope.datasets.integrity import check_integrity
 from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import DatasetError
 
+PACKAGES = Path(__file__).parents[1] / "packages"
 CASES = "file,woman,side,view,year,part,verdict"
 FINDINGS = "file,number,box,mask,kind,verdict"
 
@@ -178,7 +179,7 @@ def test_run_that_is_killed_is_resumed(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(
         "import sys; from pathlib import Path\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path.insert(0, {str(PACKAGES)!r})\n"
         "from invented_importer import Invented\n"
         "from mammoscope.datasets.importers.run import run_import\n"
         "if __name__ == '__main__': run_import(Invented(), Path(sys.argv[1]), Path(sys.argv[2]), workers=1)"
@@ -199,10 +200,10 @@ def test_run_that_is_killed_is_resumed(tmp_path: Path) -> None:
 
 
 def test_importer_of_another_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "site/invented-1.0.dist-info"
+    package = tmp_path / "site/broken-1.0.dist-info"
     package.mkdir(parents=True)
-    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: invented\nVersion: 1.0\n")
-    points = ("invented = invented_importer:Invented", "broken = no_such_module:Importer", "wrong = pathlib:Path")
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    points = ("broken = no_such_module:Importer", "wrong = pathlib:Path")
     (package / "entry_points.txt").write_text("\n".join(["[mammoscope.importers]", *points]) + "\n")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     assert importer_names() == ("broken", "cbis-ddsm", "invented", "wrong")
@@ -217,7 +218,7 @@ def test_command_imports_by_name_and_lists_names(tmp_path: Path) -> None:
     from mammoscope.cli.app import app
 
     run = CliRunner().invoke(app, ["data", "import", "nothing", str(tmp_path), str(tmp_path / "out")])
-    assert str(run.exception) == "no importer is called 'nothing'; known are cbis-ddsm"
+    assert str(run.exception) == "no importer is called 'nothing'; known are cbis-ddsm, invented"
     run = CliRunner().invoke(app, ["data", "import", "cbis-ddsm", str(tmp_path), str(tmp_path / "out")])
     assert "mass_case_description_train_set.csv" in str(run.exception)
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""A step of another package, in one file, goes through a bundle, an analysis and an evaluation like a built-in one."""
+"""What another package brings, each thing in one file, is used like what is built in (see CONTRIBUTING.md)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
+from evaluation.tiny_stages import breast
 from mammoscope.bundle import MANIFEST, Bundle, default_bundle_folder, load_bundle
 from mammoscope.errors import BundleError
 from mammoscope.pipeline import analyze, examine_views
@@ -35,6 +37,13 @@ def with_step(folder: Path, step: dict[str, object]) -> Path:
     return folder
 
 
+def mammoscope(*arguments: str) -> str:
+    """What a command prints, run where the package is installed."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(PACKAGES)])}
+    command = [sys.executable, "-m", "mammoscope", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.fixture(scope="module")
 def paired(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return load_bundle(with_step(tmp_path_factory.mktemp("bundles") / "paired", STEP))
@@ -55,10 +64,33 @@ def test_a_mass_in_both_views_is_surer_and_one_view_alone_is_as_before(
 
 def test_it_is_found_on_the_command_line_and_its_settings_are_checked(tmp_path: Path) -> None:
     folder = with_step(tmp_path / "paired", STEP)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(PACKAGES)])}
-    command = [sys.executable, "-m", "mammoscope", "bundle", "verify", "--bundle", str(folder)]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert "pair: PairedViews loads" in ran.stdout
+    assert "pair: PairedViews loads" in mammoscope("bundle", "verify", "--bundle", str(folder))
     wrong = with_step(tmp_path / "wrong", {**STEP, "settings": {"tolerance": 2, "weight": 0.5}})
     with pytest.raises(BundleError, match=r"step 'pair': settings\.tolerance: Input should be less than or equal to 1"):
         load_bundle(wrong)
+
+
+def test_a_backend_analyses_a_batch(exam: Path, tmp_path: Path) -> None:
+    files = [str(exam / f"phantom-{view}.dcm") for view in ("L-CC", "R-CC")]
+    said = mammoscope("analyze", *files, "--backend", "one-after-another", "--out", str(tmp_path / "out"))
+    assert "2 of 2 analysed" in said
+    assert {path.name for path in (tmp_path / "out").glob("phantom-*.json")} >= {
+        "phantom-L-CC.json",
+        "phantom-R-CC.json",
+    }
+
+
+def test_an_importer_makes_a_dataset_with_normals_that_is_checked_and_measured(tmp_path: Path) -> None:
+    source, out = tmp_path / "source", tmp_path / "dataset"
+    source.mkdir()
+    cv2.imwrite(str(source / "ill.png"), breast([(60, 150, 12)]))
+    cv2.imwrite(str(source / "well.png"), breast([]))
+    (source / "cases.csv").write_text(
+        "file,woman,side,view,year,part,verdict\nill.png,w1,l,CC,1990,,\nwell.png,w2,l,CC,1990,,normal\n"
+    )
+    (source / "findings.csv").write_text("file,number,box,mask,kind,verdict\nill.png,1,48 138 25 25,,mass,m\n")
+    assert "images: 2\nnormals: 1\n" in mammoscope("data", "import", "invented", str(source), str(out))
+    assert "no problem found" in mammoscope("data", "check", str(out))
+    mammoscope("evaluate", "detector", str(out), "--out", str(tmp_path / "report"), "--draws", "10")
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (report["images"], report["lesions"], report["normals"]["images"]) == (2, 1, 1)
