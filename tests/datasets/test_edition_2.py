@@ -75,6 +75,8 @@ def test_images_without_a_lesion_are_images(folder: Path) -> None:
     assert dataset.patients == ("w1", "w2", "w3", "w4") and dataset.patient_of("c.png") == "w2"
     assert dataset.image_row("b.png") == ImageRow("b.png", "w1", "RIGHT", "CC", normal=True)
     assert dataset.of_patients(["w2"]).normals == ("c.png",)
+    assert dataset.boxes_of("a.png").tolist() == [[10, 20, 40, 60], [40, 60, 80, 90]]
+    assert dataset.boxes_of("b.png").shape == (0, 4)
 
 
 def test_lesions_take_from_their_image_what_they_leave_out(folder: Path) -> None:

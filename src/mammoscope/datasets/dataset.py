@@ -8,6 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mammoscope.datasets.importers.cbis_ddsm.published import edition_1_info
 from mammoscope.datasets.info import DatasetInfo
 from mammoscope.datasets.rows import ImageRow, Lesion
@@ -108,6 +111,10 @@ class Dataset:
     def patient_of(self, image: str) -> str:
         """Whose image it is; KeyError where there is none of that name."""
         return self._rows[image].patient_id
+
+    def boxes_of(self, image: str) -> NDArray[np.float64]:
+        """``(L, 4)`` of (x0, y0, x1, y1), frame ``original``: the boxes of an image's L lesions; L may be 0."""
+        return np.array([lesion.box for lesion in self.images[image]], dtype=np.float64).reshape(-1, 4)
 
     def image_path(self, image: str) -> Path:
         """Where an image lies."""
