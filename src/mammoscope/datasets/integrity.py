@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 import numpy as np
 
 from mammoscope.datasets.layout import IMAGE_TABLE, TABLE, Dataset, ImageRow, Lesion
 from mammoscope.datasets.pixels import read_crop, read_image
 from mammoscope.errors import DatasetError
+from mammoscope.execution.backend import in_order
+from mammoscope.execution.job import Apply
+from mammoscope.execution.threads import Threads
+from mammoscope.processes.cores import usable_cores
 
 _DARK = 8
 _MOST_GREY = 0.2  # of a mask's pixels; resampled edges of the published ones take up to 0.04, crops 0.4 and more
@@ -68,15 +74,19 @@ def check_integrity(dataset: Dataset, *, progress: Callable[[int, int], None] | 
     rows = {row.image: _Rows(row, numbers.get(row.image), []) for row in dataset.image_rows()}
     for number, lesion in enumerate(dataset.lesions, start=2):
         rows[lesion.image].lesions.append((number, lesion))
-    problems: list[_Problem] = []
-    for count, of_image in enumerate(rows.values(), start=1):
-        problems += [_Problem(TABLE, number, text) for number, text in _row_problems(of_image.lesions)]
-        problems += _image_problems(dataset, of_image)
-        for number, lesion in of_image.lesions:
-            problems += [_Problem(TABLE, number, text) for text in _crop_problems(dataset, lesion)]
-        if progress is not None:
-            progress(count, len(rows))
-    return tuple(f"{dataset.folder / one.table}, row {one.number}: {one.text}" for one in sorted(problems))
+    threads, job = Threads(usable_cores()), Apply(partial(_problems, dataset))
+    found = in_order(threads, job, list(rows.values()), progress=progress)
+    problems = sorted(chain.from_iterable(found))
+    return tuple(f"{dataset.folder / one.table}, row {one.number}: {one.text}" for one in problems)
+
+
+def _problems(dataset: Dataset, of_image: _Rows) -> list[_Problem]:
+    """All that is wrong with an image, its rows and its lesions' crops."""
+    problems = [_Problem(TABLE, number, text) for number, text in _row_problems(of_image.lesions)]
+    problems += _image_problems(dataset, of_image)
+    for number, lesion in of_image.lesions:
+        problems += [_Problem(TABLE, number, text) for text in _crop_problems(dataset, lesion)]
+    return problems
 
 
 def _row_problems(of_image: list[Numbered]) -> list[tuple[int, str]]:

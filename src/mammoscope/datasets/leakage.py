@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,6 +25,10 @@ from numpy.typing import NDArray
 from mammoscope.datasets.images import read_image
 from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.pixels import pixel_hash
+from mammoscope.execution.backend import in_order
+from mammoscope.execution.job import Apply
+from mammoscope.execution.threads import Threads
+from mammoscope.processes.cores import usable_cores
 
 NEAR_DUPLICATE = 0.85
 
@@ -130,23 +135,35 @@ def _place(dataset: Dataset, name: str) -> str:
 def _fingerprints(
     dataset: Dataset, already_read: int, total: int, progress: Callable[[int, int], None] | None
 ) -> _Fingerprints:
-    hashes, descriptors, mirrored, thumbnails = [], [], [], []
-    for number, image in enumerate(dataset.images, start=already_read + 1):
-        pixels = read_image(dataset.image_path(image))
-        hashes.append(pixel_hash(pixels))
-        thumbnail = _thumbnail(pixels)
-        thumbnails.append(thumbnail)
-        descriptors.append(_descriptor(thumbnail))
-        mirrored.append(_descriptor(thumbnail[:, ::-1]))
+    def advance(read: int, _: int) -> None:
         if progress is not None:
-            progress(number, total)
+            progress(already_read + read, total)
+
+    prints = in_order(
+        Threads(usable_cores()), Apply(partial(_fingerprint, dataset)), list(dataset.images), progress=advance
+    )
     return _Fingerprints(
         tuple(dataset.images),
-        tuple(hashes),
-        np.array(descriptors, dtype=np.float32).reshape(-1, _DESCRIPTOR_SIZE**2),
-        np.array(mirrored, dtype=np.float32).reshape(-1, _DESCRIPTOR_SIZE**2),
-        np.array(thumbnails, dtype=np.uint8).reshape(-1, _THUMBNAIL_SIZE, _THUMBNAIL_SIZE),
+        tuple(one.digest for one in prints),
+        np.array([one.descriptor for one in prints], dtype=np.float32).reshape(-1, _DESCRIPTOR_SIZE**2),
+        np.array([one.mirrored for one in prints], dtype=np.float32).reshape(-1, _DESCRIPTOR_SIZE**2),
+        np.array([one.thumbnail for one in prints], dtype=np.uint8).reshape(-1, _THUMBNAIL_SIZE, _THUMBNAIL_SIZE),
     )
+
+
+class _Fingerprint(NamedTuple):
+    """One image, reduced; see ``_Fingerprints``."""
+
+    digest: str
+    descriptor: Grey
+    mirrored: Grey
+    thumbnail: NDArray[np.uint8]
+
+
+def _fingerprint(dataset: Dataset, image: str) -> _Fingerprint:
+    pixels = read_image(dataset.image_path(image))
+    thumbnail = _thumbnail(pixels)
+    return _Fingerprint(pixel_hash(pixels), _descriptor(thumbnail), _descriptor(thumbnail[:, ::-1]), thumbnail)
 
 
 def _shared_images(first: Dataset, a: _Fingerprints, second: Dataset, b: _Fingerprints) -> list[Leak]:

@@ -15,7 +15,7 @@ import cv2
 
 from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.execution.backend import Crashed
-from mammoscope.execution.job import Apply, Item, Job, Result
+from mammoscope.execution.job import Item, Job, Result
 from mammoscope.processes.cores import usable_cores
 from mammoscope.processes.spawned import Spawned
 
@@ -86,14 +86,6 @@ class Processes:
                     del item, answer  # which may be large, and the next may be long in coming
         finally:
             crew.end()
-
-
-def run_in_processes(
-    function: Callable[[Item], Result], tasks: Iterable[Item], workers: int
-) -> Generator[tuple[Item, Result | None]]:
-    """Each task with its result, in the order in which they are done; None where the process died of it."""
-    for task, result in Processes(workers).run(Apply(function), tasks):
-        yield task, None if isinstance(result, Crashed) else result
 
 
 class _Worker(Generic[Item, Result]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +14,11 @@ from mammoscope.datasets.importers.view import import_view
 from mammoscope.datasets.info import INFO_FILE, DatasetInfo, write_folds
 from mammoscope.datasets.layout import IMAGE_TABLE, TABLE, Dataset, write_layout
 from mammoscope.errors import DatasetError
-from mammoscope.execution.processes import run_in_processes
+from mammoscope.execution.backend import Crashed
+from mammoscope.execution.job import Apply
+from mammoscope.execution.processes import Processes
 from mammoscope.files import write_json, write_text
+from mammoscope.processes.cores import usable_cores
 
 REPORT = "import_report.json"
 FOLDS_TABLE = "folds.csv"
@@ -68,7 +70,7 @@ def run_import(
     Parameters
     ----------
     workers
-        Processes; None: one for each processor.
+        Processes; None: one for each core.
     progress
         Called with the lesions (and images without one) done and all of them, after each image name.
 
@@ -84,7 +86,7 @@ def run_import(
         write_text(out / Path(name).name, text)
     images, repeated = _without_repeats(found.images)
     tasks = _tasks(images, out)
-    results, skipped = _worked(tasks, max(1, workers or os.cpu_count() or 1), progress)
+    results, skipped = _worked(tasks, workers or usable_cores(), progress)
     splits = _splits(tasks, results)
     for name, split in splits.items():
         _write_split(out / name, split, _info(importer, found, name), found.folds.get(name, {}))
@@ -108,8 +110,8 @@ def _worked(
     results: dict[Path, ViewResult] = {}
     skipped: list[Skipped] = []
     total, count = sum(len(task.names()) for task in tasks), 0
-    for task, result in run_in_processes(import_view, tasks, workers):
-        if result is None:
+    for task, result in Processes(workers).run(Apply(import_view), tasks):
+        if isinstance(result, Crashed):
             skipped += [(name, "the process that read it crashed") for name in task.names()]
         else:
             results[task.record] = result
