@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from mammoscope.bundling.sources import open_classifier
 from mammoscope.datasets.layout import Lesion, load_dataset, write_table
+from mammoscope.families.attributes import Attributes
 from mammoscope.families.classify.three_branch import BRANCHES, DescribingBranch
-from mammoscope.training.attributes import Attributes
+from mammoscope.families.recipe import ClassifierRecipe, load_recipe
 from mammoscope.training.checkpoint import read_tensors
 from mammoscope.training.lesion_rois import load_views
-from mammoscope.training.recipe import ClassifierRecipe, load_recipe
 from mammoscope.training.roles.classify import ClassifierTask, make_branch, make_classifier, masked_cross_entropy
 from mammoscope.training.run import read_run, train
 from synthetic_dataset import write_dataset

@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from mammoscope.families.recipe import Augmentation
 from mammoscope.geometry import box_iou
 from mammoscope.training.augment import random_coarseness, random_erasure, random_light, random_warp
 from mammoscope.training.lesion_rois import LesionPicture, plain_picture, random_picture
-from mammoscope.training.recipe import Augmentation
 
 _STRONG = Augmentation(rotation_degrees=30, shift=0.1, zoom=0.3, flip_horizontal=0.5, flip_vertical=0.5)
 

@@ -18,8 +18,8 @@ from torch import nn
 from mammoscope.bundling.calibration import best_box_scale, best_enlarged_shift, best_mask_threshold, fit_platt
 from mammoscope.bundling.onnx_export import export_onnx
 from mammoscope.evaluation.metrics.detection import DetectedImage
+from mammoscope.families.anchors import fit_anchors
 from mammoscope.geometry import scale_boxes
-from mammoscope.training.anchors import fit_anchors
 
 
 def _boxes(width: float, height: float, count: int = 50) -> np.ndarray:

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from mammoscope.datasets.layout import load_dataset
+from mammoscope.families.recipe import ClassifierRecipe, DetectorRecipe, LoopSettings, SegmenterRecipe, load_recipe
 from mammoscope.training.lesion_rois import load_views
-from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, LoopSettings, SegmenterRecipe, load_recipe
 from mammoscope.training.roles.classify import ClassifierTask, make_branch
 from mammoscope.training.roles.detect import DetectorTask, fit_detector_anchors, load_films
 from mammoscope.training.roles.segment import SegmenterTask, load_outlined
@@ -31,6 +31,7 @@ from synthetic_dataset import write_dataset
 
 pytestmark = pytest.mark.training
 
+ROOMS = {"detector": "detect", "segmenter": "segment", "classifier": "classify"}
 TASKS = ("detector", "segmenter", "classifier")
 
 
@@ -77,7 +78,7 @@ def test_the_whole_network_takes_a_step(name: str, dataset: Path) -> None:
 
 def small(name: str, folder: Path) -> Path:
     """A published recipe with a small network, few epochs and drops after the first two; all else as it is."""
-    path = files("mammoscope.training") / "recipes" / f"{name}-published-2023.toml"
+    path = files("mammoscope.families") / ROOMS[name] / "recipes" / "published-2023.toml"
     table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     sizes: dict[str, dict[str, Any]] = {
         "detector": {"backbone": "test_resnet", "input_size": 128, "pyramid_channels": 32},

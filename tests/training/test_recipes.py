@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from mammoscope.bundle import Bundle
 from mammoscope.errors import RecipeError
-from mammoscope.training.recipe import load_recipe, recipe_names, recipe_of
+from mammoscope.families.recipe import load_recipe, recipe_names, recipe_of
 
 TASKS = ["detector", "reducer", "segmenter", "classifier"]
 

@@ -17,8 +17,8 @@ from mammoscope.bundling.calibration import best_reducer_weight
 from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import RecipeError
 from mammoscope.evaluation.metrics.detection import DetectedImage
+from mammoscope.families.recipe import ReducerRecipe, load_recipe
 from mammoscope.families.rescore.region_rescorer import FlippedMean
-from mammoscope.training.recipe import ReducerRecipe, load_recipe
 from mammoscope.training.roles.rescore import ReducerTask, load_proposed, make_reducer, mass_share, misplaced
 from mammoscope.training.run import train
 from synthetic_dataset import write_dataset

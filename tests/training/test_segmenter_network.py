@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 import torch
 
 from mammoscope.errors import RecipeError
-from mammoscope.training.recipe import SegmenterRecipe, recipe_of
+from mammoscope.families.recipe import SegmenterRecipe, recipe_of
 from mammoscope.training.roles.segment import make_segmenter
 
 

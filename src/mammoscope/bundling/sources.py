@@ -12,12 +12,9 @@ from torch import nn
 from mammoscope.bundle import MANIFEST, StageManifest, load_bundle
 from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import RecipeError
+from mammoscope.families.anchors import Anchors
 from mammoscope.families.detect.retinanet import RetinaNetExport
-from mammoscope.families.rescore.region_rescorer import FlippedMean
-from mammoscope.training.anchors import Anchors
-from mammoscope.training.checkpoint import load_weights
-from mammoscope.training.loop import BEST
-from mammoscope.training.recipe import (
+from mammoscope.families.recipe import (
     ClassifierRecipe,
     DetectorRecipe,
     Recipe,
@@ -25,6 +22,9 @@ from mammoscope.training.recipe import (
     SegmenterRecipe,
     recipe_of,
 )
+from mammoscope.families.rescore.region_rescorer import FlippedMean
+from mammoscope.training.checkpoint import load_weights
+from mammoscope.training.loop import BEST
 from mammoscope.training.roles.classify import make_classifier
 from mammoscope.training.roles.detect import make_detector
 from mammoscope.training.roles.rescore import make_reducer

@@ -29,13 +29,13 @@ from mammoscope.bundling.sources import Bundled, Run
 from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import RecipeError
+from mammoscope.families.recipe import ClassifierRecipe, DetectorRecipe, ReducerRecipe, SegmenterRecipe
 from mammoscope.stages.detect import detector_input
 from mammoscope.stages.onnx import load_session
 from mammoscope.stages.preprocess import preprocess
 from mammoscope.stages.roi import stretch_contrast
 from mammoscope.training.lesion_rois import load_crop
 from mammoscope.training.pictures import as_input
-from mammoscope.training.recipe import ClassifierRecipe, DetectorRecipe, ReducerRecipe, SegmenterRecipe
 
 LARGEST_DIFFERENCE = 1e-3
 LICENCE = "Apache-2.0"

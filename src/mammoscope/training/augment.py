@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.training.recipe import Augmentation
+from mammoscope.families.recipe import Augmentation
 
 _LEAST_VISIBLE = 0.4  # share of a box's area that must stay in the picture for the box to stay a target
 

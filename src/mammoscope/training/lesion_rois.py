@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from mammoscope.datasets.images import dataset_mammogram, read_crop, read_mask
 from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.datasets.placed_masks import mask_in_cut, placed
+from mammoscope.families.attributes import Attributes
+from mammoscope.families.recipe import Augmentation
 from mammoscope.stages.preprocess import PreprocessSettings, preprocess
 from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, cut_roi, stretch_contrast
-from mammoscope.training.attributes import Attributes
 from mammoscope.training.augment import random_coarseness, random_erasure, random_light, random_warp
 from mammoscope.training.parallel import map_in_threads
-from mammoscope.training.recipe import Augmentation
 
 # ROIs cut from full images are kept with tissue around them, so that a shifted or smaller view shows what is there.
 CONTEXT = 1.6

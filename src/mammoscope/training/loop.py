@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.tensorboard import SummaryWriter
 
+from mammoscope.families.recipe import LoopSettings
 from mammoscope.files import replacing
 from mammoscope.training.checkpoint import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
-from mammoscope.training.recipe import LoopSettings
 
 logger = logging.getLogger(__name__)
 

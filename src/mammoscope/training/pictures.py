@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mammoscope.training.recipe import Recipe
+from mammoscope.families.recipe import Recipe
 
 
 def as_input(pixels: Sequence[NDArray[np.uint8]], recipe: Recipe, device: torch.device) -> Tensor:

@@ -19,13 +19,8 @@ from mammoscope.bundle import Bundle, file_sha256, load_bundle
 from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
-from mammoscope.files import write_json
-from mammoscope.processes.cores import usable_cores
-from mammoscope.training.attributes import Attributes
-from mammoscope.training.checkpoint import is_ours, load_weights
-from mammoscope.training.lesion_rois import load_views
-from mammoscope.training.loop import fit
-from mammoscope.training.recipe import (
+from mammoscope.families.attributes import Attributes
+from mammoscope.families.recipe import (
     ClassifierRecipe,
     DetectorRecipe,
     Recipe,
@@ -34,6 +29,11 @@ from mammoscope.training.recipe import (
     load_recipe,
     recipe_of,
 )
+from mammoscope.files import write_json
+from mammoscope.processes.cores import usable_cores
+from mammoscope.training.checkpoint import is_ours, load_weights
+from mammoscope.training.lesion_rois import load_views
+from mammoscope.training.loop import fit
 from mammoscope.training.roles.classify import train_classifier
 from mammoscope.training.roles.detect import DetectorTask, fit_detector_anchors, load_films
 from mammoscope.training.roles.rescore import ReducerTask, load_proposed

@@ -20,11 +20,11 @@ from mammoscope.families.classify.three_branch import (
     DescribingBranch,
     ThreeBranchClassifier,
 )
+from mammoscope.families.recipe import ClassifierRecipe, PhaseSettings
 from mammoscope.training.checkpoint import load_weights
 from mammoscope.training.lesion_rois import LesionPicture, LesionViews, plain_picture, random_picture
 from mammoscope.training.loop import BEST, fit
 from mammoscope.training.pictures import as_input
-from mammoscope.training.recipe import ClassifierRecipe, PhaseSettings
 
 _VALIDATION_BATCH = 32
 

@@ -22,14 +22,14 @@ from mammoscope.evaluation.metrics.detection import (
     froc_sensitivity,
     rank,
 )
+from mammoscope.families.anchors import Anchors, fit_anchors
 from mammoscope.families.detect.retinanet import make_retinanet
+from mammoscope.families.recipe import DetectorRecipe
 from mammoscope.stages.detect import detector_input
 from mammoscope.stages.preprocess import preprocess
-from mammoscope.training.anchors import Anchors, fit_anchors
 from mammoscope.training.augment import random_erasure, random_light, random_warp
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.pictures import as_input
-from mammoscope.training.recipe import DetectorRecipe
 
 _VALIDATION_BATCH = 4
 

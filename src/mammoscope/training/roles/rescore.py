@@ -16,6 +16,7 @@ from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.layout import Dataset
 from mammoscope.evaluation.metrics.classification import roc_auc
 from mammoscope.evaluation.metrics.detection import DetectedImage
+from mammoscope.families.recipe import ReducerRecipe
 from mammoscope.families.rescore.region_rescorer import RegionReducer
 from mammoscope.geometry import box_iou, clip_boxes
 from mammoscope.stages.preprocess import Preprocessed, preprocess
@@ -25,7 +26,6 @@ from mammoscope.stages.step import Regions
 from mammoscope.training.augment import random_erasure, random_light, random_warp
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.pictures import as_input
-from mammoscope.training.recipe import ReducerRecipe
 from mammoscope.training.roles.detect import detection_metrics
 
 _SPARE = 1.3  # tissue beyond the square, for shifts and turns

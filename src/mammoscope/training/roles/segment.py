@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mammoscope.datasets.layout import Dataset
+from mammoscope.families.recipe import SegmenterRecipe
 from mammoscope.families.segment.transres_unet import BackboneEncoder, ResidualEncoder, TransResUNet, branch_for
 from mammoscope.training.lesion_rois import (
     LesionPicture,
@@ -22,7 +23,6 @@ from mammoscope.training.lesion_rois import (
 )
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.pictures import as_input
-from mammoscope.training.recipe import SegmenterRecipe
 
 _VALIDATION_BATCH = 16
 _SPARE = 1.2  # tissue beyond the widest cut, for shifts and turns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -182,6 +183,9 @@ _RECIPES: dict[str, type[Recipe]] = {
 }
 
 
+_ROOMS = {"detector": "detect", "reducer": "rescore", "segmenter": "segment", "classifier": "classify"}
+
+
 def load_recipe(task: str, recipe: str) -> Recipe:
     """Read a recipe.
 
@@ -200,7 +204,7 @@ def load_recipe(task: str, recipe: str) -> Recipe:
     """
     path = Path(recipe)
     if not path.suffix:
-        path = Path(str(files("mammoscope.training") / "recipes" / f"{task}-{recipe}.toml"))
+        path = Path(str(_folder(task) / f"{recipe}.toml"))
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -232,9 +236,8 @@ def recipe_of(task: str, table: Mapping[str, Any], place: str = "recipe") -> Rec
 
 def recipe_names(task: str) -> list[str]:
     """The recipes that come with mammoscope for a task."""
-    folder = files("mammoscope.training") / "recipes"
-    return sorted(
-        item.name.removeprefix(f"{task}-").removesuffix(".toml")
-        for item in folder.iterdir()
-        if item.name.startswith(f"{task}-") and item.name.endswith(".toml")
-    )
+    return sorted(item.name.removesuffix(".toml") for item in _folder(task).iterdir() if item.name.endswith(".toml"))
+
+
+def _folder(task: str) -> Traversable:
+    return files("mammoscope.families") / _ROOMS[task] / "recipes"
