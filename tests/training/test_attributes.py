@@ -12,18 +12,25 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
 import torch
-from recipes import write_recipe
 from torch.nn import functional
 
-from mammoscope.bundling.sources import open_classifier
+from mammoscope.bundling.sources import Run, open_source
 from mammoscope.datasets.layout import Lesion, load_dataset, write_table
 from mammoscope.families.attributes import Attributes
-from mammoscope.families.classify.three_branch import BRANCHES, DescribingBranch
-from mammoscope.families.recipe import ClassifierRecipe, load_recipe
+from mammoscope.families.classify.three_branch import (
+    BRANCHES,
+    Branch,
+    DescribingBranch,
+    ThreeBranchFamily,
+    ThreeBranchRecipe,
+    masked_cross_entropy,
+)
+from mammoscope.families.find import load_recipe
 from mammoscope.training.checkpoint import read_tensors
 from mammoscope.training.lesion_rois import load_views
-from mammoscope.training.roles.classify import ClassifierTask, make_branch, make_classifier, masked_cross_entropy
+from mammoscope.training.roles.classify import ClassifierTask
 from mammoscope.training.run import read_run, train
+from small_recipes import write_recipe
 from synthetic_dataset import write_dataset
 
 nan = np.nan
@@ -88,14 +95,13 @@ def test_what_is_not_known_is_left_out_of_the_loss() -> None:
 
 
 def test_a_branch_learns_its_auxiliary_targets(dataset: Path, tmp_path: Path) -> None:
-    recipe = load_recipe("classifier", str(write_recipe(tmp_path, "classifier")))
-    assert isinstance(recipe, ClassifierRecipe)
-    loaded = load_dataset(dataset)
-    attributes = Attributes.fit(loaded.lesions)
-    views = load_views(loaded, recipe.preprocess, "reading", attributes=attributes)
+    recipe = load_recipe("classify", str(write_recipe(tmp_path, "classifier")))
+    assert isinstance(recipe, ThreeBranchRecipe)
+    family, views = ThreeBranchFamily(), load_views(load_dataset(dataset), recipe.preprocess, "reading")
+    attributes = Attributes.of(family.fitted(recipe, views)["auxiliary_targets"])
     torch.manual_seed(0)
-    model = DescribingBranch(make_branch(recipe, "roi", None), len(attributes.names))
-    task = ClassifierTask(recipe, model, views, [])
+    model = DescribingBranch(Branch("roi", recipe.backbone, None), attributes)
+    task = ClassifierTask(family, recipe, model, views, [])
     samples = [task.sample(index, np.random.default_rng(index)) for index in range(len(task))]
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     losses = []
@@ -113,7 +119,7 @@ def test_a_branch_learns_its_auxiliary_targets(dataset: Path, tmp_path: Path) ->
 @pytest.mark.training
 def test_auxiliary_layers_stay_behind_in_the_branches(dataset: Path, tmp_path: Path) -> None:
     train("classifier", dataset, str(write_recipe(tmp_path, "classifier", epochs=1)), tmp_path / "run")
-    names = read_run(tmp_path / "run")["auxiliary_targets"]
+    names = read_run(tmp_path / "run")["fitted"]["auxiliary_targets"]
     assert "mass_margins SPICULATED" in names and "breast_density" in names
     for branch in BRANCHES:
         tensors, _ = read_tensors(tmp_path / "run" / branch / "best.safetensors")
@@ -124,10 +130,9 @@ def test_auxiliary_layers_stay_behind_in_the_branches(dataset: Path, tmp_path: P
         for name, tensor in tensors.items():
             if name.startswith("branch."):
                 assert torch.equal(joined[f"branches.{branch}.{name.removeprefix('branch.')}"], tensor), name
-    run = open_classifier(tmp_path / "run")
-    assert isinstance(run.recipe, ClassifierRecipe)
-    assert run.model.state_dict().keys() == make_classifier(run.recipe).state_dict().keys()
-    assert not any("auxiliary" in name for name in run.model.state_dict())
+    run = open_source("classify", tmp_path / "run")
+    assert isinstance(run, Run)
+    assert not any("auxiliary" in name for name in run.exported.network.state_dict())
 
 
 @pytest.mark.training
@@ -139,9 +144,6 @@ def test_without_them_a_training_is_as_it_was(dataset: Path, tmp_path: Path) -> 
     assert facts["recipe"].pop("auxiliary_weight") == 0
     (tmp_path / "run" / "run.json").write_text(json.dumps(facts))  # as a version wrote it that did not know the setting
     train("classifier", dataset, str(path), tmp_path / "run")
-    assert "auxiliary_targets" not in read_run(tmp_path / "run")
-    recipe = open_classifier(tmp_path / "run").recipe
-    assert isinstance(recipe, ClassifierRecipe)
+    assert "fitted" not in read_run(tmp_path / "run")
     tensors, _ = read_tensors(tmp_path / "run" / "roi" / "best.safetensors")
-    assert tensors.keys() == make_branch(recipe, "roi", None).state_dict().keys()
-    assert not any("auxiliary" in name for name in tensors)
+    assert tensors.keys() == Branch("roi", "test_efficientnet", None).state_dict().keys()

@@ -6,11 +6,10 @@ A step of the detector at its 640 pixels takes a minute of one core, so here it 
 from __future__ import annotations
 
 import csv
-import json
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,17 +20,15 @@ import torch
 from torch import Tensor
 
 from mammoscope.datasets.layout import load_dataset
-from mammoscope.families.recipe import ClassifierRecipe, DetectorRecipe, LoopSettings, SegmenterRecipe, load_recipe
-from mammoscope.training.lesion_rois import load_views
-from mammoscope.training.roles.classify import ClassifierTask, make_branch
-from mammoscope.training.roles.detect import DetectorTask, fit_detector_anchors, load_films
-from mammoscope.training.roles.segment import SegmenterTask, load_outlined
-from mammoscope.training.run import train
+from mammoscope.families.find import find_family, load_recipe
+from mammoscope.families.recipe import LoopSettings
+from mammoscope.training.loop import Task
+from mammoscope.training.run import role_of, train
+from small_recipes import as_toml
 from synthetic_dataset import write_dataset
 
 pytestmark = pytest.mark.training
 
-ROOMS = {"detector": "detect", "segmenter": "segment", "classifier": "classify"}
 TASKS = ("detector", "segmenter", "classifier")
 
 
@@ -40,32 +37,29 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data") / "set", patients=16)
 
 
-def step(task: DetectorTask | SegmenterTask | ClassifierTask) -> dict[str, Tensor]:
+def step(task: Task) -> dict[str, Tensor]:
     """The loss of one sample, and its gradient."""
     device = torch.device("cpu")
     samples = [task.sample(index, np.random.default_rng(index)) for index in range(1)]
     task.model.train()
-    losses = task.loss(samples, device, torch.autocast("cpu", enabled=False))  # type: ignore[arg-type]
+    losses = task.loss(samples, device, torch.autocast("cpu", enabled=False))
     torch.stack(list(losses.values())).sum().backward()
     return losses
 
 
-def whole_task(name: str, folder: Path) -> DetectorTask | SegmenterTask | ClassifierTask:
-    """A task with the published recipe as it is, on two patients."""
+def whole_task(name: str, folder: Path) -> Task:
+    """The first phase's task with the published recipe as it is, on two patients."""
     dataset = load_dataset(folder)
     dataset = dataset.of_patients(dataset.patients[:2])
-    recipe = load_recipe(name, "published-2023")
+    role_type = role_of(name)
+    recipe = load_recipe(role_type.name, "published-2023")
     if name == "detector":
-        recipe = cast(DetectorRecipe, recipe).model_copy(update={"input_size": 320})
-        films = load_films(dataset, recipe, "reading")
-        return DetectorTask(recipe, None, films, films, fit_detector_anchors(films, recipe))
-    if name == "segmenter":
-        recipe = cast(SegmenterRecipe, recipe)
-        lesions = load_outlined(dataset, recipe, "reading")
-        return SegmenterTask(recipe, None, lesions, lesions)
-    recipe = cast(ClassifierRecipe, recipe)
-    views = load_views(dataset, recipe.preprocess, "reading")
-    return ClassifierTask(recipe, make_branch(recipe, "roi", None), views, views)
+        recipe = recipe.model_copy(update={"input_size": 320})
+    family = find_family(role_type.name, recipe.family)
+    role = role_type(family, recipe, None)
+    samples = role.load(dataset, "training")
+    phase = next(iter(family.phases(recipe, family.fitted(recipe, samples), None)))
+    return role.task(phase.network, samples, samples)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -78,7 +72,7 @@ def test_the_whole_network_takes_a_step(name: str, dataset: Path) -> None:
 
 def small(name: str, folder: Path) -> Path:
     """A published recipe with a small network, few epochs and drops after the first two; all else as it is."""
-    path = files("mammoscope.families") / ROOMS[name] / "recipes" / "published-2023.toml"
+    path = files("mammoscope.families") / role_of(name).name / "recipes" / "published-2023.toml"
     table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     sizes: dict[str, dict[str, Any]] = {
         "detector": {"backbone": "test_resnet", "input_size": 128, "pyramid_channels": 32},
@@ -92,24 +86,15 @@ def small(name: str, folder: Path) -> Path:
         if phase in table:
             table[phase]["epochs"] = 1
     out = folder / f"{name}.toml"
-    out.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items() if _plain(value)))
-    with out.open("a") as stream:
-        for key, value in table.items():
-            if not _plain(value):
-                rows = "".join(f"{inner} = {json.dumps(each)}\n" for inner, each in value.items())
-                stream.write(f"\n[{key}]\n{rows}")
+    out.write_text(as_toml(table))
     return out
-
-
-def _plain(value: object) -> bool:
-    return not isinstance(value, dict)
 
 
 @pytest.fixture(scope="module")
 def runs(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("runs")
     for name in TASKS:
-        train(name, dataset, str(small(name, folder)), folder / name)  # type: ignore[arg-type]
+        train(name, dataset, str(small(name, folder)), folder / name)
     return {name: folder / name for name in TASKS}
 
 

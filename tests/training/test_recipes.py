@@ -1,4 +1,4 @@
-"""The recipes that come along."""
+"""The built-in recipes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from mammoscope.bundle import Bundle
 from mammoscope.errors import RecipeError
-from mammoscope.families.recipe import load_recipe, recipe_names, recipe_of
+from mammoscope.families.family import RoleName
+from mammoscope.families.find import load_recipe, recipe_names, recipe_of
 
-TASKS = ["detector", "reducer", "segmenter", "classifier"]
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_the_default_recipe_is_the_one_behind_the_default_bundle(bundle: Bundle, task: str) -> None:
-    assert load_recipe(task, "default") == recipe_of(task, getattr(bundle.manifest, task).provenance.recipe)
+ROLES = ["detect", "rescore", "segment", "classify"]
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_every_recipe_that_comes_along_is_whole(task: str) -> None:
-    assert "default" in recipe_names(task)
-    for name in recipe_names(task):
-        assert load_recipe(task, name).loop.epochs >= 1
+@pytest.mark.parametrize("role", ROLES)
+def test_the_default_recipe_is_the_one_behind_the_default_bundle(bundle: Bundle, role: RoleName) -> None:
+    step = bundle.manifest.first(role)
+    assert step and step.provenance
+    assert load_recipe(role, "default") == recipe_of(role, step.provenance.recipe)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_built_in_recipe_is_whole(role: RoleName) -> None:
+    assert "default" in recipe_names(role)
+    for name in recipe_names(role):
+        assert load_recipe(role, name).loop.epochs >= 1
 
 
 @pytest.mark.parametrize(
@@ -47,9 +50,9 @@ def test_a_wrong_recipe_is_refused_by_setting_and_value(tmp_path: Path, text: st
     recipe = tmp_path / "mine.toml"
     recipe.write_text(text)
     with pytest.raises(RecipeError, match=message):
-        load_recipe("segmenter", str(recipe))
+        load_recipe("segment", str(recipe))
 
 
 def test_an_unknown_recipe_is_answered_with_those_that_are_there() -> None:
-    with pytest.raises(RecipeError, match="recipes that come along: cuts, default, published-2023, "):
-        load_recipe("segmenter", "huge")
+    with pytest.raises(RecipeError, match="built-in recipes: cuts, default, published-2023, "):
+        load_recipe("segment", "huge")

@@ -15,16 +15,15 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from recipes import write_recipe
 from safetensors.numpy import load_file
 
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.training.run import read_run, train
+from small_recipes import write_recipe
 from synthetic_dataset import write_dataset
 
 pytestmark = pytest.mark.training
 
-_LAST = {"detector": ".", "segmenter": ".", "classifier": "tuned"}
 _PROGRAM = "import sys; from mammoscope.cli.app import main; main()"
 
 
@@ -37,9 +36,8 @@ def _command(task: str, dataset: Path, recipe: Path, out: Path) -> list[str]:
     return [sys.executable, "-c", _PROGRAM, "train", task, str(dataset), "--recipe", str(recipe), "--out", str(out)]
 
 
-@pytest.mark.parametrize("task", ["detector", "segmenter", "classifier"])
-def test_a_killed_training_goes_on_and_ends_as_one_that_was_not(task: str, dataset: Path, tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path, task, epochs=3)
+def test_a_killed_training_is_resumed_and_ends_as_one_that_was_not(dataset: Path, tmp_path: Path) -> None:
+    task, recipe = "segmenter", write_recipe(tmp_path, "segmenter", epochs=3)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = _command(task, dataset, recipe, killed)
@@ -51,7 +49,6 @@ def test_a_killed_training_goes_on_and_ends_as_one_that_was_not(task: str, datas
     assert process.poll() is None, f"ended before it could be killed: {process.stderr.read().decode()}"
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (killed / _LAST[task] / "best.safetensors").exists() or task != "classifier"
 
     for out in (killed, whole):
         finished = subprocess.run(
@@ -61,14 +58,13 @@ def test_a_killed_training_goes_on_and_ends_as_one_that_was_not(task: str, datas
 
     assert "resumed at epoch" in (killed / "train.log").read_text()
     assert "resumed" not in (whole / "train.log").read_text()
-    last = _LAST[task]
     for name in ("best.safetensors", "checkpoint.safetensors"):
-        resumed, straight = load_file(killed / last / name), load_file(whole / last / name)
+        resumed, straight = load_file(killed / name), load_file(whole / name)
         assert resumed.keys() == straight.keys()
         for key, values in resumed.items():
             assert (values == straight[key]).all(), f"{name}: {key} differs after the resume"
-    assert list((killed / last / "tensorboard").iterdir())
-    with (killed / last / "metrics.csv").open() as stream:
+    assert list((killed / "tensorboard").iterdir())
+    with (killed / "metrics.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
 
@@ -92,7 +88,7 @@ def test_a_run_folder_holds_one_training(dataset: Path, tmp_path: Path) -> None:
     del facts["recipe"]["loop"]["drop_epochs"]  # as a version wrote it that did not know the setting yet
     (run / "run.json").write_text(json.dumps(facts))
     train("segmenter", dataset, str(recipe), run)
-    recipe.write_text(recipe.read_text().replace("learning_rate = 1e-3", "learning_rate = 2e-3"))
+    recipe.write_text(recipe.read_text().replace("learning_rate = 0.001", "learning_rate = 0.002"))
     with pytest.raises(RecipeError, match="another recipe"):
         train("segmenter", dataset, str(recipe), run)
     (tmp_path / "other").mkdir()

@@ -15,29 +15,31 @@ class Task(StrEnum):
     """What can be trained."""
 
     DETECTOR = "detector"
-    REDUCER = "reducer"
+    RESCORER = "rescorer"
+    REDUCER = "reducer"  # the rescorer's name of before
     SEGMENTER = "segmenter"
     CLASSIFIER = "classifier"
+    JOINT = "joint"
 
 
 def train(
-    task: Task,
+    task: Annotated[Task, typer.Argument(help="What to train; 'reducer' is a former name of the rescorer.")],
     dataset: Annotated[Path, typer.Argument(help="Folder in the dataset layout.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; a stopped one goes on.")],
-    recipe: Annotated[str, typer.Option(help="A TOML file, or the name of a recipe that comes along.")] = "default",
+    out: Annotated[Path, typer.Option(help="Folder of the run; a stopped one is resumed.")],
+    recipe: Annotated[str, typer.Option(help="A TOML file, or the name of a built-in recipe.")] = "default",
     init: Annotated[
         str | None,
         typer.Option(
             help="Where a backbone starts: a safetensors file of timm's, or 'timm' for its own weights. Where a whole "
-            "detector or segmenter starts: best.safetensors of an earlier run."
+            "network starts: best.safetensors of an earlier run."
         ),
     ] = None,
     bundle: Annotated[
         Path | None,
-        typer.Option(help="For the reducer: whose detector proposes the regions; without it that of the default one."),
+        typer.Option(help="For the rescorer: whose detector proposes the regions; without it the built-in one's."),
     ] = None,
 ) -> None:
-    """Train a stage; a training that was stopped at any moment goes on where it was. Needs the extra 'train'."""
+    """Train a network; a training that was stopped at any moment is resumed where it was. Needs the extra 'train'."""
     need_training()
     from mammoscope.training.run import train as run
 

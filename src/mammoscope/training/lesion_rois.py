@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +9,8 @@ from numpy.typing import NDArray
 from mammoscope.datasets.images import dataset_mammogram, read_crop, read_mask
 from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.datasets.placed_masks import mask_in_cut, placed
-from mammoscope.families.attributes import Attributes
 from mammoscope.families.recipe import Augmentation
+from mammoscope.families.samples import LesionPicture, LesionViews
 from mammoscope.stages.preprocess import PreprocessSettings, preprocess
 from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, cut_roi, stretch_contrast
 from mammoscope.training.augment import random_coarseness, random_erasure, random_light, random_warp
@@ -20,45 +18,6 @@ from mammoscope.training.parallel import map_in_threads
 
 # ROIs cut from full images are kept with tissue around them, so that a shifted or smaller view shows what is there.
 CONTEXT = 1.6
-
-
-@dataclass(frozen=True, eq=False)
-class LesionPicture:
-    """One view of one lesion.
-
-    Attributes
-    ----------
-    pixels, mask
-        ``(S, S) uint8``: brightness, and 255 on the mass.
-    mass_fraction
-        Share of the side that the mass spans.
-    sharp
-        False where the picture was enlarged, so that it is blurred as it is.
-    mask_published
-        False where the mask is only the ellipse that fills the lesion's box.
-    """
-
-    pixels: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    mass_fraction: float
-    sharp: bool = True
-    mask_published: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class LesionViews:
-    """A lesion by its published crop and as cut from its full image; either may be missing.
-
-    Attributes
-    ----------
-    targets
-        ``(K,) float32``: see ``Attributes.targets``; empty where none are wanted.
-    """
-
-    malignant: bool
-    crop: LesionPicture | None
-    full: LesionPicture | None
-    targets: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 def load_crop(dataset: Dataset, lesion: Lesion) -> LesionPicture | None:
@@ -74,17 +33,9 @@ def load_crop(dataset: Dataset, lesion: Lesion) -> LesionPicture | None:
 
 
 def load_views(
-    dataset: Dataset,
-    settings: PreprocessSettings,
-    label: str,
-    *,
-    context: float = CONTEXT,
-    attributes: Attributes | None = None,
+    dataset: Dataset, settings: PreprocessSettings, label: str, *, context: float = CONTEXT
 ) -> list[LesionViews]:
-    """Both views of every lesion, in the order of the images; full ones show ``context`` times the usual square.
-
-    With ``attributes`` each has its auxiliary targets too.
-    """
+    """Both views of every lesion, in the order of the images; full ones show ``context`` times the usual square."""
 
     def load(image: str) -> list[LesionViews]:
         prepared = preprocess(dataset_mammogram(dataset, image), settings)
@@ -102,8 +53,7 @@ def load_views(
                     mask = _ellipse(roi, box)
                 sharp = roi.from_preprocessed.scale_x <= 1
                 full = LesionPicture(roi.pixels, mask, fraction, sharp, published)
-            targets = attributes.targets(lesion) if attributes else np.zeros(0, np.float32)
-            views.append(LesionViews(lesion.malignant, crop, full, targets))
+            views.append(LesionViews(lesion, crop, full))
         return views
 
     return [view for views in map_in_threads(load, list(dataset.images), label) for view in views]

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 METRICS = "metrics.csv"
+_RANDOM = "random"  # the state that the first weights of the next phase are drawn from
 
 
 class Task(Protocol):
@@ -139,12 +140,15 @@ class _Loop:
         tensors, header = read_tensors(path)
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for key, value in tensors.items():
-            part, name = key.split("/", 1)
-            parts[part][name] = value
+            part, _, name = key.partition("/")
+            if part in parts:
+                parts[part][name] = value
         self.model.load_state_dict(parts["model"])
         self.average.load_state_dict(parts["average"])
         restore_optimizer(self.optimizer, parts["optimizer"])
         self.at = _Position(**header)
+        if _RANDOM in tensors:  # not in those of earlier versions
+            torch.set_rng_state(tensors[_RANDOM])
         self._write_metrics()
         return True
 
@@ -222,6 +226,7 @@ class _Loop:
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
         tensors |= {f"optimizer/{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        tensors[_RANDOM] = torch.get_rng_state()
         write_tensors(self.folder / CHECKPOINT, tensors, vars(self.at))
         self.saved = time.monotonic()
 

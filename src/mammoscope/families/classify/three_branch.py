@@ -2,16 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, cast
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, cast
 
+import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
-from mammoscope.families.backbone import make_backbone
+from mammoscope.families.attributes import Attributes
+from mammoscope.families.backbone import make_backbone, seen_by
+from mammoscope.families.family import Fitted, Phase, Source
+from mammoscope.families.recipe import ClassifierRecipe, Count, PhaseSettings, Share
+from mammoscope.families.roles import ClassifierFamily, smoothed_cross_entropy
+from mammoscope.families.samples import ClassifierBatch, LesionViews
 
 BranchName = Literal["roi", "shape", "margin"]
 BRANCHES: tuple[BranchName, ...] = ("roi", "shape", "margin")
+_TARGETS = "auxiliary_targets"
+
+
+class ThreeBranchRecipe(ClassifierRecipe):
+    """Settings of three branches, trained one by one, then joined, then tuned together; ``loop`` trains each branch."""
+
+    backbone: str
+    layers: tuple[Count, Count, Count] = Field(
+        default=(512, 256, 128), description="Widths of the dense layers that join the branches."
+    )
+    dropout: Share = 0.3
+    auxiliary_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=0.0,
+        description="Weight of the loss of the auxiliary targets (shape, margins, BI-RADS, subtlety, density), which "
+        "the branches learn beside malignancy; 0 leaves them out.",
+    )
+    joined: PhaseSettings
+    tuned: PhaseSettings
+
+
+class ThreeBranchFamily(ClassifierFamily[ThreeBranchRecipe]):
+    """Three backbones, for the region, its shape and its margin, joined by dense layers."""
+
+    name = "three_branch"
+    Recipe = ThreeBranchRecipe
+    source = Source(
+        paper="the classifier of a system published in 2023, as far as it is known",
+        licence="Apache-2.0 (timm)",
+        differs="any timm backbone; auxiliary targets where auxiliary_weight says so",
+    )
+    trial: ClassVar = {
+        "backbone": "test_efficientnet",
+        "input_size": 64,
+        "layers": [32, 16, 8],
+        "auxiliary_weight": 0.3,
+        "joined": {"epochs": 1, "learning_rate": 1e-3},
+        "tuned": {"epochs": 1, "learning_rate": 1e-4},
+    }
+    last_phase = "tuned"
+
+    def fitted(self, recipe: ThreeBranchRecipe, samples: Sequence[LesionViews]) -> dict[str, Any]:
+        """The auxiliary targets, where there are to be any."""
+        if not recipe.auxiliary_weight:
+            return {}
+        return {_TARGETS: Attributes.fit([views.lesion for views in samples]).names}
+
+    def network(self, recipe: ThreeBranchRecipe, fitted: Fitted, init: str | None) -> ThreeBranchClassifier:
+        """See ``ThreeBranchClassifier``."""
+        return ThreeBranchClassifier(recipe.backbone, init, recipe.layers, recipe.dropout)
+
+    def phases(self, recipe: ThreeBranchRecipe, fitted: Fitted, init: str | None) -> Iterator[Phase]:
+        """Each branch alone, then the layers that join them, then all together."""
+        attributes = Attributes.of(fitted[_TARGETS]) if _TARGETS in fitted else None
+        branches = {}
+        for name in BRANCHES:
+            branches[name] = branch = Branch(name, recipe.backbone, init)
+            seen_by(branch.backbone, recipe.backbone, torch.zeros(1, 1, recipe.input_size, recipe.input_size))
+            yield Phase(name, DescribingBranch(branch, attributes) if attributes else branch, recipe.loop)
+        model = self.network(recipe, fitted, None)
+        for name, branch in branches.items():
+            model.branches[name].load_state_dict(branch.state_dict())
+        model.freeze_branches(True)
+        yield Phase("joined", model, recipe.joined)
+        model.freeze_branches(False)
+        yield Phase("tuned", model, recipe.tuned)
+
+    def loss(
+        self, network: nn.Module, batch: ClassifierBatch, recipe: ThreeBranchRecipe, autocast: torch.autocast
+    ) -> dict[str, Tensor]:
+        """The usual one, and of a branch with auxiliary targets also the cross entropy of those that are known."""
+        if not isinstance(network, DescribingBranch):
+            return super().loss(network, batch, recipe, autocast)
+        with autocast:
+            logits, auxiliary = network.described(batch.rois, batch.masks)
+        known = np.stack([network.attributes.targets(lesion) for lesion in batch.lesions])
+        targets = torch.from_numpy(known).to(batch.rois.device)
+        return {
+            "loss": smoothed_cross_entropy(logits.float(), batch.malignant, recipe.label_smoothing),
+            "auxiliary_loss": recipe.auxiliary_weight * masked_cross_entropy(auxiliary.float(), targets),
+        }
+
+
+def masked_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropy of the targets that are known; both ``(N, K)``, targets from 0 to 1 or NaN: not known."""
+    known = ~targets.isnan()
+    losses = functional.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), known.float(), reduction="sum")
+    return losses / known.sum().clamp(min=1)
 
 
 def branch_view(branch: BranchName, rois: Tensor, masks: Tensor) -> Tensor:
@@ -31,7 +127,8 @@ class Branch(nn.Module):
         super().__init__()
         self.name = name
         self.backbone = make_backbone(backbone, init, num_classes=0)
-        self.width = cast(int, self.backbone.num_features)
+        # Some backbones widen their features once more before their classes.
+        self.width = cast(int, getattr(self.backbone, "head_hidden_size", self.backbone.num_features))
         self.output = nn.Linear(self.width, 1)
 
     def features(self, rois: Tensor, masks: Tensor) -> Tensor:
@@ -46,10 +143,10 @@ class Branch(nn.Module):
 class DescribingBranch(nn.Module):
     """A branch while it is trained with auxiliary targets, for which it has a layer that is left behind afterwards."""
 
-    def __init__(self, branch: Branch, targets: int) -> None:
+    def __init__(self, branch: Branch, attributes: Attributes) -> None:
         super().__init__()
-        self.branch = branch
-        self.auxiliary = nn.Linear(branch.width, targets)
+        self.branch, self.attributes = branch, attributes
+        self.auxiliary = nn.Linear(branch.width, len(attributes.names))
 
     def forward(self, rois: Tensor, masks: Tensor) -> Tensor:
         """Logits ``(N,)`` as of the branch alone."""
@@ -72,7 +169,7 @@ class ThreeBranchClassifier(nn.Module):
         self.branches = nn.ModuleDict({name: Branch(name, backbone, init) for name in BRANCHES})
         width = sum(cast(Branch, branch).width for branch in self.branches.values())
         joined: list[nn.Module] = []
-        for wider, narrower in zip([width, *layers], layers, strict=False):
+        for wider, narrower in pairwise([width, *layers]):
             joined += [nn.Linear(wider, narrower), nn.ReLU(), nn.Dropout(dropout)]
         self.joined = nn.Sequential(*joined, nn.Linear(layers[-1], 1))
         self.branches_frozen = False

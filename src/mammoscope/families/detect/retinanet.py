@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any, ClassVar, Literal, cast
 
+import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
@@ -13,19 +17,96 @@ from torchvision.models.detection.retinanet import RetinaNet, RetinaNetHead
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from mammoscope.families.backbone import make_backbone
+from mammoscope.families.anchors import STRIDES, Anchors, fit_anchors
+from mammoscope.families.backbone import level_channels, make_levels
+from mammoscope.families.family import Fitted, Source
+from mammoscope.families.recipe import Count, DetectorRecipe, Share
+from mammoscope.families.roles import DetectorFamily, Found
+from mammoscope.families.samples import BreastImage, DetectorBatch
 
-STRIDES = (8, 16, 32, 64, 128)
+
+class RetinaNetRecipe(DetectorRecipe):
+    """Settings of a RetinaNet."""
+
+    backbone: str
+    pyramid_channels: Annotated[int, Field(ge=8, le=512)] = 256
+    anchor_ratios: Count = Field(default=3, description="How many; their values are fitted to the training boxes.")
+    foreground_iou: Share = 0.5
+    background_iou: Share = 0.4
+    box_loss: Literal["l1", "giou"] = "l1"
+
+
+class RetinaNetFamily(DetectorFamily[RetinaNetRecipe]):
+    """Anchors on a feature pyramid, scored with focal loss."""
+
+    name = "retinanet"
+    Recipe = RetinaNetRecipe
+    source = Source(
+        paper='Lin et al. 2017, "Focal Loss for Dense Object Detection"',
+        licence="BSD-3-Clause (torchvision)",
+        differs="any timm backbone; anchors fitted to the training boxes; GIoU loss where box_loss says so",
+    )
+    trial: ClassVar = {"backbone": "test_efficientnet", "input_size": 128, "pyramid_channels": 32, "box_loss": "giou"}
+
+    def fitted(self, recipe: RetinaNetRecipe, samples: Sequence[BreastImage]) -> dict[str, Any]:
+        """Anchors for the boxes of the training images, in pixels of the detector's input."""
+        boxes = np.concatenate([image.boxes for image in samples])
+        return {"anchors": asdict(fit_anchors(boxes, recipe.anchor_ratios))}
+
+    def network(self, recipe: RetinaNetRecipe, fitted: Fitted, init: str | None) -> RetinaNet:
+        """See ``make_retinanet``."""
+        anchors = Anchors.of(fitted["anchors"])
+        model = make_retinanet(
+            recipe.backbone,
+            init,
+            input_size=recipe.input_size,
+            channels=recipe.pyramid_channels,
+            anchor_base=anchors.base,
+            anchor_ratios=anchors.ratios,
+            foreground_iou=recipe.foreground_iou,
+            background_iou=recipe.background_iou,
+        )
+        model.head.regression_head._loss_type = recipe.box_loss
+        return model
+
+    def loss(
+        self, network: nn.Module, batch: DetectorBatch, recipe: RetinaNetRecipe, autocast: torch.autocast
+    ) -> dict[str, Tensor]:
+        """Focal loss of the scores and the loss of the boxes."""
+        model = cast(RetinaNet, network)
+        with autocast:
+            maps = list(model.backbone(batch.images).values())
+            raw = model.head(maps)
+        outputs = {name: value.float() for name, value in raw.items()}
+        sizes = [(recipe.input_size, recipe.input_size)] * len(batch.boxes)
+        anchors = model.anchor_generator(ImageList(batch.images, sizes), maps)
+        labels = [torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device) for boxes in batch.boxes]
+        targets = [{"boxes": boxes, "labels": label} for boxes, label in zip(batch.boxes, labels, strict=True)]
+        losses = model.compute_loss(targets, outputs, anchors)
+        return {"score_loss": losses["classification"], "box_loss": losses["bbox_regression"]}
+
+    def detect(self, network: nn.Module, images: Tensor, autocast: torch.autocast) -> list[Found]:
+        """As torchvision joins overlapping boxes: by non-maximum suppression."""
+        with autocast:
+            outputs = network(list(images))
+        return [
+            Found(output["boxes"].double().cpu().numpy(), output["scores"].double().cpu().numpy()) for output in outputs
+        ]
+
+    def decoded(self, network: nn.Module, recipe: RetinaNetRecipe, fitted: Fitted) -> nn.Module:
+        """See ``RetinaNetExport``."""
+        return RetinaNetExport(cast(RetinaNet, network), recipe.input_size)
 
 
 class PyramidBackbone(nn.Module):
     """A timm backbone's maps at strides 8, 16 and 32, joined by a feature pyramid with strides 64 and 128 on top."""
 
-    def __init__(self, name: str, init: str | None, channels: int) -> None:
+    def __init__(self, name: str, init: str | None, channels: int, input_size: int) -> None:
         super().__init__()
-        self.body = make_backbone(name, init, features_only=True, out_indices=(2, 3, 4))
-        info = cast("list[int]", self.body.feature_info.channels())  # type: ignore[operator, union-attr]
-        self.pyramid = FeaturePyramidNetwork(info, channels, LastLevelP6P7(channels, channels))
+        self.body = make_levels(name, init, input_size, STRIDES[:3])
+        self.pyramid = FeaturePyramidNetwork(
+            list(level_channels(self.body)), channels, LastLevelP6P7(channels, channels)
+        )
         self.out_channels = channels
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -64,7 +145,7 @@ def make_retinanet(
     sizes = tuple(tuple(anchor_base * 2 ** (level + third / 3) for third in range(3)) for level in range(len(STRIDES)))
     anchors = AnchorGenerator(sizes, (anchor_ratios,) * len(STRIDES))
     return RetinaNet(
-        PyramidBackbone(backbone, init, channels),
+        PyramidBackbone(backbone, init, channels, input_size),
         num_classes=1,
         anchor_generator=anchors,
         head=RetinaNetHead(channels, anchors.num_anchors_per_location()[0], num_classes=1),

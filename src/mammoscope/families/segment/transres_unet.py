@@ -10,15 +10,70 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Protocol, cast
+from typing import Annotated, ClassVar, Protocol, cast
 
 import torch
+from pydantic import Field
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mammoscope.errors import RecipeError
-from mammoscope.families.backbone import make_backbone
+from mammoscope.families.backbone import level_channels, level_strides, make_levels
+from mammoscope.families.family import Fitted, Source
+from mammoscope.families.recipe import Count, SegmenterRecipe
+from mammoscope.families.roles import SegmenterFamily
+
+
+class TransResUNetRecipe(SegmenterRecipe):
+    """Settings of a residual U-Net with a parallel transformer branch; with a ``backbone``, that is its way down."""
+
+    backbone: str | None = None
+    filters: Annotated[tuple[Count, ...], Field(min_length=2)] = Field(
+        default=(32, 64, 128, 256, 512),
+        description="Channels of the levels, finest first; with a backbone, those of the way up: one less than it has.",
+    )
+    transformer: bool = True
+    patch_size: Count = 16
+    embedding: Count = 256
+    layers: Count = 8
+    heads: Count = 4
+
+
+class TransResUNetFamily(SegmenterFamily[TransResUNetRecipe]):
+    """A U-Net that knows of the whole picture at once."""
+
+    name = "transres_unet"
+    Recipe = TransResUNetRecipe
+    source = Source(
+        paper='Zhang et al. 2018, "Road Extraction by Deep Residual U-Net"; Dosovitskiy et al. 2021, "An Image is '
+        'Worth 16x16 Words"',
+        licence="Apache-2.0 (timm)",
+        differs="both in parallel, the transformer's map added to the level of its patch size; any timm backbone as "
+        "the way down",
+    )
+    trial: ClassVar = {"input_size": 64, "filters": [16, 16, 32, 32, 32], "embedding": 32, "layers": 2, "heads": 2}
+
+    def network(self, recipe: TransResUNetRecipe, fitted: Fitted, init: str | None) -> TransResUNet:
+        """See ``TransResUNet``."""
+        size = recipe.input_size
+        encoder = BackboneEncoder(recipe.backbone, init, size) if recipe.backbone else ResidualEncoder(recipe.filters)
+        if size % encoder.strides[-1]:
+            raise RecipeError(f"input_size is {size}, expected a multiple of {encoder.strides[-1]}, the deepest stride")
+        branch = None
+        if recipe.transformer:
+            if recipe.embedding % recipe.heads:
+                raise RecipeError(f"embedding is {recipe.embedding}, expected a multiple of heads, {recipe.heads}")
+            branch = branch_for(
+                encoder,
+                size,
+                patch_size=recipe.patch_size,
+                embedding=recipe.embedding,
+                layers=recipe.layers,
+                heads=recipe.heads,
+            )
+        widths = recipe.filters if recipe.backbone else recipe.filters[:-1]
+        return TransResUNet(encoder, widths, branch)
 
 
 class ResidualBlock(nn.Module):
@@ -96,14 +151,17 @@ class ResidualEncoder(nn.Module):
 
 
 class BackboneEncoder(nn.Module):
-    """The levels of a timm backbone; its finest has half the resolution of the picture."""
+    """The levels of a timm backbone; its finest mostly has half the resolution of the picture."""
 
-    def __init__(self, name: str, init: str | None) -> None:
+    def __init__(self, name: str, init: str | None, input_size: int) -> None:
         super().__init__()
-        self.body = make_backbone(name, init, features_only=True)
-        info = self.body.feature_info
-        self.channels = tuple(cast("list[int]", info.channels()))  # type: ignore[operator, union-attr]
-        self.strides = tuple(cast("list[int]", info.reduction()))  # type: ignore[operator, union-attr]
+        self.body = make_levels(name, init, input_size)
+        self.channels, self.strides = level_channels(self.body), level_strides(self.body)
+        if any(coarse != 2 * fine for fine, coarse in pairwise(self.strides)):
+            raise RecipeError(
+                f"backbone is {name!r}: its maps have strides {', '.join(map(str, self.strides))}, expected each twice "
+                "the one before"
+            )
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """See ``Encoder``."""

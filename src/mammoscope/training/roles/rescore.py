@@ -1,76 +1,138 @@
-"""Train the false-positive reducer: mass or not, on the regions that a detector proposes."""
+"""Train rescorers, for false-positive reduction: mass or not, on the regions that a detector proposes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from mammoscope.bundle import Bundle
+from mammoscope.bundle import Bundle, BundledStep, load_bundle
+from mammoscope.candidates import Candidates
 from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.layout import Dataset
+from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.evaluation.metrics.classification import roc_auc
 from mammoscope.evaluation.metrics.detection import DetectedImage
-from mammoscope.families.recipe import ReducerRecipe
-from mammoscope.families.rescore.region_rescorer import RegionReducer
+from mammoscope.families.family import Family
+from mammoscope.families.recipe import RescorerRecipe, SplitSettings
+from mammoscope.families.roles import RescorerFamily
+from mammoscope.families.samples import ProposedImage, RescorerBatch
 from mammoscope.geometry import box_iou, clip_boxes
+from mammoscope.pipeline import run_steps
 from mammoscope.stages.preprocess import Preprocessed, preprocess
 from mammoscope.stages.rescore import region_views, rescored
 from mammoscope.stages.roi import stretch_contrast
-from mammoscope.stages.step import Regions
+from mammoscope.stages.step import PreparedExam, PreparedView
 from mammoscope.training.augment import random_erasure, random_light, random_warp
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.pictures import as_input
-from mammoscope.training.roles.detect import detection_metrics
+from mammoscope.training.roles.detect import detection_metrics, lesion_boxes, usable_images
+from mammoscope.training.roles.role import Role
 
 _SPARE = 1.3  # tissue beyond the square, for shifts and turns
-_EVEN = 0.5  # weight of the reducer's logit in validation; the bundle's is fitted when it is built
+_EVEN = 0.5  # weight of the rescorer's logit in validation; the bundle's is fitted when it is built
 
 
-@dataclass(frozen=True, eq=False)
-class ProposedFilm:
-    """One breast, its lesions' boxes ``(M, 4)`` and the regions that a detector proposes, frame ``preprocessed``."""
+class RescoreRole(Role[RescorerRecipe, ProposedImage]):
+    """Tell masses from what only looks like one, among the regions that a bundle's detector proposes."""
 
-    breast: Preprocessed
-    lesions: NDArray[np.float64]
-    regions: Regions
+    name = "rescore"
+    family: RescorerFamily[RescorerRecipe]
+
+    def __init__(
+        self, family: Family[RescorerRecipe, ProposedImage, Any], recipe: RescorerRecipe, proposing: Path | None
+    ) -> None:
+        super().__init__(family, recipe, None)
+        self.bundle = _proposing_bundle(proposing, recipe)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Whose detector proposes."""
+        return {"proposing": self.bundle.identity.model_dump(mode="json")}
+
+    def load(self, part: Dataset, name: str) -> list[ProposedImage]:
+        """See ``load_proposed``."""
+        images = load_proposed(part, self.bundle, self.recipe, f"proposing regions, {name}")
+        if not images:
+            raise DatasetError(f"{part.folder}: no {name} patient has a breast with a lesion or a proposed region")
+        return images
+
+    def task(
+        self, network: nn.Module, training: Sequence[ProposedImage], validation: Sequence[ProposedImage]
+    ) -> RescorerTask:
+        """See ``Role``."""
+        return RescorerTask(self.family, self.recipe, network, training, validation)
 
 
-def load_proposed(dataset: Dataset, bundle: Bundle, recipe: ReducerRecipe, label: str) -> list[ProposedFilm]:
-    """Preprocess all mammograms and let the bundle's detector propose; those without a breast are left out."""
+def _proposing_bundle(folder: Path | None, recipe: RescorerRecipe) -> Bundle:
+    """The bundle whose detector proposes; one that learned from these validation patients would flatter."""
+    bundle = load_bundle(folder)
+    for step in proposers(bundle):
+        provenance = step.manifest.provenance
+        theirs = SplitSettings.model_validate(provenance.recipe.get("split", {})) if provenance else recipe.split
+        if theirs != recipe.split:
+            raise RecipeError(
+                f"{bundle.folder}: its detector's patients were divided by {theirs}, the recipe divides by "
+                f"{recipe.split}"
+            )
+    if bundle.manifest.preprocess != recipe.preprocess:
+        raise RecipeError(f"{bundle.folder}: finds the breast by other settings than the recipe")
+    return bundle
 
-    def load(image: str) -> ProposedFilm | None:
+
+def proposers(bundle: Bundle) -> tuple[BundledStep, ...]:
+    """The steps of a bundle that propose regions: those before the first that scores them anew."""
+    roles = [step.manifest.role for step in bundle.finding]
+    return bundle.finding[: roles.index("rescore")] if "rescore" in roles else bundle.finding
+
+
+def load_proposed(dataset: Dataset, bundle: Bundle, recipe: RescorerRecipe, label: str) -> list[ProposedImage]:
+    """Preprocess the ``usable_images`` and let the bundle's detector propose.
+
+    Each is an exam of its own. Those without a breast, or with neither a lesion nor a proposed region, are left out.
+    """
+    steps = proposers(bundle)
+    for step in steps:
+        _ = step.step  # loaded before threads share it
+
+    def load(image: str) -> ProposedImage | None:
         breast = preprocess(dataset_mammogram(dataset, image), recipe.preprocess)
         if breast is None:
             return None
-        lesions = breast.from_original.boxes(np.stack([row.box for row in dataset.images[image]]))
-        return ProposedFilm(breast, lesions, bundle.proposer.detect(breast))
+        lesions = breast.from_original.boxes(lesion_boxes(dataset, image))
+        proposed = run_steps(steps, PreparedExam((PreparedView(breast),)), Candidates.none())
+        return ProposedImage(breast, lesions, proposed) if len(lesions) or len(proposed) else None
 
-    films = map_in_threads(load, list(dataset.images), label)
-    return [film for film in films if film is not None]
+    images = map_in_threads(load, usable_images(dataset), label)
+    return [image for image in images if image is not None]
 
 
 Shown = tuple[NDArray[np.uint8], float]
 
 
-class ReducerTask:
-    """What the training loop needs; a sample is a film, of which it shows several regions."""
+class RescorerTask:
+    """What the training loop needs; a sample is an image, of which it shows several regions."""
 
     criterion = "auc"  # AP at an even weight hangs on the weight, which is fitted later
 
     def __init__(
-        self, recipe: ReducerRecipe, init: str | None, training: list[ProposedFilm], validation: list[ProposedFilm]
+        self,
+        family: RescorerFamily[RescorerRecipe],
+        recipe: RescorerRecipe,
+        network: nn.Module,
+        training: Sequence[ProposedImage],
+        validation: Sequence[ProposedImage],
     ) -> None:
-        self.recipe, self.training, self.validation = recipe, training, validation
-        self.model = make_reducer(recipe, init)
+        self.family, self.recipe, self.model = family, recipe, network
+        self.training, self.validation = training, validation
         self._views = [
-            region_views(film.breast, film.regions.boxes, recipe.input_size, recipe.mass_fraction)
-            for film in validation
+            region_views(image.breast, image.proposed.boxes, recipe.input_size, recipe.mass_fraction)
+            for image in validation
         ]
 
     def __len__(self) -> int:
@@ -78,35 +140,27 @@ class ReducerTask:
 
     def sample(self, index: int, rng: np.random.Generator) -> list[Shown]:
         """Regions ``(S, S) uint8``, and how much each is a mass: see ``mass_share``."""
-        film, recipe = self.training[index], self.recipe
-        count = recipe.regions_per_film
-        about_lesions = max(1, count // 2) if len(film.regions) else count
-        lesions = film.lesions[rng.integers(len(film.lesions), size=about_lesions)]
-        boxes = misplaced(rng, lesions, recipe.displacement)
-        if len(film.regions):
-            drawn = rng.integers(len(film.regions), size=count - about_lesions)
-            boxes = np.concatenate([boxes, film.regions.boxes[drawn]])
-        boxes = clip_boxes(boxes, film.breast.width, film.breast.height)
-        shares = mass_share(boxes, film.lesions, recipe)
-        return [(self._picture(film.breast, box, rng), float(share)) for box, share in zip(boxes, shares, strict=True)]
+        image, recipe = self.training[index], self.recipe
+        boxes = shown_boxes(rng, image.lesions, image.proposed.boxes, recipe)
+        boxes = clip_boxes(boxes, image.breast.width, image.breast.height)
+        shares = mass_share(boxes, image.lesions, recipe)
+        return [(self._picture(image.breast, box, rng), float(share)) for box, share in zip(boxes, shares, strict=True)]
 
     def loss(self, samples: Sequence[list[Shown]], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
-        """Cross entropy with each region's share of a mass."""
-        shown = [region for film in samples for region in film]
+        """See the family."""
+        shown = [region for image in samples for region in image]
         regions = as_input([pixels for pixels, _ in shown], self.recipe, device)
-        targets = torch.tensor([share for _, share in shown], device=device)
-        with autocast:
-            logits = self.model(regions)
-        return {"loss": functional.binary_cross_entropy_with_logits(logits.float(), targets)}
+        shares = torch.tensor([share for _, share in shown], device=device)
+        return self.family.loss(self.model, RescorerBatch(regions, shares), self.recipe, autocast)
 
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
         """AUC of mass against not, and AP, AP50, sensitivity at 1 false positive an image, scores joined evenly."""
         found, logits, masses = [], [], []
-        for film, views in zip(self.validation, self._views, strict=True):
+        for image, views in zip(self.validation, self._views, strict=True):
             logits.append(self._logits(model, views, device, autocast) if views else np.zeros(0))
-            masses.append(mass_share(film.regions.boxes, film.lesions, self.recipe) >= 1)
-            regions = rescored(film.regions, logits[-1], _EVEN)
-            found.append(DetectedImage("", "", film.lesions, regions.boxes, regions.scores))
+            masses.append(mass_share(image.proposed.boxes, image.lesions, self.recipe) >= 1)
+            ranked = rescored(image.proposed, logits[-1], _EVEN)
+            found.append(DetectedImage("", "", image.lesions, ranked.boxes, ranked.detection_score))
         labels = np.concatenate(masses)
         auc = float(roc_auc(np.concatenate(logits), labels, np.ones((1, len(labels))))[0])
         return {**detection_metrics(found), "auc": auc}
@@ -132,7 +186,24 @@ class ReducerTask:
         return random_erasure(rng, settings, random_light(rng, settings, pixels))
 
 
-def mass_share(boxes: NDArray[np.float64], lesions: NDArray[np.float64], recipe: ReducerRecipe) -> NDArray[np.float64]:
+def shown_boxes(
+    rng: np.random.Generator, lesions: NDArray[np.float64], regions: NDArray[np.float64], recipe: RescorerRecipe
+) -> NDArray[np.float64]:
+    """Boxes ``(regions_per_film, 4)`` of an image: half of them lesions, misplaced, half proposed regions.
+
+    All are of one kind where there is none of the other.
+    """
+    count = recipe.regions_per_film
+    about_lesions = max(1, count // 2) if len(regions) else count
+    boxes = np.zeros((0, 4))
+    if len(lesions):
+        boxes = misplaced(rng, lesions[rng.integers(len(lesions), size=about_lesions)], recipe.displacement)
+    if len(regions):
+        boxes = np.concatenate([boxes, regions[rng.integers(len(regions), size=count - len(boxes))]])
+    return boxes
+
+
+def mass_share(boxes: NDArray[np.float64], lesions: NDArray[np.float64], recipe: RescorerRecipe) -> NDArray[np.float64]:
     """How much boxes ``(N, 4)`` are of a lesion ``(M, 4)``: 0 to ``background_iou``, 1 from ``foreground_iou`` on."""
     iou = box_iou(boxes, lesions).max(axis=1, initial=0.0)
     low, high = recipe.background_iou, recipe.foreground_iou
@@ -145,8 +216,3 @@ def misplaced(rng: np.random.Generator, boxes: NDArray[np.float64], displacement
     middles = middles + rng.uniform(-displacement, displacement, middles.shape) * sides
     sides = sides * (1 + displacement) ** rng.uniform(-1, 1, sides.shape)
     return np.concatenate([middles - sides / 2, middles + sides / 2], axis=1)
-
-
-def make_reducer(recipe: ReducerRecipe, init: str | None = None) -> RegionReducer:
-    """The network that a recipe describes."""
-    return RegionReducer(recipe.backbone, init, recipe.dropout)

@@ -1,0 +1,134 @@
+"""What the families of a role share: what goes in and comes out of their networks, and the usual loss.
+
+A family of another architecture derives from one of these; ``network`` is all that most need to add.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mammoscope.families.family import Exported, Family, Fitted, RoleName
+from mammoscope.families.recipe import ClassifierRecipe, DetectorRecipe, RescorerRecipe, SegmenterRecipe
+from mammoscope.families.samples import (
+    BreastImage,
+    ClassifierBatch,
+    DetectorBatch,
+    LesionViews,
+    ProposedImage,
+    RescorerBatch,
+    SegmenterBatch,
+)
+
+DetectorT = TypeVar("DetectorT", bound=DetectorRecipe)
+RescorerT = TypeVar("RescorerT", bound=RescorerRecipe)
+SegmenterT = TypeVar("SegmenterT", bound=SegmenterRecipe)
+ClassifierT = TypeVar("ClassifierT", bound=ClassifierRecipe)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a detector finds on one image: ``boxes (N, 4)`` in its pixels, ``scores (N,)``, overlapping ones joined."""
+
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+class DetectorFamily(Family[DetectorT, BreastImage, DetectorBatch]):
+    """Detectors: a whole breast, to boxes and scores."""
+
+    role: ClassVar[RoleName] = "detect"
+
+    @abstractmethod
+    def detect(self, network: nn.Module, images: Tensor, autocast: torch.autocast) -> list[Found]:
+        """What a network in use finds on each of ``images (N, 1, S, S)``, for validation while it is trained."""
+
+    @abstractmethod
+    def decoded(self, network: nn.Module, recipe: DetectorT, fitted: Fitted) -> nn.Module:
+        """The network that the bundle runs: ``(1, 1, S, S)`` to ``boxes (A, 4)`` in input pixels and ``scores (A,)``.
+
+        Overlapping boxes are left for the bundle to join.
+        """
+
+    def export(self, network: nn.Module, recipe: DetectorT, fitted: Fitted) -> Exported:
+        """One image at a time."""
+        example = {"image": torch.zeros(1, 1, recipe.input_size, recipe.input_size)}
+        decoded = self.decoded(network.eval(), recipe, fitted)
+        return Exported(decoded, example, ("boxes", "scores"), dynamic_batch=False)
+
+
+class RescorerFamily(Family[RescorerT, ProposedImage, RescorerBatch]):
+    """Rescorers: ``regions (N, 1, S, S)`` to logits ``(N,)``, above 0 where they speak for a mass."""
+
+    role: ClassVar[RoleName] = "rescore"
+
+    def loss(
+        self, network: nn.Module, batch: RescorerBatch, recipe: RescorerT, autocast: torch.autocast
+    ) -> dict[str, Tensor]:
+        """Cross entropy with each region's share of a mass."""
+        with autocast:
+            logits = network(batch.regions)
+        return {"loss": functional.binary_cross_entropy_with_logits(logits.float(), batch.shares)}
+
+    def export(self, network: nn.Module, recipe: RescorerT, fitted: Fitted) -> Exported:
+        """The network as it is."""
+        return Exported(
+            network.eval(), {"regions": torch.zeros(2, 1, recipe.input_size, recipe.input_size)}, ("logit",)
+        )
+
+
+class SegmenterFamily(Family[SegmenterT, LesionViews, SegmenterBatch]):
+    """Segmenters: ``rois (N, 1, S, S)`` to logits of the same shape; their sigmoid is the mass's probability."""
+
+    role: ClassVar[RoleName] = "segment"
+
+    def loss(
+        self, network: nn.Module, batch: SegmenterBatch, recipe: SegmenterT, autocast: torch.autocast
+    ) -> dict[str, Tensor]:
+        """Cross entropy of the pixels, and 1 - Dice of each picture (Milletari et al. 2016)."""
+        with autocast:
+            raw = network(batch.rois)
+        logits, target = raw.float(), batch.masks
+        probability = logits.sigmoid()
+        common = (probability * target).sum(dim=(1, 2, 3))
+        both = probability.sum(dim=(1, 2, 3)) + target.sum(dim=(1, 2, 3))
+        return {
+            "pixel_loss": functional.binary_cross_entropy_with_logits(logits, target),
+            "dice_loss": 1 - ((2 * common + 1) / (both + 1)).mean(),
+        }
+
+    def export(self, network: nn.Module, recipe: SegmenterT, fitted: Fitted) -> Exported:
+        """The network as it is."""
+        return Exported(network.eval(), {"roi": torch.zeros(2, 1, recipe.input_size, recipe.input_size)}, ("logits",))
+
+
+class ClassifierFamily(Family[ClassifierT, LesionViews, ClassifierBatch]):
+    """Classifiers: ``rois`` and ``masks``, ``(N, 1, S, S)`` each, to logits ``(N,)``, above 0 for malignant."""
+
+    role: ClassVar[RoleName] = "classify"
+
+    def loss(
+        self, network: nn.Module, batch: ClassifierBatch, recipe: ClassifierT, autocast: torch.autocast
+    ) -> dict[str, Tensor]:
+        """Cross entropy with smoothed labels, see ``smoothed_cross_entropy``."""
+        with autocast:
+            logits = network(batch.rois, batch.masks)
+        return {"loss": smoothed_cross_entropy(logits.float(), batch.malignant, recipe.label_smoothing)}
+
+    def export(self, network: nn.Module, recipe: ClassifierT, fitted: Fitted) -> Exported:
+        """The network as it is."""
+        # Two tensors: one that served as both would become a single input of the file.
+        example = {name: torch.zeros(2, 1, recipe.input_size, recipe.input_size) for name in ("roi", "mask")}
+        return Exported(network.eval(), example, ("logit",))
+
+
+def smoothed_cross_entropy(logits: Tensor, malignant: Tensor, smoothing: float) -> Tensor:
+    """Cross entropy of ``(N,)`` logits with labels of 0 and 1, drawn towards 0.5 (Szegedy et al. 2016)."""
+    return functional.binary_cross_entropy_with_logits(logits, malignant * (1 - smoothing) + smoothing / 2)

@@ -1,0 +1,125 @@
+"""What networks learn from: samples as they are read, and batches as a network takes them, one pair a role."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mammoscope.candidates import Candidates
+from mammoscope.datasets.layout import Lesion
+from mammoscope.stages.preprocess import Preprocessed
+
+
+@dataclass(frozen=True, eq=False)
+class BreastImage:
+    """One mammogram as a detector sees it.
+
+    Attributes
+    ----------
+    pixels
+        ``(S, S) uint8``, black outside the breast.
+    boxes
+        ``(N, 4)`` of (x0, y0, x1, y1), frame ``model_input``; no row where there is no lesion.
+    pixel_aspect
+        True height of a pixel over its true width.
+    """
+
+    pixels: NDArray[np.uint8]
+    boxes: NDArray[np.float64]
+    pixel_aspect: float
+
+
+@dataclass(frozen=True, eq=False)
+class ProposedImage:
+    """One breast, its lesions' boxes ``(M, 4)``, and what a detector proposes, frame ``preprocessed``."""
+
+    breast: Preprocessed
+    lesions: NDArray[np.float64]
+    proposed: Candidates
+
+
+@dataclass(frozen=True, eq=False)
+class LesionPicture:
+    """One view of one lesion.
+
+    Attributes
+    ----------
+    pixels, mask
+        ``(S, S) uint8``: brightness, and 255 on the mass.
+    mass_fraction
+        Share of the side that the mass spans.
+    sharp
+        False where the picture was enlarged, so that it is blurred as it is.
+    mask_published
+        False where the mask is only the ellipse that fills the lesion's box.
+    """
+
+    pixels: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    mass_fraction: float
+    sharp: bool = True
+    mask_published: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class LesionViews:
+    """A lesion by its published crop and as cut from its full image; either may be missing."""
+
+    lesion: Lesion
+    crop: LesionPicture | None
+    full: LesionPicture | None
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorBatch:
+    """What a detector learns from.
+
+    Attributes
+    ----------
+    images
+        ``(N, 1, S, S) float32``, normalised.
+    boxes
+        ``(M, 4) float32`` for each image, in its pixels; M may be 0.
+    """
+
+    images: Tensor
+    boxes: list[Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class RescorerBatch:
+    """What a rescorer learns from: ``regions (N, 1, S, S)`` normalised; ``shares (N,)`` of a mass in them, 0 to 1."""
+
+    regions: Tensor
+    shares: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class SegmenterBatch:
+    """What a segmenter learns from: ``rois (N, 1, S, S)`` normalised, and ``masks`` of the same shape, 0 to 1."""
+
+    rois: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierBatch:
+    """What a classifier learns from.
+
+    Attributes
+    ----------
+    rois, masks
+        ``(N, 1, S, S) float32``: normalised, and of 0 and 1.
+    lesions
+        N rows of the dataset's table.
+    malignant
+        ``(N,) float32`` of 0 and 1.
+    """
+
+    rois: Tensor
+    masks: Tensor
+    lesions: tuple[Lesion, ...]
+    malignant: Tensor

@@ -1,0 +1,82 @@
+"""What every role gives the training: its samples, and the task that the loop runs over them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from torch import nn
+
+from mammoscope.datasets.layout import Dataset
+from mammoscope.errors import RecipeError
+from mammoscope.families.family import NOUNS, Family, RoleName
+from mammoscope.families.recipe import Recipe
+from mammoscope.training.loop import Task
+
+RecipeT = TypeVar("RecipeT", bound=Recipe)
+SampleT = TypeVar("SampleT")
+
+
+class Role(ABC, Generic[RecipeT, SampleT]):
+    """What all networks of one role share in training; made for one training.
+
+    Parameters
+    ----------
+    family, recipe
+        What is trained.
+    proposing
+        A bundle whose detector proposes regions, for roles that learn from what another finds.
+
+    Attributes
+    ----------
+    name
+        Of the role.
+    Raises
+    ------
+    RecipeError
+        A bundle is given that is of no use, or that does not go with the recipe.
+    """
+
+    name: ClassVar[RoleName]
+
+    def __init__(self, family: Family[RecipeT, SampleT, Any], recipe: RecipeT, proposing: Path | None) -> None:
+        if proposing:
+            raise RecipeError(
+                f"a bundle whose detector proposes regions is of use to the rescorer, not to the {self.noun}"
+            )
+        self.family, self.recipe = family, recipe
+
+    @property
+    def noun(self) -> str:
+        """What a network of the role is called: the name of the command, and of the task in ``run.json``."""
+        return NOUNS[self.name]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What else must be the same for a training to be resumed."""
+        return {}
+
+    def check(self, training: Dataset, validation: Dataset) -> None:
+        """See that the role can learn from a dataset, before anything of it is read.
+
+        Raises
+        ------
+        DatasetError
+            It cannot; says why.
+        """
+
+    @abstractmethod
+    def load(self, part: Dataset, name: str) -> list[SampleT]:
+        """Read the samples of the ``"training"`` or the ``"validation"`` patients.
+
+        Raises
+        ------
+        DatasetError
+            There is none.
+        """
+
+    @abstractmethod
+    def task(self, network: nn.Module, training: Sequence[SampleT], validation: Sequence[SampleT]) -> Task:
+        """What the loop runs to train a network."""
