@@ -9,19 +9,23 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from recipes import write_recipe
-
+import small_recipes
+from mammoscope import __version__
 from mammoscope.bundle import load_bundle
 from mammoscope.bundling.build import build_bundle
+from mammoscope.bundling.sources import ExtraStep
 from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import RecipeError
+from mammoscope.families.family import NOUNS, RoleName
 from mammoscope.pipeline import analyze
-from mammoscope.stages.rescore import ReducedDetector
 from mammoscope.training.run import read_run, train
+from small_recipes import write_recipe
 from synthetic_dataset import write_dataset
 
 pytestmark = pytest.mark.training
+
+NOUNS_BUILT: dict[RoleName, str] = {"detect": "detector", "segment": "segmenter", "classify": "classifier"}
 
 
 @pytest.fixture(scope="module")
@@ -30,73 +34,93 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[RoleName, Path]:
     folder = tmp_path_factory.mktemp("runs")
-    for task in ("detector", "segmenter", "classifier"):
-        train(task, dataset, str(write_recipe(folder, task, epochs=1)), folder / task)  # type: ignore[arg-type]
-    return {task: folder / task for task in ("detector", "segmenter", "classifier")}
+    for role, noun in NOUNS_BUILT.items():
+        train(noun, dataset, str(write_recipe(folder, noun, epochs=1)), folder / role)
+    return {role: folder / role for role in NOUNS_BUILT}
 
 
-def test_three_runs_make_a_bundle_that_analyses(dataset: Path, runs: dict[str, Path], tmp_path: Path) -> None:
+def test_three_runs_make_a_bundle_that_analyses(dataset: Path, runs: dict[RoleName, Path], tmp_path: Path) -> None:
     lines: list[str] = []
-    built = build_bundle(
-        **runs, dataset_folder=dataset, out=tmp_path / "bundle", name="small", version="0", log=lines.append
-    )
+    built = build_bundle(runs, dataset, tmp_path / "bundle", name="small", version="0", log=lines.append)
     assert load_bundle(tmp_path / "bundle").sha256 == built.sha256
-    assert built.manifest.segmenter.average_mask_sha256
-    for stage in (built.manifest.detector, built.manifest.segmenter, built.manifest.classifier):
-        assert stage.provenance.onnx_difference < 1e-3
-        assert stage.provenance.validation_patients == 4
-        assert stage.provenance.metrics
+    assert built.average_mask
+    assert [step.role for step in built.manifest.steps] == ["detect", "select", "segment", "classify"]
+    for step in built.steps:
+        provenance = step.manifest.provenance
+        assert provenance and provenance.onnx_difference < 1e-3
+        assert provenance.validation_patients == 4
+        assert provenance.metrics
+        assert provenance.family == small_recipes.DEFAULTS[NOUNS[step.manifest.role]]  # type: ignore[index]
+        assert provenance.code_version.startswith(__version__)
+        assert not any("CBIS" in line for line in provenance.credits)  # it learned from drawn breasts
     loaded = load_dataset(dataset)
-    # One epoch on toy films teaches no confidence: all regions count, whatever their score.
-    detector = built.manifest.detector.model_copy(update={"floor": 0.0})
-    unsure = replace(built, manifest=built.manifest.model_copy(update={"detector": detector}))
+    # One epoch on toy images teaches no confidence: all regions count, whatever their score.
+    unsure = replace(built, manifest=built.manifest.with_settings("detect", floor=0.0))
     analysis = analyze(dataset_mammogram(loaded, next(iter(loaded.images))), unsure, threshold=0.0)
     assert analysis.outcome == "findings" and analysis.bundle.name == "small"
     assert any("differs from its network" in line for line in lines)
-    # Built again over itself, one stage from its run and two from the bundle: replaced as a whole.
-    kept = {**runs, "detector": tmp_path / "bundle", "segmenter": tmp_path / "bundle"}
-    again = build_bundle(**kept, dataset_folder=dataset, out=tmp_path / "bundle", name="small", version="1").manifest
+    # Built again over itself, one step from its run and two from the bundle: replaced as a whole.
+    kept: dict[RoleName, Path] = {**runs, "detect": tmp_path / "bundle", "segment": tmp_path / "bundle"}
+    again = build_bundle(kept, dataset, tmp_path / "bundle", name="small", version="1").manifest
     assert load_bundle(tmp_path / "bundle").manifest == again and again.version == "1"
-    for stage in ("detector", "segmenter", "classifier"):
-        before, after = getattr(built.manifest, stage), getattr(again, stage)
-        assert (after.sha256, after.provenance.recipe) == (before.sha256, before.provenance.recipe)
-        assert after.provenance.metrics == before.provenance.metrics
-    # With a second look at what its detector proposes.
-    small = {**kept, "dataset_folder": dataset, "out": tmp_path / "reduced", "name": "small", "version": "1"}
-    with pytest.raises(RecipeError, match="this bundle has no reducer"):
-        build_bundle(**small, reducer=tmp_path / "bundle")
-    recipe = str(write_recipe(tmp_path, "reducer", epochs=1))
-    train("reducer", dataset, recipe, tmp_path / "reducer", proposing=tmp_path / "bundle")
-    assert read_run(tmp_path / "reducer")["proposing"]["sha256"] == load_bundle(tmp_path / "bundle").sha256
-    reduced = build_bundle(**small, reducer=tmp_path / "reducer")
-    assert reduced.manifest.reducer and reduced.manifest.reducer.provenance.onnx_difference < 1e-3
-    assert isinstance(reduced.detector, ReducedDetector)
-    assert reduced.manifest.classifier.provenance.metrics == again.classifier.provenance.metrics
+    assert again.steps == built.manifest.steps
+    # With a rescorer of what its detector proposes, and a step that no training is behind.
+    with pytest.raises(RecipeError, match="this bundle has no rescorer"):
+        build_bundle({**kept, "rescore": tmp_path / "bundle"}, dataset, tmp_path / "rescored", version="1")
+    recipe = str(write_recipe(tmp_path, "rescorer", epochs=1))
+    train("reducer", dataset, recipe, tmp_path / "rescorer", proposing=tmp_path / "bundle")
+    assert read_run(tmp_path / "rescorer")["proposing"]["sha256"] == load_bundle(tmp_path / "bundle").sha256
+    pair = ExtraStep("pair", "paired-views", settings={"tolerance": 0.15, "weight": 0.5})
+    more = build_bundle(
+        {**kept, "rescore": tmp_path / "rescorer"}, dataset, tmp_path / "more", version="1", extra_steps=[pair]
+    )
+    assert [step.name for step in more.manifest.steps] == ["detect", "rescore", "pair", "select", "segment", "classify"]
+    assert more.manifest.steps[0].settings["nms_iou"] < again.steps[0].settings["nms_iou"]
+    assert more.manifest.steps[1].provenance and more.manifest.steps[1].provenance.onnx_difference < 1e-3
+    assert more.manifest.first("classify") == again.first("classify")
     # Over something else: refused.
-    with pytest.raises(RecipeError, match="is there and no bundle"):
-        build_bundle(**runs, dataset_folder=dataset, out=dataset, name="small", version="1")
+    with pytest.raises(RecipeError, match="already exists and is not a bundle"):
+        build_bundle(runs, dataset, dataset, name="small", version="1")
 
 
-def test_runs_that_do_not_belong_together_are_refused(dataset: Path, runs: dict[str, Path], tmp_path: Path) -> None:
+def test_runs_that_do_not_belong_together_are_refused(
+    dataset: Path, runs: dict[RoleName, Path], tmp_path: Path
+) -> None:
     recipe = write_recipe(tmp_path, "segmenter", epochs=1)
     recipe.write_text(recipe.read_text().replace("folds = 4", "folds = 4\nfold = 1"))
     train("segmenter", dataset, str(recipe), tmp_path / "other")
     with pytest.raises(RecipeError, match="its patients were divided by"):
-        build_bundle(
-            **{**runs, "segmenter": tmp_path / "other"},
-            dataset_folder=dataset,
-            out=tmp_path / "bundle",
-            name="x",
-            version="0",
-        )
+        build_bundle({**runs, "segment": tmp_path / "other"}, dataset, tmp_path / "bundle", version="0")
     with pytest.raises(RecipeError, match="holds a training of 'detector', expected 'segmenter'"):
-        build_bundle(
-            **{**runs, "segmenter": runs["detector"]},
-            dataset_folder=dataset,
-            out=tmp_path / "bundle",
-            name="x",
-            version="0",
-        )
+        build_bundle({**runs, "segment": runs["detect"]}, dataset, tmp_path / "bundle", version="0")
+    with pytest.raises(RecipeError, match="the bundle would have no segmenter"):
+        build_bundle({"detect": runs["detect"]}, dataset, tmp_path / "bundle", version="0")
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (ExtraStep("pair", "unheard-of"), "step 'pair': no implementation is named 'unheard-of'"),
+        (ExtraStep("pair", "paired-views", settings={"tolerance": 2, "weight": 0.5}), "step 'pair': tolerance: "),
+        (
+            ExtraStep("detect", "paired-views", settings={"tolerance": 0.1, "weight": 0.5}),
+            "two steps would have the name 'detect'",
+        ),
+    ],
+)
+def test_a_step_that_does_not_fit_is_refused(
+    step: ExtraStep, message: str, dataset: Path, runs: dict[RoleName, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        build_bundle(runs, dataset, tmp_path / "bundle", version="0", extra_steps=[step])
+
+
+def test_a_step_is_named_on_the_command_line() -> None:
+    assert ExtraStep.of("pair:paired-views") == ExtraStep("pair", "paired-views", "other")
+    assert ExtraStep.of("outline:theirs:segment") == ExtraStep("outline", "theirs", "segment")
+    for text in ("pair", "pair:", "a:b:select", "a:b:c:d"):
+        with pytest.raises(RecipeError, match="expected NAME:IMPLEMENTATION"):
+            ExtraStep.of(text)

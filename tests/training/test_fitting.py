@@ -19,6 +19,7 @@ from mammoscope.bundling.calibration import best_box_scale, best_enlarged_shift,
 from mammoscope.bundling.onnx_export import export_onnx
 from mammoscope.evaluation.metrics.detection import DetectedImage
 from mammoscope.families.anchors import fit_anchors
+from mammoscope.families.family import Exported
 from mammoscope.geometry import scale_boxes
 
 
@@ -98,7 +99,7 @@ class _Small(nn.Module):
 def test_an_export_keeps_half_the_bits_and_nearly_all_of_the_answer(tmp_path) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     model, path = _Small().eval(), tmp_path / "small.onnx"
-    export_onnx(model, {"image": torch.zeros(2, 1, 32, 32)}, ["logit"], path, dynamic_batch=True)
+    export_onnx(Exported(model, {"image": torch.zeros(2, 1, 32, 32)}, ("logit",)), path)
     types = {tensor.name: tensor.data_type for tensor in onnx.load(path).graph.initializer}
     assert onnx.TensorProto.FLOAT16 in types.values()
     images = torch.randn(5, 1, 32, 32)

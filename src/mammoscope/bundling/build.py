@@ -3,115 +3,103 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from mammoscope import NOTICE
-from mammoscope.bundle import MANIFEST, Bundle, BundleManifest, Figure, StageManifest, load_bundle
-from mammoscope.bundling.fits import fit_on_validation, with_stage
-from mammoscope.bundling.sources import (
-    common_split,
-    open_bundled,
-    open_classifier,
-    open_detector,
-    open_reducer,
-    open_segmenter,
-)
-from mammoscope.bundling.stage_files import (
-    LICENCE,
-    REDUCED_OVERLAPS,
-    classifier_file,
-    detector_file,
-    real_pictures,
-    reducer_file,
-    segmenter_file,
-)
-from mammoscope.datasets.layout import load_dataset
+from mammoscope.bundle import MANIFEST, Bundle, load_bundle
+from mammoscope.bundling.fits import MAKERS, fit_on_validation
+from mammoscope.bundling.sources import ExtraStep, Run, Source, common_split, open_source
+from mammoscope.bundling.steps import LICENCE, bundled_step, extra_step, trained_step, with_files
+from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients, write_split
 from mammoscope.errors import RecipeError
 from mammoscope.evaluation.run import Stage, evaluate
+from mammoscope.families.family import NOUNS, RoleName
 from mammoscope.files import write_text
+from mammoscope.kinds import SOUGHT
+from mammoscope.stages.manifests import BundleManifest, Figure, Metrics, OperatingPoint, StepManifest
+from mammoscope.stages.preprocess import PreprocessSettings
+from mammoscope.stages.step import SELECT
 
-_STAGES: tuple[Stage, ...] = ("detector", "segmenter", "classifier")
+# In the order in which they run; a step of another package runs after ours of its role.
+_FINDING = ("detect", "joint", "rescore", "other")
+_GRADING = ("segment", "classify")
+_STAGES: dict[Stage, str] = {"detector": "detect", "segmenter": "segment", "classifier": "classify"}
 _COUNTS = ("images", "lesions", "malignant")
 _NO_FIGURES = ("definition", "published_reference", "dataset", "bundle")
 
 
 def build_bundle(
-    detector: Path,
-    segmenter: Path,
-    classifier: Path,
+    sources: Mapping[RoleName, Path],
     dataset_folder: Path,
     out: Path,
     *,
-    reducer: Path | None = None,
-    name: str,
+    name: str | None = None,
     version: str,
+    extra_steps: Sequence[ExtraStep] = (),
     log: Callable[[str], None] = lambda line: None,
 ) -> Bundle:
-    """Export trainings, calibrate them, measure them, and write the bundle.
+    """Export trainings, fit and calibrate them, measure them, and write the bundle.
 
-    Thresholds and calibration are fitted on the validation patients of the trainings, which must have been divided
-    alike; so are the figures in the manifest, which are therefore figures of validation, not of test.
+    What is fitted is fitted on the validation patients of the trainings, which must have been divided alike; so are the
+    figures in the manifest, which are therefore figures of validation, not of test.
 
     Parameters
     ----------
-    detector, segmenter, classifier, reducer
-        Folders of finished trainings, or of a bundle whose stage is taken as it is, to swap one network only.
-        Without a reducer the detector's scores stand alone.
+    sources
+        By role, the folder of a finished training, or of a bundle whose step of that role is taken as it is, to swap
+        one network only. Without a rescorer the detector's scores stand alone.
     dataset_folder
         The dataset that they were trained on.
     out
         The bundle's folder; replaced as a whole if it is a bundle already.
+    name
+        The bundle's; None makes one of the dataset's.
+    extra_steps
+        Steps of other packages, which run after ours of their role; one may stand in for a source.
 
     Raises
     ------
     RecipeError
-        A training has no validated weights yet, they were divided differently, or an ONNX file differs from its
-        network by more than ``LARGEST_DIFFERENCE``.
+        A training has no validated weights yet, they were divided differently, the steps make no chain, or an ONNX
+        file differs from its network by more than ``LARGEST_DIFFERENCE``.
     """
-    dataset = load_dataset(dataset_folder)
-    runs = (
-        open_bundled(detector, "detector") or open_detector(detector),
-        open_bundled(segmenter, "segmenter") or open_segmenter(segmenter),
-        open_bundled(classifier, "classifier") or open_classifier(classifier),
-    )
-    looks_again = (open_bundled(reducer, "reducer") or open_reducer(reducer)) if reducer else None
-    split = common_split((*runs, *([looks_again] if looks_again else [])), dataset)
+    dataset = load_dataset(dataset_folder).of_kinds({kind.name for kind in SOUGHT})
+    extra = [(extra_step(step), step.files) for step in extra_steps]
+    opened = {role: open_source(role, folder) for role, folder in sources.items()}
+    _check_chain(opened, [step for step, _ in extra])
+    split = common_split(list(opened.values()), dataset).model_dump()
     training, validation = split_patients(dataset, **split)
     if out.exists() and not (out / MANIFEST).is_file():
-        raise RecipeError(f"{out}: is there and no bundle; name a new folder")
+        raise RecipeError(f"{out}: already exists and is not a bundle; name a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
         folder = Path(place) / "bundle"
         folder.mkdir()
-        pictures = real_pictures(validation, runs[0])
+        made = _made(opened, extra, folder, dataset=dataset, training=training, validation=validation)
         manifest = BundleManifest(
-            name=name,
+            name=name or f"mammoscope-{_slug(dataset)}",
             version=version,
             licence=LICENCE,
             notice=NOTICE,
-            preprocess=runs[0].recipe.preprocess,
-            detector=detector_file(runs[0], training, validation, folder, pictures),
-            reducer=reducer_file(looks_again, training, validation, folder, pictures) if looks_again else None,
-            segmenter=segmenter_file(runs[1], training, validation, folder, pictures),
-            classifier=classifier_file(runs[2], training, validation, folder, pictures),
+            preprocess=next((source.preprocess for source in opened.values()), PreprocessSettings()),
+            thresholds=OperatingPoint(detection=0.5, malignancy=0.5),  # of a probability: the more likely class
+            steps=tuple(made),
         )
-        if looks_again:
-            manifest = with_stage(manifest, "detector", **REDUCED_OVERLAPS)
-        for stage in manifest.models:
-            log(f"{stage.file}: differs from its network by {stage.provenance.onnx_difference:.1e} at most")
+        for step in manifest.steps:
+            if step.provenance:
+                log(f"{step.name}: differs from its network by {step.provenance.onnx_difference:.1e} at most")
+        unfitted = manifest
         manifest = fit_on_validation(manifest, folder, validation)
-        log(
-            f"boxes {manifest.detector.box_scale} times as long; "
-            + (f"weight of the reducer {manifest.reducer.weight}; " if manifest.reducer else "")
-            + f"mask threshold {manifest.segmenter.threshold}, "
-            f"shift of enlarged ROIs {manifest.segmenter.enlarged_shift}; calibration: slope "
-            f"{manifest.classifier.slope}, intercept {manifest.classifier.intercept}"
-        )
+        for old, step in zip(unfitted.steps, manifest.steps, strict=True):
+            changed = {key: value for key, value in step.settings.items() if old.settings.get(key) != value}
+            if changed:
+                log(f"{step.name}, fitted: " + ", ".join(f"{key} {value}" for key, value in changed.items()))
         _, validation_folder = write_split(dataset, Path(place) / "split", **split)
         manifest = _measured(manifest, folder, validation_folder, Path(place), log)
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
@@ -121,33 +109,96 @@ def build_bundle(
     return load_bundle(out)
 
 
+def _slug(dataset: Dataset) -> str:
+    """The dataset's name as part of another."""
+    return re.sub(r"[^a-z0-9]+", "-", (dataset.info.name or dataset.name).lower()).strip("-")
+
+
+def _check_chain(opened: Mapping[RoleName, Source], extra: Sequence[StepManifest]) -> None:
+    """See that something finds, outlines and classifies, each under a name of its own."""
+    names = [SELECT, *(_name_of(role, source) for role, source in opened.items()), *(step.name for step in extra)]
+    for name in names:
+        if names.count(name) > 1:
+            raise RecipeError(f"two steps would have the name {name!r}: {', '.join(names)}")
+    roles: set[str] = {*opened, *(step.role for step in extra)}
+    needed: tuple[RoleName, ...] = ("detect", "segment", "classify")
+    for role in needed:
+        if not roles & {role, "joint"}:
+            raise RecipeError(
+                f"the bundle would have no {NOUNS[role]}: give the run of one, a bundle that has one, "
+                f"or a step of role {role!r}"
+            )
+
+
+def _name_of(role: RoleName, source: Source) -> str:
+    return role if isinstance(source, Run) else source.manifest.name
+
+
+def _made(
+    opened: Mapping[RoleName, Source],
+    extra: Sequence[tuple[StepManifest, Mapping[str, Path]]],
+    folder: Path,
+    *,
+    dataset: Dataset,
+    training: Dataset,
+    validation: Dataset,
+) -> list[StepManifest]:
+    """The steps in the order in which they run, their files in the bundle's folder."""
+    rescored = "rescore" in opened
+
+    def of_role(role: str) -> list[StepManifest]:
+        steps = []
+        source = opened.get(cast(RoleName, role))
+        if isinstance(source, Run):
+            steps.append(
+                trained_step(
+                    source,
+                    MAKERS[role],
+                    folder,
+                    dataset=dataset,
+                    training=training,
+                    validation=validation,
+                    rescored=rescored,
+                )
+            )
+        elif source is not None:
+            steps.append(bundled_step(source, MAKERS.get(role), folder, rescored=rescored))
+        return steps + [with_files(step, files, folder) for step, files in extra if step.role == role]
+
+    select = StepManifest(name=SELECT, role="select", implementation=SELECT)
+    finding = [step for role in _FINDING for step in of_role(role)]
+    return [*finding, select, *(step for role in _GRADING for step in of_role(role))]
+
+
 def _measured(
     manifest: BundleManifest, folder: Path, validation_folder: Path, place: Path, log: Callable[[str], None]
 ) -> BundleManifest:
-    """Choose the detector's threshold, and put the figures of the validation patients in the manifest."""
+    """Choose the detection threshold, and put the figures of the validation patients in the manifest."""
 
     def report_of(stage: Stage) -> dict[str, Any]:
         report = evaluate(stage, validation_folder, place / stage, Bundle(folder, manifest, ""))
         return cast("dict[str, Any]", json.loads(report.read_text(encoding="utf-8")))
 
-    chain = report_of("pipeline")
-    threshold = chain["at_lesion_count"]["threshold"]
-    manifest = with_stage(manifest, "detector", threshold=round(float(threshold or manifest.detector.threshold), 4))
-    kept = {name: chain[name] for name in (*_COUNTS, "at_lesion_count", "at_one_false_positive") if name in chain}
-    manifest = manifest.model_copy(update={"pipeline_metrics": _figures(kept)})
-    log(f"detection threshold {manifest.detector.threshold}: validation finds as many regions as there are lesions")
-    for stage in _STAGES:
+    whole = report_of("pipeline")
+    chosen = round(float(whole["at_lesion_count"]["threshold"] or manifest.thresholds.detection), 4)
+    thresholds = manifest.thresholds.model_copy(update={"detection": chosen})
+    kept = {key: whole[key] for key in (*_COUNTS, "at_lesion_count", "at_one_false_positive") if key in whole}
+    manifest = manifest.model_copy(update={"thresholds": thresholds, "metrics": _figures(kept)})
+    log(f"detection threshold {chosen}: validation finds as many regions as there are lesions")
+    for stage, role in _STAGES.items():
+        step = manifest.first(cast(Any, role))
+        if step is None:
+            continue
         metrics = _figures(report_of(stage))
-        provenance = cast(StageManifest, getattr(manifest, stage)).provenance
-        manifest = with_stage(manifest, stage, provenance=provenance.model_copy(update={"metrics": metrics}))
-        shown = "  ".join(f"{name} {_shown(value)}" for name, value in metrics.items())
+        manifest = manifest.with_metrics(step.name, metrics)
+        shown = "  ".join(f"{key} {_shown(value)}" for key, value in metrics.items())
         log(f"{stage}, validation patients: {shown}")
     return manifest
 
 
-def _figures(report: Mapping[str, Any], prefix: str = "") -> dict[str, Figure | float | int]:
+def _figures(report: Mapping[str, Any], prefix: str = "") -> Metrics:
     """The figures of a report under flat names: ``crops.predicted_mask.auc``."""
-    found: dict[str, Figure | float | int] = {}
+    found: Metrics = {}
     for key, value in report.items():
         if key in _NO_FIGURES:
             continue

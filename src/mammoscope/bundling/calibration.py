@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from mammoscope.evaluation.metrics.detection import COCO_IOUS, DetectedImage, average_precision, rank
 from mammoscope.geometry import scale_boxes
-from mammoscope.stages.rescore import rescored
-from mammoscope.stages.step import Regions
+from mammoscope.stages.rescore import joined_scores
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,9 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Calibra
     columns = np.stack([logits, np.ones_like(logits)], axis=1)
     weights = np.array([1.0, np.log((positives + 1) / (negatives + 1))])
     for _ in range(100):
-        chance = _sigmoid(columns @ weights)
-        gradient = columns.T @ (chance - target)
-        curvature = (columns * (chance * (1 - chance))[:, None]).T @ columns + 1e-9 * np.eye(2)
+        probability = _sigmoid(columns @ weights)
+        gradient = columns.T @ (probability - target)
+        curvature = (columns * (probability * (1 - probability))[:, None]).T @ columns + 1e-9 * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
         # Far from the optimum Newton overshoots; halve until the loss falls.
         loss, share = _loss(columns @ weights, target), 1.0
@@ -89,20 +88,21 @@ def best_box_scale(found: Sequence[DetectedImage]) -> float:
     return round(candidates[int(np.argmax(values))], 4)
 
 
-def best_reducer_weight(found: Sequence[DetectedImage], logits: Sequence[NDArray[np.float64]]) -> float:
-    """The weight of a reducer's logits, ``(N,)`` for each image, beside the detector's scores, for the highest AP50.
+def best_rescorer_weight(found: Sequence[DetectedImage], logits: Sequence[NDArray[np.float64]]) -> float:
+    """The weight of a rescorer's logits, ``(N,)`` for each image, beside the detector's scores, for the highest AP50.
 
-    Of weights that do as well the lowest. AP50, not AP: a reducer does not move boxes, and the chain's hits are of IoU
-    0.5 or more.
+    Of weights that do as well the lowest. AP50, not AP: a rescorer does not move boxes, and a hit of the whole chain is
+    one of IoU 0.5 or more.
     """
     candidates = np.arange(0.0, 1.001, 0.05)
     once = np.ones((1, len(found)))
     values = []
     for weight in candidates:
         joined = []
-        for image, looked in zip(found, logits, strict=True):
-            regions = rescored(Regions(image.boxes, image.scores), looked, float(weight))
-            joined.append(replace(image, boxes=regions.boxes, scores=regions.scores))
+        for image, second in zip(found, logits, strict=True):
+            scores = joined_scores(image.scores, second, float(weight))
+            order = np.argsort(-scores, kind="stable")
+            joined.append(replace(image, boxes=image.boxes[order], scores=scores[order]))
         values.append(float(average_precision(rank(joined), once)[0, COCO_IOUS.index(0.5)]))
     return round(float(candidates[int(np.argmax(values))]), 4)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from torch import Tensor, nn
+
+from mammoscope.families.family import Exported
 
 _OPSET = 18
 # Smaller tensors stay 32-bit: they weigh little, and those of the first layers matter most. With 4096 a classifier
@@ -20,34 +21,12 @@ _OPSET = 18
 _KEPT_ELEMENTS = 80_000
 
 
-def export_onnx(
-    model: nn.Module,
-    inputs: Mapping[str, Tensor],
-    outputs: Sequence[str],
-    path: Path,
-    *,
-    dynamic_batch: bool,
-    kept_elements: int = _KEPT_ELEMENTS,
-) -> None:
-    """Write a network as an ONNX file.
-
-    Parameters
-    ----------
-    model
-        In 32 bits.
-    inputs
-        Examples by name, in the order of the model's arguments.
-    outputs
-        Names of the outputs.
-    dynamic_batch
-        Whether the first axis of all inputs may have any length.
-    kept_elements
-        Weights of so many elements or fewer stay in 32 bits.
-    """
-    model = model.eval().cpu().float()
+def export_onnx(exported: Exported, path: Path) -> None:
+    """Write what a family exports, in 32 bits, as an ONNX file."""
+    model, inputs = exported.network.eval().cpu().float(), exported.inputs
     names = list(inputs)
     batch = torch.export.Dim("batch", min=1, max=4096)
-    shapes = tuple({0: batch} for _ in names) if dynamic_batch else None
+    shapes = tuple({0: batch} for _ in names) if exported.dynamic_batch else None
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
@@ -58,7 +37,7 @@ def export_onnx(
                 model,
                 tuple(inputs.values()),
                 input_names=names,
-                output_names=list(outputs),
+                output_names=list(exported.outputs),
                 opset_version=_OPSET,
                 dynamic_shapes=shapes,
                 dynamo=True,
@@ -69,7 +48,8 @@ def export_onnx(
         quiet.setLevel(level)
     if program is None:
         raise RuntimeError("torch gave no ONNX program")
-    onnx.save(with_half_weights(program.model_proto, kept_elements), path)
+    kept = _KEPT_ELEMENTS if exported.kept_elements is None else exported.kept_elements
+    onnx.save(with_half_weights(program.model_proto, kept), path)
 
 
 def with_half_weights(model: onnx.ModelProto, kept_elements: int = _KEPT_ELEMENTS) -> onnx.ModelProto:

@@ -1,138 +1,174 @@
-"""What a bundle is built from: trainings with validated weights, or stages of an earlier bundle."""
+"""What a bundle is built from: trainings with validated weights, steps of an earlier bundle, or steps without both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast, get_args
 
-from torch import nn
+from pydantic import ValidationError
 
-from mammoscope.bundle import MANIFEST, StageManifest, load_bundle
+from mammoscope.bundle import MANIFEST, load_bundle
 from mammoscope.datasets.layout import Dataset
-from mammoscope.errors import RecipeError
-from mammoscope.families.anchors import Anchors
-from mammoscope.families.detect.retinanet import RetinaNetExport
-from mammoscope.families.recipe import (
-    ClassifierRecipe,
-    DetectorRecipe,
-    Recipe,
-    ReducerRecipe,
-    SegmenterRecipe,
-    recipe_of,
-)
-from mammoscope.families.rescore.region_rescorer import FlippedMean
+from mammoscope.errors import BundleError, RecipeError
+from mammoscope.families.family import NOUNS, Exported, RoleName
+from mammoscope.families.find import find_family, recipe_of
+from mammoscope.families.recipe import Recipe, SplitSettings
+from mammoscope.stages.manifests import Role, StepManifest
+from mammoscope.stages.preprocess import PreprocessSettings
 from mammoscope.training.checkpoint import load_weights
 from mammoscope.training.loop import BEST
-from mammoscope.training.roles.classify import make_classifier
-from mammoscope.training.roles.detect import make_detector
-from mammoscope.training.roles.rescore import make_reducer
-from mammoscope.training.roles.segment import make_segmenter
-from mammoscope.training.run import read_run
+from mammoscope.training.run import fitted_of, read_run
+
+_EXTRA_ROLES = tuple(role for role in get_args(Role) if role != "select")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """A training: its folder, what ``run.json`` says, its recipe, and its model with the best weights."""
+    """A training: its folder, what ``run.json`` says, its recipe, and its network with the best weights."""
 
     folder: Path
     facts: dict[str, Any]
     recipe: Recipe
-    model: nn.Module
+    exported: Exported
     header: dict[str, Any]
 
+    @property
+    def split(self) -> SplitSettings:
+        """How its patients were divided."""
+        return SplitSettings(**{key: self.facts["split"][key] for key in SplitSettings.model_fields})
 
-@dataclass(frozen=True)
+    @property
+    def data_sha256(self) -> str:
+        """Of the dataset that it was trained on."""
+        return cast(str, self.facts["dataset"]["sha256"])
+
+    @property
+    def preprocess(self) -> PreprocessSettings:
+        """How it finds the breast."""
+        return self.recipe.preprocess
+
+
+@dataclass(frozen=True, eq=False)
 class Bundled:
-    """A stage of an earlier bundle, to be taken as it is: the bundle's folder, and what its manifest says."""
+    """A step of an earlier bundle, to be taken as it is.
+
+    Attributes
+    ----------
+    split, data_sha256
+        Of its training; None where its manifest tells of none.
+    """
 
     folder: Path
-    facts: dict[str, Any]
-    recipe: Recipe
-    manifest: StageManifest
+    manifest: StepManifest
+    preprocess: PreprocessSettings
+    split: SplitSettings | None
+    data_sha256: str | None
 
 
-def open_bundled(folder: Path, task: str) -> Bundled | None:
-    """A stage of the bundle in a folder; None where it holds none.
+@dataclass(frozen=True)
+class ExtraStep:
+    """A step that no training of ours is behind, found by its implementation's name.
+
+    Attributes
+    ----------
+    name
+        In the bundle.
+    implementation
+        An entry point of the group ``mammoscope.steps``.
+    role
+        What it does; ``"other"`` where it is nothing that is measured for itself.
+    settings
+        Its own.
+    files
+        Files that it needs, by their labels; copied into the bundle.
+    """
+
+    name: str
+    implementation: str
+    role: Role = "other"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """From ``NAME:IMPLEMENTATION`` or ``NAME:IMPLEMENTATION:ROLE``.
+
+        Raises
+        ------
+        RecipeError
+            It is neither.
+        """
+        parts = text.split(":")
+        role = parts[2] if len(parts) == 3 else "other"
+        if len(parts) not in (2, 3) or not all(parts) or role not in _EXTRA_ROLES:
+            roles = ", ".join(_EXTRA_ROLES)
+            raise RecipeError(f"step is {text!r}, expected NAME:IMPLEMENTATION or NAME:IMPLEMENTATION:ROLE ({roles})")
+        return cls(parts[0], parts[1], cast(Role, role))
+
+
+Source = Run | Bundled
+
+
+def open_source(role: RoleName, folder: Path) -> Source:
+    """A finished training, or a step of a bundle, that does what a role does.
 
     Raises
     ------
     BundleError
-        It is a bundle, and damaged.
+        The folder is a bundle, and damaged.
     RecipeError
-        It is a bundle without such a stage.
+        It is a bundle without such a step, or a run of another role or without validated weights.
     """
-    if not (folder / MANIFEST).is_file():
-        return None
-    manifest = cast("StageManifest | None", getattr(load_bundle(folder).manifest, task))
-    if manifest is None:
-        raise RecipeError(f"{folder}: this bundle has no {task}")
-    recipe = recipe_of(task, manifest.provenance.recipe)
-    facts = {"split": recipe.split.model_dump(), "dataset": {"sha256": manifest.provenance.data_sha256}}
-    return Bundled(folder, facts, recipe, manifest)
+    return _bundled(role, folder) if (folder / MANIFEST).is_file() else _run(role, folder)
 
 
-def open_detector(folder: Path) -> Run:
-    """A finished training of a detector; its model is the one that is exported, boxes decoded."""
-    facts = _finished(folder, "detector", folder / BEST)
-    recipe = cast(DetectorRecipe, recipe_of("detector", facts["recipe"]))
-    anchors = facts["anchors"]
-    model = make_detector(recipe, None, Anchors(anchors["base"], tuple(anchors["ratios"]), anchors["fit"]))
-    header = load_weights(model, folder / BEST)
-    return Run(folder, facts, recipe, RetinaNetExport(model.eval(), recipe.input_size), header)
+def _bundled(role: RoleName, folder: Path) -> Bundled:
+    bundle = load_bundle(folder)
+    step = bundle.manifest.first(role)
+    if step is None:
+        raise RecipeError(f"{folder}: this bundle has no {NOUNS[role]}")
+    origin = step.provenance
+    try:
+        split = SplitSettings.model_validate(origin.recipe.get("split", {})) if origin else None
+    except ValidationError as error:
+        raise BundleError(f"{folder / MANIFEST}: {role}: recipe.split: {error.errors()[0]['msg']}") from None
+    return Bundled(folder, step, bundle.manifest.preprocess, split, origin.data_sha256 if origin else None)
 
 
-def open_reducer(folder: Path) -> Run:
-    """A finished training of a reducer; its model is the one that is exported, which sees each region in four flips."""
-    facts = _finished(folder, "reducer", folder / BEST)
-    recipe = cast(ReducerRecipe, recipe_of("reducer", facts["recipe"]))
-    model = make_reducer(recipe)
-    header = load_weights(model, folder / BEST)
-    return Run(folder, facts, recipe, FlippedMean(model.eval()), header)
-
-
-def open_segmenter(folder: Path) -> Run:
-    """A finished training of a segmenter."""
-    facts = _finished(folder, "segmenter", folder / BEST)
-    recipe = cast(SegmenterRecipe, recipe_of("segmenter", facts["recipe"]))
-    model = make_segmenter(recipe)
-    return Run(folder, facts, recipe, model, load_weights(model, folder / BEST))
-
-
-def open_classifier(folder: Path) -> Run:
-    """A finished training of a classifier."""
-    facts = _finished(folder, "classifier", folder / "tuned" / BEST)
-    recipe = cast(ClassifierRecipe, recipe_of("classifier", facts["recipe"]))
-    model = make_classifier(recipe)
-    return Run(folder, facts, recipe, model, load_weights(model, folder / "tuned" / BEST))
-
-
-def _finished(folder: Path, task: str, weights: Path) -> dict[str, Any]:
+def _run(role: RoleName, folder: Path) -> Run:
     facts = read_run(folder)
-    if facts.get("task") != task:
-        raise RecipeError(f"{folder}: holds a training of {facts.get('task')!r}, expected {task!r}")
+    if facts["task"] != NOUNS[role]:
+        raise RecipeError(f"{folder}: holds a training of {facts['task']!r}, expected {NOUNS[role]!r}")
+    recipe, fitted = recipe_of(role, facts["recipe"], str(folder)), fitted_of(facts)
+    family = find_family(role, recipe.family)
+    weights = folder / family.last_phase / BEST
     if not weights.is_file():
         raise RecipeError(f"{folder}: the training has no validated weights yet, {weights.name} is not there")
-    return facts
+    network = family.network(recipe, fitted, None)
+    header = load_weights(network, weights)
+    return Run(folder, facts, recipe, family.export(network, recipe, fitted), header)
 
 
-def common_split(runs: Sequence[Run | Bundled], dataset: Dataset) -> dict[str, int]:
-    """``fold``, ``folds`` and ``seed`` by which all runs divided the patients of the dataset.
+def common_split(sources: Sequence[Source], dataset: Dataset) -> SplitSettings:
+    """How all sources that were trained divided the patients of the dataset.
 
     Raises
     ------
     RecipeError
         They did not divide alike, were trained on another dataset, or find the breast by other settings.
     """
-    splits = [{key: run.facts["split"][key] for key in ("fold", "folds", "seed")} for run in runs]
-    for run, split in zip(runs, splits, strict=True):
-        if split != splits[0]:
+    trained = [source for source in sources if source.split is not None]
+    for source in trained:
+        if source.split != trained[0].split:
             raise RecipeError(
-                f"{run.folder}: its patients were divided by {split}, those of the detector by {splits[0]}"
+                f"{source.folder}: its patients were divided by {source.split}, those of {trained[0].folder} by "
+                f"{trained[0].split}"
             )
-        if run.facts["dataset"]["sha256"] != dataset.sha256:
-            raise RecipeError(f"{run.folder}: was trained on another dataset than {dataset.folder}")
-        if run.recipe.preprocess != runs[0].recipe.preprocess:
-            raise RecipeError(f"{run.folder}: its recipe finds the breast by other settings than the detector's")
-    return splits[0]
+        if source.data_sha256 != dataset.sha256:
+            raise RecipeError(f"{source.folder}: was trained on another dataset than {dataset.folder}")
+    for source in sources:
+        if source.preprocess != sources[0].preprocess:
+            raise RecipeError(f"{source.folder}: finds the breast by other settings than {sources[0].folder}")
+    return (trained[0].split if trained else None) or SplitSettings()

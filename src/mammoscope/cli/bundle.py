@@ -17,22 +17,47 @@ app = typer.Typer(help="Build, verify and show model bundles.", no_args_is_help=
 @app.command("build")
 def build(
     dataset: Annotated[Path, typer.Argument(help="The dataset that the trainings used.")],
-    detector: Annotated[Path, typer.Option(help="Run of the detector, or a bundle to take it from.")],
-    segmenter: Annotated[Path, typer.Option(help="Run of the segmenter, or a bundle.")],
-    classifier: Annotated[Path, typer.Option(help="Run of the classifier, or a bundle.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder.")],
-    reducer: Annotated[
-        Path | None, typer.Option(help="Run of the reducer, or a bundle; without it there is none.")
+    detector: Annotated[Path | None, typer.Option(help="Run of the detector, or a bundle to take it from.")] = None,
+    segmenter: Annotated[Path | None, typer.Option(help="Run of the segmenter, or a bundle.")] = None,
+    classifier: Annotated[Path | None, typer.Option(help="Run of the classifier, or a bundle.")] = None,
+    rescorer: Annotated[
+        Path | None,
+        typer.Option("--rescorer", "--reducer", help="Run of the rescorer, or a bundle; without it there is none."),
     ] = None,
-    name: Annotated[str, typer.Option(help="The bundle's name.")] = "mammoscope-cbis-ddsm",
+    step: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:IMPLEMENTATION[:ROLE]",
+            help="A step of another package, which runs after the built-in ones of its role (detect, rescore, segment, "
+            "classify, joint, or other: before candidates are selected); may be given several times.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The bundle's name.", show_default="mammoscope- and the dataset's")
+    ] = None,
     version: Annotated[str, typer.Option(help="The bundle's version.")] = __version__,
 ) -> None:
     """Export trainings, calibrate and measure them on their validation patients. Needs the extra 'train'."""
     need_training()
     from mammoscope.bundling.build import build_bundle
+    from mammoscope.bundling.sources import ExtraStep
+    from mammoscope.families.family import RoleName
 
+    given: dict[RoleName, Path | None] = {
+        "detect": detector,
+        "rescore": rescorer,
+        "segment": segmenter,
+        "classify": classifier,
+    }
     build_bundle(
-        detector, segmenter, classifier, dataset, out, reducer=reducer, name=name, version=version, log=typer.echo
+        {role: folder for role, folder in given.items() if folder is not None},
+        dataset,
+        out,
+        name=name,
+        version=version,
+        extra_steps=[ExtraStep.of(text) for text in step or ()],
+        log=typer.echo,
     )
     typer.echo(out)
 
