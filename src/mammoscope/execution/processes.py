@@ -60,32 +60,38 @@ class Processes:
         waiting = iter(items)
         suspects: deque[Item] = deque()
         try:
-            while True:
-                crew.give_out(waiting, suspects)
-                if not crew.busy:
-                    return
+            crew.give_out(waiting, suspects)
+            while crew.busy:
                 for worker in crew.wait():
-                    answer = worker.answer()
-                    if isinstance(answer, _Ready):
-                        worker.is_ready = True
-                        continue
-                    if isinstance(answer, _Failed):
-                        raise answer.error
-                    if isinstance(answer, _Died) and not worker.is_ready:
-                        raise MammoscopeError(f"a worker process ended as it started ({answer.reason})")
-                    (item,) = worker.items
-                    worker.items = ()
-                    if isinstance(answer, _Died):
-                        crew.workers.remove(worker)
-                        if not worker.is_second_try:
-                            suspects.append(item)
-                            continue
-                        yield item, Crashed(answer.reason)
-                    else:
-                        yield item, answer.result
-                    del item, answer  # which may be large, and the next may be long in coming
+                    outcome = _outcome(worker, crew, suspects)
+                    crew.give_out(waiting, suspects)
+                    if outcome is not None:
+                        yield outcome
+                    del outcome  # which may be large, and the next may be long in coming
         finally:
             crew.end()
+
+
+def _outcome(
+    worker: _Worker[Item, Result], crew: _Crew[Item, Result], suspects: deque[Item]
+) -> tuple[Item, Result | Crashed] | None:
+    """What a worker that speaks, or has died, says of its item; None: nothing yet."""
+    answer = worker.answer()
+    if isinstance(answer, _Failed):
+        raise answer.error
+    if isinstance(answer, _Ready):
+        worker.is_ready = True
+        return None
+    if isinstance(answer, _Done):
+        return worker.take_item(), answer.result
+    crew.workers.remove(worker)
+    if not worker.is_ready:
+        raise MammoscopeError(f"a worker process ended as it started ({answer.reason})")
+    item = worker.take_item()
+    if worker.is_second_try:
+        return item, Crashed(answer.reason)
+    suspects.append(item)
+    return None
 
 
 class _Worker(Generic[Item, Result]):
@@ -115,6 +121,11 @@ class _Worker(Generic[Item, Result]):
             return False
         self.items = (item,)
         return True
+
+    def take_item(self) -> Item:
+        """What it was working on, which is done with."""
+        (item,), self.items = self.items, ()
+        return item
 
     def answer(self) -> _Ready | _Done[Result] | _Failed | _Died:
         try:
