@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.audit import AuditTrail, Failure
-from mammoscope.bundle import Bundle, file_sha256, load_bundle
+from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.errors import BundleError, InputError, MammoscopeError
 from mammoscope.execution.backend import Crashed, backend_named
+from mammoscope.files import file_sha256
 from mammoscope.findings import Analysis
 from mammoscope.pipeline import examine
 from mammoscope.readers import IsolatedReader, Limits

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from mammoscope.errors import BundleError
+from mammoscope.files import file_sha256
 from mammoscope.findings import BundleIdentity
 from mammoscope.kinds import DEFAULT_KIND
 from mammoscope.stages.manifests import AVERAGE_MASK, BundleManifest, StepManifest
@@ -20,7 +21,6 @@ from mammoscope.stages.preprocess import ContrastSettings
 from mammoscope.stages.step import GROUP, Step, StepImplementation, implementation_named
 
 MANIFEST = "bundle.json"
-_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -189,15 +189,6 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
     for bundled in bundle.steps:
         _ = bundled.settings
     return bundle
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _manifest_of(raw: bytes, path: Path) -> BundleManifest:

@@ -1,7 +1,8 @@
-"""Write files whole or not at all, so that neither a reader nor a run that goes on after a crash meets half of one."""
+"""Write files whole or not at all, so that neither a reader nor a resumed run meets half of one; and hash them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mammoscope.errors import MammoscopeError
+
+_READ_BYTES = 1 << 20
 
 
 @contextmanager
@@ -58,3 +61,12 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON as a whole; raises as ``replacing`` does."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

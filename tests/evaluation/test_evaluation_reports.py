@@ -29,12 +29,13 @@ from tiny_stages import (
 )
 
 from mammoscope import NOTICE, __version__
-from mammoscope.bundle import Bundle, file_sha256
+from mammoscope.bundle import Bundle
 from mammoscope.candidates import Candidates, Masks
 from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import BundleError, DatasetError, MammoscopeError
 from mammoscope.evaluation import evaluate
 from mammoscope.evaluation.crops import average_mask
+from mammoscope.files import file_sha256
 from mammoscope.stages.roi import rois_of
 from mammoscope.stages.step import PreparedExam
 

@@ -8,8 +8,9 @@ from typing import Literal
 
 from mammoscope import __version__
 from mammoscope.audit.chain import FILE_BYTES, append, locked
-from mammoscope.bundle import Bundle, file_sha256
+from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.files import file_sha256
 from mammoscope.findings import Analysis, BundleIdentity, Thresholds
 from mammoscope.readers.limits import DEFAULT_LIMITS
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from mammoscope.bundle import file_sha256
 from mammoscope.bundling.onnx_export import export_onnx, largest_difference
 from mammoscope.bundling.roles.maker import StepMaker
 from mammoscope.bundling.sources import Bundled, ExtraStep, Run
@@ -22,6 +21,7 @@ from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import RecipeError
 from mammoscope.families.backbone import CREDITS, backbone_of
 from mammoscope.families.find import recipe_of
+from mammoscope.files import file_sha256
 from mammoscope.stages.manifests import Provenance, StepFile, StepManifest
 from mammoscope.stages.onnx import load_session
 from mammoscope.stages.step import NETWORK, implementation_named

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mammoscope.bundle import file_sha256
 from mammoscope.datasets.layout import IMAGE_TABLE, Dataset
 from mammoscope.datasets.pixels import read_crop, read_image, read_mask
+from mammoscope.files import file_sha256
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 
 __all__ = ["dataset_mammogram", "read_crop", "read_image", "read_mask"]

@@ -13,14 +13,13 @@ import timm
 import torch
 import torchvision
 
-from mammoscope.bundle import file_sha256
 from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.families.backbone import backbone_of
 from mammoscope.families.family import NOUNS
 from mammoscope.families.find import find_family, load_recipe, recipe_of
-from mammoscope.files import write_json
+from mammoscope.files import file_sha256, write_json
 from mammoscope.kinds import SOUGHT
 from mammoscope.processes.cores import usable_cores
 from mammoscope.training.checkpoint import is_ours, load_weights

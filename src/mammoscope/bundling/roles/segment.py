@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mammoscope.bundle import file_sha256
 from mammoscope.bundling.calibration import best_enlarged_shift, best_mask_threshold
 from mammoscope.bundling.roles.maker import StepMaker, alone, as_inputs, input_settings
 from mammoscope.bundling.validation import LesionCase, crop_cases, cut_cases, example_rois
 from mammoscope.candidates import RoiBatch
 from mammoscope.datasets.layout import Dataset
 from mammoscope.families.recipe import SegmenterRecipe
+from mammoscope.files import file_sha256
 from mammoscope.stages.manifests import AVERAGE_MASK, BundleManifest, StepFile, StepManifest
 from mammoscope.stages.segment import OnnxSegmenter, enlargement
 from mammoscope.training.lesion_rois import load_crop
