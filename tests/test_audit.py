@@ -125,14 +125,14 @@ def _resealed(content: list[bytes]) -> list[bytes]:
         (_replace(2, b"no_finding", b"findings"), "line 3: was changed"),
         (_replace(4, b"no_finding", b"findings"), "line 5: was changed"),
         (_replace(0, b'"chain":"', b'"chain":"0'), "line 1: was changed"),
-        (_replace(2, b'"}', b'"'), "line 3: is no line of a trail"),
+        (_replace(2, b'"}', b'"'), "line 3: is not a line of a trail"),
         (_resealed, "line 4: does not follow the line before"),
         (lambda content: content[:2] + content[3:], "line 3: does not follow the line before"),
         (lambda content: content[1:], "line 1: does not follow the line before"),
         (lambda content: [*content[:2], content[3], content[2], content[4]], "line 3: does not follow"),
         (lambda content: [*content, content[-1]], "line 6: does not follow the line before"),
-        (lambda content: [*content[:3], b"", *content[3:]], "line 4: is no line of a trail"),
-        (lambda content: [*content[:3], b'{"outcome":"findings"}', *content[3:]], "line 4: is no line of a trail"),
+        (lambda content: [*content[:3], b"", *content[3:]], "line 4: is not a line of a trail"),
+        (lambda content: [*content[:3], b'{"outcome":"findings"}', *content[3:]], "line 4: is not a line of a trail"),
     ],
 )
 def test_the_first_broken_line_is_named(
@@ -202,7 +202,7 @@ def test_a_line_that_a_crash_tore_is_noticed_and_the_chain_goes_on(
         file, _, number = after.torn[0].partition(", line ")
         left = [line for at, line in enumerate(lines(tmp_path, file), start=1) if at != int(number)]
         (tmp_path / file).write_bytes(b"\n".join(left) + b"\n" * bool(left))
-        assert "tells of a torn line, which is missing" in str(verify_trail(tmp_path).broken)
+        assert "records a line that was cut off, which is missing" in str(verify_trail(tmp_path).broken)
 
 
 def test_two_crashes_in_a_row(bundle: Bundle, tmp_path: Path) -> None:

@@ -303,15 +303,15 @@ def _cut(path: Path) -> Path:
     ("make", "problem"),
     [
         (_raw(b""), "is empty"),
-        (_raw(b"Zwirnleitner"), "is no image, only DICOM"),
+        (_raw(b"Zwirnleitner"), "is not an image, only DICOM"),
         (_raw(b"\x89PNG\r\n\x1a\n"), "is PNG, only DICOM"),
         (_cut, "is cut off within its pixel data"),
         (lambda path: save(path, film(Modality="CT")), "Modality (0008,0060) is 'CT'"),
         (lambda path: save(path, film(SOPClassUID=None)), "SOPClassUID (0008,0016) is missing"),
         (lambda path: save(path, film(PixelData=None)), "has no PixelData"),
         (lambda path: save(path, film(), uids.MPEG2MPML, [b"\0\0"]), "TransferSyntaxUID (0002,0010) is 'MPEG2"),
-        (lambda path: save(path, film(), uids.JPEG2000, [b"\xff\x4f\xff\x51\0\4"]), "cannot be followed"),
-        (lambda path: save(path, film(), uids.JPEGLossless, [b"\xff\xd8\xff\xda"]), "cannot be followed"),
+        (lambda path: save(path, film(), uids.JPEG2000, [b"\xff\x4f\xff\x51\0\4"]), "cannot be parsed"),
+        (lambda path: save(path, film(), uids.JPEGLossless, [b"\xff\xd8\xff\xda"]), "cannot be parsed"),
         (lambda path: save(path, film(SharedFunctionalGroupsSequence=[Dataset()])), "is an enhanced object"),
     ],
 )

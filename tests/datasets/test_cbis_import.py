@@ -283,7 +283,7 @@ def test_missing_table_is_named(tmp_path: Path, missing: str) -> None:
         (("MALIGNANT", "MAYBE"), "row 2: column 'pathology' is 'MAYBE', expected one of MALIGNANT"),
         (("Mass-Training_P", "../Mass-Training_P"), "row 2: column 'image file path' is '../Mass"),
         (("P_00001,3", "../x,3"), "row 2: column 'patient_id' is '../x'"),
-        (("P_00001,3", '"' + "x" * 200_000), "mass_case_description_train_set.csv: is no CSV table"),
+        (("P_00001,3", '"' + "x" * 200_000), "mass_case_description_train_set.csv: is not a CSV table"),
     ],
 )
 def test_table_that_cannot_be_used_is_named(tmp_path: Path, change: tuple[str, str], problem: str) -> None:

@@ -218,7 +218,7 @@ def test_command_imports_by_name_and_lists_names(tmp_path: Path) -> None:
     from mammoscope.cli.app import app
 
     run = CliRunner().invoke(app, ["data", "import", "nothing", str(tmp_path), str(tmp_path / "out")])
-    assert str(run.exception) == "no importer is called 'nothing'; known are cbis-ddsm, invented"
+    assert str(run.exception) == "no importer is named 'nothing'; known are cbis-ddsm, invented"
     run = CliRunner().invoke(app, ["data", "import", "cbis-ddsm", str(tmp_path), str(tmp_path / "out")])
     assert "mass_case_description_train_set.csv" in str(run.exception)
     assert not (tmp_path / "out").exists()

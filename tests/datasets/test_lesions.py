@@ -110,7 +110,7 @@ def test_wrong_value_is_named_with_file_row_and_column(tmp_path: Path, column: s
         (b"image,patient_id\n", "has no column 'breast_side'"),
         (",".join(COLUMNS).encode(), "holds no lesion"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
-        (",".join(COLUMNS).encode() + b'\n"' + b"x" * 200_000, "is no CSV table"),
+        (",".join(COLUMNS).encode() + b'\n"' + b"x" * 200_000, "is not a CSV table"),
     ],
 )
 def test_table_that_is_none_is_refused(tmp_path: Path, content: bytes | None, problem: str) -> None:

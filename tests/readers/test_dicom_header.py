@@ -67,7 +67,7 @@ def test_the_dots_of_a_uid_are_no_extension(tmp_path: Path) -> None:
         ),
         (
             {"Modality": "OT"},
-            "Modality (0008,0060) is 'OT' and SOPClassUID (0008,0016) is no Secondary Capture, "
+            "Modality (0008,0060) is 'OT' and SOPClassUID (0008,0016) is not a Secondary Capture, "
             "expected MG (or a film scan: RG, CR, DX, Secondary Capture)",
         ),
         (
@@ -385,7 +385,9 @@ def test_a_manufacturer_is_a_name_and_nothing_else(tmp_path: Path, name: str, ke
     dataset.add_new("Manufacturer", "UT", name)  # a type of value that takes any text
     found = read_mammogram(save(tmp_path / "a.dcm", dataset))
     assert found.manufacturer == kept
-    assert found.warnings == (() if kept else ("Manufacturer (0008,0070) is no name of a manufacturer: not used.",))
+    assert found.warnings == (
+        () if kept else ("Manufacturer (0008,0070) is not the name of a manufacturer: not used.",)
+    )
 
 
 def test_a_sequence_in_place_of_a_text_gives_nothing_away(tmp_path: Path) -> None:

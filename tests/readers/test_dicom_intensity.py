@@ -162,11 +162,11 @@ def test_raw_detector_values_are_turned_into_density(
         ({"WindowWidth": 0}, "WindowWidth (0028,1051) is 0, which leaves no range: not used."),
         (
             {"WindowCenter": -50_000, "WindowWidth": 10},
-            "The file's window shows hardly a shade of the image; the full range is shown instead.",
+            "The file's window shows almost no grey levels of the image; the full range is shown instead.",
         ),
         (
             {"VOILUTSequence": table(np.arange(1, 4), 0, 12)},
-            "The file's window shows hardly a shade of the image; the full range is shown instead.",
+            "The file's window shows almost no grey levels of the image; the full range is shown instead.",
         ),
         ({"RescaleSlope": 0, "RescaleIntercept": 5}, "RescaleSlope (0028,1053) is 0, which leaves no image: not used."),
         (

@@ -206,7 +206,10 @@ def test_a_rotated_tiff_is_taken_as_stored_and_said_so(tmp_path: Path) -> None:
     path.write_bytes(tiff(GREY_16, orientation=3))
     read = read_mammogram(path)
     np.testing.assert_array_equal(read.pixels, GREY_16)
-    assert "The file asks to be turned or mirrored for display; its pixels are taken as stored." in read.warnings
+    assert (
+        "The file states that it is to be rotated or mirrored for display; its pixels are used as stored."
+        in read.warnings
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ def test_a_rotated_jpeg_is_taken_as_stored_and_said_so(tmp_path: Path, exif: byt
     path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + data[2:])
     read = read_mammogram(path)
     assert read.pixels.shape == GREY_8.shape
-    assert any("asks to be turned" in warning for warning in read.warnings) == turned
+    assert any("is to be rotated" in warning for warning in read.warnings) == turned
 
 
 @pytest.mark.parametrize("data", [encoded(".png", GREY_8), encoded(".jpg", GREY_8), tiff(GREY_8)])

@@ -44,7 +44,7 @@ GREY_8 = breast(8).astype(np.uint8)
 NON_STANDARD = "unlike the full standard views that the models know."
 RAW = (
     "The file holds a detector's raw values (FOR PROCESSING), not the processed image that is meant for reading; "
-    "its contrast is only approximated, and findings are less sure."
+    "its contrast is only approximated, and findings are less certain."
 )
 LOSSY = "The image was compressed with loss; fine detail may be missing."
 SYNTHESISED = "The image was synthesised from tomosynthesis, unlike the mammograms that the models know."
@@ -379,7 +379,7 @@ UNITS = (
         laterality=None,
         view=None,
         warnings=(
-            "ViewPosition (0018,5101) is 'LAT', no mammographic view: not used.",
+            "ViewPosition (0018,5101) is 'LAT', which is not a mammographic view: not used.",
             unknown("laterality and view"),
         ),
     ),
@@ -604,4 +604,4 @@ def test_bytes_outside_the_character_set_spoil_nothing_but_the_text(tmp_path: Pa
     read = read_mammogram(path)
     np.testing.assert_array_equal(read.pixels, shown(breast()))
     assert "Secr" not in repr((read.manufacturer, read.warnings))
-    assert set(read.warnings) <= {"Manufacturer (0008,0070) is no name of a manufacturer: not used."}
+    assert set(read.warnings) <= {"Manufacturer (0008,0070) is not the name of a manufacturer: not used."}

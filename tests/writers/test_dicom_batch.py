@@ -52,7 +52,7 @@ def test_a_file_without_dicom_results_is_analysed_all_the_same(exam: Path, tmp_p
     assert result.exit_code == 3, result.output
     assert "2 of 2 analysed, 1 without DICOM results" in result.output
     assert (
-        "SOPInstanceUID (0008,0018) is missing or no UID, so DICOM results cannot point to the image" in result.output
+        "SOPInstanceUID (0008,0018) is missing or invalid, so DICOM results cannot refer to the image" in result.output
     )
     assert sorted(file.name for file in out.glob("*.dcm")) == ["good.sr.dcm"]
     assert (out / "nameless.json").exists()

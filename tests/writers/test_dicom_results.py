@@ -296,8 +296,8 @@ def test_no_log_and_no_warning_quotes_the_patient(
         (
             "bare",
             (
-                "StudyInstanceUID (0020,000D) is missing or no UID: the results form a study of their own.",
-                "SeriesInstanceUID (0020,000E) is missing or no UID: the results name one that was made up.",
+                "StudyInstanceUID (0020,000D) is missing or invalid: the results form a separate study.",
+                "SeriesInstanceUID (0020,000E) is missing or invalid: the results refer to a generated one.",
                 "PatientID (0010,0020) is empty, so a PACS may not file the results with the patient.",
             ),
         ),
@@ -313,7 +313,7 @@ def test_what_a_file_lacks_is_said_in_words(name: str, notes: tuple[str, ...], f
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda data: b"\x89PNG\r\n\x1a\n" + data, "is no DICOM file, so there are no DICOM results for it"),
+        (lambda data: b"\x89PNG\r\n\x1a\n" + data, "is not a DICOM file, so there are no DICOM results for it"),
         (lambda data: data + b"\0\0", "is not the file that was analysed"),
     ],
 )
@@ -330,7 +330,7 @@ def test_a_file_that_was_not_analysed_is_refused(
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SOPClassUID"])
 def test_an_image_that_nothing_can_point_to_is_refused(keyword: str, files: dict[str, Path], tmp_path: Path) -> None:
     path = write_variant(files["as it is"], tmp_path / "x.dcm", lambda dataset: delattr(dataset, keyword))
-    with pytest.raises(InputError, match=f"{keyword} .* is missing or no UID, so DICOM results cannot point to"):
+    with pytest.raises(InputError, match=f"{keyword} .* is missing or invalid, so DICOM results cannot refer to"):
         dicom_results(analysed(path), path, EVERY_KIND)
 
 

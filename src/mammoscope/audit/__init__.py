@@ -1,4 +1,4 @@
-"""The audit trail: one line for each analysis, chained by hashes, so that a line that is changed or taken out shows.
+"""The audit trail: one line for each analysis, chained by hashes, so that a changed or removed line is detected.
 
 It holds the hash of an input, never its name, and no text of an error. ``docs/privacy.md`` describes the files.
 """

@@ -1,4 +1,4 @@
-"""The files of a trail: lines of JSON, each sealed by its own hash and tied to the line before."""
+"""The files of a trail: lines of JSON, each with its own hash and that of the line before."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from typing import Any
 
 from mammoscope.errors import MammoscopeError
 
-FIRST = "0" * 64  # what the first line has for the hash of the line before
+FIRST = "0" * 64  # the first line's value for the hash of the line before
 FILE_BYTES = 1 << 20  # some 1,700 analyses; a line that is added reads its file
 WHOLE_LINE = re.compile(rb'(\{.*),"hash":"([0-9a-f]{64})"\}')
 _FILE_NAME = re.compile(r"audit-\d{6}\.jsonl")
 _LOCK = "audit.lock"
-_WAY_OUT = "look with 'mammoscope audit verify', then put the trail away to begin another"
+_WAY_OUT = "check it with 'mammoscope audit verify', then start another in a new folder"
 
 
 @dataclass(frozen=True)
 class _End:
-    """Where a trail ends: its last whole line, the file that has it, and the lines after it, which a crash cut off."""
+    """The end of a trail: its last complete line, the file that has it, and the lines after it, which a crash cut off."""
 
     whole: re.Match[bytes] | None
     file: Path | None
@@ -34,7 +34,7 @@ class _End:
 
 
 def append(folder: Path, entry: dict[str, Any], file_bytes: int) -> None:
-    """Write a line behind the last whole one, in one go and down to the disk; for use while the folder is locked.
+    """Write a line after the last complete one, at once and to the disk; for use while the folder is locked.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _sealed(content: dict[str, Any]) -> tuple[bytes, str]:
 
 
 def content_of(whole: re.Match[bytes]) -> dict[str, Any] | None:
-    """What a whole line says; None where its hash is not its own, or it is no line of ours."""
+    """The content of a complete line; None if its hash does not match, or it is not a line of a trail."""
     if hashlib.sha256(whole[1]).hexdigest().encode() != whole[2]:
         return None
     try:
@@ -136,9 +136,9 @@ def _number_of(path: Path) -> int:
 
 @contextmanager
 def locked(folder: Path, *, read_only: bool = False) -> Iterator[None]:
-    """Let one thread of one process at a time into the folder; a lock goes with the process that holds it.
+    """Lock the folder for one thread of one process at a time; a lock ends with the process that holds it.
 
-    Where ``read_only``, a folder in which nothing has been locked, such as a copy, is not.
+    With ``read_only``, a folder without a lock file, such as a copy, is not locked.
     """
     path = folder / _LOCK
     if read_only and not path.exists():

@@ -1,4 +1,4 @@
-"""Note analyses."""
+"""Record analyses in the audit trail."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Failure = Literal["refused", "failed"]
 
 
 class AuditTrail:
-    """Notes the analyses of one bundle in a folder, which any number of processes may share.
+    """Records the analyses of one bundle in a folder, which any number of processes may share.
 
     Parameters
     ----------
     folder
-        Holds ``audit-000001.jsonl`` and those that follow; made where it is missing.
+        Holds ``audit-000001.jsonl`` and those that follow; made if it is missing.
     source
         The part of mammoscope that analyses.
     bundle
@@ -63,30 +63,30 @@ class AuditTrail:
             raise MammoscopeError(f"{folder}: cannot hold an audit trail ({error.strerror})") from None
 
     def record(self, analysis: Analysis) -> None:
-        """Note an analysis. Do so before anybody gets its results, so that there are none without a line.
+        """Record an analysis. Call this before its results are given out, so that no result lacks its line.
 
         Raises
         ------
         MammoscopeError
-            It cannot be noted.
+            It cannot be recorded.
         """
         self._append(analysis.input.sha256, analysis.bundle, analysis.thresholds, analysis.outcome)
 
     def record_failure(self, path: Path, failure: Failure) -> None:
-        """Note a file that was not analysed.
+        """Record a file that was not analysed.
 
         Parameters
         ----------
         path
             The file, for its hash alone.
         failure
-            ``refused``: it is none that can be analysed; ``failed``: the program or the machine did not do it. See
+            ``refused``: the file cannot be analysed; ``failed``: an error of the program or the machine. See
             ``failure_of``.
 
         Raises
         ------
         MammoscopeError
-            It cannot be noted.
+            It cannot be recorded.
         """
         self._append(_hash_of(path), self._bundle, self._thresholds, failure)
 
@@ -108,12 +108,12 @@ class AuditTrail:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """How the trail calls an error: ``refused`` where it is the input's, else ``failed``."""
+    """The trail's word for an error: ``refused`` if the input is at fault, else ``failed``."""
     return "refused" if isinstance(error, InputError) else "failed"
 
 
 def _hash_of(path: Path) -> str | None:
-    """Hash of a file of a size that mammoscope reads; None of any other."""
+    """Hash of a file, or None if it is larger than mammoscope reads."""
     try:
         is_readable = path.is_file() and path.stat().st_size <= DEFAULT_LIMITS.file_bytes
         return file_sha256(path) if is_readable else None

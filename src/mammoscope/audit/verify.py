@@ -12,20 +12,20 @@ from mammoscope.errors import MammoscopeError
 
 @dataclass(frozen=True)
 class Verified:
-    """What the check of a trail came to.
+    """The result of checking a trail.
 
     Attributes
     ----------
     chain
-        The chain's name, ``""`` where no line holds.
+        The chain's name, ``""`` if no line is valid.
     entries
-        How many analyses it notes, up to the first line that does not hold.
+        How many analyses it records, up to the first invalid line.
     head
-        Hash of the last line that holds. Noted elsewhere, it shows later whether lines at the end were taken away.
+        Hash of the last valid line. Noted elsewhere, it shows later whether lines at the end were removed.
     torn
-        Lines that a crash cut off, as ``FILE, line N``. What they were to say is lost; the chain goes on.
+        Lines that a crash cut off, as ``FILE, line N``. Their content is lost; the chain continues.
     broken
-        The first line that does not hold, as ``FILE, line N: why``; None: all hold.
+        The first invalid line, as ``FILE, line N: why``; None: all are valid.
     """
 
     chain: str
@@ -43,7 +43,7 @@ def verify_trail(folder: Path, head: str | None = None) -> Verified:
     folder
         Where the trail is.
     head
-        Hash that was the head earlier: the chain must still hold that line.
+        Hash that was the head earlier: the chain must still contain that line.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def verify_trail(folder: Path, head: str | None = None) -> Verified:
                         raise _BrokenError(f"{file_name(number)}: is missing")
                     check.file(path)
                 if head is not None and head not in check.hashes:
-                    raise _BrokenError(f"end: no line has the hash {head}: it was written anew, or taken away")
+                    raise _BrokenError(f"end: no line has the hash {head}: it was changed or removed")
             except _BrokenError as error:
                 broken = str(error)
     except OSError as error:
@@ -71,7 +71,7 @@ def verify_trail(folder: Path, head: str | None = None) -> Verified:
 
 
 class _BrokenError(Exception):
-    """A line that does not hold; the text says which, and why."""
+    """An invalid line; the text says which, and why."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ class _Check:
     head: str = FIRST
     hashes: set[str] = field(default_factory=set)
     torn: list[str] = field(default_factory=list)
-    # Places and bytes of lines that were cut off, until the next whole line tells of them.
+    # Places and bytes of lines that were cut off, until the next complete line records them.
     unannounced: dict[str, bytes] = field(default_factory=dict)
 
     def file(self, path: Path) -> None:
@@ -102,7 +102,9 @@ class _Check:
             if entry["previous"] != self.head:
                 raise _BrokenError(f"{place}: does not follow the line before, one or more are missing")
             if is_begun == ("chain" in entry) or self.chain not in ("", entry.get("chain", self.chain)):
-                raise _BrokenError(f"{place}: the name of the chain stands in the first line of a file, and only there")
+                raise _BrokenError(
+                    f"{place}: the name of the chain must be in the first line of each file, and only there"
+                )
             is_begun = True
             self.chain = entry.get("chain", self.chain)
             self.entries += "chain" not in entry
@@ -112,7 +114,7 @@ class _Check:
     def _announce(self, place: str, entry: dict[str, Any]) -> None:
         if entry.get("torn") != hash_of_torn(list(self.unannounced.values())):
             if self.unannounced:
-                raise _BrokenError(f"{next(iter(self.unannounced))}: is no line of a trail")
-            raise _BrokenError(f"{place}: tells of a torn line, which is missing")
+                raise _BrokenError(f"{next(iter(self.unannounced))}: is not a line of a trail")
+            raise _BrokenError(f"{place}: records a line that was cut off, which is missing")
         self.torn += self.unannounced
         self.unannounced.clear()

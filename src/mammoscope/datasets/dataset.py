@@ -1,4 +1,4 @@
-"""A dataset as training and evaluation take it: its images, their lesions, and what is known of both."""
+"""A dataset as training and evaluation use it: its images, their lesions, and what is known of both."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Dataset:
     sha256
         Edition 1: of ``lesions.csv``. Edition 2: of the hashes of its tables and of ``dataset.json``.
     listed
-        A row for each image, with or without lesions; empty without ``images.csv``, as lesions tell of their images.
+        A row for each image, with or without lesions; empty without ``images.csv``: then lesions name their images.
     stated
-        What ``dataset.json`` says; None in edition 1, which has none.
+        The content of ``dataset.json``; None in edition 1, which has none.
     """
 
     folder: Path
@@ -49,12 +49,12 @@ class Dataset:
 
     @cached_property
     def info(self) -> DatasetInfo:
-        """What the dataset is and whose; what a folder of edition 1 is known to be."""
+        """Name, licence, credit and more; for a folder of edition 1 what is known of it."""
         return edition_1_info(self.patients) if self.stated is None else self.stated
 
     @property
     def credit(self) -> str:
-        """One line for whatever was trained on it; empty where the dataset names nobody."""
+        """One line for the manifest of bundles trained on it; empty if the dataset states none."""
         return self.info.credit
 
     @cached_property
@@ -72,7 +72,7 @@ class Dataset:
 
     @cached_property
     def normals(self) -> tuple[str, ...]:
-        """The images without a lesion, but for those that are said to show one that is not listed."""
+        """The images without a lesion, except those that are said to show one that is not listed."""
         return tuple(
             image for image, lesions in self.images.items() if not lesions and self.image_row(image).normal is not False
         )
@@ -84,7 +84,7 @@ class Dataset:
 
     @cached_property
     def film_aspect(self) -> float | None:
-        """Height over width taken for square files whose own is not known; None: they are taken as they are."""
+        """Height over width assumed for square files of unknown proportions; None: their pixels are taken as square."""
         if self.info.assumed_film_aspect is None:
             return None
         known = [row.pixel_aspect for row in self.listed or self.lesions if row.pixel_aspect is not None]
@@ -105,11 +105,11 @@ class Dataset:
         return tuple(self._rows.values())
 
     def image_row(self, image: str) -> ImageRow:
-        """What is known of an image; KeyError where there is none of that name."""
+        """What is known of an image; KeyError if there is none of that name."""
         return self._rows[image]
 
     def patient_of(self, image: str) -> str:
-        """Whose image it is; KeyError where there is none of that name."""
+        """The patient's id; KeyError if there is no image of that name."""
         return self._rows[image].patient_id
 
     def boxes_of(self, image: str) -> NDArray[np.float64]:
@@ -117,21 +117,21 @@ class Dataset:
         return np.array([lesion.box for lesion in self.images[image]], dtype=np.float64).reshape(-1, 4)
 
     def image_path(self, image: str) -> Path:
-        """Where an image lies."""
+        """Path of an image."""
         return self.folder / "images" / image
 
     def crop_path(self, lesion: Lesion) -> Path:
-        """Where a lesion's crop lies."""
+        """Path of a lesion's crop."""
         return self.folder / "crops" / lesion.crop
 
     def mask_path(self, lesion: Lesion) -> Path:
-        """Where a lesion's mask lies."""
+        """Path of a lesion's mask."""
         return self.folder / "masks" / lesion.mask
 
     def pixel_aspect(self, image: str, width: int, height: int) -> float:
         """Height of a pixel over its width, for an image file of ``width`` x ``height`` pixels.
 
-        Where the tables do not know it, pixels are square; but where the dataset says that its square files may be
+        If the tables do not state it, pixels are square; but if the dataset says that its square files may be
         stretched films, a square file is taken for one.
         """
         row = self._rows[image]
@@ -151,7 +151,7 @@ class Dataset:
         )
 
     def of_kinds(self, kinds: Collection[str]) -> Dataset:
-        """The lesions of some kinds, on all images; an image that shows another kind is no normal."""
+        """The lesions of some kinds, on all images; an image that shows another kind does not count as normal."""
         others = {lesion.image for lesion in self.lesions if lesion.kind not in kinds}
         if not others:
             return self

@@ -1,4 +1,4 @@
-"""The images of a dataset, as training and evaluation take them."""
+"""The images of a dataset, as training and evaluation use them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dataset.json``: what a dataset is, whose it is, and what others measured on it."""
+"""``dataset.json``: name, licence and credit of a dataset, and figures that others published on it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PublishedFigures(_Record):
 
 
 class DatasetInfo(_Record):
-    """What ``dataset.json`` says; a dataset without one says nothing of itself."""
+    """The content of ``dataset.json``; all keys are optional."""
 
     layout: Literal[2] = Field(2, description="Edition of the layout.")
     name: str = Field("", description="As the dataset is known: CBIS-DDSM.")
@@ -68,7 +68,7 @@ def read_info(path: Path) -> DatasetInfo:
     Raises
     ------
     DatasetError
-        It cannot be read, or a key is unknown or holds what it must not; names the file, the key and the value.
+        It cannot be read, or a key is unknown or has an invalid value; names the file, the key and the value.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ def read_folds(path: Path) -> dict[str, int]:
     Raises
     ------
     DatasetError
-        It cannot be read, a column is missing, a patient stands twice, or a fold is no whole number.
+        It cannot be read, a column is missing, a patient is listed twice, or a fold is not a whole number.
     """
     folds: dict[str, int] = {}
     for row in read_table(path, ("patient_id", "fold")):

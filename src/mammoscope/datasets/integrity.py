@@ -1,4 +1,4 @@
-"""Is every file and every row of a dataset what it should be? Asked before any training."""
+"""Check every file and every row of a dataset, before any training."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from mammoscope.processes.cores import usable_cores
 _DARK = 8
 _MOST_GREY = 0.2  # of a mask's pixels; resampled edges of the published ones take up to 0.04, crops 0.4 and more
 _OUTSIDE = 1.0  # pixels that a rounded box may reach beyond the image
-_ASPECTS_DIFFER = 0.02  # relative, of an image's proportions told in two ways; more than rounding explains
+_ASPECTS_DIFFER = 0.02  # relative, between an image's proportions stated in two ways; more than rounding explains
 
 Numbered = tuple[int, Lesion]
 
 
 @dataclass(frozen=True, order=True)
 class _Problem:
-    """Something wrong in a row of a table."""
+    """A problem in a row of a table."""
 
     table: str
     number: int
@@ -36,7 +36,7 @@ class _Problem:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the tables say of one image: its own row, and its lesions' rows; each with its number.
+    """The rows of one image: its own and its lesions', each with its number.
 
     Attributes
     ----------
@@ -49,14 +49,14 @@ class _Rows:
     lesions: list[Numbered]
 
     def problem(self, text: str) -> _Problem:
-        """Something wrong with the image."""
+        """A problem with the image."""
         if self.number is not None:
             return _Problem(IMAGE_TABLE, self.number, text)
         return _Problem(TABLE, self.lesions[0][0], text)
 
 
 def check_integrity(dataset: Dataset, *, progress: Callable[[int, int], None] | None = None) -> tuple[str, ...]:
-    """Look for faults that ``load_dataset`` cannot see: every image is decoded, every box is held against its image.
+    """Look for faults that ``load_dataset`` cannot see: every image is decoded, every box is compared with its image.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def _whole_mask_problems(dataset: Dataset, lesion: Lesion, shape: tuple[int, ...
     try:
         mask = read_crop(dataset.mask_path(lesion)) > 127
     except DatasetError:
-        return []  # which is said of the mask itself
+        return []  # reported for the mask itself
     if mask.shape != shape:
         return [
             f"column 'mask': {lesion.mask} has {mask.shape[1]} x {mask.shape[0]} pixels; "

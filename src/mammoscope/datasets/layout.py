@@ -142,7 +142,7 @@ def _listed_images(path: Path) -> dict[str, ImageRow]:
 
 
 def _images_of(rows: Iterable[Row]) -> dict[str, ImageRow]:
-    """What lesions tell of their images; the first lesion of an image tells."""
+    """The images as their lesions state them; the first lesion of an image counts."""
     images: dict[str, ImageRow] = {}
     for row in rows:
         images.setdefault(row.text("image"), replace(parse_image(row), normal=False))

@@ -1,7 +1,7 @@
 """Find what two datasets share: patients, pixels, or images that differ only in how they were stored.
 
-Near duplicates are found in two steps. A descriptor of 48 x 48 values, evened in contrast so that the breast's outline
-does not outweigh its texture, proposes candidates; the candidates are laid on each other by an affine alignment
+Near duplicates are found in two steps. Candidates come from a descriptor of 48 x 48 values, with even
+contrast so that the breast's outline does not outweigh its texture; they are laid on each other by an affine alignment
 (Evangelidis and Psarakis 2008) and compared in the fine texture. Each image is squeezed to a square first, so a
 stretched copy is compared like any other, and compared with the mirrored image as well.
 
@@ -47,7 +47,7 @@ _BORDER = 6  # pixels at the thumbnail's border that alignment may have filled
 
 @dataclass(frozen=True)
 class Leak:
-    """Something that is on two sides.
+    """A patient or image that is in two datasets.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def check_leakage(
     Parameters
     ----------
     datasets
-        The sides, such as training and test; nothing is compared within one.
+        Such as training and test; nothing is compared within one.
     progress
         Called with the images read and all images.
 

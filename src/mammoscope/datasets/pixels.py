@@ -1,4 +1,4 @@
-"""Read image files, their size without decoding them, and the hash that tells their pixels apart."""
+"""Read image files, their size without decoding them, and a hash of their pixels."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises
     ------
     DatasetError
-        The file cannot be read, or is no PNG, JPEG or TIFF.
+        The file cannot be read, or is not a PNG, JPEG or TIFF.
     """
     try:
         with path.open("rb") as stream:
             start = stream.read(_PNG_SIZE_END)
-            # A film as PNG has tens of megabytes, and its size stands at the front.
+            # A mammogram as PNG has tens of megabytes, and its size is stored at the start.
             if start.startswith(b"\x89PNG") and len(start) == _PNG_SIZE_END:
                 return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
             data = start + stream.read()
@@ -72,17 +72,17 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def whole_file_header(path: Path, data: bytes) -> RasterHeader:
-    """The header of an image whose bytes are all there.
+    """The header of an image file that is complete.
 
     Raises
     ------
     DatasetError
-        The file is cut off, or is no PNG, JPEG or TIFF.
+        The file is cut off, or is not a PNG, JPEG or TIFF.
     """
     try:
         return read_raster_header(data, detect_format(data[:MAGIC_BYTES]) or "")
     except KeyError:
-        raise DatasetError(f"{path}: is no PNG, JPEG or TIFF file") from None
+        raise DatasetError(f"{path}: is not a PNG, JPEG or TIFF file") from None
     except ValueError as error:
         raise DatasetError(f"{path}: {error}") from None
 
@@ -92,7 +92,7 @@ def _read(path: Path) -> NDArray[Any]:
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
-    whole_file_header(path, data)  # OpenCV fills up what is missing of a JPEG file with grey
+    whole_file_header(path, data)  # OpenCV fills the missing part of a JPEG file with grey
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DatasetError(f"{path}: cannot be decoded")

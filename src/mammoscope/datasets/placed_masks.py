@@ -14,7 +14,7 @@ from mammoscope.stages.roi import Roi
 
 
 def placed(lesion: Lesion) -> bool:
-    """Whether the lesion's mask can be laid on its full image: as it has no crop, or one of known orientation."""
+    """Whether the lesion's mask can be laid on its full image: it has no crop, or one of known orientation."""
     return bool(lesion.mask) and (not lesion.crop or lesion.crop_flipped is not None)
 
 
@@ -22,8 +22,8 @@ def mask_in_cut(dataset: Dataset, lesion: Lesion, prepared: Preprocessed, roi: R
     """The mask of a lesion in a cut from its full image.
 
     A mask without a crop lies on the image as it is. The rectangle that one with a crop fills there is the lesion's box
-    in the full image, whatever the film's proportions, and also where the crop was shifted because the mass lies at the
-    film's border.
+    in the full image, whatever the image's proportions, and also if the crop was shifted because the mass lies at the
+    image's border.
 
     Returns
     -------

@@ -38,7 +38,7 @@ class Lesion:
         File names in ``crops/`` and ``masks/``, empty where there are none. The mask shows the same square as the crop;
         without a crop it has the size of the image.
     crop_flipped
-        True where the crop is mirrored against the full image; None: not known.
+        True if the crop is mirrored relative to the full image; None: not known.
     pixel_aspect
         True height over true width of the full mammogram; None: not known.
     box_order_assumed
@@ -89,9 +89,9 @@ class ImageRow:
     breast_side, view
         Empty where they are not known.
     exam
-        What tells one exam of a patient from another; images of one patient and one exam belong together.
+        Identifies the exam among those of a patient; images of one patient and one exam belong together.
     split
-        The part of the published division that it belongs to, such as ``"train"``; empty where there is none.
+        The published split that it belongs to, such as ``"train"``; empty if there is none.
     pixel_spacing_mm
         Distance between rows and between columns, in millimetres of the breast; None: not known.
     pixel_aspect
@@ -114,7 +114,7 @@ class ImageRow:
 
     @classmethod
     def of_lesion(cls, lesion: Lesion) -> ImageRow:
-        """What a table of lesions alone says about the image of one."""
+        """The image of a lesion, as a table of lesions alone states it."""
         return cls(
             image=lesion.image,
             patient_id=lesion.patient_id,
@@ -131,12 +131,12 @@ IMAGE_COLUMNS = tuple(field.name for field in fields(ImageRow))
 
 
 def parse_lesion(row: Row, *, sides: Sequence[str] = SIDES, pathologies: Sequence[str] = PATHOLOGIES) -> Lesion:
-    """A row of ``lesions.csv`` that says all itself, as every row of edition 1 does.
+    """A complete row of ``lesions.csv``, as every row of edition 1 is.
 
     Raises
     ------
     DatasetError
-        A cell holds what it must not; names file, row, column and value.
+        A cell has an invalid value; names file, row, column and value.
     """
     return Lesion(
         image=row.file_name("image", required=True),
@@ -164,14 +164,14 @@ def parse_lesion(row: Row, *, sides: Sequence[str] = SIDES, pathologies: Sequenc
 
 
 def parse_lesion_of(row: Row, image: ImageRow, number: int, folder: Path) -> Lesion:
-    """A row of edition 2: what it leaves out is taken from its image, and a missing box from its mask.
+    """A row of edition 2: missing values are taken from its image, and a missing box from its mask.
 
     Parameters
     ----------
     number
-        Which lesion of the image it is, from 1: its id where it has none.
+        Which lesion of the image it is, from 1: its id if the row states none.
     folder
-        The dataset, whose mask is read where there is no box.
+        The dataset, for reading the mask if there is no box.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def parse_image(row: Row) -> ImageRow:
     Raises
     ------
     DatasetError
-        A cell holds what it must not; names file, row, column and value.
+        A cell has an invalid value; names file, row, column and value.
     """
     return ImageRow(
         image=row.file_name("image", required=True),
@@ -229,7 +229,7 @@ def _patient(row: Row) -> str:
 
 
 def _spacing(row: Row) -> tuple[float, float] | None:
-    """One number for square pixels, or those of rows and of columns with a blank between them."""
+    """One number for square pixels, or that of rows and that of columns, separated by a blank."""
     column = "pixel_spacing_mm"
     parts = row.text(column).split()
     if not parts:

@@ -21,9 +21,9 @@ SPLIT_FILE = "split.json"
 
 
 def deal(strata: Mapping[str, int], *, folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
-    """Deal patients into folds, evenly within each stratum.
+    """Divide patients into folds, evenly within each stratum.
 
-    The order of patients comes from a hash of the seed and the id, so a patient's place depends on no library's random
+    The order of patients comes from a hash of the seed and the id, so a patient's fold depends on no library's random
     numbers.
 
     Parameters
@@ -54,8 +54,8 @@ def patient_folds(dataset: Dataset, *, folds: int = FOLDS, seed: int = 0) -> dic
 
     With seed 0 and as many folds as a dataset has published ones, its patients keep those, so that a copy of it that
     lacks some lesions or patients still validates on no patient that a published model was trained on. CBIS-DDSM's mass
-    training split has five. Any other dataset is dealt, and so is one that lacks a whole fold: it is a part of a split
-    already.
+    training split has five. Any other dataset is divided anew, and so is one that lacks a whole fold: it is
+    already a part of a split.
     """
     published = _published_folds(dataset)
     if seed == 0 and folds == len(set(published.values())) and published.keys() >= set(dataset.patients):
@@ -85,7 +85,7 @@ def write_split(dataset: Dataset, out: Path, *, fold: int = 0, folds: int = FOLD
     """Write the two parts of ``split_patients`` as folders in the dataset layout.
 
     ``OUT/train`` and ``OUT/validation`` share the files of the dataset by hard links where the file system can, else
-    they hold copies; ``OUT/split.json`` tells how they were made. All of it appears at once, when it is complete.
+    they hold copies; ``OUT/split.json`` records how they were made. The folder appears only when it is complete.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def write_split(dataset: Dataset, out: Path, *, fold: int = 0, folds: int = FOLD
     Raises
     ------
     DatasetError
-        ``out`` holds something already or cannot be written, or a part would be empty.
+        ``out`` is not empty or cannot be written, or a part would be empty.
     """
     parts = dict(zip(SPLIT_FOLDERS, split_patients(dataset, fold=fold, folds=folds, seed=seed), strict=True))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

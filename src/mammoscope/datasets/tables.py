@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mammoscope.errors import DatasetError
 
-_LIKE = 0.75  # how alike a column's name and a known one must be to be taken for a slip
+_LIKE = 0.75  # how similar a column's name and a known one must be to count as a typing error
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class Row:
 
 
 def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> tuple[Row, ...]:
-    """Read a CSV table; columns that are neither required nor optional are the reader's own and stay unread.
+    """Read a CSV table; columns that are neither required nor optional are ignored.
 
     Raises
     ------
     DatasetError
-        The file cannot be read or is no table, a required column is missing, or a column's name is nearly that of an
-        optional one, which would else be taken for one of the reader's own.
+        The file cannot be read or is not a table, a required column is missing, or a column's name is nearly that of an
+        optional one, which would otherwise be ignored.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -98,7 +98,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
             for number, cells in enumerate(reader, start=2)
         )
     except csv.Error as error:
-        raise DatasetError(f"{path}: is no CSV table ({error})") from None
+        raise DatasetError(f"{path}: is not a CSV table ({error})") from None
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[object]) -> None:

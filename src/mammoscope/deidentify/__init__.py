@@ -1,4 +1,4 @@
-"""De-identify mammograms before they leave: what is not on a list is dropped, what identifies is replaced.
+"""De-identify mammograms: only elements on a list are kept, and identifiers are replaced.
 
 ``docs/privacy.md`` says what this does, and what it does not.
 """

@@ -1,4 +1,4 @@
-"""Blank the comments in a compressed image, and drop what stands around it. No pixel changes."""
+"""Blank the comments in a compressed image, and drop the bytes around it. No pixel changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def without_comments(data: bytes) -> bytes:
     Raises
     ------
     ValueError
-        It cannot be followed to its end.
+        It cannot be parsed to its end.
     """
     return _jpeg(bytearray(data)) if data.startswith(b"\xff\xd8") else _jpeg_2000(bytearray(data))
 
@@ -45,7 +45,7 @@ def _jpeg_2000(data: bytearray) -> bytes:
         length = int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == _EOC:
             return bytes(data[start : position + 2])
-        if marker == _SOD:  # the pixels of a tile part, whose start says how long it is
+        if marker == _SOD:  # the pixels of a tile part, whose header states its length
             size = int.from_bytes(data[part + 6 : part + 10], "big")
             position = part + size if size else data.rfind(b"\xff\xd9")
             continue

@@ -1,4 +1,4 @@
-"""The data set of a mammogram, made anew from what may be kept."""
+"""Make a new data set of a mammogram from the elements that may be kept."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def deidentified(file: DicomFile, layout: PixelLayout, pseudonyms: Pseudonyms, *
     file, layout
         The mammogram.
     pseudonyms
-        What replaces UIDs, the patient's ID and name, and dates.
+        Replaces UIDs, the patient's ID and name, and dates.
     may_name_patient
         Whether the pixels may hold text. If so, the data set does not claim that the patient's identity was removed.
 
     Raises
     ------
     InputError
-        The pixel data cannot be followed.
+        The pixel data cannot be parsed.
     """
     header = file.header
     dataset = _kept(header, 0)
@@ -62,11 +62,11 @@ def deidentified(file: DicomFile, layout: PixelLayout, pseudonyms: Pseudonyms, *
     dataset.file_meta.TransferSyntaxUID = file.transfer_syntax
     pseudonyms.apply(dataset, _patient(file))
     for keyword in EMPTIED:
-        dataset.setdefault(keyword, "")  # only now, for dicognito makes an ID of an empty one
+        dataset.setdefault(keyword, "")  # only now, because dicognito would make an ID for an empty one
     if header.value("AcquisitionContextSequence") is not None:
         dataset.AcquisitionContextSequence = []  # also of type 2
     if "PixelSpacingCalibrationType" in dataset:
-        dataset.PixelSpacingCalibrationDescription = "removed"  # which the type asks for
+        dataset.PixelSpacingCalibrationDescription = "removed"  # which the type requires
     dataset.PatientIdentityRemoved = "NO" if may_name_patient else "YES"
     dataset.LongitudinalTemporalInformationModified = "MODIFIED"
     dataset.DeidentificationMethodCodeSequence = [_code(*method) for method in _METHODS]
@@ -78,7 +78,7 @@ def deidentified(file: DicomFile, layout: PixelLayout, pseudonyms: Pseudonyms, *
 
 
 def _patient(file: DicomFile) -> tuple[str, ...]:
-    """What tells the patient from others: ID and who gave it; else name and birth date; else the study, or the file."""
+    """What identifies the patient: ID and its issuer; else name and birth date; else the study, or the file."""
     text = file.header.text
     if identifier := text("PatientID"):
         return ("id", identifier, text("IssuerOfPatientID") or "")
@@ -109,7 +109,7 @@ def _vr(keyword: str, value: Any) -> str:
 
 
 def _may_stay(header: Header, keyword: str, value: Any) -> bool:
-    """Whether every value is what the element's type asks for, and none that stays as it is names the patient."""
+    """Whether every value fits the element's type, and no value that is kept unchanged names the patient."""
     several = not isinstance(value, str | bytes) and hasattr(value, "__len__") and hasattr(value, "__iter__")
     vr = dictionary_VR(keyword)
     fits = _is_text if keyword in KEPT_TEXTS else _FITS[vr]
@@ -175,14 +175,14 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 
 
 def _drop_times_without_dates(dataset: Dataset) -> None:
-    """For a time is shifted only with its date."""
+    """Because a time is shifted only with its date."""
     for keyword in [element.keyword for element in dataset if element.VR == "TM"]:
         if keyword.replace("Time", "Date") not in dataset:
             delattr(dataset, keyword)
 
 
 def _native(file: DicomFile, layout: PixelLayout) -> bytes:
-    """The image's own bits: nothing behind it, and no overlay in bits that it does not use."""
+    """The image's own bits, without anything after them, and without overlays in unused bits."""
     data, place = file.source.data, file.pixels
     assert place is not None
     word = np.dtype(f"{'<' if file.header.is_little_endian else '>'}u{layout.bits_allocated // 8}")
@@ -204,7 +204,7 @@ def _compressed(file: DicomFile) -> bytes:
         frame = next(generate_frames(file.source.data[file.pixels.offset :], number_of_frames=1))
         return encapsulate([frame if file.transfer_syntax == RLELossless else without_comments(frame)])
     except Exception as error:  # what damaged pixel data makes pydicom raise is not bounded
-        raise file.source.error(f"its compressed pixel data cannot be followed ({type(error).__name__})") from None
+        raise file.source.error(f"its compressed pixel data cannot be parsed ({type(error).__name__})") from None
 
 
 def _code(value: str, meaning: str) -> Dataset:

@@ -1,4 +1,4 @@
-"""De-identify many files: a failure is one row and never the end."""
+"""De-identify many files: a file that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from mammoscope.readers.source import MAGIC_BYTES, Source, detect_format, read_s
 logger = logging.getLogger(__name__)
 
 NOT_DONE = (
-    "Text in the pixels is not removed: look at every picture before it leaves, film scans above all.",
-    "The picture itself stays: whoever has the original, or knows the breast, can tell whose it is.",
-    "Dates are shifted, by one number of days for all of a patient's; what lies between them stays true.",
+    "Text in the pixels is not removed: check every image before you pass it on, above all film scans.",
+    "The pixels themselves stay: whoever has the original image, or another of the same breast, can recognise it.",
+    "Dates are shifted by the same number of days for all files of a patient, so intervals between them stay true.",
 )
-_LOOK = "nothing was done about it: look at the picture before it leaves"
+_LOOK = "it was not removed: check the image before you pass it on"
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Deidentified:
     path
         The file.
     written
-        The new one; None where there is none.
+        The new file; None if there is none.
     warning
-        Why its pixels may name the patient; None: they are said not to.
+        Why its pixels may name the patient; None: the file states that they do not.
     error
-        What went wrong, naming the file; None where nothing did.
+        What went wrong, naming the file; None if nothing did.
     """
 
     path: Path
@@ -61,19 +61,19 @@ class Deidentified:
 def deidentify_files(
     paths: Sequence[Path], out: Path, salt: str | None = None, backend: Backend | None = None
 ) -> Generator[Deidentified]:
-    """De-identify mammograms into ``out``, each as ``UID.dcm`` after its new SOP instance UID.
+    """De-identify mammograms into ``out``, each as ``UID.dcm``, named by its new SOP instance UID.
 
     Parameters
     ----------
     paths
         DICOM files.
     out
-        Folder; made where it is missing.
+        Folder; made if it is missing.
     salt
         See ``Pseudonyms``.
     backend
-        Who works; None: one thread, which does the files in their order. Several threads would mix up pydicom's
-        warnings; several processes gain time.
+        How the files are run; None: one thread, in their order. Several threads would mix up pydicom's warnings;
+        several processes save time.
 
     Yields
     ------
@@ -109,7 +109,7 @@ class NewFile:
     uid
         Its SOP instance UID.
     source_sha256
-        Of the file that it was made of.
+        Of the file that it was made from.
     content
         All its bytes.
     warning
@@ -149,9 +149,9 @@ def _deidentify(path: Path, pseudonyms: Pseudonyms) -> NewFile:
     source = read_source(path, DEFAULT_LIMITS)
     file_format = detect_format(source.data[:MAGIC_BYTES])
     if file_format != "DICOM":
-        raise source.error(f"is {file_format or 'no image'}, only DICOM files can be de-identified")
+        raise source.error(f"is {file_format or 'not an image'}, only DICOM files can be de-identified")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's quote values
+        warnings.simplefilter("ignore")  # pydicom's messages quote values
         dataset, doubt = _changed(source, pseudonyms)
         content = BytesIO()
         dcmwrite(content, dataset, enforce_file_format=True)
@@ -162,7 +162,7 @@ def _write(path: Path, out: Path, new: NewFile, claims: dict[bytes, bytes]) -> D
     """Write a file, unless another one with its UID was written before; ``claims``: what UIDs were written, of what."""
     claim, content = hashlib.sha256(new.uid.encode()).digest()[:16], bytes.fromhex(new.source_sha256)[:16]
     if claims.setdefault(claim, content) != content:
-        raise InputError(path, "has the SOP instance UID of a file before it, but is another: not written")
+        raise InputError(path, "has the SOP instance UID of an earlier file, but other content: not written")
     target = out / f"{new.uid}.dcm"
     try:
         write_bytes(target, new.content)
@@ -183,13 +183,13 @@ def _changed(source: Source, pseudonyms: Pseudonyms) -> tuple[Dataset, str | Non
     if not header.has("SOPClassUID"):
         raise source.error(f"{described('SOPClassUID')} is missing")
     if header.has("SharedFunctionalGroupsSequence") or header.has("PerFrameFunctionalGroupsSequence"):
-        raise source.error("is an enhanced object, which cannot be de-identified: its facts stand in functional groups")
+        raise source.error("is an enhanced object, which cannot be de-identified: its values are in functional groups")
     doubt = _doubt_about_pixels(file, modality)
     return deidentified(file, layout, pseudonyms, may_name_patient=doubt is not None), doubt
 
 
 def _doubt_about_pixels(file: DicomFile, modality: str) -> str | None:
-    """Why the pixels may name the patient; None where the file says that they do not, and is no scan of a film."""
+    """Why the pixels may name the patient; None if the file states that they do not, and is not the scan of a film."""
     burnt_in = file.header.code("BurnedInAnnotation")
     if burnt_in == "YES":
         return f"the pixels hold burnt-in text, which may name the patient; {_LOOK}"

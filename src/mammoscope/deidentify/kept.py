@@ -1,14 +1,14 @@
-"""What a de-identified mammogram keeps. What is not listed here is dropped, whatever it is and wherever it stands."""
+"""The elements that a de-identified mammogram keeps. All others are dropped, at any depth."""
 
 from __future__ import annotations
 
-# Empty where they are not among what is kept, for a mammogram must have them (DICOM PS3.3, type 2).
+# Written empty, because a mammogram must have them (DICOM PS3.3, type 2).
 EMPTIED = (
     *("AccessionNumber", "PatientBirthDate", "PatientSex", "ReferringPhysicianName", "SeriesNumber", "StudyDate"),
     *("StudyID", "StudyTime"),
 )
 
-# Kept under another value.
+# Kept with another value.
 REPLACED_UIDS = (
     "FrameOfReferenceUID",
     "ReferencedSOPInstanceUID",
@@ -21,7 +21,7 @@ SHIFTED = (
     *("SeriesDate", "SeriesTime", "StudyDate", "StudyTime"),
 )
 
-# Kept as they are, where they are numbers, codes or UIDs of classes, as their element's type asks for.
+# Kept unchanged if they are numbers, codes or UIDs of classes, as their element's type requires.
 _IDENTITY_OF_THE_IMAGE = (
     *("AcquisitionNumber", "ImageType", "InstanceNumber", "Modality", "PresentationIntentType"),
     *("ReferencedSOPClassUID", "SeriesNumber", "SOPClassUID", "SpatialLocationsPreserved"),
@@ -74,13 +74,13 @@ KEPT = frozenset(
     )
 )
 
-# Short texts that are kept where they name nobody.
+# Short texts that are kept if they do not name the patient.
 KEPT_TEXTS = frozenset(
     {"CodeMeaning", "CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "Manufacturer"}
     | {"ManufacturerModelName"}
 )
 
-# These only in the items of sequences.
+# Kept only in the items of sequences.
 ONLY_IN_ITEMS = frozenset(
     {"CodeMeaning", "CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "LUTData", "LUTDescriptor"}
     | {"ModalityLUTType", "ReferencedSOPClassUID", "ReferencedSOPInstanceUID", "SpatialLocationsPreserved"}

@@ -1,4 +1,4 @@
-"""Other values for what identifies: the same for the same patient or UID wherever the same secret is used."""
+"""Pseudonyms for identifiers: the same secret gives the same pseudonym for the same patient or UID."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 from mammoscope.errors import MammoscopeError
 
 _SHORTEST_SALT = 16
-_ROUNDS = 200_000  # some tenth of a second, once: so a secret cannot be guessed by the million
-_FEWEST_DAYS, _MOST_DAYS = 62, 730  # as dicognito, but other ones for each patient
+_ROUNDS = 200_000  # about a tenth of a second, once, so that secrets cannot be guessed by the million
+_FEWEST_DAYS, _MOST_DAYS = 62, 730  # as in dicognito, but different for each patient
 
 
 class Pseudonyms:
@@ -23,8 +23,8 @@ class Pseudonyms:
     Parameters
     ----------
     salt
-        A secret of 16 characters or more; another batch under the same one agrees with this one. None: a new one,
-        which is forgotten.
+        A secret of 16 characters or more; the same one gives the same pseudonyms in another run. None: a new one,
+        which is not kept.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class Pseudonyms:
         dataset
             With its file meta, UIDs and dates; those must be valid.
         patient
-            What tells this patient from others.
+            What identifies this patient.
         """
         digest = hmac.digest(self._key, "\0".join(patient).encode(), "sha256")
         dataset.PatientID = digest.hex()  # which dicognito replaces by a pseudonym

@@ -1,4 +1,4 @@
-"""From what the user named to the list of files to read."""
+"""From the paths that the user gave to the list of files to read."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def _raise(error: InputError) -> None:
 def find_inputs(paths: Iterable[Path], refuse: Callable[[InputError], None] = _raise) -> list[Path]:
     """Expand folders into the image files they hold.
 
-    A file that is named is taken whatever it is. In a folder, at any depth, a file is taken where its name or its first
-    bytes say that it is an image: one with an image's extension but broken content, or that may not be opened, is kept,
-    so that reading it names the fault. Hidden files, DICOMDIR and what mammoscope writes are left out.
+    A file that is given is always taken. In a folder, at any depth, a file is taken if its name or its first bytes say
+    that it is an image. One with an image's extension that is damaged or cannot be opened is kept, so that reading it
+    gives an error. Hidden files, DICOMDIR and mammoscope's own results are left out.
 
     Parameters
     ----------
     paths
         Files and folders.
     refuse
-        Is told of each path that does not exist, and each folder that may not be listed or holds no image; the search
-        goes on if it returns. Left out, the first one is raised as ``InputError``.
+        Called with an error for each path that does not exist, and each folder that cannot be listed or holds no image;
+        if it returns, the search continues. By default the first error is raised.
 
     Returns
     -------
     list of Path
-        In the order given, the files of a folder sorted by name; each file once, by whatever way it was named.
+        In the order given, the files of a folder sorted by name; each file once, however often it was named.
     """
     found: dict[str, Path] = {}
     for path in map(Path, paths):
@@ -52,9 +52,9 @@ def find_inputs(paths: Iterable[Path], refuse: Callable[[InputError], None] = _r
 
 
 def is_passed_over(path: PurePath) -> bool:
-    """Whether a file, by its path within a folder or an archive, is no input whatever it holds.
+    """Whether a file is skipped because of its path within a folder or an archive, whatever it holds.
 
-    That is a hidden file, one in a hidden folder, DICOMDIR, or what mammoscope writes.
+    That is a hidden file, one in a hidden folder, DICOMDIR, or a result of mammoscope.
     """
     name = path.name.lower()
     is_hidden = any(part.startswith(".") and part != ".." for part in path.parts)

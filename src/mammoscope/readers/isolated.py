@@ -1,4 +1,4 @@
-"""Decode in a process of its own, so that a file that crashes, hangs or bloats a codec costs only itself."""
+"""Decode in a separate process, so that a file that crashes a codec, or makes it hang or fill memory, fails alone."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _START_SECONDS = 120.0
 class IsolatedReader:
     """Reads files in a worker process under limits of time and memory; a context manager.
 
-    The worker lives on from file to file and is replaced after one that it did not survive. Calls from several threads
-    take turns.
+    The worker serves many files and is replaced after one that it did not survive. Calls from several threads wait for
+    each other.
 
     Parameters
     ----------
     limits
-        What a file may cost. The memory limit holds on Linux; elsewhere the limits on the image's size stand alone.
+        What a file may cost. The memory limit works on Linux; elsewhere only the image's size is limited.
     read
         What reads a file, a function of an importable module.
     """
@@ -57,7 +57,7 @@ class IsolatedReader:
         self.close()
 
     def start(self) -> None:
-        """Start the worker and return at once; it gets ready beside what the caller does next."""
+        """Start the worker and return at once; it gets ready in the background."""
         with self._lock:
             self._running_worker()
 

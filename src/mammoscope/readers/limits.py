@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that a file must keep. Sizes are checked in the header, before anything is decoded.
+    """Limits that a file must keep to. Sizes are checked in the header, before anything is decoded.
 
     Attributes
     ----------
@@ -18,7 +18,7 @@ class Limits:
     max_pixels
         Most pixels in one image.
     seconds, memory_bytes
-        What ``IsolatedReader`` grants its worker for one file: time, and memory on top of what the idle worker holds.
+        What ``IsolatedReader`` allows its worker for one file: time, and memory beyond that of the idle worker.
     """
 
     file_bytes: int = 1 << 30
@@ -30,7 +30,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not (0 < self.min_side <= self.max_side):
-            raise ValueError(f"min_side {self.min_side} and max_side {self.max_side} are no range")
+            raise ValueError(f"min_side {self.min_side} and max_side {self.max_side} are not a range")
         if min(self.file_bytes, self.max_pixels, self.seconds, self.memory_bytes) <= 0:
             raise ValueError(f"limits must be positive, got {self}")
 

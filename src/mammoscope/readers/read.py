@@ -11,9 +11,9 @@ from mammoscope.readers.source import MAGIC_BYTES, detect_format, read_source
 
 
 def read_mammogram(path: Path, limits: Limits = DEFAULT_LIMITS) -> Mammogram:
-    """Read a DICOM, PNG, JPEG or TIFF file, told apart by content.
+    """Read a DICOM, PNG, JPEG or TIFF file; its content says which it is.
 
-    It decodes in this process: where files come from strangers, use ``IsolatedReader``.
+    It decodes in this process: for untrusted files use ``IsolatedReader``.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def read_mammogram(path: Path, limits: Limits = DEFAULT_LIMITS) -> Mammogram:
         file_format = detect_format(source.data[:MAGIC_BYTES])
         if file_format is None:
             raise source.error("is not a DICOM, PNG, JPEG or TIFF file")
-        # The libraries behind each format are loaded when a file needs them.
+        # The libraries of each format are loaded when a file needs them.
         if file_format == "DICOM":
             from mammoscope.readers.dicom.file import read_dicom  # noqa: PLC0415
 

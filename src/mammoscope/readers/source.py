@@ -1,4 +1,4 @@
-"""The bytes of an input file: read once, hashed, and told apart by content."""
+"""The bytes of an input file: read once, hashed, and recognised by content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mammoscope.readers.limits import Limits
 
 MAGIC_BYTES = 132  # enough to recognise every format
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
-_LONGEST_NAME = 200  # bytes; file systems take 255, and what is written puts an extension behind
+_LONGEST_NAME = 200  # bytes; file systems take 255, and results add an extension
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Value representations that the first elements of a data set (groups 0002 and 0008) have.
 _FIRST_VRS = frozenset({b"UL", b"OB", b"UI", b"SH", b"CS", b"DA", b"TM", b"DT", b"LO", b"SQ", b"PN", b"ST", b"AE"})
@@ -46,17 +46,17 @@ class Source:
 
 
 def input_name(path: Path) -> str:
-    """A file's name without folder or extension, as ``result_name``; the dots of a UID are no extension."""
+    """A file's name without folder or extension, as ``result_name``; the dots of a UID do not start an extension."""
     return result_name(path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name)
 
 
 def result_name(text: str) -> str:
-    """A name that results can have in JSON, in pictures and on disk: printable, and not too long for an extension."""
+    """A name that results can have in JSON, in images and on disk: printable, and with room for an extension."""
     return printable(text, "_").encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
 def printable(text: str, instead: str = "?") -> str:
-    """A text in one line: signs that steer a terminal, or that no encoding has, are replaced."""
+    """A text in one line: control characters, and characters that cannot be encoded, are replaced."""
     return "".join(sign if sign.isprintable() else instead for sign in text)
 
 
@@ -90,9 +90,9 @@ def read_source(path: Path, limits: Limits) -> Source:
 
 
 def data_set_sha256(data: bytes) -> str:
-    """Hex digest of the data set in a DICOM file, without the meta header, which says who wrote the file.
+    """Hex digest of the data set in a DICOM file, without the file meta header, which depends on who wrote the file.
 
-    So an image has the same however it came: from a file, by C-STORE or by WADO-RS.
+    So an image has the same hash whether it came from a file, by C-STORE or by WADO-RS.
     """
     start = 0
     if data[128:136] == b"DICM\x02\0\0\0":
@@ -114,12 +114,12 @@ def detect_format(start: bytes) -> str | None:
 
 
 def _is_bare_data_set(start: bytes) -> bool:
-    """Whether the bytes start a DICOM data set without the preamble: its first element is in group 0002 or 0008."""
+    """Whether the bytes start a DICOM data set without preamble: its first element is in group 0002 or 0008."""
     if len(start) < MAGIC_BYTES:
         return False
     explicit = start[4:6] in _FIRST_VRS
     if start[:2] in (b"\x02\x00", b"\x08\x00"):
         element, length = int.from_bytes(start[2:4], "little"), int.from_bytes(start[4:8], "little")
-        # Implicit VR: nothing but the tag and a short length tells that it is a data set.
+        # Implicit VR: only the tag and a short length show that it is a data set.
         return explicit or (start[0] == 8 and element <= 0x0018 and 0 < length <= 64 and length % 2 == 0)
     return explicit and start[:2] == b"\x00\x08"

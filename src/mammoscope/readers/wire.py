@@ -1,7 +1,6 @@
-"""A mammogram as it goes through a pipe or onto a disk: what is known of it, as JSON holds it, and its pixels.
+"""A mammogram as it is sent through a pipe or stored on disk: its facts as JSON, and its pixels.
 
-The side that decodes files is the one that a hostile file may take over, so the other side trusts nothing it says:
-every value is checked.
+A hostile file may take over the process that decodes it, so the other process checks every value that it receives.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def from_facts(facts: dict[str, Any], pixels: NDArray[np.uint16]) -> Mammogram:
     """
     texts = {name: facts[name] for name in _TEXTS}
     if not all(value is None or isinstance(value, str) for value in texts.values()):
-        raise ValueError("a fact that is no text")
+        raise ValueError("a fact that is not text")
     side, spacing = facts["laterality"], facts["spacing"]
     return Mammogram(
         pixels=pixels,

@@ -1,4 +1,4 @@
-"""The process that decodes: it reads one file after another under limits, and may die of any of them."""
+"""The process that decodes: it reads files in turn, with limits, and any of them may crash it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _answer(replies: BinaryIO, read: Read, path: Path, limits: Limits) -> None:
         send_message(replies, {"out_of_memory": True} if ran_out else {"problem": error.problem})
     except MemoryError:
         send_message(replies, {"out_of_memory": True})
-    except Exception as error:  # a fault of the reader must not look like a crash of a codec
+    except Exception as error:  # an error of the reader must not look like a crash of a codec
         send_message(replies, {"fault": place_of(error)})
     else:
         send_message(replies, {"facts": to_facts(mammogram)})
@@ -88,7 +88,7 @@ def _address_space_bytes() -> int | None:
 
 
 def setup_message(read: Read, limits: Limits, imports: tuple[str, ...]) -> dict[str, Any]:
-    """What a worker is told first. ``read`` goes by name, so it must be a function of an importable module."""
+    """The first message to a worker. ``read`` is sent by name, so it must be a function of an importable module."""
     name = f"{read.__module__}:{read.__qualname__}"
     if read.__module__ == "__main__" or "<" in name:
         raise ValueError(f"read is {name}, it must be a function of an importable module")

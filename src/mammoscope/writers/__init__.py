@@ -1,1 +1,1 @@
-"""What leaves: JSON, pictures, tables."""
+"""Write results: JSON, DICOM, overlays, tables."""

@@ -1,4 +1,4 @@
-"""The analysis as JSON, and the JSON Schema that it keeps to.
+"""The analysis as JSON, and its JSON Schema.
 
 The schema that ships, ``schemas/analysis.schema.json``, is what ``python -m mammoscope.writers.json`` prints.
 """
@@ -34,7 +34,7 @@ def read_analysis(path: Path) -> Analysis:
     Raises
     ------
     InputError
-        The file cannot be read, or is no analysis of this version; names the first field that is wrong.
+        The file cannot be read, or is not an analysis of this version; names the first field that is wrong.
     """
     try:
         raw = path.read_bytes()
@@ -46,7 +46,7 @@ def read_analysis(path: Path) -> Analysis:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            path, f"is no analysis of schema {SCHEMA_VERSION}: {place or 'file'}: {first['msg']}"
+            path, f"is not an analysis of schema {SCHEMA_VERSION}: {place or 'file'}: {first['msg']}"
         ) from None
 
 

@@ -20,7 +20,7 @@ _OUTCOMES = {"no_finding": "no finding", "no_breast_found": "no breast found"}
 
 
 def findings_table(analyses: Iterable[Analysis | MammoscopeError]) -> Table:
-    """One row for each finding; a file without findings, without a breast, or that failed has one row that says so.
+    """One row for each finding; a file that has no findings or no breast, or that failed, has one row that says so.
 
     The number of a finding is the one in its overlay; centres are in pixels of the original image. A column says
     the kind where there are several.
@@ -28,7 +28,7 @@ def findings_table(analyses: Iterable[Analysis | MammoscopeError]) -> Table:
     Parameters
     ----------
     analyses
-        In the order of the rows; an error stands for the file that it names.
+        In the order of the rows; an error takes the row of the file that it names.
     """
     rows = list(analyses)
     kinds = kinds_shown(finding.kind for row in rows if isinstance(row, Analysis) for finding in row.findings)

@@ -1,1 +1,1 @@
-"""One file or folder a dataset: from the published download to the dataset layout."""
+"""From published downloads to the dataset layout; one file or folder for each dataset."""

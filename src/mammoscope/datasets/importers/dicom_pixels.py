@@ -24,7 +24,7 @@ _ROWS_AT_ONCE = 256
 def read_pixels(path: Path) -> Grey16:
     """The stored pixels of a DICOM file ``(H, W) uint16``, brighter is denser.
 
-    Values are spread over the full 16 bits, which loses nothing; MONOCHROME1 is turned; no window is applied.
+    Values are spread over the full 16 bits, which loses nothing; MONOCHROME1 is inverted; no window is applied.
 
     Raises
     ------

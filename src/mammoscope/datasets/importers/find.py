@@ -1,4 +1,4 @@
-"""Importers by name: those built in, and those that other packages bring."""
+"""Importers by name: built in, or of other packages."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def find_importer(name: str) -> Importer:
     Raises
     ------
     DatasetError
-        There is none, and which there are; or the one that another package brings cannot be used.
+        There is none of that name (lists the known names), or the one of another package cannot be used.
     """
     known = _known()
     if name not in known:
-        raise DatasetError(f"no importer is called {name!r}; known are {', '.join(importer_names())}")
+        raise DatasetError(f"no importer is named {name!r}; known are {', '.join(importer_names())}")
     try:
         importer = known[name].load()()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What an importer of a published collection says: which images there are, their lesions, and how to read them."""
+"""What an importer of a published collection gives: its images, their lesions, and how to read them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UnusableError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class FoundMask:
-    """The mask of a lesion, as its file has it.
+    """The mask of a lesion, as it is in its file.
 
     Attributes
     ----------
@@ -43,21 +43,21 @@ ReadMask = Callable[[tuple[int, int]], FoundMask]
 
 @dataclass(frozen=True)
 class FoundLesion:
-    """A lesion that a collection lists. It has a box or a mask; where it has both, the mask tells the box.
+    """A lesion that a collection lists. It has a box or a mask; if it has both, the box is taken from the mask.
 
     Attributes
     ----------
     abnormality_id
-        Tells it from the others on its image; part of file names.
+        Identifies it among the lesions of its image; part of file names.
     source
-        The files it is read from, in the collection's words: where they change, it is read anew.
+        The files it is read from, as the collection names them: if they change, it is read again.
     box
         (x, y, width, height) in pixels of the image.
     read_mask
         Gives the mask from rows and columns of the image; called in another process, so it must be picklable. Raises
         ``UnusableError`` or a ``MammoscopeError``.
     is_one_part
-        Only the largest connected part of the mask counts, and stray pixels do not. False for what has several parts.
+        Only the largest connected part of the mask counts, and stray pixels do not. False for lesions of several parts.
     pathology
         One of ``PATHOLOGIES``, or ``"UNKNOWN"``.
     """
@@ -91,15 +91,15 @@ class FoundImage:
     Attributes
     ----------
     name
-        Of the image in the dataset, without an ending: ``P_00001_LEFT_CC``. Two files of one name become one image
-        where their pixels are the same, and two where they are not; ids of lesions are told apart by it and the split.
+        Of the image in the dataset, without extension: ``P_00001_LEFT_CC``. Two files of one name become one image
+        if their pixels are the same, else two. A lesion is identified by this name, its id and the split.
     read
         Gives the pixels ``(H, W) uint16``, brighter is denser, over the full range; called in another process, so it
         must be picklable. Raises ``UnusableError`` or a ``MammoscopeError``.
     source
-        The file it is read from, in the collection's words: where it changes, the image is read anew.
+        The file it is read from, as the collection names it: if it changes, the image is read again.
     split
-        The part of the published division, which becomes a folder; empty where there is none.
+        The published split, which becomes a folder; empty if there is none.
     pixel_spacing_mm
         Distance between rows and between columns, in millimetres of the breast; None: not known, and pixels are square.
     normal
@@ -141,7 +141,7 @@ class FoundImage:
         return tuple(map(self.name_of, self.lesions)) or (self.place,)
 
     def digest(self, lesion: FoundLesion | None = None) -> str:
-        """A hash of what is known of the image, and of one of its lesions: by it, work that was done is recognised."""
+        """A hash of what is known of the image and of one of its lesions: later runs recognise finished work by it."""
         facts = [(name, value) for name, value in _facts(self) if name != "lesions"]
         facts += [(f"lesion {name}", value) for name, value in _facts(lesion)] if lesion else []
         return hashlib.sha256(repr(facts).encode()).hexdigest()
@@ -154,7 +154,7 @@ class Found:
     Attributes
     ----------
     problems
-        What is left out already, by its name in reports, and why.
+        What ``find`` has left out, by its name in reports, and why.
     info
         More about the dataset than the importer's own licence, credit and citation: published figures, usual groups.
     folds
@@ -183,7 +183,7 @@ class Importer(Protocol):
     title
         What the collection is called: ``CBIS-DDSM``.
     licence, credit, citation
-        For whatever is made of it; ``credit`` is one line.
+        For everything made from it; ``credit`` is one line.
     """
 
     name: str
@@ -198,7 +198,7 @@ class Importer(Protocol):
         Raises
         ------
         DatasetError
-            The folder is no such download; names what is missing.
+            The folder is not such a download; names what is missing.
         """
 
 

@@ -1,4 +1,4 @@
-"""What was imported of one image name, and the record of it by which a later run resumes."""
+"""What was imported under one image name, and the record by which a later run resumes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mammoscope.datasets.importers.importer import FoundImage
 from mammoscope.datasets.rows import ImageRow, Lesion
 from mammoscope.files import write_json
 
-_RECORD_VERSION = 2  # goes up when what is imported changes, so that older work is done again
+_RECORD_VERSION = 2  # increased when what is imported changes, so that older work is done again
 
 Record = TypeVar("Record", ImageRow, Lesion)
 
@@ -28,7 +28,7 @@ class ViewTask:
     out
         Folder of the split, in the dataset layout.
     record
-        Where to keep what was done, so that a later run need not do it again.
+        File that records what was done, so that a later run need not repeat it.
     """
 
     images: tuple[FoundImage, ...]
@@ -42,7 +42,7 @@ class ViewTask:
 
 @dataclass(frozen=True)
 class ImportedImage:
-    """An image that lies in the dataset; ``pixel_hash`` is of its pixels."""
+    """An image in the dataset; ``pixel_hash`` is of its pixels."""
 
     digest: str
     row: ImageRow
@@ -51,12 +51,12 @@ class ImportedImage:
 
 @dataclass(frozen=True)
 class ImportedLesion:
-    """A lesion that lies in the dataset.
+    """A lesion in the dataset.
 
     Attributes
     ----------
     resized
-        Size of the mask's file and of the image, where they differ.
+        Size of the mask's file and of the image, if they differ.
     remark
         The importer's, about its mask.
     """
@@ -96,7 +96,7 @@ class ViewResult:
 
 
 def write_record(task: ViewTask, result: ViewResult) -> None:
-    """Keep what lies in the dataset.
+    """Record what is in the dataset.
 
     Raises
     ------

@@ -22,7 +22,7 @@ class ImportReport:
     Attributes
     ----------
     splits
-        By the name of their folder; the name is empty where the collection has no split.
+        By the name of their folder; the name is empty if the collection has no splits.
     reused
         Lesions, and images without one, that an earlier run had finished.
     skipped

@@ -1,4 +1,4 @@
-"""Bring a published collection into the dataset layout, at full resolution: what is the same for every importer."""
+"""Bring a published collection into the dataset layout, at full resolution: the part that all importers share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mammoscope.processes.cores import usable_cores
 
 REPORT = "import_report.json"
 FOLDS_TABLE = "folds.csv"
-_RECORDS = ".import"  # what is done, one small file an image name
+_RECORDS = ".import"  # finished work, one small file for each image name
 
 Skipped = tuple[str, str]  # a lesion, or an image without one, and the reason
 
@@ -64,7 +64,7 @@ def run_import(
 
     Each split is a folder below ``out`` in the dataset layout: 16-bit PNG of whole images, 8-bit crops and masks of
     256 x 256 pixels, the two tables and ``dataset.json``; a collection without splits is one such folder, ``out``
-    itself. Beside them lies ``import_report.json``. A run that was stopped is resumed; what is missing or damaged in
+    itself. Beside them is ``import_report.json``. A run that was stopped is resumed; what is missing or damaged in
     the download is left out, and tried again by the next run.
 
     Parameters
@@ -77,7 +77,7 @@ def run_import(
     Raises
     ------
     DatasetError
-        The source is no download of this collection, or the target cannot be written.
+        The source is not a download of this collection, or the target cannot be written.
     """
     found = importer.find(source)
     if not found.images:
@@ -161,7 +161,7 @@ def _tasks(images: Iterable[FoundImage], out: Path) -> list[ViewTask]:
 
 
 def _splits(tasks: Iterable[ViewTask], results: dict[Path, ViewResult]) -> dict[str, _Split]:
-    """What each split holds now; an image whose lesions are all skipped is left out, lest it pass for a normal one."""
+    """What each split holds now; an image whose lesions are all skipped is left out: it would count as normal."""
     splits: dict[str, _Split] = {}
     for task in tasks:
         result = results.get(task.record, ViewResult())

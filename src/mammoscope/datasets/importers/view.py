@@ -30,9 +30,9 @@ class _SkippedError(Exception):
 
 
 def import_view(task: ViewTask) -> ViewResult:
-    """Write the images, crops and masks of one name, but for what an earlier run has finished.
+    """Write the images, crops and masks of one name, except those that an earlier run has finished.
 
-    An image whose lesions are all skipped is left out: without them, it would pass for a normal one.
+    An image whose lesions are all skipped is left out: without them, it would count as normal.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def _import_image(found: FoundImage, todo: list[FoundLesion], task: ViewTask, re
 def _import_lesion(
     found: FoundImage, lesion: FoundLesion, row: ImageRow, pixels: NDArray[np.uint16], out: Path
 ) -> ImportedLesion:
-    """Write crop and mask of a lesion where it has a mask, and say where it is.
+    """Write crop and mask of a lesion that has a mask, and give its row.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def _checked(pixels: NDArray[Any]) -> NDArray[np.uint16]:
 
 
 def _reason(error: Exception) -> str:
-    """What a person can act on; of an error of the importer's own code, its place without what it may quote."""
+    """The reason; for an error in the importer's own code its place, without its text, which may quote data."""
     if isinstance(error, UnusableError | MammoscopeError):
         return str(error)
     return f"the importer failed ({place_of(error)})"

@@ -1,4 +1,4 @@
-"""Charts of what a dataset holds, one panel a split, as PNG inside the page."""
+"""Charts of a dataset, one panel for each split, as PNG inside the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 Kinds = tuple[int, ...]  # lesions of each of KINDS, or of the first of them
 
 KINDS = ("malignant", "benign", "benign without callback", "unknown")
-# Okabe and Ito 2008: told apart by people with any kind of colour blindness.
+# Okabe and Ito 2008: distinguishable with any kind of colour blindness.
 _COLOURS = ("#D55E00", "#0072B2", "#56B4E9", "#999999")
 _MOST_GROUPS = 10
 _WIDTH = 10.0

@@ -12,7 +12,7 @@ from mammoscope.datasets.pixels import image_size
 
 
 def describe(dataset: Dataset) -> Overview:
-    """Count what a dataset holds; of the images only the size is read.
+    """Count what a dataset holds; only the size of the images is read.
 
     Raises
     ------

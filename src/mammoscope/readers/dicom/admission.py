@@ -1,4 +1,4 @@
-"""Is a DICOM file one view of one breast? What is refused here is named before any pixel is decoded."""
+"""Check that a DICOM file is one view of one breast; anything else is refused before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class PixelLayout:
     photometric
         ``"MONOCHROME1"``, ``"MONOCHROME2"``, ``"RGB"``, or a ``"YBR_…"`` that the codec turns into RGB.
     planar
-        True where the samples of RGB lie in planes.
+        True if the samples of RGB are stored in planes.
     """
 
     rows: int
@@ -89,9 +89,9 @@ class PixelLayout:
 
 
 def modality_of(file: DicomFile) -> str:
-    """The modality, where it is one that a mammogram or a scan of one is filed under.
+    """The modality, if it is one under which mammograms or scans of them are stored.
 
-    Adds warnings for what is not filed as a mammogram.
+    Adds warnings if it is not that of a mammogram.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def modality_of(file: DicomFile) -> str:
         raise header.error(f"{described('Modality')} is {header.shown('Modality')}, {_EXPECTED}")
     if modality in ("OT", "SC") and sop_class not in _SECONDARY_CAPTURE:
         raise header.error(
-            f"{described('Modality')} is '{modality}' and {described('SOPClassUID')} is no Secondary Capture, "
+            f"{described('Modality')} is '{modality}' and {described('SOPClassUID')} is not a Secondary Capture, "
             f"{_EXPECTED}"
         )
     if modality != "MG":
@@ -132,13 +132,13 @@ def modality_of(file: DicomFile) -> str:
 
 
 def is_synthesised(header: Header) -> bool:
-    """Whether the image is the 2D one that a unit makes of tomosynthesis, by its Image Type."""
+    """Whether the image is a 2D image synthesised from tomosynthesis, by its Image Type."""
     image_type = (header.text("ImageType") or "").upper().split("\\")
     return "GENERATED_2D" in image_type or "TOMO_2D" in image_type
 
 
 def is_for_processing(header: Header) -> bool:
-    """Whether the pixels are a detector's raw values, not meant to be looked at."""
+    """Whether the pixels are a detector's raw values, not meant for display."""
     intent = header.code("PresentationIntentType")
     if intent is not None:
         return intent == "FOR PROCESSING"
@@ -198,7 +198,7 @@ def _refuse_sop_class(header: Header, sop_class: UID) -> None:
         )
     if sop_class and sop_class not in IMAGE_CLASSES:
         modality = header.code("Modality")
-        # The modality says more than the class, where it already tells that this is no mammogram.
+        # If the modality already says that this is not a mammogram, name it instead of the class: it says more.
         if modality is None or modality == "MG" or modality in _FILM_MODALITIES:
             raise header.error(
                 f"{described('SOPClassUID')} is {header.shown_uid(sop_class)}, expected Digital Mammography X-Ray "

@@ -110,8 +110,8 @@ def decode_pixels(file: DicomFile, layout: PixelLayout) -> StoredPixels:
     Raises
     ------
     InputError
-        There is no pixel data, it is cut off or damaged, its transfer syntax is not supported, or what is compressed
-        is not what the header says.
+        There is no pixel data, it is cut off or damaged, its transfer syntax is not supported, or the
+        compressed image does not match the header.
     """
     syntax = file.transfer_syntax
     if syntax not in _CODECS and syntax not in _NATIVE and syntax != RLELossless:
@@ -149,7 +149,7 @@ def _native(file: DicomFile, layout: PixelLayout) -> Pixels:
 def _run_lengths(file: DicomFile, layout: PixelLayout, data: bytes) -> Pixels:
     word = np.dtype(f"<u{layout.bits_allocated // 8}")
     count = layout.rows * layout.columns * layout.samples
-    # One byte more than needed: a longer image is told from one that fits without decoding all of a bomb.
+    # One byte more than needed: shows that an image is too long without decoding all of a decompression bomb.
     room = bytearray(count * word.itemsize + 1)
     try:
         decoded = imagecodecs.dicomrle_decode(data, word, out=room)
@@ -206,7 +206,7 @@ def _decompressed(file: DicomFile, layout: PixelLayout, data: bytes) -> StoredPi
 
 
 def _stored_bits(file: DicomFile, layout: PixelLayout, words: Pixels) -> StoredPixels:
-    """The stored bits of uncompressed words, without overlays or rubbish in the others."""
+    """The stored bits of uncompressed words, without overlays or garbage in the others."""
     grey = _grey(file, words, 0)
     shift, mask = layout.high_bit + 1 - layout.bits_stored, (1 << layout.bits_stored) - 1
     if layout.bits_stored == layout.bits_allocated:
@@ -265,7 +265,7 @@ def _joined_fragments(file: DicomFile) -> bytes:
             raise file.source.error(f"is cut off: a fragment of its pixel data should have {length} bytes")
         fragments.append(data[position - length : position])
     if data[position : position + 4] != _END_OF_ITEMS and position < len(data):
-        raise file.source.error("its pixel data is no sequence of fragments")
+        raise file.source.error("its pixel data is not a sequence of fragments")
     codestream = b"".join(fragments[1:])
     if not codestream:
         raise file.source.error(f"its {described('PixelData')} is empty")

@@ -1,4 +1,4 @@
-"""What a JPEG, JPEG-LS or JPEG 2000 codestream says of itself, read without decoding it."""
+"""The header of a JPEG, JPEG-LS or JPEG 2000 codestream, read without decoding the image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CodestreamHeader:
     bits
         Bits of a decoded sample.
     complete
-        False where the codestream lacks its end, or tiles: the rest would be decoded to grey, to black or to chance.
+        False if the codestream lacks its end, or tiles: the rest would be decoded to grey, black or random pixels.
     """
 
     rows: int
@@ -41,7 +41,7 @@ def read_jpeg_header(data: bytes) -> CodestreamHeader:
     Raises
     ------
     ValueError
-        It is none, or ends before its header is complete.
+        It is not such a codestream, or ends before its header is complete.
     """
     if not data.startswith(_JPEG_START):
         raise ValueError("does not start as a JPEG codestream")
@@ -74,7 +74,7 @@ def read_jpeg2000_header(data: bytes) -> CodestreamHeader:
     Raises
     ------
     ValueError
-        It is none, or ends before its header is complete.
+        It is not such a codestream, or ends before its header is complete.
     """
     start = data.find(_J2K_START, 0, 65536)
     siz = data[start + 4 : start + 43]

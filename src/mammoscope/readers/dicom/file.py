@@ -22,12 +22,12 @@ _LONGEST_MANUFACTURER = 64  # of a value of type LO (PS3.5 6.2)
 
 
 def read_dicom(source: Source, limits: Limits) -> Mammogram:
-    """Read the mammogram in a DICOM file. Everything that the header can tell is checked before pixels are decoded.
+    """Read the mammogram in a DICOM file. All checks of the header come before pixels are decoded.
 
     Raises
     ------
     InputError
-        The file is no mammogram, is damaged, or is of a kind that is not supported; names the element and its value.
+        The file is not a mammogram, is damaged, or is of a kind that is not supported; names the element and its value.
     """
     with warnings.catch_warnings():
         # pydicom's warnings quote values, which may be those of a patient; ours name only technical elements.
@@ -72,7 +72,7 @@ def _instance_uid(header: Header) -> str | None:
         header.warnings.append(f"{described('SOPInstanceUID')} is missing, so results cannot point to the image.")
     elif not UID(uid).is_valid:
         shown = header.shown("SOPInstanceUID")
-        header.warnings.append(f"{described('SOPInstanceUID')} is {shown}, which is no UID: not used.")
+        header.warnings.append(f"{described('SOPInstanceUID')} is {shown}, which is not a valid UID: not used.")
         return None
     return uid
 
@@ -81,9 +81,9 @@ def _manufacturer(header: Header) -> str | None:
     name = header.text("Manufacturer")
     if name is None:
         return None
-    # A damaged length makes it run on into the elements that follow, those of the patient among them.
+    # With a damaged length the value includes the elements that follow, among them the patient's.
     if len(name) > _LONGEST_MANUFACTURER or not name.isprintable() or header.names_patient(name):
-        header.warnings.append(f"{described('Manufacturer')} is no name of a manufacturer: not used.")
+        header.warnings.append(f"{described('Manufacturer')} is not the name of a manufacturer: not used.")
         return None
     return name
 

@@ -1,4 +1,4 @@
-"""The header of a DICOM file: every value is fetched here, so that a bad one is named and never becomes a traceback."""
+"""The header of a DICOM file: every value is read here, so that an invalid one gives a clear error, no traceback."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FRAME_MACROS = (
     "FrameVOILUTSequence",
     "PixelValueTransformationSequence",
 )
-_WORD = re.compile(r"\w{3,}")  # shorter pieces of a name or a number stand in many texts
+_WORD = re.compile(r"\w{3,}")  # shorter parts of a name or a number occur in many texts
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class PixelElement:
 class Header:
     """Checked access to the values of a data set, or of one item of a sequence.
 
-    A value that is there but cannot be what it should adds a sentence to ``warnings`` and counts as not known; the
+    A value that is present but invalid adds a sentence to ``warnings`` and counts as not known; the
     ``required_`` methods raise instead.
     """
 
@@ -68,7 +68,7 @@ class Header:
     ) -> None:
         self._source = source
         self._dataset = dataset
-        self._then = tuple(then)  # where elements are that the data set itself lacks
+        self._then = tuple(then)  # where to look for elements that the data set itself lacks
         self.warnings: list[str] = around.warnings if around else []
         self._patient: frozenset[str] = around._patient if around else self._words_of_patient()
 
@@ -77,7 +77,7 @@ class Header:
         return self._source.error(problem)
 
     def has(self, keyword: str) -> bool:
-        """Whether the element is there and not empty."""
+        """Whether the element is present and not empty."""
         return self.value(keyword) not in (None, "", b"")
 
     def text(self, keyword: str) -> str | None:
@@ -90,14 +90,14 @@ class Header:
         return None if text is None else text.split("\\")[0].strip().upper()
 
     def number(self, keyword: str, low: float, high: float) -> float | None:
-        """A number in ``[low, high]``, the first where there are several; with a warning None where it is not."""
+        """A number in ``[low, high]``, the first if there are several; else None, with a warning."""
         value = self.value(keyword)
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
         return self._checked(keyword, value[0] if _is_several(value) and len(value) else value, low, high)
 
     def numbers(self, keyword: str, count: int, low: float, high: float) -> tuple[float, ...] | None:
-        """Exactly ``count`` numbers in ``[low, high]``; with a warning None where they are not."""
+        """Exactly ``count`` numbers in ``[low, high]``; else None, with a warning."""
         value = self.value(keyword)
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
@@ -114,7 +114,7 @@ class Header:
         Raises
         ------
         InputError
-            It is missing, no whole number, or out of range.
+            It is missing, not a whole number, or out of range.
         """
         value = self.value(keyword)
         if value is None:
@@ -136,12 +136,12 @@ class Header:
         return [Header(self._source, item, self) for item in value if isinstance(item, Dataset)]
 
     def has_private(self, group: int, creator: str) -> bool:
-        """Whether a block of this private group is that of a creator whose name starts so (PS3.5 7.8)."""
+        """Whether this private group has a block of a creator whose name starts with ``creator`` (PS3.5 7.8)."""
         blocks = (_joined(self._at(Tag(group, element))) for element in range(0x10, 0x100))
         return any(block.startswith(creator) for block in blocks)
 
     def of_frame(self) -> Header:
-        """This header, and after it what the functional groups of the first frame say, its own before the shared."""
+        """This header, then the functional groups of the first frame, then the shared ones."""
         macros = [
             macro._dataset
             for groups in _FUNCTIONAL_GROUPS
@@ -164,12 +164,12 @@ class Header:
         return f"'{uid.name}'" if uid.name != uid else self._quoted(uid)
 
     def names_patient(self, text: str) -> bool:
-        """Whether a text has a word of the patient's name, the ID or the date of birth, as this file states them."""
+        """Whether a text contains a word of the patient's name, the ID or the birth date, as this file states them."""
         return not self._patient.isdisjoint(_WORD.findall(text.casefold()))
 
     def _quoted(self, text: str) -> str:
         text = _shortened(text)
-        # A caret parts the components of a person's name, and stands in no value that belongs into a message.
+        # A caret separates the components of a person's name, and occurs in no value that may be quoted in a message.
         return "a text that names the patient" if "^" in text or self.names_patient(text) else f"'{text}'"
 
     def _words_of_patient(self) -> frozenset[str]:
@@ -210,7 +210,7 @@ class Header:
 
 @dataclass(frozen=True, eq=False)
 class DicomFile:
-    """A DICOM file up to its pixels, which are still as they lie in the file."""
+    """A DICOM file with its header read and its pixels still encoded."""
 
     source: Source
     header: Header
@@ -274,7 +274,7 @@ def _joined(value: Any) -> str:
 
 
 def _shortened(text: str) -> str:
-    """A text for a message. It ends before what is not printable: there a damaged value runs on into other elements."""
+    """A text for a message, up to the first unprintable character: a damaged value may go on into other elements."""
     readable = "".join(takewhile(str.isprintable, text))
     if len(readable) == len(text) <= _SHOWN_CHARACTERS:
         return text

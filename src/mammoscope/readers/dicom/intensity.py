@@ -18,9 +18,9 @@ Floats = NDArray[np.float64]
 
 _COUNT_AT_ONCE = 1 << 20
 _WHITE = 65535
-_RANGE = (0.0001, 0.9999)  # quantiles that become black and white where the file sets no window
+_RANGE = (0.0001, 0.9999)  # quantiles that become black and white if the file states no window
 _RAW_RANGE = (0.001, 0.999)  # of a detector's raw values, where dead pixels and the frame reach further out
-_USUAL_LEVELS = 32  # an image with fewer stored values may well be black and white
+_USUAL_LEVELS = 32  # an image with fewer stored values may rightly be black and white
 _LEAST_SHADED = 0.001  # of the pixels that a window must leave between black and white
 _LEAST_SHADES = 5  # that a window must leave
 _HUGE = 1e12
@@ -102,11 +102,13 @@ def _viewed(header: Header, levels: _Levels, values: Floats) -> Floats:
     """Brightness of an image that is meant to be looked at."""
     brightness = _voi(header, values)
     if brightness is not None and _hides_image(levels, brightness):
-        header.warnings.append("The file's window shows hardly a shade of the image; the full range is shown instead.")
+        header.warnings.append(
+            "The file's window shows almost no grey levels of the image; the full range is shown instead."
+        )
         brightness = None
     if brightness is None:
         brightness = _stretched(levels, values, _RANGE)
-    # For X-ray images both say the same (PS3.3 C.8.11.3.1.2), so a file with both is turned once.
+    # For X-ray images both mean the same (PS3.3 C.8.11.3.1.2), so a file with both is inverted once.
     inverted = (
         header.code("PhotometricInterpretation") == "MONOCHROME1" or header.code("PresentationLUTShape") == "INVERSE"
     )
@@ -142,7 +144,7 @@ def _voi(header: Header, values: Floats) -> Floats | None:
 
 
 def _hides_image(levels: _Levels, brightness: Floats) -> bool:
-    """Whether a window leaves of an image with shades hardly a pixel between black and white, or hardly a shade."""
+    """Whether a window leaves almost no pixel of a grey image between black and white, or almost no grey level."""
     occurs = levels.counts > 0
     if np.count_nonzero(occurs) < _USUAL_LEVELS:
         return False
@@ -152,7 +154,7 @@ def _hides_image(levels: _Levels, brightness: Floats) -> bool:
 
 
 def _stretched(levels: _Levels, values: Floats, quantiles: tuple[float, float]) -> Floats:
-    """Brightness from the darkest to the brightest pixels, a few outliers aside."""
+    """Brightness from the darkest to the brightest pixels, without a few outliers."""
     occurring = np.flatnonzero(levels.counts)
     if not len(occurring):
         return np.zeros(len(values))
@@ -173,7 +175,7 @@ def _density(header: Header, levels: _Levels, values: Floats) -> Floats:
         sign = 1 if header.code("PhotometricInterpretation") == "MONOCHROME1" else -1
     header.warnings.append(
         "The file holds a detector's raw values (FOR PROCESSING), not the processed image that is meant for reading; "
-        "its contrast is only approximated, and findings are less sure."
+        "its contrast is only approximated, and findings are less certain."
     )
     occurring = values[levels.counts > 0]
     if not len(occurring):
@@ -195,13 +197,13 @@ class _LookupTable:
     white: float
 
     def apply(self, values: Floats) -> Floats:
-        """Look values up; those before the first or after the last entry take it (PS3.3 C.11.2.1.1)."""
+        """Look values up; those before the first or after the last entry get that entry (PS3.3 C.11.2.1.1)."""
         index = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1).astype(np.int64)
         return np.asarray(self.entries[index])
 
 
 def _first_table(header: Header, keyword: str) -> _LookupTable | None:
-    """The first table of a LUT sequence; None where there is none, with a warning where it cannot be used."""
+    """The first table of a LUT sequence; None if there is none, or, with a warning, if it cannot be used."""
     items = header.items(keyword)
     if not items:
         return None
@@ -213,7 +215,7 @@ def _first_table(header: Header, keyword: str) -> _LookupTable | None:
         return None
     bits = int(np.clip(descriptor[2], 8, 16))
     needed = int(entries.max()).bit_length()
-    # Tables that say 16 bits and hold 12 are common, and would be shown nearly black.
+    # Tables that state 16 bits and hold 12 are common, and would be shown nearly black.
     white = float((1 << (needed if needed > bits or needed < bits - 1 else bits)) - 1)
     return _LookupTable(entries, int(descriptor[1]), white)
 

@@ -1,15 +1,16 @@
 """Pixel spacing in the plane of the breast.
 
-Which element says it (DICOM PS3.3, 10.7.1.3 and C.8.11.7):
+Where it is read from (DICOM PS3.3, 10.7.1.3 and C.8.11.7):
 
-1. Pixel Spacing, where it is calibrated: Pixel Spacing Calibration Type is there, or its value differs from Imager
-   Pixel Spacing. It then already holds at the breast.
-2. Imager Pixel Spacing, which holds at the detector, divided by Estimated Radiographic Magnification Factor: the breast
-   lies nearer to the tube, so its pixels are smaller. In a magnification view without the factor it says nothing.
-3. Pixel Spacing that nothing calibrates, as in old files: the scale of the film or the plate.
+1. Pixel Spacing, if it is calibrated: Pixel Spacing Calibration Type is present, or its value differs from Imager
+   Pixel Spacing. It then is already the spacing in the breast.
+2. Imager Pixel Spacing, which is the spacing at the detector, divided by Estimated Radiographic Magnification Factor:
+   the breast lies nearer to the tube, so its pixels are smaller. In a magnification view without the factor it cannot
+   be used.
+3. Pixel Spacing without calibration, as in old files: the scale of the film or the plate.
 4. Nominal Scanned Pixel Spacing: the film scanner's step.
 
-In a magnification view 3 and 4 say nothing either: the film shows the breast enlarged.
+In a magnification view 3 and 4 cannot be used either: the film shows the breast enlarged.
 """
 
 from __future__ import annotations

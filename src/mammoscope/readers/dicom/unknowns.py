@@ -1,4 +1,4 @@
-"""The one sentence that says what a file leaves open."""
+"""The one sentence that says what a file does not state."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mammoscope.mammogram import Laterality, PixelSpacing
 
 
 def not_stated(laterality: Laterality | None, view: str | None, spacing: PixelSpacing | None) -> str | None:
-    """What is not known of a mammogram and what follows from it; None where all is."""
+    """What a mammogram does not state and what follows from it; None if all is known."""
     known = {"laterality": laterality, "view": view, "pixel spacing": spacing}
     missing = [name for name, value in known.items() if value is None]
     if not missing:

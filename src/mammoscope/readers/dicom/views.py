@@ -45,7 +45,7 @@ _SIDE_CODES = {
     **dict.fromkeys(("73056007", "T-04020", "24028007", "G-A100"), Laterality.RIGHT),
 }
 MAGNIFICATIONS = (1.0, 4.0)  # range of Estimated Radiographic Magnification Factor
-_MAGNIFYING = 1.3  # in contact with the table the breast is magnified by some 1.05, in a magnification view by 1.5 to 2
+_MAGNIFYING = 1.3  # in contact with the table a breast is magnified by about 1.05, in a magnification view by 1.5 to 2
 
 
 def laterality_of(header: Header) -> Laterality | None:
@@ -85,7 +85,9 @@ def view_of(header: Header) -> str | None:
     if position is not None:
         if name is None:
             shown = header.shown("ViewPosition")
-            header.warnings.append(f"{described('ViewPosition')} is {shown}, no mammographic view: not used.")
+            header.warnings.append(
+                f"{described('ViewPosition')} is {shown}, which is not a mammographic view: not used."
+            )
         return name
     # CBIS-DDSM keeps the view in Patient Orientation, which else holds two directions.
     orientation = header.text("PatientOrientation")
@@ -99,7 +101,7 @@ def is_magnified(header: Header) -> bool:
 
 
 def note_view_modifiers(header: Header) -> None:
-    """Add a warning for each way in which the view is not a standard one."""
+    """Add a warning for everything in which the view differs from a standard one."""
     found = _modifiers(header)
     kinds = [words for codes, words in _MODIFIERS.items() if found & set(codes)]
     if (
@@ -145,11 +147,11 @@ def _code(item: Header) -> str | None:
 
 
 def _normalised(position: str) -> str | None:
-    """``"MLO"`` from ``"MLO"``, ``"mlo"``, ``"RMLO"`` or ``"R-MLO"``; None for what is no view."""
+    """``"MLO"`` from ``"MLO"``, ``"mlo"``, ``"RMLO"`` or ``"R-MLO"``; None for anything else."""
     letters = _letters(position)
     if letters in _SHORT_NAMES:
         return letters
-    # LMO and LM are views of their own, so a side is cut off only from what is none. LAT is a lateral view of anything.
+    # LMO and LM are views themselves, so a side is cut off only from what is not a view. LAT: lateral, of either side.
     is_sided = letters[:1] in _SIDES and letters[1:] in _SHORT_NAMES and letters != "LAT"
     return letters[1:] if is_sided else None
 

@@ -48,7 +48,7 @@ def read_raster(source: Source, file_format: str, limits: Limits) -> Mammogram:
     grey = _grey(source, decoded, _JPEG_GREY_TOLERANCE if file_format == "JPEG" else 0, notes)
     pixels = _to_display(grey, header, notes)
     if header.rotated:
-        notes.append("The file asks to be turned or mirrored for display; its pixels are taken as stored.")
+        notes.append("The file states that it is to be rotated or mirrored for display; its pixels are used as stored.")
     if missing := not_stated(None, None, None):
         notes.append(missing)
     return Mammogram(

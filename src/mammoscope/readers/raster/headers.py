@@ -1,4 +1,4 @@
-"""Headers of PNG, JPEG and TIFF files, read before decoding: sizes can be refused, and cut-off files told."""
+"""Headers of PNG, JPEG and TIFF files, read before decoding, to refuse wrong sizes and files that are cut off."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXIF_START, _EXIF_REACH = b"Exif\0\0", 1 << 16
 
 @dataclass(frozen=True)
 class RasterHeader:
-    """What the header of a raster file says.
+    """The header of a raster file.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class RasterHeader:
     white_is_zero
         True where 0 is to be shown white.
     rotated
-        True where the file asks a viewer to turn or mirror it.
+        True if the file states that it is to be rotated or mirrored for display.
     """
 
     rows: int
@@ -88,7 +88,7 @@ def _read_jpeg(data: bytes) -> RasterHeader:
 
 
 def _exif_turns(data: bytes) -> bool:
-    """Whether a JPEG's Exif block, a small TIFF file of its own, asks a viewer to turn it; not where it is damaged."""
+    """Whether a JPEG's Exif block, itself a small TIFF file, asks a viewer to rotate it; False if it is damaged."""
     start = data.find(_EXIF_START, 0, _EXIF_REACH)
     if start < 0:
         return False

@@ -1,4 +1,4 @@
-"""The codes that results are written with, and the private scheme for what no public one has.
+"""The codes in DICOM results, and the private scheme for concepts that no public one has.
 
 ``docs/dicom-results.md`` lists them all.
 """
@@ -17,7 +17,7 @@ _PRIVATE = "99MAMMOSCOPE"
 
 
 def private_scheme() -> CodingSchemeIdentificationItem:
-    """What says of the private scheme whose it is (PS3.3 C.12.1.1.17)."""
+    """The item that identifies the private scheme and who is responsible for it (PS3.3 C.12.1.1.17)."""
     return CodingSchemeIdentificationItem(
         _PRIVATE, name="mammoscope result concepts", version="1", responsible_organization="mammoscope"
     )
@@ -39,7 +39,7 @@ PIXELS = Code("{pixels}", "UCUM", "Pixels")
 SOURCE = Code("260753009", "SCT", "Source")
 BREAST = codes.SCT.Breast
 ABNORMAL_STRUCTURE = codes.cid7150.MorphologicallyAbnormalStructure
-IMAGING_PROCEDURE = codes.cid100.ImagingProcedure  # CID 100 has no mammography; the modality says it
+IMAGING_PROCEDURE = codes.cid100.ImagingProcedure  # CID 100 has no code for mammography; the modality states it
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 UNKNOWN = codes.SCT.Unknown
 DETECTION_SCORE = codes.DCM.CertaintyOfFinding

@@ -1,4 +1,4 @@
-"""What results say of themselves: their series, what made them, with which settings."""
+"""What DICOM results state about themselves: their series, the device, the settings."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def result_identity(analysis: Analysis, origin: Origin, kind: ResultKind) -> dic
 
 
 def view_in_words(analysis: Analysis) -> str:
-    """``"L MLO"``; what is not known is named so."""
+    """``"L MLO"``; an unknown side or view is named as unknown."""
     side, view = analysis.input.laterality, analysis.input.view
     return f"{side[0] if side else 'side unknown'} {view or 'view unknown'}"
 
 
 def device_uid(analysis: Analysis) -> UID:
-    """The UID of what observed: this version of the software with these models."""
+    """The UID of the observing device: this version of the software with these models."""
     return uid_of("device", analysis.software, analysis.bundle.sha256)
 
 
 def algorithm_parameters(analysis: Analysis) -> dict[str, str]:
-    """Models and operating point."""
+    """The bundle and its thresholds."""
     return {
         "bundle": plain(f"{analysis.bundle.name} {analysis.bundle.version}"),
         "bundle-sha256": analysis.bundle.sha256,
@@ -62,10 +62,10 @@ def tracking(origin: Origin, number: int) -> dict[str, str]:
 
 
 def algorithm_version(analysis: Analysis) -> str:
-    """The version without the program's name."""
+    """The program's version without its name."""
     return plain(analysis.software).removeprefix(f"{MAKER} ")
 
 
 def plain(text: str) -> str:
-    """A text in ASCII, which every character set holds, so that results keep to that of the image."""
+    """A text in ASCII, which every character set includes, so that it fits the image's."""
     return text.encode("ascii", "replace").decode().replace("\\", "/")

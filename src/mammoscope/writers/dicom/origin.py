@@ -1,4 +1,4 @@
-"""The DICOM file that was analysed, as its results refer to it: whose it is, which image, and what it leaves open."""
+"""The DICOM file that was analysed, as its results refer to it: patient, study, image, and what it does not state."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _COPIED = (
     "IssuerOfServiceEpisodeIDSequence",
     "PatientState",
 )
-# Of type 2: there, if only empty.
+# Of type 2: required, but may be empty.
 _ALWAYS_THERE = (
     "PatientName",
     "PatientID",
@@ -78,7 +78,7 @@ _ALWAYS_THERE = (
 )
 LOSSINESS = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _TEXT_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI", "UT", "UC"})
-# Defined terms for what compressed with loss (PS3.3 C.7.6.1.1.5.1).
+# Defined terms for methods of lossy compression (PS3.3 C.7.6.1.1.5.1).
 _METHODS = {
     JPEGBaseline8Bit: "ISO_10918_1",
     JPEGExtended12Bit: "ISO_10918_1",
@@ -97,18 +97,18 @@ class Origin:
     path
         The file.
     image
-        What refers to the image: its UIDs, SOP class, modality, size and compression with loss, and empty the rest that
-        highdicom asks for.
+        The reference to the image: its UIDs, SOP class, modality, size and lossy compression; the other elements that
+        highdicom requires are empty.
     inherited
-        Patient and study as they lie in the file, byte for byte and in its character set, without private elements.
+        Patient and study, byte for byte as in the file and in its character set, without private elements.
     key
-        What fixes the UIDs of the results.
+        What the UIDs of the results are computed from.
     series_number
         Of the image; 0 where it has none.
     orientation
         Patient Orientation, two directions; empty where they are not known.
     notes
-        What the file leaves open and what follows for the results, as full sentences.
+        What the file does not state and what follows for the results, as full sentences.
     """
 
     path: Path
@@ -124,11 +124,11 @@ class Origin:
         return uid_of(*self.key, *parts)
 
     def pass_on(self, result: Dataset) -> None:
-        """Give a result, complete but for these, the patient and the study of the image."""
+        """Add patient and study of the image to a result that is otherwise complete."""
         correct_ambiguous_vr(result, True)
         for tag in self.inherited.keys():  # noqa: SIM118 (iterating a Dataset decodes its elements)
             result[tag] = self.inherited.get_item(tag)
-        # Then pydicom writes what was not decoded as it is.
+        # Then pydicom writes elements that were not decoded unchanged.
         named = result.get("SpecificCharacterSet")
         result.set_original_encoding(False, True, convert_encodings(named) if named else default_encoding)
 
@@ -145,7 +145,7 @@ def read_origin(path: Path, analysis: Analysis) -> Origin:
     Raises
     ------
     InputError
-        The file is no DICOM, is not the one that was analysed, or has no SOP Instance or SOP Class UID.
+        The file is not DICOM, is not the one that was analysed, or has no SOP Instance or SOP Class UID.
     """
     with without_warnings():
         return _read_origin(Path(path), analysis)
@@ -154,7 +154,7 @@ def read_origin(path: Path, analysis: Analysis) -> Origin:
 def _read_origin(path: Path, analysis: Analysis) -> Origin:
     source = read_source(path, DEFAULT_LIMITS)
     if detect_format(source.data[:MAGIC_BYTES]) != "DICOM":
-        raise source.error("is no DICOM file, so there are no DICOM results for it")
+        raise source.error("is not a DICOM file, so there are no DICOM results for it")
     if source.sha256 != analysis.input.sha256:
         raise source.error("is not the file that was analysed, so there are no DICOM results for it")
     file = read_header(source)
@@ -163,12 +163,12 @@ def _read_origin(path: Path, analysis: Analysis) -> Origin:
     image = Dataset()
     image.SOPClassUID, image.SOPInstanceUID = sop_class, instance
     for keyword, meaning in (
-        ("StudyInstanceUID", "the results form a study of their own"),
-        ("SeriesInstanceUID", "the results name one that was made up"),
+        ("StudyInstanceUID", "the results form a separate study"),
+        ("SeriesInstanceUID", "the results refer to a generated one"),
     ):
         uid = _uid(header, keyword)
         if uid is None:
-            notes.append(f"{described(keyword)} is missing or no UID: {meaning}.")
+            notes.append(f"{described(keyword)} is missing or invalid: {meaning}.")
             uid = uid_of(source.sha256, keyword)
         setattr(image, keyword, uid)
     if not header.has("PatientID"):
@@ -180,7 +180,7 @@ def _read_origin(path: Path, analysis: Analysis) -> Origin:
     try:
         inherited = _inherited(source.data)
     except Exception as error:  # what a damaged header makes pydicom raise is not bounded
-        raise source.error(f"its patient and study cannot be carried over ({place_of(error)})") from None
+        raise source.error(f"its patient and study cannot be copied ({place_of(error)})") from None
     inherited.StudyInstanceUID = image.StudyInstanceUID
     image.update(_lossiness(file, len(source.data), analysis))
     return Origin(
@@ -209,7 +209,7 @@ def _uid(header: Header, keyword: str) -> UID | None:
 def _required_uid(header: Header, keyword: str) -> UID:
     uid = _uid(header, keyword)
     if uid is None:
-        raise header.error(f"{described(keyword)} is missing or no UID, so DICOM results cannot point to the image")
+        raise header.error(f"{described(keyword)} is missing or invalid, so DICOM results cannot refer to the image")
     return uid
 
 
@@ -236,7 +236,7 @@ def _inherited(data: bytes) -> Dataset:
 
 
 def _copied(read: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
-    """An element as it lies in the file: a text that is decoded and encoded again may change on the way."""
+    """An element exactly as in the file: decoding and encoding a text again may change it."""
     raw, vr = read.get_item(tag), _vr_of(read, tag)
     if isinstance(raw, RawDataElement) and vr in _TEXT_VRS:
         return raw._replace(VR=vr, value=raw.value or b"", is_implicit_VR=False, is_little_endian=True)
@@ -251,7 +251,7 @@ def _drop_private(item: Dataset) -> None:
     for tag in list(item.keys()):
         if tag.is_private:
             del item[tag]
-        elif item[tag].VR == "SQ":  # decodes it, here, where pydicom is silent
+        elif item[tag].VR == "SQ":  # decodes the item here, while pydicom's warnings are off
             for inner in item[tag].value:
                 _drop_private(inner)
 
@@ -261,7 +261,7 @@ def _vr_of(dataset: Dataset, tag: BaseTag) -> str:
 
 
 def _lossiness(file: DicomFile, file_bytes: int, analysis: Analysis) -> Dataset:
-    """How the image was compressed with loss, which what is derived from it must say too (PS3.3 C.7.6.1.1.5)."""
+    """The lossy compression of the image, which results must state too (PS3.3 C.7.6.1.1.5)."""
     header, syntax, module = file.header, file.transfer_syntax, Dataset()
     if header.code("LossyImageCompression") != "01" and syntax not in LOSSY_SYNTAXES:
         module.LossyImageCompression = "00"

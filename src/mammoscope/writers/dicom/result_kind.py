@@ -1,4 +1,4 @@
-"""What an analysis can be written as in DICOM."""
+"""The kinds of DICOM object that an analysis can be written as."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ResultKind(StrEnum):
-    """What an analysis can be written as in DICOM."""
+    """The kinds of DICOM object that an analysis can be written as."""
 
     SR = "sr"
     SEG = "seg"

@@ -1,7 +1,7 @@
 """The results of an analysis as DICOM objects: a structured report, a segmentation, a secondary capture of the overlay.
 
-What they say, and with which codes, is in ``docs/dicom-results.md``. What the three share is in
-``origin.py`` and ``identity.py``.
+``docs/dicom-results.md`` describes their content and codes. ``origin.py`` and ``identity.py`` hold what all three
+share.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["ResultKind", "dicom_results", "kinds_given", "result_path", "results
 def dicom_results(
     analysis: Analysis, source: Path, kinds: Collection[ResultKind], *, overlay: NDArray[np.uint8] | None = None
 ) -> dict[ResultKind, Dataset]:
-    """An analysis as DICOM objects of the image's study, each in a series of its own.
+    """An analysis as DICOM objects of the image's study, each in a separate series.
 
     The same file, bundle, thresholds and version of the software give the same UIDs.
 
@@ -41,14 +41,14 @@ def dicom_results(
     source
         The DICOM file that was analysed.
     kinds
-        What is wanted; ``kinds_given`` says what of it an analysis gives.
+        The objects to make; see ``kinds_given`` for those that an analysis gives.
     overlay
         ``(h, w, 3) uint8`` RGB of ``render_overlay`` for the secondary capture; None: the file is decoded again for it.
 
     Raises
     ------
     InputError
-        The file is no DICOM, is not the one that was analysed, or says too little to be pointed to; names the element.
+        The file is not DICOM, is not the one that was analysed, or lacks what a reference needs; names the element.
     """
     from mammoscope.writers.dicom.origin import read_origin  # noqa: PLC0415 (pydicom, where results are wanted)
 
@@ -65,7 +65,7 @@ def results_of(
     except MammoscopeError:
         raise
     except Exception as error:  # what a damaged header makes the libraries raise is not bounded
-        raise InputError(origin.path, f"its header cannot be carried over ({place_of(error)})") from None
+        raise InputError(origin.path, f"its header cannot be copied ({place_of(error)})") from None
 
 
 def kinds_given(analysis: Analysis, kinds: Collection[ResultKind]) -> tuple[ResultKind, ...]:
@@ -92,7 +92,7 @@ def write_result(path: Path, result: Dataset) -> None:
 
 
 def _result(kind: ResultKind, analysis: Analysis, origin: Origin, overlay: NDArray[np.uint8] | None) -> Dataset:
-    # highdicom takes a second to load, so each is loaded when it is wanted.
+    # highdicom takes a second to load, so each module is loaded when it is needed.
     if kind is ResultKind.SR:
         from mammoscope.writers.dicom.sr import structured_report  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ from mammoscope.writers.dicom.result_kind import ResultKind
 def secondary_capture(analysis: Analysis, origin: Origin, overlay: NDArray[np.uint8]) -> Dataset:
     """A Secondary Capture Image of ``(h, w, 3) uint8`` RGB.
 
-    It is no mammogram any more: no pixel spacing, and modality OT, so that no viewer hangs it among the mammograms.
+    It no longer counts as a mammogram: it has no pixel spacing, and modality OT, so that no viewer hangs it as one.
     """
     result = Dataset()
     for module in (_identified(analysis, origin), _derived(analysis, origin), _pixels(overlay)):
@@ -55,7 +55,7 @@ def _identified(analysis: Analysis, origin: Origin) -> Dataset:
 
 
 def _derived(analysis: Analysis, origin: Origin) -> Dataset:
-    """General Image: what the picture was drawn from."""
+    """General Image: what the overlay was drawn from."""
     image, source, module = origin.image, Dataset(), Dataset()
     source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
     source.PurposeOfReferenceCodeSequence = [

@@ -27,8 +27,8 @@ from mammoscope.writers.dicom.result_kind import ResultKind
 def segmentation(analysis: Analysis, origin: Origin) -> Dataset:
     """A Segmentation of at least one outlined finding.
 
-    A finding without an outline has no segment, for a filled box would look like one. Labels and tracking identifiers
-    hold the number of the finding, segment numbers run without gaps.
+    A finding without an outline has no segment, because a filled box would look like an outline. Labels and tracking
+    identifiers hold the number of the finding, segment numbers run without gaps.
     """
     outlined = [(number, finding) for number, finding in enumerate(analysis.findings, start=1) if finding.outline]
     masks = np.zeros((len(outlined), analysis.input.rows, analysis.input.columns), dtype=np.uint8)

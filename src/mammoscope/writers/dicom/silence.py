@@ -1,4 +1,4 @@
-"""Keep pydicom quiet while it handles what may be a patient's."""
+"""Suppress pydicom's warnings while it handles values that may be a patient's."""
 
 from __future__ import annotations
 

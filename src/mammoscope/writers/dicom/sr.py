@@ -32,7 +32,7 @@ _MOST_POINTS = 8000  # a value of type FL takes 64 KiB at most in explicit VR
 
 
 def structured_report(analysis: Analysis, origin: Origin) -> Dataset:
-    """A Comprehensive SR that says what an analysis says of its image.
+    """An analysis as a Comprehensive SR.
 
     Points are (column, row) in pixels from the top left corner of the image's top left pixel (PS3.3 C.18.6.1.2): that
     is the frame ``original``.
@@ -49,7 +49,7 @@ def structured_report(analysis: Analysis, origin: Origin) -> Dataset:
 
 
 def _document(analysis: Analysis, origin: Origin) -> sr.ContainerContentItem:
-    """The root of the tree. By hand, for highdicom's own asks for a measurement, and a view may hold no finding."""
+    """The root of the tree. Not highdicom's own, which requires a measurement: a view may have no finding."""
     observer = sr.ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
@@ -90,7 +90,7 @@ def _summary(analysis: Analysis, origin: Origin) -> list[sr.ContentItem]:
 
 
 def _image_library(analysis: Analysis, image: Dataset) -> sr.ContainerContentItem:
-    """TID 1600, with what highdicom's leaves out: laterality, view, and that either is unknown."""
+    """TID 1600, with laterality and view (or that they are unknown), which highdicom's own leaves out."""
     facts = analysis.input
     described: list[sr.ContentItem] = [
         sr.CodeContentItem(name, value, Relation.HAS_ACQ_CONTEXT)
@@ -121,7 +121,7 @@ def _image_library(analysis: Analysis, image: Dataset) -> sr.ContainerContentIte
 
 
 def _group(analysis: Analysis, origin: Origin, number: int) -> sr.ContentItem:
-    """TID 1410: a finding. Its region is the outline, or where there is none the box, and says which."""
+    """TID 1410: a finding. Its region is the outline, or the box if there is none, and is labelled as which."""
     finding, image = analysis.findings[number - 1], origin.image
     source = sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID)
     outline, box = np.array(finding.outline, dtype=np.float64).reshape(-1, 2), _corners(finding.box)
@@ -152,7 +152,7 @@ def _group(analysis: Analysis, origin: Origin, number: int) -> sr.ContentItem:
 
 
 def _measurements(finding: Finding) -> list[sr.ContentItem]:
-    """TID 300: the scores, and what is measured of the kind; what is not known of it says so."""
+    """TID 300: the scores, and what is measured of the kind; unknown values are stated as unknown."""
     scores = (
         (concepts.DETECTION_SCORE, 100 * finding.detection_score),
         (concepts.MALIGNANCY_PROBABILITY, 100 * finding.malignancy_score),
@@ -165,9 +165,9 @@ def _measurements(finding: Finding) -> list[sr.ContentItem]:
 
 
 def _measured(name: Code, value: float | None, unit: Code) -> sr.ContentItem:
-    """A number, or where it is not known the code that says so.
+    """A number, or the code for unknown.
 
-    A number without a value (PS3.3 C.18.1) would say the same, but stops highdicom and others at the whole report.
+    A number without a value (PS3.3 C.18.1) would mean the same, but highdicom and others cannot read such a report.
     """
     if value is None:
         return sr.CodeContentItem(name, concepts.UNKNOWN, Relation.CONTAINS)

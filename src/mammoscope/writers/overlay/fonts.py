@@ -1,4 +1,4 @@
-"""Type for pictures: the DejaVu Sans files that come with matplotlib, found without importing it."""
+"""Fonts for overlays: the DejaVu Sans files bundled with matplotlib, found without importing it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     Raises
     ------
     MammoscopeError
-        matplotlib, which brings the font, is not installed whole.
+        The installation of matplotlib, which bundles the font, is incomplete.
     """
     spec = find_spec("matplotlib")
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
@@ -26,4 +26,4 @@ def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     try:
         return ImageFont.truetype(str(path), size)
     except OSError:
-        raise MammoscopeError(f"{path}: the font that matplotlib brings cannot be read") from None
+        raise MammoscopeError(f"{path}: the font bundled with matplotlib cannot be read") from None

@@ -1,4 +1,4 @@
-"""Lines and type on a picture ``(h, w, 3) uint8`` RGB, drawn in place."""
+"""Draw lines and text on an image ``(h, w, 3) uint8`` RGB, in place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mammoscope.writers.overlay.fonts import font
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
-# Okabe and Ito 2008: told apart with every common kind of colour blindness.
+# Okabe and Ito 2008: distinguishable with every common kind of colour blindness.
 VERMILLION: Colour = (213, 94, 0)
 SKY_BLUE: Colour = (86, 180, 233)
 YELLOW: Colour = (240, 228, 66)
@@ -29,7 +29,7 @@ _SHIFT = 4  # bits of a pixel's fraction that OpenCV takes
 
 
 def text_width(text: str, size: int, *, bold: bool = False) -> int:
-    """Width of a line of type in pixels."""
+    """Width of a line of text in pixels."""
     return int(np.ceil(font(size, bold=bold).getlength(text)))
 
 
@@ -75,7 +75,7 @@ def draw_box(
     strokes: list[NDArray[np.float64]] = []
     for start, end in pairwise(corners):
         length = float(np.hypot(*(end - start)))
-        # An odd number of equal parts, drawn and left out by turns, so that both ends are drawn.
+        # An odd number of equal parts, alternately drawn and left out, so that both ends are drawn.
         parts = max(1, 2 * round(length / (10 * width)) + 1) if dashed else 1
         stops = start + np.linspace(0, 1, parts + 1)[:, None] * (end - start)
         strokes.extend(stops[part : part + 2] for part in range(0, parts, 2))
@@ -85,7 +85,7 @@ def draw_box(
 
 
 def fill_rectangle(picture: Picture, rectangle: tuple[float, float, float, float], colour: Colour) -> None:
-    """A filled rectangle (x0, y0, x1, y1); parts outside the picture are left out."""
+    """A filled rectangle (x0, y0, x1, y1); parts outside the image are left out."""
     left, top, right, bottom = (max(0, round(value)) for value in rectangle)
     picture[top:bottom, left:right] = colour
 

@@ -1,4 +1,4 @@
-"""Where labels go: beside their box, never over each other, never outside the picture."""
+"""Where labels go: beside their box, never over each other, never outside the image."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def place_labels(
 ) -> tuple[Rectangle | None, ...]:
     """Find a place for each label, the first ones first.
 
-    A label is put where it is near its box and hides little of its own and other boxes.
+    A label is placed near its box, where it hides little of its own and other boxes.
 
     Parameters
     ----------
     boxes
-        (x0, y0, x1, y1) of what each label belongs to, in pixels of the picture.
+        (x0, y0, x1, y1) of what each label belongs to, in pixels of the image drawn on.
     sizes
         (width, height) of each label.
     picture_size
@@ -80,7 +80,7 @@ def leader(label: Rectangle, box: Rectangle, gap: float) -> tuple[tuple[float, f
 def _candidates(
     box: _Rectangles, size: tuple[float, float], picture_size: tuple[float, float], gap: float
 ) -> _Rectangles:
-    """Places ``(N, 4)`` inside the picture: around the box in order of preference, then everywhere on a grid."""
+    """Places ``(N, 4)`` inside the image: around the box in order of preference, then everywhere on a grid."""
     (x0, y0, x1, y1), (width, height) = box, size
     above, below = y0 - gap - height, y1 + gap
     left, right = x0 - gap - width, x1 + gap
@@ -93,7 +93,7 @@ def _candidates(
         (left, y0),
         (right, y1 - height),
         (left, y1 - height),
-        # Inside, for a box that fills the picture.
+        # Inside, for a box that fills the image.
         (x0 + gap, y0 + gap),
         (x0 + gap, y1 - gap - height),
     ]

@@ -28,7 +28,7 @@ from mammoscope.writers.overlay.ink import (
 from mammoscope.writers.overlay.labels import Rectangle, leader, place_labels
 from mammoscope.writers.overlay.strips import bottom_strip, top_strip
 
-_SMALLEST_SIDE = 800  # smaller pictures are enlarged, so that type beside a box stays small against it
+_SMALLEST_SIDE = 800  # smaller images are enlarged, so that text beside a box stays small compared with it
 _SMALLEST_WIDTH = 640
 _SCALE_BARS_MM = (20, 10, 5, 2, 1)
 
@@ -38,7 +38,7 @@ def render_overlay(mammogram: Mammogram, analysis: Analysis, max_side: int = 240
 
     Each class has a colour, a line (solid box: malignant, dashed box: benign) and its name beside the box, with the
     word of the finding's kind; the kind says whether its outline is drawn too. The number of a finding is its place in
-    ``analysis.findings``, from 1. Strips above and below hold what is not picture.
+    ``analysis.findings``, from 1. Text is in strips above and below.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class _Canvas:
     picture
         ``(h, w, 3) uint8`` RGB; narrow mammograms have black at both sides.
     scale_x, scale_y
-        Pixels of the picture for one of the original frame.
+        Pixels of the drawing for one of the original frame.
     left
         Column where the mammogram begins.
     size
@@ -95,7 +95,7 @@ class _Canvas:
         return max(2, round(self.size / 11))
 
     def box(self, finding: Finding) -> Rectangle:
-        """The box in the picture, wholly visible also where it lies on the border."""
+        """The box in the drawing, fully visible even on the border."""
         box, rim = finding.box, self.stroke / 2
         x0, x1 = np.clip([box.x0 * self.scale_x, box.x1 * self.scale_x], rim, self.width - 2 * self.left - rim)
         y0, y1 = np.clip([box.y0 * self.scale_y, box.y1 * self.scale_y], rim, self.height - rim)

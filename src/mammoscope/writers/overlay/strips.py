@@ -1,4 +1,4 @@
-"""The strips above and below an overlay: what it shows, how to read it, what made it, and the notice."""
+"""The strips above and below an overlay: what it shows, legend, models and notice."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def bottom_strip(analysis: Analysis, width: int, size: int, *, unlabelled: int =
     Parameters
     ----------
     unlabelled
-        Findings for whose label the picture has no room.
+        Findings for whose label the overlay has no room.
     """
     lines: list[list[Run]] = []
     kinds = kinds_shown(finding.kind for finding in analysis.findings)

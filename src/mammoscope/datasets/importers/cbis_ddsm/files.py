@@ -39,7 +39,7 @@ class MaskFile:
 class Folders:
     """Finds the folders that the tables name, wherever the download put them.
 
-    A folder may be there several times, as mammograms and masks can be downloaded apart.
+    A folder may exist several times, because mammograms and masks can be downloaded separately.
     """
 
     def __init__(self, folders: dict[str, tuple[Path, ...]]) -> None:
@@ -53,7 +53,7 @@ class Folders:
         for place, folders, _ in os.walk(source):
             for name in sorted(wanted.intersection(folders)):
                 found.setdefault(name, []).append(Path(place, name))
-            # What lies in a found folder is looked at when it is read.
+            # The content of a folder is looked at when it is read.
             folders[:] = sorted(set(folders) - wanted)
         return cls({name: tuple(paths) for name, paths in found.items()})
 

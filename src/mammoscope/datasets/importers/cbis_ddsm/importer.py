@@ -22,8 +22,8 @@ from mammoscope.errors import DatasetError
 class CbisDdsm:
     """The mass lesions of a CBIS-DDSM download.
 
-    Beside the splits lies ``patients.csv``, which tells for every patient of the mass and the calcification tables in
-    which of them it is. The report lists patients on both sides of the official split, over both kinds of lesion.
+    Beside the splits ``patients.csv`` says in which of the mass and calcification tables each patient is. The report
+    lists patients in both parts of the official split, over both kinds of lesion.
     """
 
     name = "cbis-ddsm"
@@ -71,7 +71,7 @@ class _Film:
 
 @dataclass(frozen=True)
 class _Mask:
-    """Reads the mask that a table names, which may bear its crop's name."""
+    """Reads the mask that a table names; in some downloads mask and crop have swapped names."""
 
     mask_path: str
     crop_path: str

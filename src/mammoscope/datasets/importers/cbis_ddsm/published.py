@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from mammoscope.datasets.info import INFO_FILE, DatasetInfo
 
-# Height over width of a film where the table does not say: the mean of the 795 known ones.
+# Height over width of a film if the table does not state it: the mean of the 795 known ones.
 TYPICAL_FILM_ASPECT = 1.74
 _PATIENT = re.compile(r"P_\d{5}")
 
@@ -22,10 +22,10 @@ def published_info() -> DatasetInfo:
 
 
 def edition_1_info(patients: Iterable[str]) -> DatasetInfo:
-    """What holds for a folder of edition 1, which cannot say what it is.
+    """What is known of a folder of edition 1, which states nothing about itself.
 
     Edition 1 was made for CBIS-DDSM: square files are stretched films, and reports group lesions as is usual there.
-    Name, credit and published figures hold only where all patients bear that collection's ids.
+    Name, credit and published figures apply only if all patients have that collection's ids.
     """
     info = published_info().model_copy(update={"assumed_film_aspect": TYPICAL_FILM_ASPECT})
     if all(_PATIENT.fullmatch(patient) for patient in patients):

@@ -1,4 +1,4 @@
-"""The four official tables of CBIS-DDSM: one row for each lesion, and who is a patient of which table."""
+"""The four official tables of CBIS-DDSM: one row for each lesion, and the patients of each table."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class CaseTables:
 
     @property
     def in_train_and_test(self) -> tuple[str, ...]:
-        """Patients on both sides of the official split, over both kinds of lesion."""
+        """Patients in both parts of the official split, over both kinds of lesion."""
         return self._patients_of(lambda table: table.split("_")[1])
 
     def patients_table(self) -> str:
@@ -116,11 +116,11 @@ def read_case_tables(source: Path) -> CaseTables:
     Raises
     ------
     DatasetError
-        A table is missing, is there twice with different content, or cannot be read; a column is missing; a value
+        A table is missing, exists twice with different content, or cannot be read; a column is missing; a value
         cannot be used. Names the file, and the row and the column.
     """
     if not source.is_dir():
-        raise DatasetError(f"{source}: is no folder")
+        raise DatasetError(f"{source}: is not a folder")
     paths = {(kind, split): _find(source, table_name(kind, split)) for kind in KINDS for split in SPLITS}
     masses: list[CaseRow] = []
     patients: dict[str, set[str]] = {}
@@ -153,7 +153,7 @@ def _find(source: Path, name: str) -> Path:
 
 
 def _read(path: Path, wanted: dict[str, str]) -> list[dict[str, str]]:
-    """The wanted columns of each row; cells hold stray blanks and line ends."""
+    """The wanted columns of each row, without the stray blanks and line ends in the cells."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -171,7 +171,7 @@ def _read(path: Path, wanted: dict[str, str]) -> list[dict[str, str]]:
             {ours: (row[theirs] or "").strip() for ours, theirs in names.items()} for row in reader if any(row.values())
         ]
     except csv.Error as error:
-        raise DatasetError(f"{path}: is no CSV table ({error})") from None
+        raise DatasetError(f"{path}: is not a CSV table ({error})") from None
 
 
 def _case(values: dict[str, str], split: str, place: str) -> CaseRow:
