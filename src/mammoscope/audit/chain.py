@@ -26,7 +26,7 @@ _WAY_OUT = "check it with 'mammoscope audit verify', then start another in a new
 
 @dataclass(frozen=True)
 class _End:
-    """The end of a trail: its last complete line, the file that has it, and the lines after it, which a crash cut off."""
+    """The end of a trail: its last complete line, the file that has it, and the lines after it, cut off by a crash."""
 
     whole: re.Match[bytes] | None
     file: Path | None
