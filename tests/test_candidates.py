@@ -102,8 +102,8 @@ def test_columns_of_other_lengths_make_no_table(wrong: dict[str, object]) -> Non
         ({"view": np.array([0, -1, 0])}, "a view that"),
         ({"boxes": BOXES[:, [2, 1, 0, 3]]}, "a box that is not"),
         ({"boxes": BOXES * np.nan}, "a box that is not"),
-        ({"detection_score": np.array([0, 1, 1.01])}, "a detection_score that is no number from 0 to 1"),
-        ({"malignancy_score": np.array([0, np.nan, 1])}, "a malignancy_score that is no number"),
+        ({"detection_score": np.array([0, 1, 1.01])}, "a detection_score that is not a number from 0 to 1"),
+        ({"malignancy_score": np.array([0, np.nan, 1])}, "a malignancy_score that is not a number"),
         ({"masks": Masks(np.full((3, 4, 4), np.inf, np.float32), 0.5)}, "a mask that is not finite"),
     ],
 )

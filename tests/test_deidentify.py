@@ -326,7 +326,7 @@ def test_two_files_of_one_instance(tmp_path: Path) -> None:
     first, same = save(tmp_path / "a.dcm", film()), save(tmp_path / "b.dcm", film())
     another = save(tmp_path / "c.dcm", film(KVP=28))
     a, b, c = deidentify(first, same, another, out=tmp_path / "out")
-    assert a.written == b.written and "has the SOP instance UID of a file before it" in str(c.error)
+    assert a.written == b.written and "has the SOP instance UID of an earlier file" in str(c.error)
 
 
 def test_a_salt_must_be_long(tmp_path: Path) -> None:

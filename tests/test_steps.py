@@ -78,7 +78,7 @@ def test_without_a_breast_nothing_is_run() -> None:
     ("wrong", "named"),
     [
         ({"view": np.array([0, 7])}, "gave a view that the exam of 3 does not have"),
-        ({"detection_score": np.array([0.5, np.nan])}, "gave a detection_score that is no number"),
+        ({"detection_score": np.array([0.5, np.nan])}, "gave a detection_score that is not a number"),
     ],
 )
 def test_a_step_that_gives_no_candidates_of_this_exam_is_named(wrong: dict[str, object], named: str) -> None:

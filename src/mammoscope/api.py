@@ -1,4 +1,4 @@
-"""The public face: what ``import mammoscope`` offers, for scripts and notebooks."""
+"""The public Python interface: what ``import mammoscope`` offers, for scripts and notebooks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_mammogram(path: AnyPath) -> Mammogram:
     InputError
         The file cannot be analysed; names it and what is wrong.
     TypeError
-        ``path`` is no path.
+        ``path`` is not a path.
     """
     return _read_mammogram(_path(path, "path"))
 
@@ -40,7 +40,7 @@ def load_bundle(folder: AnyPath | None = None) -> Bundle:
     BundleError
         The bundle is incomplete, altered or of another version.
     TypeError
-        ``folder`` is no path.
+        ``folder`` is not a path.
     """
     return _load_bundle(None if folder is None else _path(folder, "folder"))
 
@@ -48,7 +48,7 @@ def load_bundle(folder: AnyPath | None = None) -> Bundle:
 def analyze(
     mammogram: Mammogram | AnyPath, bundle: Bundle | AnyPath | None = None, *, threshold: float | None = None
 ) -> Analysis:
-    """Find, outline and grade what is on one mammogram.
+    """Find, outline and classify findings on one mammogram.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def analyze(
     InputError, BundleError
         The file or the bundle cannot be used.
     TypeError, ValueError
-        An argument is of another type, or the threshold is not in [0, 1].
+        An argument has a wrong type, or the threshold is not in [0, 1].
     """
     models, limit = _bundle(bundle), _threshold(threshold)
     return _analyze(_mammogram(mammogram), models, threshold=limit)
@@ -78,12 +78,12 @@ def analyze(
 def analyze_exam(
     views: Iterable[Mammogram | AnyPath], bundle: Bundle | AnyPath | None = None, *, threshold: float | None = None
 ) -> tuple[Analysis, ...]:
-    """Find, outline and grade what is on the views of one woman at one time; parameters as of ``analyze``.
+    """Find, outline and classify findings on the views of one exam; parameters as for ``analyze``.
 
     Returns
     -------
     tuple of Analysis
-        One a view, in their order.
+        One for each view, in their order.
 
     Raises
     ------

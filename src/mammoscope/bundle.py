@@ -32,7 +32,7 @@ class BundledStep:
     folder
         The bundle's.
     manifest
-        What the bundle says of it.
+        Its part of the bundle's manifest.
     """
 
     folder: Path
@@ -40,12 +40,12 @@ class BundledStep:
 
     @cached_property
     def implementation(self) -> type[StepImplementation]:
-        """What is behind the name.
+        """The implementation of that name.
 
         Raises
         ------
         BundleError
-            There is nothing of that name.
+            There is none of that name.
         """
         found = implementation_named(self.manifest.implementation)
         if found is None:
@@ -57,12 +57,12 @@ class BundledStep:
 
     @cached_property
     def settings(self) -> BaseModel:
-        """What the implementation makes of the settings.
+        """The settings, checked by the implementation.
 
         Raises
         ------
         BundleError
-            They are not of its kind; names the setting.
+            They do not fit the implementation; names the setting.
         """
         try:
             return self.implementation.Settings.model_validate(self.manifest.settings)
@@ -128,7 +128,7 @@ class Bundle:
 
     @property
     def shown_contrast(self) -> ContrastSettings:
-        """How the network that sees the whole breast has its contrast evened; as in the file where none says so."""
+        """The contrast settings of the network that sees the whole breast; contrast as in the file if it has none."""
         for step in self.finding:
             contrast = getattr(step.settings, "contrast", None)
             if isinstance(contrast, ContrastSettings):
@@ -137,7 +137,7 @@ class Bundle:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of findings that its finding steps look for: those that their settings name, else masses."""
+        """The kinds of findings that its finding steps look for: those named in their settings, else masses."""
         named = [getattr(step.settings, "kinds", (DEFAULT_KIND,)) for step in self.of_roles("detect", "joint")]
         return frozenset(kind for kinds in named for kind in kinds) or frozenset({DEFAULT_KIND})
 
@@ -149,7 +149,7 @@ class Bundle:
 
     @property
     def average_mask(self) -> Path | None:
-        """The mean training mask, which figures are compared with; None where the bundle has none."""
+        """The mean training mask, which figures are compared with; None if the bundle has none."""
         for step in self.steps:
             if AVERAGE_MASK in step.manifest.files:
                 return self.folder / step.manifest.files[AVERAGE_MASK].file
@@ -157,7 +157,7 @@ class Bundle:
 
 
 def default_bundle_folder() -> Path:
-    """The bundle that is built in."""
+    """Folder of the built-in bundle."""
     return Path(str(files("mammoscope") / "bundles" / "default"))
 
 
@@ -172,8 +172,8 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
     Raises
     ------
     BundleError
-        A file is missing or altered, a step is not installed or its settings are not of its kind, or the manifest is
-        of no known version; names the file and the thing.
+        A file is missing or altered, a step is not installed or its settings do not fit it, or the manifest has an
+        unknown version; names the file and the problem.
     """
     folder = default_bundle_folder() if folder is None else Path(folder)
     path = folder / MANIFEST
@@ -195,7 +195,7 @@ def _manifest_of(raw: bytes, path: Path) -> BundleManifest:
     try:
         content = json.loads(raw)
     except ValueError as error:
-        raise BundleError(f"{path}: is no JSON ({error})") from None
+        raise BundleError(f"{path}: is not JSON ({error})") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version not in ("1", "2"):
         raise BundleError(f"{path}: schema_version is {version!r}, expected '1' or '2'")

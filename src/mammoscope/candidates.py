@@ -1,4 +1,4 @@
-"""What the steps of a chain pass on: one row for each place that may hold a finding."""
+"""The table that the steps of a chain pass on: one row for each region that may be a finding."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Masks:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """N places of an exam that may hold a finding. A step adds or drops rows, fills fields in, or scores anew.
+    """N regions of an exam that may be findings. A step adds or drops rows, fills fields in, or changes scores.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class Candidates:
     kind
         ``(N,)`` names of kinds, see ``mammoscope.kinds``.
     detection_score
-        ``(N,) float64`` in [0, 1]: how sure we are that there is a finding.
+        ``(N,) float64`` in [0, 1]: how sure the models are that there is a finding.
     rois
         The square around each; None until a step has cut them.
     masks
@@ -146,7 +146,7 @@ class Candidates:
         every = list(parts)
         filled = [part for part in every if len(part)]
         if not filled:
-            return every[-1] if every else cls.none()  # with the columns that its steps have filled in, of no row
+            return every[-1] if every else cls.none()  # with the columns that its steps have filled in, without rows
         rois, masks = _all([part.rois for part in filled]), _all([part.masks for part in filled])
         malignancy = _all([part.malignancy_score for part in filled])
         return cls(
@@ -177,7 +177,7 @@ class Candidates:
         return self.take(self.view == view)
 
     def moved_to(self, view: int) -> Candidates:
-        """The same rows, said to lie on another view: an exam's view and the same view alone have other numbers."""
+        """The same rows with another view number: a view of an exam has another number than the same view alone."""
         return replace(self, view=np.full(len(self), view, dtype=np.int64))
 
     def above(self, threshold: float) -> Candidates:
@@ -200,7 +200,7 @@ class Candidates:
         for name in ("detection_score", "malignancy_score"):
             scores = getattr(self, name)
             if scores is not None and not ((scores >= 0) & (scores <= 1)).all():
-                return f"a {name} that is no number from 0 to 1"
+                return f"a {name} that is not a number from 0 to 1"
         if self.masks is not None and not np.isfinite(self.masks.probabilities).all():
             return "a mask that is not finite"
         return None

@@ -1,4 +1,4 @@
-"""What can go wrong, in one line that a person can act on."""
+"""Errors, each a single line that says what a user can do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class MammoscopeError(Exception):
-    """An error of the user's world (a file, a setting), not of the code: shown as one line, without a traceback."""
+    """An error in what the user gave (a file, a setting), not in the code: shown as one line, without a traceback."""
 
 
 class InputError(MammoscopeError):
@@ -18,7 +18,7 @@ class InputError(MammoscopeError):
     path
         The file, as the user named it.
     problem
-        What is wrong with it, naming the thing and its value: ``"Modality (0008,0060) is 'CT', expected 'MG'"``.
+        What is wrong with it, with name and value: ``"Modality (0008,0060) is 'CT', expected 'MG'"``.
     """
 
     def __init__(self, path: Path | str, problem: str) -> None:

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, so that neither a reader nor a resumed run meets half of one; and hash them."""
+"""Write files completely or not at all, so that no reader or resumed run finds an incomplete file; and hash them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READ_BYTES = 1 << 20
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of ``path``; what the block writes there takes the place of ``path`` at its end.
 
-    The folder is made where it is missing.
+    The folder is made if it is missing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What an analysis says: immutable, checked once when it is made, and the source of the published JSON Schema."""
+"""The result of an analysis: immutable, checked once when it is made, and the source of the published JSON Schema."""
 
 from __future__ import annotations
 

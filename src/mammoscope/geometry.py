@@ -17,7 +17,7 @@ FloatArray = NDArray[np.float64]
 
 
 class Frame(StrEnum):
-    """Names of the coordinate frames. Everything that leaves mammoscope is in ``ORIGINAL``."""
+    """Names of the coordinate frames. All results of mammoscope are in ``ORIGINAL``."""
 
     ORIGINAL = "original"  # pixels of the file as stored
     PREPROCESSED = "preprocessed"  # flipped so that the chest wall is left, cropped to the breast, not scaled
@@ -69,7 +69,7 @@ class FrameChange:
         )
 
     def inverse(self) -> FrameChange:
-        """The way back."""
+        """The inverse change."""
         return FrameChange(
             self.target,
             self.source,

@@ -1,8 +1,8 @@
-"""The kinds of findings: what each is called and coded, what of it is measured, and how it is drawn. One row a kind.
+"""The kinds of findings: names, codes, sizes that are measured, and drawing. One row for each kind.
 
-Everything that names a kind reads it here: findings and their JSON Schema, DICOM reports and segmentations, the
+All code that names a kind reads this table: findings and their JSON Schema, DICOM reports and segmentations, the
 overlay, the table, the PDF report and the page. A new kind is a new row of ``KINDS``; the published schema is then
-written anew by ``python -m mammoscope.writers.json``.
+written again by ``python -m mammoscope.writers.json``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Measure:
 
 AREA = Measure("area_mm2", "area", "mm2", Coded("42798000", "SCT", "Area"))
 LONGEST_DIAMETER = Measure("longest_diameter_mm", "longest", "mm", Coded("103339001", "SCT", "Long axis"))
-# Of what has no margin of its own, as a cluster: the same number, said for what it is.
+# For findings without a margin, such as a cluster: the same number under another name.
 EXTENT = Measure("longest_diameter_mm", "extent", "mm", Coded("103339001", "SCT", "Long axis"))
 
 
@@ -175,12 +175,14 @@ def kind_named(name: str) -> Kind:
     Raises
     ------
     MammoscopeError
-        There is no such kind; names those that there are.
+        There is no such kind; lists the known kinds.
     """
     for kind in KINDS:
         if kind.name == name:
             return kind
-    raise MammoscopeError(f"{name!r} is no kind of finding, must be one of {', '.join(kind.name for kind in KINDS)}")
+    raise MammoscopeError(
+        f"{name!r} is not a kind of finding, expected one of {', '.join(kind.name for kind in KINDS)}"
+    )
 
 
 def grade_named(name: Literal["malignant", "benign"]) -> Grade:

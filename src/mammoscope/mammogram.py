@@ -1,4 +1,4 @@
-"""A mammogram as the pipeline takes it: display-ready pixels and what is known about them."""
+"""A mammogram as the pipeline uses it: display-ready pixels and what is known about them."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Mammogram:
     Attributes
     ----------
     pixels
-        ``(H, W) uint16``, frame ``original``: brighter is denser tissue, whatever the file stored (inverted films are
-        turned back). The full range 0-65535 is what a viewer would show from black to white.
+        ``(H, W) uint16``, frame ``original``: brighter is denser tissue, whatever the file stored (inverted images are
+        inverted back). The full range 0-65535 is what a viewer would show from black to white.
     name
-        The file's name without folder or extension, for the names of what is written about it.
+        The file's name without folder or extension, for the names of its results.
     sha256
         Hex digest of the file's bytes.
     file_format
@@ -59,7 +59,7 @@ class Mammogram:
     laterality, view
         Which breast, and the view's short name (``"CC"``, ``"MLO"``, ``"ML"``, ``"LM"``, ``"XCCL"``…); None: not known.
     spacing
-        Pixel spacing, None where the file does not say.
+        Pixel spacing, None if the file does not state it.
     pixel_aspect
         Height of a pixel divided by its width. 1 for square pixels; other values for stretched images.
     sop_instance_uid, modality, manufacturer

@@ -1,4 +1,4 @@
-"""From mammograms to outlined, scored findings: the whole story on one screen."""
+"""From mammograms to outlined, scored findings: the whole chain on one screen."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PREPROCESS = "preprocess"
 
 
 class Examination(NamedTuple):
-    """An analysis and the breast as it was prepared for it; None where no breast was found."""
+    """An analysis, and the prepared breast; None if no breast was found."""
 
     analysis: Analysis
     prepared: Preprocessed | None
 
 
 def analyze(mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = None) -> Analysis:
-    """Find, outline and grade what is on a mammogram, as an exam of this one view.
+    """Find, outline and classify findings on a mammogram, as an exam of this one view.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def analyze(mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = N
 def examine(
     mammogram: Mammogram, bundle: Bundle, *, threshold: float | None = None, progress: Progress | None = None
 ) -> Examination:
-    """As ``analyze``, and keep the prepared breast for those who want to see it.
+    """As ``analyze``, and return the prepared breast too.
 
-    ``progress`` is called as each step of the chain begins, with its name and the share of them that is done.
+    ``progress`` is called as each step of the chain begins, with its name and the share of steps that is done.
     """
     return examine_views([mammogram], bundle, threshold=threshold, progress=progress)[0]
 
@@ -93,12 +93,12 @@ def run_steps(
 ) -> Candidates:
     """Run some steps of a bundle, in their order: what evaluation runs is what ships.
 
-    Where no view has a breast nothing is run. The time of each step goes to ``watch`` by its name.
+    If no view has a breast, nothing is run. The time of each step goes to ``watch`` by its name.
 
     Raises
     ------
     BundleError
-        A step, which may come from another package, gives what are no candidates of this exam; names it.
+        A step, which may come from another package, gives candidates that do not fit this exam; names it.
     """
     watch = watch or Stopwatch()
     for step in steps if any(view.breast is not None for view in exam.views) else ():
@@ -150,7 +150,7 @@ def _findings(mammogram: Mammogram, breast: Preprocessed, found: Candidates, lim
     if not len(found):
         return ()
     if rois is None or masks is None or malignancy is None:
-        raise BundleError("the bundle's steps outline or classify nothing: its findings cannot be reported")
+        raise BundleError("no step of the bundle outlines, or none classifies, so findings cannot be reported")
     to_original = breast.from_original.inverse()
     findings = []
     for number, box in enumerate(to_original.boxes(found.boxes)):

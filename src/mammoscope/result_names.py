@@ -1,4 +1,4 @@
-"""A name for the results of each file of a batch, no two alike."""
+"""A unique name for the results of each file of a batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Shared = frozenset[int]
 
 
 def result_names(paths: Sequence[Path]) -> Iterator[str]:
-    """A name for the results of each file, in their order, no two alike, also where a file system ignores case.
+    """A unique name for the results of each file, in their order; unique also if a file system ignores case.
 
-    Files of one name in different folders get the folder's name in front, and what else tells them apart. No list of
-    names is held: eight bytes a file while names are compared, and what several files share.
+    Files of one name in different folders get the folder's name in front, or more of the path if needed. No list of
+    names is kept: only eight bytes for each file while names are compared, and the names that several files share.
     """
     shared: list[Shared] = []
     while len(shared) <= len(_LONGER):

@@ -109,10 +109,10 @@ def test_what_is_said_of_a_mass_has_not_changed() -> None:
 
 def test_an_unknown_kind_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(
-        MammoscopeError, match=r"'cyst' is no kind of finding, must be one of mass, calcification, asym"
+        MammoscopeError, match=r"'cyst' is not a kind of finding, expected one of mass, calcification, asym"
     ):
         kind_named("cyst")
-    with pytest.raises(ValueError, match="'cyst' is no kind of finding"):
+    with pytest.raises(ValueError, match="'cyst' is not a kind of finding"):
         finding(BOX, kind="cyst")
 
 
@@ -183,7 +183,7 @@ def test_an_analysis_of_schema_1_0_opens_and_its_findings_are_masses(tmp_path: P
     assert (opened.schema_version, opened.findings[0].kind) == ("1.1", "mass")
     document["findings"][0]["kind"] = "cyst"
     path.write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"findings\.0\.kind: .*'cyst' is no kind of finding"):
+    with pytest.raises(InputError, match=r"findings\.0\.kind: .*'cyst' is not a kind of finding"):
         read_analysis(path)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from mammoscope.errors import MammoscopeError
 
 FIRST = "0" * 64  # the first line's value for the hash of the line before
-FILE_BYTES = 1 << 20  # some 1,700 analyses; a line that is added reads its file
+FILE_BYTES = 1 << 20  # about 1,700 analyses; adding a line reads its file
 WHOLE_LINE = re.compile(rb'(\{.*),"hash":"([0-9a-f]{64})"\}')
 _FILE_NAME = re.compile(r"audit-\d{6}\.jsonl")
 _LOCK = "audit.lock"
@@ -26,7 +26,7 @@ _WAY_OUT = "check it with 'mammoscope audit verify', then start another in a new
 
 @dataclass(frozen=True)
 class _End:
-    """The end of a trail: its last complete line, the file that has it, and the lines after it, cut off by a crash."""
+    """The end of a trail: its last complete line, that line's file, and the lines after it, which a crash cut off."""
 
     whole: re.Match[bytes] | None
     file: Path | None

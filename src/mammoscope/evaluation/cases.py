@@ -1,6 +1,6 @@
 """Run the steps of a bundle over a dataset, one exam at a time.
 
-What is run are the bundle's own steps, as an analysis runs them. A step judged alone gets the truth as its candidates.
+The bundle's own steps are run as in an analysis. A step evaluated alone gets the true lesions as its candidates.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mammoscope.stages.step import PreparedExam, PreparedView
 
 Progress = Callable[[int, int], None]
 
-_SAME_IOU = 0.3  # a candidate that a step places anew is still the same
+_SAME_IOU = 0.3  # a candidate that a step moves still counts as the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class ExamCase:
     exam
         The views, prepared.
     breast_found
-        Whether preprocessing found a breast on each; False also for an image that is taken as it is.
+        Whether preprocessing found a breast on each; False also for an image that is used whole.
     """
 
     patient: str
@@ -69,7 +69,7 @@ def exam_cases(
     Parameters
     ----------
     whole_images
-        Take an image on which no breast is found as it is, so that its lesions can be judged like all others.
+        Use the whole image if no breast is found on it, so that its lesions can be evaluated like all others.
     """
     done = 0
     for images in exams_of(dataset):
@@ -91,7 +91,7 @@ def exam_cases(
 
 
 def exams_of(dataset: Dataset) -> list[tuple[str, ...]]:
-    """The images of each exam of each patient: where the dataset states no exam, all of a patient's are one."""
+    """The images of each exam of each patient: if the dataset states no exam, all images of a patient are one."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for row in dataset.image_rows():
         grouped.setdefault((row.patient_id, row.exam), []).append(row.image)
@@ -108,7 +108,7 @@ def detect_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = 
 
 
 def detected_images(case: ExamCase, found: Candidates) -> list[DetectedImage]:
-    """The lesions of each image of an exam and what was found on it, in its ``original`` frame."""
+    """The lesions and detections of each image of an exam, in its ``original`` frame."""
     return [
         _detected_image(case.patient, image, lesions, prepared.breast, found.of_view(view).ranked())
         for view, (image, lesions, prepared) in enumerate(zip(case.images, case.lesions, case.exam.views, strict=True))
@@ -118,8 +118,8 @@ def detected_images(case: ExamCase, found: Candidates) -> list[DetectedImage]:
 def analyse_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> list[AnalysedImage]:
     """Run all steps on every exam; one result an image, in the order of the dataset.
 
-    Where the steps after the selection look at each candidate by itself, only those that take a lesion are outlined
-    and classified: no figure needs the others. Else they see all candidates from the lowest threshold of the figures.
+    If the steps after the selection work on each candidate independently, only those that match a lesion are outlined
+    and classified: no figure needs the others. Else they get all candidates from the lowest threshold of the figures.
     """
     analysed: dict[str, AnalysedImage] = {}
     row_by_row = all(step.implementation.row_by_row for step in bundle.grading)
@@ -229,28 +229,28 @@ def segment_crops(
 def crop_with_masks(
     dataset: Dataset, bundle: Bundle, crop: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
-    """A crop ``(S, S) uint8`` with its true and its predicted mask, for a picture."""
+    """A crop ``(S, S) uint8`` with its true and its predicted mask, for an image of the report."""
     lesion = next(lesion for lesion in lesions_with_crop(dataset) if lesion.crop == crop)
     exam, truth = crop_case(dataset, lesion)
     return exam.breast().pixels, read_true_mask(dataset, lesion), outlined(bundle, exam, truth, crop).binary[0]
 
 
 def outlined(bundle: Bundle, exam: PreparedExam, truth: Candidates, place: str) -> Masks:
-    """What the bundle's segmenting steps draw for given candidates.
+    """Given candidates after the bundle's segmenting steps.
 
     Raises
     ------
     BundleError
-        They draw none, or no step segments.
+        They outline nothing, or no step segments.
     """
     masks = run(bundle.of_roles("segment"), exam, truth, place).masks
     if masks is None or len(masks) != len(truth):
-        raise BundleError(f"{bundle.folder}: no step segments given regions; it cannot be judged alone")
+        raise BundleError(f"{bundle.folder}: no step segments given regions, so it cannot be evaluated alone")
     return masks
 
 
 def graded_alone(bundle: Bundle, exam: PreparedExam, given: Candidates, place: str) -> Candidates:
-    """Given candidates after the steps that follow the selection, row for row, whatever order these leave them in.
+    """Given candidates after the steps that follow the selection, in the same order.
 
     Raises
     ------
@@ -261,12 +261,12 @@ def graded_alone(bundle: Bundle, exam: PreparedExam, given: Candidates, place: s
     iou = box_iou(given.boxes, after.boxes) * (given.view[:, None] == after.view[None])
     rows = match(iou, _SAME_IOU)
     if (rows < 0).any():
-        raise BundleError(f"{bundle.folder}: the steps after the selection drop what they are to grade on {place}")
+        raise BundleError(f"{bundle.folder}: the steps after the selection drop given candidates on {place}")
     return after.take(rows)
 
 
 def run(steps: Sequence[BundledStep], exam: PreparedExam, found: Candidates, place: str) -> Candidates:
-    """As ``run_steps``, with an error that says on which images."""
+    """As ``run_steps``, with errors that name the images."""
     try:
         return run_steps(steps, exam, found)
     except BundleError as error:
@@ -276,7 +276,7 @@ def run(steps: Sequence[BundledStep], exam: PreparedExam, found: Candidates, pla
 def _malignancy(graded: Candidates, bundle: Bundle) -> FloatArray:
     if graded.malignancy_score is None:
         if len(graded):
-            raise BundleError(f"{bundle.folder}: no step classifies given regions; it cannot be judged alone")
+            raise BundleError(f"{bundle.folder}: no step classifies given regions, so it cannot be evaluated alone")
         return np.zeros(0)
     return graded.malignancy_score
 
@@ -295,7 +295,7 @@ def _detected_image(
 
 
 def _whole_image(mammogram: Mammogram) -> Preprocessed:
-    """A mammogram on which no breast was found, as it is: its lesions are classified like all others."""
+    """A whole mammogram on which no breast was found, so that its lesions are classified like all others."""
     grey = np.zeros(mammogram.pixels.shape, dtype=np.uint8)
     cv2.normalize(mammogram.pixels, grey, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
     change = FrameChange(Frame.ORIGINAL, Frame.PREPROCESSED)

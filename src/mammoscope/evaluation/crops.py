@@ -1,4 +1,4 @@
-"""The published crops of a dataset's lesions, as the steps of a bundle take them, and their true masks."""
+"""The published crops of a dataset's lesions, as input for the steps of a bundle, and their true masks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lesions_with_crop(dataset: Dataset) -> list[Lesion]:
 
 
 def crop_case(dataset: Dataset, lesion: Lesion) -> tuple[PreparedExam, Candidates]:
-    """A crop as an exam of one view, all of which is seen, and the true candidate in the ROI that the crop is.
+    """A crop as an exam of one view, and the true candidate, whose ROI is the whole crop.
 
     Its contrast is stretched as ``cut_roi`` does.
     """

@@ -1,7 +1,7 @@
-"""Cut lesions from their full images: wider than the published crops, or by a box that errs as the detector's do.
+"""Cut lesions from their full images: wider than the published crops, or by a box misplaced as by the detector.
 
-On the published crops the mass always spans 0.9 of the frame, so a constant blob does well there. It fails where the
-cut is wider or off centre, which is what a segmenter meets in use.
+On the published crops the mass always spans 0.9 of the frame, so a constant mask does well there. It fails if the cut
+is wider or off centre, as in use.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Mask = NDArray[np.bool_]
 
 
 def box_errors(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> FloatArray:
-    """How the detector's boxes differ from the true ones, wherever a detection takes a lesion (IoU 0.5 or more).
+    """How the detector's boxes differ from the true ones, for detections that match a lesion (IoU 0.5 or more).
 
     Returns
     -------
@@ -49,7 +49,7 @@ def box_errors(dataset: Dataset, bundle: Bundle, progress: Progress | None = Non
 
 
 def erring(box: FloatArray, error: FloatArray) -> FloatArray:
-    """A true box ``(4,)`` as a detector would have placed it that makes ``error``, see ``box_errors``."""
+    """A true box ``(4,)`` with an error of a detector, see ``box_errors``."""
     size = box[2:] - box[:2]
     centre = (box[:2] + box[2:]) / 2 + error[:2] * size
     half = size * np.exp(error[2:]) / 2
@@ -75,12 +75,12 @@ def segment_cuts(
     Returns
     -------
     dict
-        The lesions by the name of the cut: ``"1"``, ``"1.5"``, ``"2"`` and ``"jittered"``, which has none where there
+        The lesions by the name of the cut: ``"1"``, ``"1.5"``, ``"2"`` and ``"jittered"``, which is empty if there
         are no errors.
     """
     rng = np.random.default_rng(seed)
     rows = [lesion for of_image in dataset.images.values() for lesion in of_image]
-    # One draw for every lesion, so that no lesion's box depends on whether another was placed.
+    # One draw for every lesion, so that a lesion's box does not depend on whether another was cut.
     error_of = {id(row): errors[rng.integers(len(errors))] if len(errors) else None for row in rows}
     measured: dict[str, dict[int, CutLesion]] = {name: {} for name in (*(f"{width:g}" for width in WIDTHS), JITTERED)}
     for case in exam_cases(dataset, bundle, progress):

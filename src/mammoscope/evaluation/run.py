@@ -41,7 +41,7 @@ def evaluate(
     draws: int = 2000,
     progress: Progress | None = None,
 ) -> Path:
-    """Measure a stage as it ships and write ``report.json``, ``report.html`` and ``cases.csv``.
+    """Measure a stage as it is in the bundle and write ``report.json``, ``report.html`` and ``cases.csv``.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def evaluate(
     DatasetError
         The dataset, or a file of it, cannot be used.
     BundleError
-        A stage cannot be loaded, or gives something that is no score.
+        A stage cannot be loaded, or gives something that is not a score.
     MammoscopeError
         ``out`` cannot be written.
     """

@@ -1,4 +1,4 @@
-"""Where things are in the phantom: outline of the breast, nipple, pectoral muscle, gland. All in millimetres.
+"""The anatomy of the phantom: outline of the breast, nipple, pectoral muscle, gland. All in millimetres.
 
 The frame is that of a left breast: x runs from the chest wall (0) towards the nipple, y down the image.
 """
@@ -75,7 +75,7 @@ def craniocaudal(patient: Patient, rng: np.random.Generator, height_mm: float) -
     y = middle + half * turn * np.where(turn < 0, 1.04, 1.0)
     nipple_y = middle + rng.uniform(1, 6)
     outline = _with_nipple(np.stack([x, y], axis=1), nipple_y)
-    # The skin runs on along the chest wall a little before it leaves the image.
+    # The skin continues a little along the chest wall before it leaves the image.
     outline[[0, -1], 0] = -20
     nipple = (float(outline[:, 0].max()), nipple_y)
     return Anatomy(outline, nipple, (0.53 * depth, nipple_y - 6), (0.40 * depth, 0.60 * half), None)

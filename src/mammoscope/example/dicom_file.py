@@ -13,7 +13,7 @@ from mammoscope import __version__
 from mammoscope.example.phantom import PhantomView
 from mammoscope.mammogram import Laterality
 
-# Goes into every UID: raise it when the same seed gives other pixels.
+# Part of every UID: raise it when the same seed gives other pixels.
 GENERATOR_VERSION = 1
 
 _DATE, _TIME = "20000101", "120000"

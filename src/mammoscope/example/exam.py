@@ -15,7 +15,7 @@ EXAM_FILES = tuple(f"phantom-{side[0]}-{view}.dcm" for side, view in EXAM_VIEWS)
 
 
 def write_exam(folder: Path, seed: int = 0, rows: int = ROWS, columns: int = COLUMNS) -> tuple[Path, ...]:
-    """Write a phantom exam and ``truth.json``, making the folder where there is none.
+    """Write a phantom exam and ``truth.json``, making the folder if there is none.
 
     Parameters
     ----------

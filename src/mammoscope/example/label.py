@@ -1,4 +1,4 @@
-"""The lead marker of a film: side, view, and that nothing here is real, burnt into the background."""
+"""The label burnt into the background, like a film's lead marker: side, view, and that the exam is synthetic."""
 
 from __future__ import annotations
 

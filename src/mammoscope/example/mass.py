@@ -56,7 +56,7 @@ def render_mass(
 
     filled = np.zeros((height, width), dtype=np.uint8)
     cv2.fillPoly(filled, [np.rint((outline / mm - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    # The margin is crisp in places and lost in others, as where a mass grows into its surroundings.
+    # The margin is sharp in places and obscured in others, as where a mass grows into its surroundings.
     crisp, lost = (cv2.GaussianBlur(filled.astype(np.float32) / 255, (0, 0), sigma / mm) for sigma in _EDGES_MM)
     where = 1 / (1 + np.exp(-2 * power_law_noise(rng, (height, width), 1.5, longest=0.3)))
     inside = cv2.distanceTransform((filled > 127).astype(np.uint8), cv2.DIST_L2, 5)

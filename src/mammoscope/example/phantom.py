@@ -1,4 +1,4 @@
-"""A synthetic four-view exam that looks like mammograms. It proves the plumbing, never the accuracy."""
+"""A synthetic four-view exam that looks like mammograms. It shows that the program works, not how accurate it is."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _LARGEST_SEED = (1 << 32) - 1
 
 @dataclass(frozen=True, eq=False)
 class PhantomMass:
-    """A mass that was put in.
+    """A mass of the phantom.
 
     Attributes
     ----------
     outline
         ``(N, 2) float64`` closed polygon of (x, y), frame ``original``.
     malignant
-        Whether it was drawn with the signs of a malignant mass.
+        Whether it was drawn with the features of a malignant mass.
     """
 
     outline: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""The stuff a mammogram is made of: power-law noise, strands that run to the nipple, and thin tapering lines."""
+"""Textures of a mammogram: power-law noise, strands that run to the nipple, and thin tapering lines."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def filled(polygon_mm: NDArray[np.float64], shape: tuple[int, int], mm: float) -
 
 
 def _distance_inside(mask: NDArray[np.uint8], mm: float) -> FloatImage:
-    """Distance in mm to the mask's outline; the image's borders are no outline."""
+    """Distance in mm to the mask's outline; the image's borders do not count."""
     distance = cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 5)
     return np.asarray(cv2.GaussianBlur(distance, (0, 0), 1.5) * np.float32(mm), dtype=np.float32)
 

@@ -1,1 +1,1 @@
-"""Run one job over many items: ``job`` says what is done, a ``backend`` who does it."""
+"""Run one job over many items: a ``job`` says what is done, a ``backend`` how it is run."""

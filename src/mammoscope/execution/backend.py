@@ -1,4 +1,4 @@
-"""Who does a job: threads or processes of this machine, or what another package brings.
+"""How a job is run: by threads or processes of this machine, or by a backend of another package.
 
 A backend of another package is a class that meets ``Backend`` and takes the number of workers, registered as an entry
 point of the group ``mammoscope.backends``.
@@ -25,7 +25,7 @@ BUILT_IN = {
 
 @dataclass(frozen=True)
 class Crashed:
-    """Instead of a result: the worker died of the item. ``reason`` says how, as ``"killed by SIGSEGV"``."""
+    """In place of a result: the item crashed its worker. ``reason`` says how, such as ``"killed by SIGSEGV"``."""
 
     reason: str
 
@@ -36,19 +36,19 @@ class Backend(Protocol):
     def run(self, job: Job[Item, Result], items: Iterable[Item]) -> Generator[tuple[Item, Result | Crashed]]:
         """Do a job to every item.
 
-        The stream is lazy and bounded: an item is taken when a worker will soon be free for it, and a result is let go
-        once it is yielded, so that many items take no more memory than few. Closing the generator ends the workers.
+        The stream is lazy and bounded: an item is taken when a worker will soon be free for it, and no result is kept
+        once it is yielded, so many items take no more memory than few. Closing the generator ends the workers.
 
         Yields
         ------
         tuple
-            An item and its result, in the order in which they are done; ``Crashed`` where the worker died of it, which
-            costs no other item.
+            An item and its result, in the order in which they are finished; ``Crashed`` if the item crashed its worker,
+            which affects no other item.
 
         Raises
         ------
         Exception
-            What the job or the items raised, as it is.
+            What the job or the items raised, unchanged.
         MammoscopeError
             No worker can be started.
         """
@@ -68,7 +68,7 @@ def backend_named(name: str, workers: int) -> Backend:
     Raises
     ------
     MammoscopeError
-        No backend has this name; names those that there are.
+        No backend has this name; lists the known names.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}, it must be 1 or more")
@@ -79,7 +79,7 @@ def backend_named(name: str, workers: int) -> Backend:
         others = entry_points(group=GROUP)
         if name not in others.names:
             known = ", ".join(sorted({*BUILT_IN, *others.names}))
-            raise MammoscopeError(f"backend {name!r} is not known; there are: {known}")
+            raise MammoscopeError(f"backend {name!r} is not known; known are: {known}")
         made = others[name].load()(workers)
     return cast(Backend, made)
 
@@ -91,19 +91,19 @@ def in_order(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
-    """All results, in the order of the items: for what is to be held in memory as a whole.
+    """All results, in the order of the items: for results that fit in memory together.
 
     Parameters
     ----------
     backend, job, items
-        Who does what to what.
+        The backend runs the job over the items.
     progress
         Called with the items done and all items.
 
     Raises
     ------
     MammoscopeError
-        A worker died of an item; names it.
+        An item crashed its worker; names it.
     """
     results: dict[int, Result] = {}
     for (number, item), result in backend.run(_Numbered(job), enumerate(items)):

@@ -1,4 +1,4 @@
-"""What is done to many items: a job says how a worker gets ready, and what it does to each item."""
+"""The protocol of a job: how a worker gets ready, and what it does to each item."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Result_co = TypeVar("Result_co", covariant=True)
 class Job(Protocol[Item_contra, Result_co]):
     """Something to do to many items.
 
-    A job holds paths and settings, so that it can be pickled and sent to where the work is done; items and results must
-    be picklable too. What costs time or memory to make ready (models, a decoder process) is made in ``open``.
+    A job holds paths and settings, so that it can be pickled and sent to the workers; items and results must be
+    picklable too. What takes time or memory to prepare (models, a decoder process) is prepared in ``open``.
     """
 
     def open(self) -> AbstractContextManager[Callable[[Item_contra], Result_co]]:
-        """Make one worker ready; called once a worker, in the thread or process that then works.
+        """Make one worker ready; called once for each worker, in its thread or process.
 
         Returns
         -------
         context manager of a function
-            The function does one item. What an item may fail of belongs into its result: an exception ends the run and
-            reaches who called it.
+            The function works on one item. Expected failures of an item belong in its result: an exception ends the run
+            and is raised to the caller.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Processes of this machine: each opens the job for itself, and an item that kills its process costs only itself."""
+"""Processes of this machine: each opens the job for itself, and an item that crashes its process fails alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mammoscope.processes.spawned import Spawned
 
 @dataclass(frozen=True)
 class _Ready:
-    """What a process says when it has opened the job."""
+    """Sent by a process that has opened the job."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Failed:
 
 @dataclass(frozen=True)
 class _Died:
-    """What is found where a process was."""
+    """Noted for a process that has died."""
 
     reason: str
 
@@ -48,8 +48,8 @@ class _Died:
 class Processes:
     """A backend of processes; see ``Backend``.
 
-    They are started afresh (spawn), share the cores among them, and end when this process ends, however it ends. An
-    item whose process died gets a second try while no other is under way: the machine may have been short of memory.
+    They are started afresh (spawn), share the cores, and end with this process, however it ends. An item whose process
+    died gets a second try while no other is under way: the machine may have been short of memory.
     """
 
     workers: int
@@ -67,7 +67,7 @@ class Processes:
                     crew.give_out(waiting, suspects)
                     if outcome is not None:
                         yield outcome
-                    del outcome  # which may be large, and the next may be long in coming
+                    del outcome  # it may be large, and the next may take long
         finally:
             crew.end()
 
@@ -100,11 +100,11 @@ class _Worker(Generic[Item, Result]):
     Attributes
     ----------
     items
-        What it is working on: one item, or none.
+        The item that it works on, or none.
     is_ready
-        Whether it has opened the job: what it dies of before is no item's fault.
+        Whether it has opened the job: no item is to blame if it dies before.
     is_second_try
-        Whether another process died of its item.
+        Whether its item has crashed another process.
     """
 
     def __init__(self, job: Job[Item, Result], threads: int) -> None:
@@ -114,7 +114,7 @@ class _Worker(Generic[Item, Result]):
         self.is_second_try = False
 
     def give(self, item: Item) -> bool:
-        """Have an item done; False where the process has died while it had nothing to do."""
+        """Send an item; False if the process has died while it had nothing to do."""
         try:
             self.process.connection.send(item)
         except OSError:
@@ -147,12 +147,12 @@ class _Crew(Generic[Item, Result]):
         return [worker for worker in self.workers if worker.items]
 
     def wait(self) -> list[_Worker[Item, Result]]:
-        """Those that have something to say, or have died."""
+        """Those that have sent an answer, or have died."""
         speaking = wait([worker.process.connection for worker in self.busy])
         return [worker for worker in self.busy if worker.process.connection in speaking]
 
     def give_out(self, waiting: Iterable[Item], suspects: deque[Item]) -> None:
-        """Give items to all that have none; a suspect is given to one when all have none."""
+        """Give items to all idle workers; a suspect is tried when all are idle."""
         busy = len(self.busy)
         if suspects and not busy:
             self._give(suspects.popleft(), is_second_try=True)
@@ -181,7 +181,7 @@ class _Crew(Generic[Item, Result]):
 
 
 def _serve(connection: Connection[Any, Any], job: Job[Any, Any], threads: int) -> None:
-    """What a process does: open the job, then one item after the other until the connection is closed."""
+    """The main function of a process: open the job, then work on items until the connection is closed."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     cv2.setNumThreads(threads)
     try:
@@ -206,7 +206,7 @@ def _reply(connection: Connection[Any, Any], work: Callable[[Any], Any], item: A
 
 
 def _sendable(error: Exception) -> Exception:
-    """The error itself where it survives pickling, else one that says what and where it was."""
+    """The error itself if it can be pickled, else one that names its class and place."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 (what this very process has pickled)
     except Exception:

@@ -1,4 +1,4 @@
-"""Threads of this process: they share what is loaded, and a crash of one is a crash of all."""
+"""Threads of this process: they share what is loaded, and a crash of one ends all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TAKEN_PER_WORKER = 2
 
 
 class _End:
-    """Instead of an item: there are no more."""
+    """In place of an item: there are no more."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class _Failed:
 
 @dataclass(frozen=True)
 class Threads:
-    """A backend of threads; see ``Backend``. They gain where work is done outside of Python's lock, as by OpenCV."""
+    """A backend of threads; see ``Backend``. They are faster if work is done outside Python's lock, as by OpenCV."""
 
     workers: int
 
@@ -52,7 +52,7 @@ class Threads:
                     raise answer.error
                 taken -= 1
                 yield answer
-                del answer  # which may be large, and the next may be long in coming
+                del answer  # it may be large, and the next may take long
         finally:
             _empty(inbox)
             for _ in crew:
@@ -66,7 +66,7 @@ def _work(job: Job[Item, Result], inbox: SimpleQueue[Any], outbox: SimpleQueue[A
         with job.open() as work:
             while (item := inbox.get()) is not _End:
                 outbox.put((item, work(item)))
-    except BaseException as error:  # raised again where the results are waited for
+    except BaseException as error:  # raised again in the thread that waits for results
         outbox.put(_Failed(error))
 
 

@@ -1,1 +1,1 @@
-"""Processes of our own, what is said to them, and how many cores there are: the ground floor, which knows no image."""
+"""Child processes, messages to them, and the number of cores: the lowest layer, which knows nothing of images."""

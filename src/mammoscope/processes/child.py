@@ -1,4 +1,4 @@
-"""Processes of our own that work beside this one and talk to it on their standard streams."""
+"""Child processes that talk to this one on their standard streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROGRAM = (
 
 
 class Child(NamedTuple):
-    """A process that was started, and the unbuffered streams to ask it on and hear from it."""
+    """A started process, and the unbuffered streams to write to it and read from it."""
 
     process: subprocess.Popen[bytes]
     requests: BinaryIO
@@ -24,14 +24,14 @@ class Child(NamedTuple):
 
 
 def start_child(module: str, environment: Mapping[str, str], *, own_group: bool = False) -> Child:
-    """Start a process that runs the ``main`` of a module, which finds modules where this process does.
+    """Start a process that runs the ``main`` of a module, with the module search path of this process.
 
     Parameters
     ----------
     module
         Its name.
     environment
-        Variables for the process, beside this one's.
+        Variables for the process, added to this one's.
     own_group
         Whether the process leads a group, in which those that it starts can be killed with it.
 

@@ -1,7 +1,7 @@
 """Messages on the pipes between processes: JSON objects with their length in front, and raw bytes. Nothing is pickled.
 
-A process that works on what strangers sent may be taken over by it, so the other side trusts nothing it says: every
-length is bounded, and who receives checks every value.
+A hostile file may take over the process that works on it, so the other process trusts nothing that it sends: every
+length is bounded, and the receiver checks every value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LONGEST_MESSAGE = 1 << 20
 
 
 def take_over_standard_streams() -> tuple[BinaryIO, BinaryIO]:
-    """A worker's requests and replies, on private descriptors, so that nothing a library prints gets among them."""
+    """A worker's requests and replies, on private descriptors, so that nothing a library prints gets mixed in."""
     requests, replies = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -36,21 +36,21 @@ def receive_message(stream: BinaryIO) -> dict[str, Any]:
     Raises
     ------
     EOFError
-        The other side is gone.
+        The other side has closed the pipe.
     ValueError
-        What came is no message.
+        What was received is not a message.
     """
     (length,) = _LENGTH.unpack(_receive(stream, _LENGTH.size))
     if length > _LONGEST_MESSAGE:
         raise ValueError(f"a message of {length} bytes")
     message = json.loads(bytes(_receive(stream, length)))
     if not isinstance(message, dict):
-        raise ValueError("a message that is no object")
+        raise ValueError("a message that is not an object")
     return message
 
 
 def send_bytes(stream: BinaryIO, left: memoryview) -> None:
-    """Write all the bytes, in as many turns as the pipe takes."""
+    """Write all the bytes, in as many writes as the pipe needs."""
     while left:
         left = left[stream.write(left) :]
 

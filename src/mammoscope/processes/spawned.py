@@ -1,4 +1,4 @@
-"""A fresh Python process that runs a function of ours and talks to this one; it may die without harm to this one."""
+"""A fresh Python process that runs a given function and talks to this one; if it crashes, this one continues."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _GRACE_SECONDS = 30.0
 class Spawned:
     """A process that is started afresh (spawn), so that it shares nothing with this one but a connection.
 
-    It ends with this process, however that ends, and leaves Ctrl-C to it. What goes over the connection is pickled:
-    this is for processes that trust each other, see ``messages`` for others.
+    It ends with this process, however that ends, and ignores Ctrl-C. Messages on the connection are pickled, so the
+    processes must trust each other; see ``messages`` for others.
 
     Parameters
     ----------
     main
         Runs in the process, a function of an importable module; its first argument is the other end of
-        ``connection``, which gives EOFError where this process has closed it.
+        ``connection``, which raises EOFError when this process has closed it.
     *arguments
         The others, which must be picklable.
 
@@ -43,7 +43,7 @@ class Spawned:
             self.connection, theirs = context.Pipe()
         except OSError as error:
             raise MammoscopeError(f"another process cannot be started ({error.strerror})") from None
-        # Also as a daemon, so that it is ended with this one where nobody has called ``end``.
+        # Also as a daemon, so that it ends with this one even if nobody has called ``end``.
         self._process = context.Process(target=_run, args=(theirs, main, arguments), daemon=True)
         try:
             self._process.start()
@@ -54,7 +54,7 @@ class Spawned:
             theirs.close()  # so that reading gives EOFError once the process is gone
 
     def how_it_ended(self) -> str:
-        """Wait for the end of a process that has closed its side, and say how it was: ``"killed by SIGSEGV"``."""
+        """Wait for the end of a process that has closed its side, and say how it ended: ``"killed by SIGSEGV"``."""
         self.end()
         code = self._process.exitcode or 0
         return f"exit code {code}" if code >= 0 else f"killed by {_signal_name(-code)}"

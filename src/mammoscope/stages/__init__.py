@@ -1,1 +1,1 @@
-"""The filters of the pipeline, one module each, and the protocols that a replacement has to meet."""
+"""The built-in steps of the chain, one module each, and the protocol that other steps have to meet."""

@@ -1,4 +1,4 @@
-"""Tell malignant from benign: a classifier that sees the region and the outline in it, run by ONNX Runtime."""
+"""Classify findings as malignant or benign: a network that sees the region and its outline, run by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mammoscope.stages.step import NETWORK, PreparedExam, Scope
 if TYPE_CHECKING:
     import onnxruntime
 
-_BATCH = 2  # more take no less time on a processor, and more memory
+_BATCH = 2  # larger batches take more memory, and no less time on a CPU
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 
 

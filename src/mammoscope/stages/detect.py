@@ -26,7 +26,9 @@ class DetectorSettings(NetworkSettings):
 
     floor: Annotated[float, Field(ge=0, le=1)] = 0.03
     nms_iou: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.3, description="Of suppress_overlaps.")
-    vote_iou: Annotated[float, Field(gt=0, le=1)] = Field(default=1.0, description="Of vote_boxes; 1 leaves boxes be.")
+    vote_iou: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="Of vote_boxes; 1 leaves boxes unchanged."
+    )
     box_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         default=1.0, description="Of each box's sides about its middle: boxes tend to be short. Fitted on validation."
     )
@@ -38,8 +40,8 @@ def detector_input(
 ) -> tuple[NDArray[np.uint8], FrameChange]:
     """The whole breast as the detector sees it: the same in training, evaluation and analysis.
 
-    The breast is stretched to the input's size, so that the whole input shows breast; its contrast is evened there, so
-    that a film sampled more finely looks the same.
+    The breast is stretched to the input's size, so that the whole input shows breast; its contrast is equalised there,
+    so that an image of higher resolution looks the same.
 
     Returns
     -------
@@ -72,11 +74,11 @@ class OnnxDetector:
         return cls(load_session(files[NETWORK]), settings)
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
-        """What was found so far, and what this detector finds."""
+        """The candidates so far, and those that this detector finds."""
         return Candidates.joined([found, self.detect(exam.breast())])
 
     def detect(self, image: Preprocessed) -> Candidates:
-        """All regions down to the floor that no better one overlaps, highest score first."""
+        """All regions down to the floor that do not overlap a better one, highest score first."""
         settings = self._settings
         pixels, change = detector_input(image, settings.input_height, settings.input_width, settings.contrast)
         boxes, scores = self._session.run(None, {"image": normalised(pixels[None], settings)})
@@ -120,9 +122,10 @@ def suppress_overlaps(
 def vote_boxes(
     boxes: NDArray[np.floating], scores: NDArray[np.floating], kept: NDArray[np.intp], *, floor: float, iou: float
 ) -> NDArray[np.float64]:
-    """Place each kept box by a vote of the boxes that were left out for it (Gidaris and Komodakis 2015).
+    """Place each kept box by a vote of the boxes that it suppressed (Gidaris and Komodakis 2015).
 
-    The best scored of a heap of boxes is not always the best placed; their mean, weighted by score, lies better.
+    The box with the best score is not always the best placed; the mean of overlapping boxes, weighted by score, is
+    better.
 
     Parameters
     ----------
@@ -131,7 +134,7 @@ def vote_boxes(
     kept
         ``(K,)`` places of the boxes kept, see ``suppress_overlaps``.
     floor
-        Boxes of lower scores have no vote.
+        Boxes with lower scores have no vote.
     iou
         Boxes that overlap a kept one by at least this have a vote on it; the kept one always has.
 

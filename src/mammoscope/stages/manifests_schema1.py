@@ -1,4 +1,4 @@
-"""Manifests of schema 1, which had four fixed stages: read as the list of steps that they are."""
+"""Manifests of schema 1, which had four fixed stages: read as a list of steps."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from mammoscope.mammogram import PixelSpacing
 
 
 def measure(outline: NDArray[np.float64], kind: Kind, spacing: PixelSpacing | None) -> Size:
-    """What a kind has of sizes, inside an outline ``(N, 2)``, frame ``original``."""
+    """The sizes that are measured of a kind, of an outline ``(N, 2)``, frame ``original``."""
     if len(outline) < 3:
         return Size(area_mm2=None, longest_diameter_mm=None, unknown_because="no outline was found")
     if spacing is None:

@@ -1,4 +1,4 @@
-"""Run ONNX files: what the steps that do so share."""
+"""Run ONNX files: shared by the steps that do so."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class NetworkSettings(StepSettings):
-    """How images are brought to the input of a network."""
+    """How images are scaled to the input of a network."""
 
     input_height: Annotated[int, Field(ge=32, le=8192)]
     input_width: Annotated[int, Field(ge=32, le=8192)]
@@ -31,14 +31,14 @@ class NetworkSettings(StepSettings):
 
 def load_session(path: Path) -> onnxruntime.InferenceSession:
     """Load an ONNX file for the CPU, with a thread for each core that this process may use."""
-    # Recent releases report their use to their maker, over the network, unless told not to before they are loaded.
+    # Recent releases send usage data to their maker over the network, unless this is set before they are loaded.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime  # noqa: PLC0415 (it takes a tenth of a second, which a help text need not pay)
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
     options.log_severity_level = 3
-    # What an arena has taken it keeps, for each shape of input anew: 1.3 GB after 14 images, 0.4 GB without, as fast.
+    # An arena never frees memory, and takes more for each input shape: 1.3 GB after 14 images; without 0.4 GB, as fast.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -52,7 +52,7 @@ def normalised(pixels: NDArray[np.uint8], settings: NetworkSettings) -> NDArray[
 
 
 def resized(images: NDArray[Any], width: int, height: int) -> NDArray[Any]:
-    """Images ``(N, H, W)`` of any type, each brought to ``width`` x ``height`` by linear interpolation."""
+    """Images ``(N, H, W)`` of any type, each resized to ``width`` x ``height`` by linear interpolation."""
     if images.shape[1:] == (height, width):
         return images
     return np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) for image in images])

@@ -1,4 +1,4 @@
-"""Prepare a mammogram as a reader hangs it: chest wall left, background cropped, labels removed, contrast evened."""
+"""Prepare a mammogram as a reader hangs it: chest wall left, background cropped, labels removed, contrast equalised."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class PreprocessSettings(BaseModel):
     mask_rows: int = Field(default=512, ge=64, le=4096, description="Rows of the reduced image the mask is made on.")
     smoothing: float = Field(default=0.02, ge=0, le=0.2, description="Blur before the threshold, of the rows.")
     margin: float = Field(default=0.01, ge=0, le=0.2, description="Kept around the breast, of the image's size.")
-    minimum_area: float = Field(default=0.02, gt=0, lt=1, description="Smaller bright areas are no breast.")
+    minimum_area: float = Field(default=0.02, gt=0, lt=1, description="Smaller bright areas do not count as a breast.")
 
 
 class ContrastSettings(BaseModel):
-    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994); a clip limit of 0 leaves the contrast."""
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994); with clip limit 0 it changes nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +33,7 @@ class ContrastSettings(BaseModel):
     tiles: int = Field(default=8, ge=1, le=64, description="Tiles across and down.")
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Even the contrast of an image ``(H, W) uint8``."""
+        """Equalise the contrast of an image ``(H, W) uint8``."""
         if self.clip_limit == 0:
             return pixels
         clahe = cv2.createCLAHE(clipLimit=self.clip_limit, tileGridSize=(self.tiles, self.tiles))
@@ -124,7 +124,7 @@ def _breast_mask(pixels: NDArray[np.uint16], settings: PreprocessSettings) -> ND
     otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     # Fatty tissue near the skin lies well below the threshold that splits dense tissue from background.
     bright = (grey > max(8.0, 0.3 * otsu)).astype(np.uint8)
-    # Opening cuts the bridges by which labels and tape touch the breast.
+    # Opening separates labels and tape that touch the breast.
     radius = max(1, height // 50)
     element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     opened = cv2.morphologyEx(

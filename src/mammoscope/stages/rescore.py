@@ -1,7 +1,7 @@
-"""False-positive reduction: score each region again by a network that sees it closely, run by ONNX Runtime.
+"""False-positive reduction: a network rescores each region from a closer cut, run by ONNX Runtime.
 
-A detector sees the whole breast at once, at the size of its input; this network sees a region and the tissue around it
-as sharp as the image is. Their scores are joined.
+A detector sees the whole breast at the size of its input; this network sees a region and the tissue around it at the
+full resolution of the image. Their scores are joined.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from mammoscope.stages.step import NETWORK, PreparedExam, Scope
 if TYPE_CHECKING:
     import onnxruntime
 
-_BATCH = 2  # more take no less time on a processor, and more memory
-_SURE = 1e-6  # scores nearer to 0 or 1 count as this near
+_BATCH = 2  # larger batches take more memory, and no less time on a CPU
+_SURE = 1e-6  # scores nearer to 0 or 1 are clipped to this distance
 
 
 class RescorerSettings(NetworkSettings):
@@ -35,12 +35,12 @@ class RescorerSettings(NetworkSettings):
         description="Share of the square's side that the region takes: the rest is tissue around it."
     )
     weight: Annotated[float, Field(ge=0, le=1)] = Field(
-        description="Of this network's logit; 0 leaves the detection scores be. Fitted on validation patients."
+        description="Of this network's logit; 0 leaves the detection scores unchanged. Fitted on validation patients."
     )
 
 
 class OnnxRescorer:
-    """A false-positive reducer: its network turns ``regions (N, 1, S, S)`` into ``logit (N,)``, above 0 for a mass."""
+    """A rescorer: its network turns ``regions (N, 1, S, S)`` into ``logit (N,)``, above 0 for a mass."""
 
     scope: ClassVar[Scope] = "view"
     row_by_row: ClassVar[bool] = True

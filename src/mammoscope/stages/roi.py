@@ -59,7 +59,7 @@ def cut_roi(
 
     Notes
     -----
-    Where the square leaves the image it is padded with black, which the contrast stretch leaves out of account.
+    Outside the image the square is padded with black, which the contrast stretch ignores.
     """
     x0, y0, x1, y1 = (float(value) for value in box)
     side = max(x1 - x0, (y1 - y0) * pixel_aspect, 1.0) / mass_fraction  # in widths of a pixel
@@ -104,7 +104,7 @@ def roi_batch(rois: Sequence[Roi], size: int = ROI_SIZE) -> RoiBatch:
 
 
 def rois_of(exam: PreparedExam, found: Candidates) -> RoiBatch:
-    """The ROIs of candidates: those that an earlier step cut, else cut from their views now."""
+    """The ROIs of candidates: those that an earlier step cut, else cut now from their views."""
     if found.rois is not None:
         return found.rois
     rois = []

@@ -19,7 +19,7 @@ from mammoscope.stages.step import NETWORK, PreparedExam, Scope
 if TYPE_CHECKING:
     import onnxruntime
 
-_BATCH = 2  # more take no less time on a processor, and 0.2 GB each
+_BATCH = 2  # larger batches take 0.2 GB for each ROI, and no less time on a CPU
 
 
 class SegmenterSettings(NetworkSettings):
@@ -50,7 +50,7 @@ class OnnxSegmenter:
         return cls(load_session(files[NETWORK]), settings)
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
-        """The same candidates with a mask each, in ROIs that are cut where there are none yet."""
+        """The same candidates, each with a mask; ROIs are cut if there are none yet."""
         rois = rois_of(exam, found)
         return replace(found, rois=rois, masks=self.segment(rois))
 
@@ -70,6 +70,6 @@ class OnnxSegmenter:
 
 
 def enlargement(rois: RoiBatch) -> NDArray[np.float64]:
-    """How much each ROI was enlarged, ``(N,)``: 0 where it was not, 1 from fourfold on, by the logarithm between."""
+    """How much each ROI was enlarged, ``(N,)``: 0 if not, 1 from fourfold on, logarithmic between."""
     scales = np.array([abs(change.scale_x * change.scale_y) ** 0.5 for change in rois.from_preprocessed])
     return np.asarray(np.clip(np.log2(np.maximum(scales, 1.0)) / 2, 0, 1))

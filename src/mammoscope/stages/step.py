@@ -1,4 +1,4 @@
-"""What a step of a chain is: it takes the prepared exam and the candidates so far, and gives candidates.
+"""The protocol of a step of the chain: it takes the prepared exam and the candidates so far, and gives candidates.
 
 A step of another package is a class that meets ``StepImplementation``, registered as an entry point of the group
 ``mammoscope.steps``; a bundle's manifest names it, with settings and files of its own.
@@ -68,11 +68,11 @@ class PreparedExam:
     views: tuple[PreparedView, ...]
 
     def alone(self, view: int) -> PreparedExam:
-        """One view as an exam of its own."""
+        """An exam of this one view."""
         return PreparedExam((self.views[view],))
 
     def breast(self, view: int = 0) -> Preprocessed:
-        """The breast of a view, which must have one: steps of scope ``view`` meet no other."""
+        """The breast of a view, which must have one: steps of scope ``view`` only get such views."""
         breast = self.views[view].breast
         if breast is None:
             raise ValueError(f"no breast was found on view {view}")
@@ -83,28 +83,28 @@ class Step(Protocol):
     """A step, loaded and ready."""
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
-        """The candidates after this step: rows added or dropped, fields filled in, or scores anew.
+        """The candidates after this step: rows added or dropped, fields filled in, or new scores.
 
         Parameters
         ----------
         exam
             With scope ``view`` an exam of one view, on which a breast was found; with scope ``exam`` the whole.
         found
-            What the steps before gave, on the views of ``exam``.
+            The candidates of the steps before, on the views of ``exam``.
         """
         ...
 
 
 class StepImplementation(Protocol):
-    """What is behind an implementation's name: how a step is made of settings and files.
+    """The implementation of a step: how it is made from settings and files.
 
     Attributes
     ----------
     scope
-        Whether the step sees one view after the other, or the whole exam at once.
+        Whether the step sees one view at a time, or the whole exam at once.
     row_by_row
-        Whether what it says of a candidate depends on no other candidate. Evaluation then runs it on those alone that
-        its figures need.
+        Whether its result for a candidate does not depend on other candidates. Evaluation then runs it only on the
+        candidates that its figures need.
     Settings
         Checked as the bundle is opened.
     """
@@ -120,7 +120,7 @@ class StepImplementation(Protocol):
 
 
 def implementation_named(name: str) -> type[StepImplementation] | None:
-    """The implementation of a built-in step, or of an installed package's; None: there is none of that name."""
+    """The implementation of that name, built in or of an installed package; None if there is none."""
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         return cast(type[StepImplementation], getattr(import_module(module), attribute))

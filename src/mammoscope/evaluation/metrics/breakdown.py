@@ -45,7 +45,7 @@ def breakdown(dataset: Dataset, lesions: Sequence[Lesion], statistic: Statistic,
     lesions
         N of the dataset's.
     statistic
-        Of weights ``(D, N)``, in the same order; a group's figures are those where all other lesions weigh nothing.
+        Of weights ``(D, N)``, in the same order; for a group's figures all other lesions have weight 0.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def _shape(shape: str, named: Sequence[str]) -> str:
 
 
 def _place(group: str, shapes: Sequence[str]) -> tuple[int, str]:
-    """Groups with an order of their own in it, all others by name, and what is no group last."""
+    """Groups that have an order in that order, others by name, and lesions without a group last."""
     order = (*_SIZES, *shapes, "other", NOT_STATED)
     return (order.index(group) + 1 if group in order else 0), group
 

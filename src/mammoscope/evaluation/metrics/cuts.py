@@ -1,4 +1,4 @@
-"""How well masses are outlined where the cut is wider than the published crops, or placed as a detector places it."""
+"""How well masses are outlined if the cut is wider than the published crops, or placed by a detector's box."""
 
 from __future__ import annotations
 

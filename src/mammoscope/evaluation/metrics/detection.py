@@ -152,7 +152,7 @@ def average_precision(ranking: Ranking, weights: FloatArray) -> FloatArray:
     for part, counts in _chunks(ranking.image[kept], weights):
         seen = np.cumsum(counts, axis=1, dtype=np.int32)
         for column, threshold in enumerate(COCO_IOUS):
-            # Interpolated precision only ever peaks at a hit, so the other detections need no look.
+            # Interpolated precision only peaks at hits, so other detections can be left out.
             at_hits = np.flatnonzero(ranking.hits[threshold][kept])
             found = np.cumsum(counts[:, at_hits], axis=1, dtype=np.int32)
             precision = found / np.maximum(seen[:, at_hits], 1)
@@ -190,7 +190,7 @@ def froc_sensitivity(ranking: Ranking, iou: float, weights: FloatArray) -> Float
 
 
 def threshold_at_rate(ranking: Ranking, iou: float, rate: float) -> float:
-    """The lowest score down to which there are at most ``rate`` false positives an image; infinity where none is."""
+    """The lowest score down to which there are at most ``rate`` false positives an image; infinity if there is none."""
     ends = ranking.score_ends()
     false = ends + 1 - np.cumsum(ranking.hits[iou], dtype=np.int64)[ends]
     allowed = np.flatnonzero(false <= rate * len(ranking.lesions))

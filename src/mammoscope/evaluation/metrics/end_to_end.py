@@ -77,7 +77,7 @@ class AnalysedImage:
     lesion_graded: NDArray[np.bool_]
 
     def right(self, malignancy_threshold: float) -> NDArray[np.bool_]:
-        """``(N,) bool``: takes a lesion and is classified as its pathology says."""
+        """``(N,) bool``: matches a lesion and is classified as its pathology says."""
         right = np.zeros(len(self.lesion), dtype=bool)
         taken = self.lesion >= 0
         called = self.malignancy[taken] >= malignancy_threshold
@@ -133,7 +133,7 @@ def threshold_at_lesion_count(images: Sequence[AnalysedImage]) -> float | None:
 
 
 def threshold_at_one_false_positive(images: Sequence[AnalysedImage]) -> float | None:
-    """The lowest detection score down to which there is at most 1 false positive an image; None: there is no such."""
+    """The lowest detection score down to which there is at most 1 false positive an image; None if there is none."""
     scores = np.concatenate([np.zeros(0), *(image.detected.scores for image in images)])
     false = np.concatenate([np.zeros(0, dtype=bool), *(image.lesion < 0 for image in images)])
     order = np.argsort(-scores, kind="stable")

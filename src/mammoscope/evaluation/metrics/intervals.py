@@ -24,14 +24,14 @@ _NO_CASE = "there is no case to measure"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95% interval, or the reason why there is none."""
+    """A figure with its 95% interval, or the reason why it has none."""
 
     value: float | None
     ci95: tuple[float, float] | None
     reason: str | None = None
 
     def as_json(self) -> Json:
-        """As it stands in ``report.json``."""
+        """As in ``report.json``."""
         figure: Json = {"value": self.value, "ci95": None if self.ci95 is None else list(self.ci95)}
         return figure if self.reason is None else figure | {"reason": self.reason}
 
@@ -77,7 +77,7 @@ class Bootstrap:
         patients
             The patient of each of the N cases.
         reasons
-            Why a figure has no value, where it has none. Draws without a value are left out of the interval.
+            The reason for each figure, used if it has no value. Draws without a value are left out of the interval.
         """
         values = statistic(np.ones((1, len(patients))))
         draws = statistic(self.weights(patients))
@@ -98,7 +98,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> FloatArray:
 def area_under_roc(positive: FloatArray, negative: FloatArray) -> FloatArray:
     """Area under the ROC curve from counts at G ascending scores, ``(D, G)`` each; ties count half.
 
-    It is the chance that a random positive scores higher than a random negative (Hanley and McNeil 1982).
+    It is the probability that a random positive scores higher than a random negative (Hanley and McNeil 1982).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How often a healthy breast is flagged: false positives on images without a lesion, beside those with one."""
+"""False positives on images without a lesion, beside those on images with one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFINITIONS = {
 def normal_figures(
     images: Sequence[DetectedImage], normals: Collection[str], threshold: float, bootstrap: Bootstrap
 ) -> Json:
-    """``normals`` and ``with_lesion`` of ``report.json``; nothing where no image is without a lesion.
+    """``normals`` and ``with_lesion`` of ``report.json``; empty if every image has a lesion.
 
     Parameters
     ----------

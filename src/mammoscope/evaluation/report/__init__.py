@@ -1,1 +1,1 @@
-"""How measured figures are written down and drawn."""
+"""Reports of figures: files, tables and plots."""

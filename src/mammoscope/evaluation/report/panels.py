@@ -1,4 +1,4 @@
-"""Best, median and worst cases of an evaluation as pictures: what the figures look like."""
+"""Images of the best, median and worst cases of an evaluation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def segmented_panel(dataset: Dataset, bundle: Bundle, lesions: Sequence[Segmente
 
 
 def classified_panel(dataset: Dataset, bundle: Bundle, lesions: ClassifiedLesions, rows: Sequence[Lesion]) -> Plot:
-    """Crops whose malignancy score is nearest to the truth, as near as most, and farthest; ``rows`` are the lesions."""
+    """Crops whose malignancy score is nearest to the truth, at median distance, and farthest; of lesions ``rows``."""
     missed = np.abs(lesions.scores - lesions.malignant)
     pictures = []
     for name, row in best_median_worst(range(len(lesions)), lambda row: float(missed[row])):
@@ -47,7 +47,7 @@ def classified_panel(dataset: Dataset, bundle: Bundle, lesions: ClassifiedLesion
 
 
 def detected_panel(dataset: Dataset, images: Sequence[DetectedImage], threshold: float) -> Plot:
-    """Mammograms of the lesions that are hit best, as well as most, and worst, with all detections from a threshold."""
+    """Mammograms of the lesions with best, median and worst IoU, with all detections from a threshold."""
     hits = [
         (image, lesion, _best_iou(image, lesion, threshold))
         for image in images
@@ -94,7 +94,7 @@ def analysed_panel(
 
 
 def best_median_worst(cases: Sequence[Case], wrong: Callable[[Case], object]) -> list[tuple[str, Case]]:
-    """The three cases with their names, joined where few cases make them the same one; equals keep their order."""
+    """The three cases with their names, joined if they are the same case; equals keep their order."""
     ranked = sorted(cases, key=wrong)  # type: ignore[arg-type]
     names: dict[int, list[str]] = {}
     if ranked:

@@ -25,16 +25,16 @@ from mammoscope.evaluation.metrics.detection import FROC_IOUS, FROC_RATES, Ranki
 from mammoscope.evaluation.metrics.intervals import Json
 from mammoscope.geometry import FloatArray
 
-# Okabe and Ito 2008: told apart by people with any kind of colour blindness.
+# Okabe and Ito 2008: distinguishable with any kind of colour blindness.
 _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 _COLOURS = (_BLUE, _ORANGE, _GREEN, _PURPLE)
 _DPI = 130
-_SHOWN_PIXELS = 800  # of a mammogram at most; a film has thousands, a page has not
+_SHOWN_PIXELS = 800  # shown of a mammogram at most; a page has no room for thousands
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture of the report with its title and a sentence on how to read it."""
+    """A plot of the report with its title and a sentence on how to read it."""
 
     title: str
     caption: str
@@ -42,12 +42,12 @@ class Plot:
 
     @property
     def width(self) -> int:
-        """Width on the page in CSS pixels; the picture has more, for print."""
+        """Width on the page in CSS pixels; the image has more, for print."""
         return int.from_bytes(self.png[16:20], "big") * 96 // _DPI
 
     @property
     def data_uri(self) -> str:
-        """The picture inside the page, so that it needs no other file."""
+        """The image as a data URI, so that the page needs no other file."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
 

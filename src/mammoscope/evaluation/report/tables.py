@@ -1,4 +1,4 @@
-"""The figures of a report as tables to read."""
+"""The figures of a report as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write what an evaluation found: ``report.json``, ``report.html`` and ``cases.csv``."""
+"""Write the results of an evaluation: ``report.json``, ``report.html`` and ``cases.csv``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DATASET = "The folder's name, and the SHA-256 of its lesions.csv; with images.cs
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What the evaluation of one stage gives.
+    """The results of the evaluation of one stage.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Measured:
 
 
 def make_folder(out: Path) -> None:
-    """Make the output folder, before the hours that a dataset may take.
+    """Make the output folder before an evaluation that may take hours.
 
     Raises
     ------
