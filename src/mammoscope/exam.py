@@ -77,8 +77,8 @@ class Exam:
 
 def hanging_place(laterality: Laterality | None, view: str | None) -> int:
     """Place of a view among ``STANDARD_VIEWS``; that of all others is after them."""
-    standard = [(side, name) for side, name in STANDARD_VIEWS]
-    return standard.index((laterality, view)) if (laterality, view) in standard else len(standard)
+    places = (place for place, standard in enumerate(STANDARD_VIEWS) if standard == (laterality, view))
+    return next(places, len(STANDARD_VIEWS))
 
 
 def grouped(keyed: Iterable[tuple[Item, str | None]]) -> list[tuple[Item, ...]]:

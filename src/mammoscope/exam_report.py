@@ -6,13 +6,13 @@ It adds to the analyses of the exam's images, each of which keeps its own file, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammoscope import NOTICE, __version__
 from mammoscope.exam import STANDARD_VIEWS, hanging_place
-from mammoscope.findings import Analysis, BundleIdentity, Finding, Outcome, Score, Thresholds
+from mammoscope.findings import Analysis, BundleIdentity, Finding, Outcome, Score, SpacingFacts, Thresholds
 from mammoscope.mammogram import Laterality
 
 EXAM_SCHEMA_VERSION: Literal["1.0"] = "1.0"
@@ -104,6 +104,19 @@ class ExamReport(_Record):
         return self
 
 
+class ViewFacts(Protocol):
+    """What is known of an image before and after its analysis."""
+
+    @property
+    def laterality(self) -> Laterality | None: ...
+
+    @property
+    def view(self) -> str | None: ...
+
+    @property
+    def spacing(self) -> SpacingFacts | None: ...
+
+
 def report_on(
     analyses: Sequence[tuple[str, Analysis]],
     *,
@@ -156,16 +169,16 @@ def report_on(
             if any(image.input.laterality is side for image in images)
         ),
         highest=HighestScores.of([finding for image in images for finding in image.findings]),
-        warnings=(*warnings, *warnings_on(images, not_analysed)),
+        warnings=(*warnings, *warnings_on([image.input for image in images], not_analysed)),
     )
 
 
-def warnings_on(images: Sequence[Analysis], not_analysed: int = 0) -> list[str]:
+def warnings_on(images: Sequence[ViewFacts], not_analysed: int = 0) -> list[str]:
     """What a reader must know about the exam's images taken together, as full sentences."""
     found = []
     if not_analysed:
         found.append(f"{_images(not_analysed)} of this exam could not be analysed.")
-    names = [(image.input.laterality, image.input.view) for image in images]
+    names = [(image.laterality, image.view) for image in images]
     if unknown := sum(side is None or view is None for side, view in names):
         found.append(f"The side or the view of {_images(unknown)} is not known.")
     if missing := [_shown(*one) for one in STANDARD_VIEWS if one not in names]:
@@ -174,12 +187,10 @@ def warnings_on(images: Sequence[Analysis], not_analysed: int = 0) -> list[str]:
     for side, view in dict.fromkeys(names):
         if side is not None and view is not None and (count := names.count((side, view))) > 1:
             found.append(f"{_shown(side, view)} is there {count} times.")
-    found += _spacing_warnings(images)
-    return found
+    return found + _spacing_warnings([image.spacing for image in images])
 
 
-def _spacing_warnings(images: Sequence[Analysis]) -> list[str]:
-    spacings = [image.input.spacing for image in images]
+def _spacing_warnings(spacings: Sequence[SpacingFacts | None]) -> list[str]:
     known = [spacing.row_mm for spacing in spacings if spacing is not None]
     found = []
     if known and len(known) < len(spacings):
