@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,12 @@ VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
 
 def image(path: Path, woman: dict[str, Any], side: str = "L", view: str = "MLO", **changes: Any) -> Path:
-    """A small mammogram of a woman; ``None`` drops an element."""
+    """A small mammogram of a woman, each of other pixels; ``None`` drops an element."""
+    strength = 1 - (zlib.crc32(f"{side} {view} {woman}".encode()) % 250) / 1000
+    stored = (breast() * strength).astype(np.uint16)
     own = {"SOPInstanceUID": generate_uid(), "ImageLaterality": side, "ViewPosition": view}
     path.parent.mkdir(parents=True, exist_ok=True)
-    return save(path, mammogram(**{**woman, **own, **changes}))
+    return save(path, mammogram(stored, **{**woman, **own, **changes}))
 
 
 def four_views(folder: Path, woman: dict[str, Any], prefix: str = "") -> list[Path]:

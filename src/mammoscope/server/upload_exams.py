@@ -13,11 +13,6 @@ from mammoscope.server.archives import Received
 
 KeyOf = Callable[[Path], str | None]
 
-VOUCHED = (
-    "These images state neither a study nor a patient: they are together because they were sent together. "
-    "Make sure that all are of one woman."
-)
-
 
 @dataclass(frozen=True)
 class UploadedExam:
