@@ -10,10 +10,9 @@ from pathlib import Path
 
 from mammoscope.exam import grouped
 from mammoscope.exam_report import report_on
-from mammoscope.writers.exam_json import write_exam_report
+from mammoscope.writers.exam_json import EXAM_SUFFIX, write_exam_report
 from mammoscope.writers.json import read_analysis
 
-EXAM_SUFFIX = ".exam.json"
 _SEPARATORS = "-_. "
 _SHORTEST_NAME = 2
 

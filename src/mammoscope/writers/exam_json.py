@@ -13,6 +13,8 @@ from typing import Any
 from mammoscope.exam_report import EXAM_SCHEMA_VERSION, ExamReport
 from mammoscope.files import write_text
 
+EXAM_SUFFIX = ".exam.json"
+
 
 def write_exam_report(report: ExamReport, path: Path) -> None:
     """Write a report as indented JSON, whole or not at all.
