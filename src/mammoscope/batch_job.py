@@ -1,27 +1,32 @@
-"""What is done to one file of a batch, by whichever worker: read, analyse, write."""
+"""What is done to the files of a batch, by whichever worker: read, analyse, write.
+
+Each file is analysed alone, unless the models look at whole exams: then all files of an exam are analysed together.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.audit import AuditTrail, Failure
-from mammoscope.bundle import Bundle, load_bundle
-from mammoscope.errors import BundleError, InputError, MammoscopeError
+from mammoscope.bundle import Bundle
+from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.exam import Exam
 from mammoscope.files import file_sha256
 from mammoscope.findings import Analysis
-from mammoscope.pipeline import examine
+from mammoscope.mammogram import Mammogram
+from mammoscope.pipeline import Examination, examine_views
 from mammoscope.readers import IsolatedReader, Limits
 from mammoscope.readers.limits import DEFAULT_LIMITS
+from mammoscope.shared_bundle import SharedBundle
 from mammoscope.writers.dicom.results import ResultKind, kinds_given, result_path, results_of, write_result
+from mammoscope.writers.exam_json import reported_in
 from mammoscope.writers.json import read_analysis, write_analysis
 from mammoscope.writers.overlay.picture import render_overlay
 from mammoscope.writers.png import write_png
@@ -77,6 +82,10 @@ class Done:
         What went wrong, naming the file; None where nothing did. With an analysis: only its DICOM results failed.
     written
         The files that now hold the results.
+    exam_report
+        The report on its exam, where this was the last file of an exam of several.
+    exam_error
+        Why that report could not be written.
     """
 
     path: Path
@@ -84,88 +93,78 @@ class Done:
     error: InputError | None = None
     skipped: bool = False
     written: tuple[Path, ...] = ()
+    exam_report: Path | None = None
+    exam_error: MammoscopeError | None = None
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A file, and where its results go: ``target`` is their path without an extension."""
+    """A file of a batch.
+
+    Attributes
+    ----------
+    path, target
+        The file, and where its results go: their path without an extension.
+    exam
+        The number of its exam in the batch's plan.
+    """
 
     path: Path
     target: Path
+    exam: int
+
+    @property
+    def report(self) -> Path:
+        """Where its analysis is written."""
+        return self.target.with_name(f"{self.target.name}.json")
+
+    @property
+    def overlay(self) -> Path:
+        """Where its findings are drawn over it."""
+        return self.target.with_name(f"{self.target.name}.overlay.png")
+
+    @property
+    def preprocessed(self) -> Path:
+        """What the models see."""
+        return self.target.with_name(f"{self.target.name}.preprocessed.png")
+
+
+@dataclass(frozen=True)
+class Together:
+    """Files that are analysed together.
+
+    Attributes
+    ----------
+    files
+        One, or all those of an exam.
+    exam_report
+        Where the report on their exam is; None: a file alone has none, or the models look at single views.
+    """
+
+    files: tuple[Planned, ...]
+    exam_report: Path | None = None
 
 
 @dataclass(frozen=True)
 class AnalysisJob:
-    """Analyses files. Each worker opens a decoder process of its own; threads share the models, processes load them."""
+    """Analyses files, one outcome for each.
+
+    Each worker opens a decoder process of its own; threads share the models, processes load them.
+    """
 
     bundle: SharedBundle
     options: Options
 
     @contextmanager
-    def open(self) -> Iterator[Callable[[Planned], Done]]:
+    def open(self) -> Iterator[Callable[[Together], tuple[Done, ...]]]:
         """See ``Job``."""
         self.bundle.loaded()
         with IsolatedReader(self.options.limits) as reader:
-            yield partial(_outcome, shared=self.bundle, options=self.options, reader=reader)
-
-
-class SharedBundle:
-    """A bundle that threads share. Another process gets its folder and hash, and loads it for itself."""
-
-    def __init__(self, folder: Path, sha256: str, bundle: Bundle | None = None) -> None:
-        self._folder, self._sha256, self._bundle = folder, sha256, bundle
-        self._lock = Lock()
-        self._is_ready = False
-
-    @classmethod
-    def of(cls, bundle: Bundle) -> SharedBundle:
-        """Share a bundle that is loaded."""
-        return cls(bundle.folder.absolute(), bundle.sha256, bundle)
-
-    def __reduce__(self) -> tuple[type[SharedBundle], tuple[Path, str]]:
-        return type(self), (self._folder, self._sha256)
-
-    def loaded(self) -> Bundle:
-        """The bundle, its manifest checked.
-
-        Raises
-        ------
-        BundleError
-            It cannot be loaded, or is another by now.
-        """
-        with self._lock:
-            if self._bundle is None:
-                self._bundle = load_bundle(self._folder)
-                if self._bundle.sha256 != self._sha256:
-                    raise BundleError(f"{self._folder}: the bundle was changed while files were analysed with it")
-            return self._bundle
-
-    def with_models(self) -> Bundle:
-        """The bundle with its models, which the first who asks loads for all."""
-        bundle = self.loaded()
-        with self._lock:
-            if not self._is_ready:
-                bundle.load()
-                self._is_ready = True
-        return bundle
-
-
-def _outcome(item: Planned, *, shared: SharedBundle, options: Options, reader: IsolatedReader) -> Done:
-    """Analyse a file, whatever becomes of it."""
-    path = item.path
-    try:
-        return _analyze_file(path, item.target, shared, options, reader)
-    except InputError as error:
-        return failed(path, error, options.audit, "refused")
-    except MammoscopeError as error:  # names what could not be written or started
-        return failed(path, InputError(path, str(error)), options.audit, "failed")
-    except Exception as error:
-        logger.debug("%s failed", item.target.name, exc_info=True)
-        problem = f"the analysis failed ({type(error).__name__})"
-        return failed(path, InputError(path, problem), options.audit, "failed")
+            yield _Analyst(self.bundle, self.options, reader)
 
 
 def failed(path: Path, error: InputError, audit: AuditTrail | None, failure: Failure) -> Done:
+    """The outcome of a file that was not analysed, noted in the audit trail."""
     if audit is not None:
         try:
             audit.record_failure(path, failure)
@@ -174,39 +173,109 @@ def failed(path: Path, error: InputError, audit: AuditTrail | None, failure: Fai
     return Done(path, None, error=error)
 
 
-def _analyze_file(path: Path, target: Path, shared: SharedBundle, options: Options, reader: IsolatedReader) -> Done:
-    bundle = shared.loaded()
-    report = target.with_name(f"{target.name}.json")
-    overlay = target.with_name(f"{target.name}.overlay.png")
-    preprocessed = target.with_name(f"{target.name}.preprocessed.png")
-    earlier = None if options.overwrite else _earlier_analysis(path, report, bundle, options)
-    if earlier is not None:
-        wanted = [report, overlay, *(result_path(target, kind) for kind in kinds_given(earlier, options.dicom))]
+@dataclass(frozen=True)
+class _Analyst:
+    """Analyses files that belong together, whatever becomes of each."""
+
+    shared: SharedBundle
+    options: Options
+    reader: IsolatedReader
+
+    def __call__(self, item: Together) -> tuple[Done, ...]:
+        earlier = {} if self.options.overwrite else self._earlier(item)
+        done = self._kept(item, earlier)
+        views = self._read([file for file in item.files if file not in done], done)
+        if item.exam_report is not None:
+            if views:  # a view more than before: the models look at all of them again
+                done = {file: outcome for file, outcome in done.items() if not outcome.skipped}
+                views = self._read([file for file in item.files if file not in done], done)
+            earlier = {}  # what a view's results are depends on the others
+        try:
+            done |= self._examine(views, earlier)
+        except Exception as error:
+            done |= {file: self._failure(file, error) for file in views}
+        return tuple(done[file] for file in item.files)
+
+    def _earlier(self, item: Together) -> dict[Planned, Analysis]:
+        """Analyses of these very files by this bundle at this threshold, as far as there are any."""
+        found = {file: _earlier_analysis(file, self.shared.loaded(), self.options) for file in item.files}
+        return {file: analysis for file, analysis in found.items() if analysis is not None}
+
+    def _kept(self, item: Together, earlier: Mapping[Planned, Analysis]) -> dict[Planned, Done]:
+        """What earlier runs have done; nothing of an exam whose earlier report is not of the same files."""
+        kept = {}
+        for file, analysis in earlier.items():
+            wanted = self._wanted(file, analysis)
+            if all(path.exists() for path in wanted):
+                kept[file] = Done(file.path, analysis, skipped=True, written=tuple(wanted))
+        if item.exam_report is not None and reported_in(item.exam_report) != {file.report.name for file in kept}:
+            return {}
+        return kept
+
+    def _wanted(self, file: Planned, earlier: Analysis) -> list[Path]:
+        """The files that this run would write."""
+        wanted = [file.report, file.overlay]
+        wanted += [result_path(file.target, kind) for kind in kinds_given(earlier, self.options.dicom)]
         # Without a breast there is no preprocessed view.
-        if options.save_preprocessed and earlier.outcome != "no_breast_found":
-            wanted.append(preprocessed)
-        if all(file.exists() for file in wanted):
-            return Done(path, earlier, skipped=True, written=tuple(wanted))
-    mammogram = reader.read(path)
-    analysis, prepared = examine(mammogram, shared.with_models(), threshold=options.threshold)
-    written = [report, overlay]
-    if options.save_preprocessed and prepared is not None:
-        write_png(preprocessed, bundle.shown_contrast.apply(prepared.pixels))
-        written.append(preprocessed)
-    picture = render_overlay(mammogram, analysis)
-    write_png(overlay, picture)
-    error = None
-    if options.dicom:
-        if earlier is None:
-            # Those of another file, bundle or threshold, which this run may not write anew.
-            for kind in ResultKind:
-                result_path(target, kind).unlink(missing_ok=True)
-        analysis, files, error = _write_dicom(path, target, analysis, options, picture)
-        written += files
-    if options.audit is not None:
-        options.audit.record(analysis)
-    write_analysis(analysis, report)  # last: where it is, all is
-    return Done(path, analysis, error=error, written=tuple(written))
+        if self.options.save_preprocessed and earlier.outcome != "no_breast_found":
+            wanted.append(file.preprocessed)
+        return wanted
+
+    def _read(self, files: Sequence[Planned], done: dict[Planned, Done]) -> dict[Planned, Mammogram]:
+        """The images of files; those that cannot be read are ``done``."""
+        views = {}
+        for file in files:
+            try:
+                views[file] = self.reader.read(file.path)
+            except Exception as error:
+                done[file] = self._failure(file, error)
+        return views
+
+    def _examine(self, views: Mapping[Planned, Mammogram], earlier: Mapping[Planned, Analysis]) -> dict[Planned, Done]:
+        """Analyse images together and write what is found on each; ``earlier`` are those that come out as before."""
+        if not views:
+            return {}
+        exam = Exam(tuple(views.values()))
+        found = examine_views(exam.views, self.shared.with_models(), threshold=self.options.threshold)
+        done = {}
+        for (file, mammogram), examination in zip(views.items(), found, strict=True):
+            try:
+                done[file] = self._write(file, mammogram, examination, is_as_before=file in earlier)
+            except Exception as error:
+                done[file] = self._failure(file, error)
+        return done
+
+    def _write(self, file: Planned, mammogram: Mammogram, examination: Examination, *, is_as_before: bool) -> Done:
+        """Write the results of one image."""
+        analysis, prepared = examination
+        options, written = self.options, [file.report, file.overlay]
+        if options.save_preprocessed and prepared is not None:
+            write_png(file.preprocessed, self.shared.loaded().shown_contrast.apply(prepared.pixels))
+            written.append(file.preprocessed)
+        picture = render_overlay(mammogram, analysis)
+        write_png(file.overlay, picture)
+        error = None
+        if options.dicom:
+            if not is_as_before:
+                # Those of another file, bundle or threshold, which this run may not write anew.
+                for kind in ResultKind:
+                    result_path(file.target, kind).unlink(missing_ok=True)
+            analysis, files, error = _write_dicom(file.path, file.target, analysis, options, picture)
+            written += files
+        if options.audit is not None:
+            options.audit.record(analysis)
+        write_analysis(analysis, file.report)  # last: where it is, all is
+        return Done(file.path, analysis, error=error, written=tuple(written))
+
+    def _failure(self, file: Planned, error: Exception) -> Done:
+        path, audit = file.path, self.options.audit
+        if isinstance(error, InputError):
+            return failed(path, error, audit, "refused")
+        if isinstance(error, MammoscopeError):  # names what could not be written or started
+            return failed(path, InputError(path, str(error)), audit, "failed")
+        logger.debug("%s failed", file.target.name, exc_info=error)
+        problem = f"the analysis failed ({type(error).__name__})"
+        return failed(path, InputError(path, problem), audit, "failed")
 
 
 def _write_dicom(
@@ -226,13 +295,13 @@ def _write_dicom(
     return analysis, [result_path(target, kind) for kind in results], None
 
 
-def _earlier_analysis(path: Path, report: Path, bundle: Bundle, options: Options) -> Analysis | None:
+def _earlier_analysis(file: Planned, bundle: Bundle, options: Options) -> Analysis | None:
     """The analysis of this very file by this bundle at this threshold, if it has been done."""
-    if not report.exists():
+    if not file.report.exists():
         return None
     try:
-        earlier = read_analysis(report)
-        same_file = earlier.input.sha256 == file_sha256(path)
+        earlier = read_analysis(file.report)
+        same_file = earlier.input.sha256 == file_sha256(file.path)
     except (InputError, OSError):
         return None
     wanted = bundle.manifest.thresholds.detection if options.threshold is None else options.threshold

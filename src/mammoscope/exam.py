@@ -40,7 +40,7 @@ class Exam:
 
     def __post_init__(self) -> None:
         if not self.views:
-            raise ValueError("an exam has 0 views, it must have at least one")
+            raise ValueError("an exam has 0 views, it must have at least one view")
         if len(self.views) == 1:
             return
         keys = {view.exam_key for view in self.views}

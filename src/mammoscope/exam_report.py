@@ -47,7 +47,7 @@ class HighestScores(_Record):
 class ExamView(_Record):
     """One image of the exam, and what its own analysis came to."""
 
-    report: str = Field(description="Name of the JSON file with the image's analysis, in the same folder.")
+    report: str = Field(description="The JSON file with the image's analysis, as seen from this file.")
     laterality: Laterality | None
     view: str | None
     outcome: Outcome
@@ -85,7 +85,7 @@ class ExamReport(_Record):
     bundle: BundleIdentity
     thresholds: Thresholds
     views: tuple[ExamView, ...] = Field(min_length=1, description="As they hang: R CC, L CC, R MLO, L MLO, others.")
-    not_analysed: int = Field(ge=0, description="Images of this exam that could not be analysed.")
+    not_analysed: int = Field(ge=0, description="Files of this exam that could not be analysed.")
     joined: tuple[JoinedFinding, ...] = Field(
         description="Findings that the models take for one and the same in several images; empty: no step joins any."
     )
@@ -131,7 +131,7 @@ def report_on(
     analyses
         Name of the JSON file and analysis of each image, at least one; all by one bundle at one operating point.
     not_analysed
-        Images of the exam that could not be analysed.
+        Files of the exam that could not be analysed.
     joined
         What exam-level steps found to be one and the same.
     warnings
@@ -177,10 +177,10 @@ def warnings_on(images: Sequence[ViewFacts], not_analysed: int = 0) -> list[str]
     """What a reader must know about the exam's images taken together, as full sentences."""
     found = []
     if not_analysed:
-        found.append(f"{_images(not_analysed)} of this exam could not be analysed.")
+        found.append(f"{_counted(not_analysed, 'file')} of this exam could not be analysed.")
     names = [(image.laterality, image.view) for image in images]
     if unknown := sum(side is None or view is None for side, view in names):
-        found.append(f"The side or the view of {_images(unknown)} is not known.")
+        found.append(f"The side or the view of {_counted(unknown, 'image')} is not known.")
     if missing := [_shown(*one) for one in STANDARD_VIEWS if one not in names]:
         among = " among the images whose side and view are known" if unknown else ""
         found.append(f"Standard views are missing{among}: {', '.join(missing)}.")
@@ -194,7 +194,7 @@ def _spacing_warnings(spacings: Sequence[SpacingFacts | None]) -> list[str]:
     known = [spacing.row_mm for spacing in spacings if spacing is not None]
     found = []
     if known and len(known) < len(spacings):
-        found.append(f"The pixel spacing of {_images(len(spacings) - len(known))} is not known.")
+        found.append(f"The pixel spacing of {_counted(len(spacings) - len(known), 'image')} is not known.")
     if known and max(known) > min(known) * (1 + _SAME_SPACING):
         values = ", ".join(f"{value:g} mm" for value in sorted(set(known)))
         found.append(f"The pixel spacing differs between images: {values}.")
@@ -210,5 +210,5 @@ def _shown(side: Laterality, view: str) -> str:
     return f"{side.value[0]} {view}"
 
 
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

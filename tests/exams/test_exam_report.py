@@ -101,7 +101,7 @@ def test_what_a_reader_must_know_is_said(analyses: list[Analysis], warnings: lis
 def test_images_that_failed_and_words_of_the_caller_are_said_first() -> None:
     report = report_on(whole_exam()[:1], not_analysed=3, warnings=["Nobody knows whose they are."])
     assert report.not_analysed == 3
-    assert report.warnings[:2] == ("Nobody knows whose they are.", "3 images of this exam could not be analysed.")
+    assert report.warnings[:2] == ("Nobody knows whose they are.", "3 files of this exam could not be analysed.")
 
 
 def test_what_was_joined_names_findings_that_there_are() -> None:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from mammoscope.exam_report import EXAM_SCHEMA_VERSION, ExamReport
 from mammoscope.files import write_text
 
@@ -25,6 +27,15 @@ def write_exam_report(report: ExamReport, path: Path) -> None:
         The file cannot be written.
     """
     write_text(path, report.model_dump_json(indent=2) + "\n")
+
+
+def reported_in(path: Path) -> set[str] | None:
+    """Names of the analyses that a report is about; None where there is no report that can be read."""
+    try:
+        report = ExamReport.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return {view.report for view in report.views}
 
 
 def exam_schema() -> dict[str, Any]:
