@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mammoscope.batch_exams import ALONE, ExamReports, plan_exams
+from mammoscope.batch.exams import ALONE, ExamReports, plan_exams
 from mammoscope.errors import MammoscopeError
 from mammoscope.mammogram import Laterality
 from mammoscope.writers.json import write_analysis

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.audit import AuditTrail, Failure
+from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.exam import Exam
@@ -24,7 +25,6 @@ from mammoscope.mammogram import Mammogram
 from mammoscope.pipeline import Examination, examine_views
 from mammoscope.readers import IsolatedReader, Limits
 from mammoscope.readers.limits import DEFAULT_LIMITS
-from mammoscope.shared_bundle import SharedBundle
 from mammoscope.writers.dicom.results import ResultKind, kinds_given, result_path, results_of, write_result
 from mammoscope.writers.exam_json import reported_in
 from mammoscope.writers.json import read_analysis, write_analysis

@@ -8,16 +8,14 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from mammoscope.batch_exams import ExamPlan, ExamReports, plan_exams
-from mammoscope.batch_job import AnalysisJob, Done, Options, Planned, Together, failed
+from mammoscope.batch.exams import ExamPlan, ExamReports, plan_exams
+from mammoscope.batch.job import AnalysisJob, Done, Options, Planned, Together, failed
+from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
 from mammoscope.result_names import result_names
-from mammoscope.shared_bundle import SharedBundle
-
-__all__ = ["Done", "Options", "analyze_files"]
 
 _HEADER_SECONDS = 10.0
 
