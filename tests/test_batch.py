@@ -54,6 +54,7 @@ def test_bad_files_are_named_and_good_ones_done(
         "a.overlay.png",
         "e.json",
         "e.overlay.png",
+        "exam-1.exam.json",  # a and e state one study
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mammoscope.bundle import Bundle
 from mammoscope.bundle import load_bundle as _load_bundle
+from mammoscope.exam import Exam
 from mammoscope.findings import Analysis
 from mammoscope.mammogram import Mammogram
 from mammoscope.pipeline import analyze as _analyze
@@ -88,17 +89,17 @@ def analyze_exam(
     Raises
     ------
     ValueError
-        There is no view, or views state different patients or studies: two women never share an exam.
+        There is no view, or views state different patients or studies: two women never share an exam. Views of which
+        none states its study (PNG, JPEG, TIFF) are taken on your word.
     InputError, BundleError, TypeError
         As ``analyze``.
     """
     if isinstance(views, Mammogram | str | PathLike):
         raise TypeError(f"views is one {type(views).__name__}, expected several mammograms or files; or use analyze")
     models, limit = _bundle(bundle), _threshold(threshold)
-    exam = [_mammogram(view) for view in views]
-    if not exam:
-        raise ValueError("an exam has at least one view")
-    return tuple(examination.analysis for examination in examine_views(exam, models, threshold=limit))
+    read = tuple(_mammogram(view) for view in views)
+    exam = Exam(read) if any(view.exam_key for view in read) else Exam.vouched(read)
+    return tuple(examination.analysis for examination in examine_views(exam.views, models, threshold=limit))
 
 
 def _mammogram(given: Mammogram | AnyPath) -> Mammogram:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -66,6 +66,9 @@ class Mammogram:
         As in the file; None outside DICOM.
     warnings
         What a reader of the results must know about the input, as full sentences.
+    exam_key
+        The same for two images exactly where both state one study of one patient, see ``readers.exam_key``; None: the
+        image says of no exam that it belongs to it. Holds within one run only, and is written nowhere.
     """
 
     pixels: NDArray[np.uint16]
@@ -81,6 +84,7 @@ class Mammogram:
     modality: str | None = None
     manufacturer: str | None = None
     warnings: tuple[str, ...] = ()
+    exam_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.uint16:

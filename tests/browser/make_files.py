@@ -29,10 +29,13 @@ FILM = (5120, 4096)  # rows, columns of film.dcm: 20 megapixels
 
 def main(folder: Path) -> None:
     exam = write_exam(folder / "exam")
-    (folder / "broken.dcm").write_bytes(exam[0].read_bytes()[:40_000])
     small = {(view.laterality, view.view): view for view in make_exam(SEED, 1248, 960)}
     left = small[Laterality.LEFT, "CC"]
     _save(_dataset(left), folder / "small.dcm")
+    (folder / "broken.dcm").write_bytes((folder / "small.dcm").read_bytes()[:40_000])
+    other = _dataset(left)  # another woman's, under the same study
+    other.PatientName, other.PatientID, other.SOPInstanceUID = "OTHER^WOMAN", "OTHER-WOMAN", "2.25.4711"
+    _save(other, folder / "other-woman.dcm")
     marked = _dataset(left)
     # Against the rule, the chest wall is at the right of this left breast's file: the page has to mirror it.
     pixels = np.fliplr(marked.pixel_array).copy()

@@ -502,6 +502,26 @@ test("shows a broken file's error beside a good one that works", inTests, async 
   assert.equal(await page.locator(".models p").count(), 3);
 });
 
+test("two women that are dropped together hang as two exams, each under her own name", inTests, async () => {
+  const last = await reading(() => globalThis.mammoscope.reading.status.id);
+  const before = await page.locator(".exams > .exam").count();
+  await drop(page, [at("small.dcm"), at("other-woman.dcm"), at("marked.dcm")]);
+  const first = await analysed(page, last);
+  await drawn(page, 1); // the second L CC is on a sheet of its own
+  await page.getByText("The files are 2 exams: they state different patients or studies.").waitFor();
+  assert.equal(await page.locator(".exams > .exam").count(), before + 2);
+  assert.deepEqual(await page.locator(".exam.open .file-name").allInnerTexts(), ["small.dcm", "marked.dcm"]);
+  assert.equal(await page.locator(".patient").innerText(), "Patient: SYNTHETIC, PHANTOM");
+  await page.getByText("Warning: Standard views are missing: R CC, R MLO, L MLO.").waitFor();
+  await page.getByText("Warning: L CC is there 2 times.").waitFor();
+  await page.getByRole("button", { name: /^Exam .*, 2 of 2$/ }).first().click();
+  await analysed(page, first);
+  await drawn(page, 1);
+  assert.deepEqual(await page.locator(".exam.open .file-name").allInnerTexts(), ["other-woman.dcm"]);
+  assert.equal(await page.locator(".patient").innerText(), "Patient: OTHER, WOMAN");
+  noTroubles();
+});
+
 test("a folder is dropped; a fifth view hangs on a sheet of its own", inTests, async () => {
   const last = await reading(() => globalThis.mammoscope.reading.status.id);
   await dropFromDesktop(page, at("folder"));
@@ -623,7 +643,7 @@ test("a script in a patient's name is text", inTests, async () => {
 
 test("a reload in the middle loses nothing", inTests, async () => {
   const last = await reading(() => globalThis.mammoscope.reading.status.id);
-  await drop(page, [at("small.dcm"), at("exam/phantom-L-MLO.dcm")]);
+  await drop(page, [at("exam/phantom-L-CC.dcm"), at("exam/phantom-L-MLO.dcm")]);
   await page.waitForFunction((last) => ![null, last].includes(globalThis.mammoscope.reading.status?.id ?? null), last);
   const [id, state] = await reading(() => [globalThis.mammoscope.reading.status.id, globalThis.mammoscope.reading.status.state]);
   assert.ok(["queued", "running"].includes(state), state);

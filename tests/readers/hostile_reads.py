@@ -13,9 +13,10 @@ import numpy as np
 from mammoscope.errors import InputError
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 from mammoscope.readers import Limits
+from mammoscope.readers.exam_key import ExamSecret
 
 
-def read(path: Path, limits: Limits) -> Mammogram:
+def read(path: Path, limits: Limits, secret: ExamSecret) -> Mammogram:
     """Behave as the file is named; any other name gives a mammogram."""
     if path.name == "abort":
         os.abort()
@@ -50,10 +51,11 @@ def read(path: Path, limits: Limits) -> Mammogram:
         modality="MG",
         manufacturer="Mäker",
         warnings=("One.", "Two.", str(os.getpid())),
+        exam_key=secret.key_of("1.2", ["Secret^Patient"]),
     )
 
 
-def read_oversized(path: Path, limits: Limits) -> Mammogram:
+def read_oversized(path: Path, limits: Limits, secret: ExamSecret) -> Mammogram:
     """Answer with an image beyond the limits, as a worker that was taken over might."""
-    good = read(path, limits)
+    good = read(path, limits, secret)
     return Mammogram(np.zeros((limits.max_side + 1, 64), np.uint16), good.name, good.sha256, "DICOM", 12)

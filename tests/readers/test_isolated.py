@@ -19,6 +19,8 @@ from dicom_files import mammogram, save
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.mammogram import Mammogram
 from mammoscope.readers import IsolatedReader, Limits, read_mammogram
+from mammoscope.readers.exam_key import RUN_SECRET
+from mammoscope.readers.wire import checked_exam_key
 
 GIB = 1 << 30
 
@@ -34,7 +36,7 @@ def process_of(read: Mammogram) -> int:
 
 
 def test_everything_known_of_a_mammogram_arrives(reader: IsolatedReader) -> None:
-    sent, received = hostile_reads.read(Path("good"), Limits()), reader.read(Path("good"))
+    sent, received = hostile_reads.read(Path("good"), Limits(), RUN_SECRET), reader.read(Path("good"))
     np.testing.assert_array_equal(received.pixels, sent.pixels)
     for field in fields(Mammogram):
         if field.name not in ("pixels", "warnings"):
@@ -127,7 +129,7 @@ def test_a_closed_reader_leaves_no_process_and_reads_again() -> None:
 
 def test_only_functions_with_a_name_can_be_isolated() -> None:
     with pytest.raises(ValueError, match="must be a function of an importable module"):
-        IsolatedReader(read=lambda path, limits: hostile_reads.read(path.absolute(), limits))
+        IsolatedReader(read=lambda path, limits, secret: hostile_reads.read(path.absolute(), limits, secret))
 
 
 def test_a_worker_that_cannot_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +170,24 @@ def test_real_files_read_the_same_and_limits_hold_in_the_worker(
             reader.read(broken)
     with IsolatedReader(Limits(max_side=90)) as strict, pytest.raises(InputError, match=r"in the range \(64, 90\)"):
         strict.read(Path("a.dcm"))
+
+
+def test_exam_keys_of_all_decoders_of_a_run_agree(tmp_path: Path) -> None:
+    first = save(tmp_path / "a.dcm", mammogram(StudyInstanceUID="1.2"))
+    other = save(tmp_path / "b.dcm", mammogram(StudyInstanceUID="1.2", PatientID="another"))
+    (tmp_path / "letter.dcm").write_text("dear radiologist")
+    with IsolatedReader() as one, IsolatedReader() as two:
+        key = read_mammogram(first).exam_key
+        assert key is not None
+        assert one.exam_key(first) == two.exam_key(first) == one.read(first).exam_key == two.read(first).exam_key == key
+        assert two.exam_key(other) not in (None, key)
+        assert one.exam_key(tmp_path / "letter.dcm") is None and one.exam_key(tmp_path / "absent.dcm") is None
+
+
+@pytest.mark.parametrize("key", ["", "ab", "g" * 64, "A" * 64, 7, ["a"]])
+def test_an_exam_key_that_says_more_is_refused(key: object) -> None:
+    with pytest.raises(ValueError, match="an exam key that is none"):
+        checked_exam_key(key)
 
 
 def test_importing_the_package_and_starting_the_worker_is_cheap() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.readers import Limits
-from mammoscope.server.analysis_store import AnalysisStore, NewFile, QueueFullError
+from mammoscope.server.analysis_store import AnalysisStore, NewAnalysis, NewFile, QueueFullError
 from mammoscope.server.analysis_thread import AnalysisThread
 from mammoscope.server.models import View, Window
 
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> AnalysisStore:
 
 def added(store: AnalysisStore, *files: NewFile) -> str:
     analysis, _ = store.new_folder()
-    store.add(analysis, files)
+    store.add(NewAnalysis(analysis, files))
     return analysis
 
 

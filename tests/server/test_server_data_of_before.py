@@ -9,7 +9,7 @@ import pytest
 from test_analysis_store import VIEW
 
 from mammoscope.errors import MammoscopeError
-from mammoscope.server.analysis_store import AnalysisStore, NewFile
+from mammoscope.server.analysis_store import VOUCHED, AnalysisStore, NewAnalysis, NewFile
 
 VERSION_1 = """
 CREATE TABLE analyses (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created TEXT NOT NULL);
@@ -67,6 +67,7 @@ def test_what_was_done_is_done_and_what_was_half_done_waits_again(folder: Path) 
         ("a.dcm", "done", None, VIEW),
         ("b.dcm", "failed", "is no mammogram", None),
     ]
+    assert VOUCHED in oldest.warnings and VOUCHED in newest.warnings  # nobody asked of which exam they are
     assert newest.id == HALF_DONE and newest.state == "queued" and store.waiting() == 2
     first = store.next_file()
     assert first is not None and (first.name, first.example, first.is_read) == ("c.dcm", False, False)
@@ -81,7 +82,7 @@ def test_what_was_done_is_done_and_what_was_half_done_waits_again(folder: Path) 
 def test_it_can_be_added_to_and_forgotten(folder: Path) -> None:
     store = AnalysisStore(folder, queue=8)
     analysis, _ = store.new_folder()
-    store.add(analysis, [NewFile("new.dcm")])
+    store.add(NewAnalysis(analysis, (NewFile("new.dcm"),)))
     assert [status.id for status in store.analyses()] == [analysis, HALF_DONE, DONE]
     assert store.forget(DONE) and store.analysis(DONE) is None
     store.close()

@@ -13,15 +13,31 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydicom.dataset import FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import ExplicitVRLittleEndian
 from server_process import Server
 
 from mammoscope.server import UploadLimits
+from readers.dicom_files import mammogram
 
 Idle = Callable[..., TestClient]
 Files = list[tuple[str, tuple[str, bytes]]]
 
 ANALYSES = "/api/v1/analyses"
-DICOM = bytes(128) + b"DICM" + b"x" * 500
+
+
+def header() -> bytes:
+    """The start of a DICOM image of one study: of which exam it is can be told, but it can never be read."""
+    content = io.BytesIO()
+    dataset = mammogram(StudyInstanceUID="1.2.3", SOPInstanceUID="1.2.3.4", PixelData=None)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dcmwrite(content, dataset, enforce_file_format=True)
+    return content.getvalue()
+
+
+DICOM = header()
 
 
 def form(*files: tuple[str, bytes]) -> Files:
@@ -101,7 +117,7 @@ def test_what_is_taken_on(idle: Idle, tmp_path: Path, files: Files, names: list[
     assert (status["state"], status["progress"]) == ("queued", 0)
     written = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     folder = f"data/files/{status['id']}"
-    assert [path for path in written if "state.sqlite" not in path] == [
+    assert [path for path in written if "state.sqlite" not in path and "one-exam" not in path] == [
         f"{folder}/{number}/upload" for number in range(len(names))
     ]
 

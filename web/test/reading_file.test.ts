@@ -20,7 +20,7 @@ function open(...analyses: (Analysis | "")[]): Reading {
   const reading = new Reading();
   const done = analyses.filter((one) => one !== "");
   const files = analyses.map((one, number) => ({ number, name: `${number}.dcm`, error: null, view: null, result: one === "" ? null : done.indexOf(one) }) as unknown as ExamFile);
-  reading.open({ id: "1", created: "", state: "done", progress: 1, files } satisfies ExamStatus);
+  reading.open({ id: "1", created: "", state: "done", progress: 1, files, warnings: [] } satisfies ExamStatus);
   reading.analyses = done;
   return reading;
 }

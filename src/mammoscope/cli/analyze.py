@@ -40,6 +40,9 @@ def analyze(
 
     Writes NAME.json and NAME.overlay.png for each file, prints a table of the findings of up to 50 files, and exits
     with 0, or with 3 where some files failed and the others were done. A file that is not DICOM has no DICOM results.
+
+    DICOM files that state one study of one patient are an exam, wherever they lie; it gets EXAM.exam.json beside the
+    files of its images.
     """
     from rich.console import Console
 
@@ -57,7 +60,7 @@ def analyze(
     dicom = frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
     options = Options(threshold, overwrite, save_preprocessed, workers, dicom=dicom, audit=trail, backend=backend)
     results: dict[Path, Done] = {}
-    analysed = skipped = without_dicom = 0
+    analysed = skipped = without_dicom = exams = without_report = 0
     with progress_bar("analysing", len(files)) as advance:
         for number, done in enumerate(analyze_files(files, out, models, options), start=1):
             if done.error:
@@ -65,6 +68,10 @@ def analyze(
             analysed += done.analysis is not None
             skipped += done.skipped
             without_dicom += done.error is not None and done.analysis is not None
+            exams += done.exam_report is not None
+            if done.exam_error:
+                complain(done.exam_error)
+                without_report += 1
             if len(files) <= _LONGEST_TABLE:
                 results[done.path] = done
             advance(number, len(files))
@@ -77,8 +84,11 @@ def analyze(
         + (f" ({skipped} of them earlier; --overwrite does them again)" if skipped else "")
         + (f", {failed} failed" if failed else "")
         + (f", {without_dicom} without DICOM results" if without_dicom else "")
+        + (f", {without_report} exams without their report" if without_report else "")
     )
+    if exams:
+        typer.echo(f"{exams} {'exam' if exams == 1 else 'exams'} of several images, each with a report EXAM.exam.json")
     for path in in_order[0].written if len(in_order) == 1 else (out,):
         typer.echo(path)
-    if failed or without_dicom:
+    if failed or without_dicom or without_report:
         raise typer.Exit(SOME_FAILED)

@@ -13,11 +13,12 @@ from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.retries import FailedError, UnavailableError
 from mammoscope.queue.background import BackgroundProcess, JobFailedError, Message
 from mammoscope.queue.standby import NoProcessError, StandbyProcess
+from mammoscope.readers.exam_key import RUN_SECRET
 from mammoscope.readers.limits import DEFAULT_LIMITS
 
 logger = logging.getLogger(__name__)
 
-Finished = Callable[[Image, str], None]
+Finished = Callable[[Image, str, str | None], None]
 
 _IMAGE_SECONDS = 600.0
 
@@ -36,7 +37,7 @@ class Analyser:
     kinds
         Which results are made.
     finished
-        Is told of each image whose analysis is on disk, and of its outcome, before the results can leave.
+        Is told of each image whose analysis is on disk, its outcome and its exam key, before the results can leave.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Analyser:
             DEFAULT_LIMITS,
             threshold=threshold,
             kinds=kinds,
+            exam_secret=RUN_SECRET.to_message(),
         )
         self._process = StandbyProcess(start)
 
@@ -65,7 +67,7 @@ class Analyser:
         if not identity["processing"]:
             self._queue.memory.add_presentations(identity["marks"])
         done = self._ask(image, "analyse")
-        self._finished(image, str(done["outcome"]))
+        self._finished(image, str(done["outcome"]), identity["exam_key"])
         self._queue.analysed(image, done["results"])
 
     def stop(self) -> None:

@@ -15,8 +15,10 @@ from mammoscope.pacs.image_place import ImagePlace
 from mammoscope.pipeline import examine
 from mammoscope.queue.background import Message, Reply, Tools, serve_jobs
 from mammoscope.readers.dicom.admission import is_for_processing
+from mammoscope.readers.dicom.exam_identity import exam_key_of
 from mammoscope.readers.dicom.header import Header, read_header
 from mammoscope.readers.dicom.views import laterality_of, view_of
+from mammoscope.readers.exam_key import ExamSecret
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.source import read_source
 from mammoscope.writers.dicom.results import ResultKind, dicom_results
@@ -32,7 +34,8 @@ def main() -> None:
 def _work(job: Message, tools: Tools, reply: Reply) -> None:
     place = ImagePlace(Path(job["folder"]))
     if job["do"] == "identify":
-        reply(_identity(place.image, Limits(**tools.settings["limits"])))
+        secret = ExamSecret.from_message(tools.settings["exam_secret"])
+        reply(_identity(place.image, Limits(**tools.settings["limits"]), secret))
     else:
         reply(_analyse(place, job["name"], tools))
 
@@ -56,7 +59,7 @@ def _encoded(dataset: Dataset) -> bytes:
     return stream.getvalue()
 
 
-def _identity(path: Path, limits: Limits) -> Message:
+def _identity(path: Path, limits: Limits, secret: ExamSecret) -> Message:
     """What the header says that decides whether an image is analysed at all.
 
     ``marks`` are what an image For Presentation and the one For Processing that it was made from have in common.
@@ -68,7 +71,12 @@ def _identity(path: Path, limits: Limits) -> Message:
     marks = [f"image {uid}" for uid in images]
     if (exposure := _exposure(header)) is not None:
         marks.append(f"exposure {exposure}")
-    return {"sop_instance": sop_instance, "processing": processing, "marks": marks}
+    return {
+        "sop_instance": sop_instance,
+        "processing": processing,
+        "marks": marks,
+        "exam_key": exam_key_of(header, secret),
+    }
 
 
 def _sources(header: Header) -> list[str]:

@@ -15,6 +15,7 @@ from mammoscope.bundle import load_bundle
 from mammoscope.pacs.analyser import Analyser
 from mammoscope.pacs.commitment import Commitments
 from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.exam_reports import ExamReports
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.receiver import Receiver
@@ -139,9 +140,13 @@ def _start(stack: ExitStack, queue: ImageQueue, settings: QueueSettings, others:
     bundle = load_bundle(settings.bundle)
     trail = None if settings.audit is None else AuditTrail(settings.audit, "pacs", bundle, settings.threshold)
 
-    def finished(image: Image, outcome: str) -> None:
+    exams = ExamReports(settings.data) if settings.keep else None
+
+    def finished(image: Image, outcome: str, exam_key: str | None) -> None:
         if trail is not None:
             trail.record(read_analysis(queue.place(image).analysis))
+        if exams is not None:
+            exams.add(image.key, exam_key)
         logger.info("%s: analysed, %s", image.key, outcome)
 
     def given_up(image: Image, would_fail_again: bool) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.mammogram import Mammogram
@@ -17,10 +18,12 @@ from mammoscope.processes.child import Deadline, start_child
 from mammoscope.processes.messages import receive_message, send_message
 from mammoscope.readers.limits import DEFAULT_LIMITS, Limits
 from mammoscope.readers.read import read_mammogram
-from mammoscope.readers.wire import from_facts, receive_pixels
+from mammoscope.readers.wire import checked_exam_key, from_facts, receive_pixels
 from mammoscope.readers.worker import Read, setup_message
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 _IMPORTS = ("mammoscope.readers.dicom.file", "mammoscope.readers.raster.file")
 _PIPE_BYTES = 1 << 20
@@ -76,12 +79,27 @@ class IsolatedReader:
         MammoscopeError
             No worker can be started.
         """
-        path = Path(path)
+        return self._ask(lambda worker: worker.read(Path(path), self._limits))
+
+    def exam_key(self, path: Path) -> str | None:
+        """The exam key of a file by its header alone, see ``read_exam_key``; None also where that crashed.
+
+        Raises
+        ------
+        MammoscopeError
+            No worker can be started.
+        """
+        try:
+            return self._ask(lambda worker: worker.exam_key(Path(path), self._limits))
+        except InputError:
+            return None
+
+    def _ask(self, question: Callable[[_Worker], Answer]) -> Answer:
         with self._lock:
             worker = self._running_worker()
             worker.wait_until_ready()
             try:
-                mammogram = worker.read(path, self._limits)
+                answer = question(worker)
             except InputError:
                 if not worker.is_sound:
                     self._end_worker()
@@ -91,7 +109,7 @@ class IsolatedReader:
                 raise
             if not worker.is_sound:
                 self._end_worker()
-            return mammogram
+            return answer
 
     def _running_worker(self) -> _Worker:
         if self._worker is None or not self._worker.is_running:
@@ -146,13 +164,20 @@ class _Worker:
 
     def read(self, path: Path, limits: Limits) -> Mammogram:
         """Have one file read."""
+        return self._answered("image", path, limits, lambda reply: self._received(path, reply, limits))
+
+    def exam_key(self, path: Path, limits: Limits) -> str | None:
+        """Have the header of one file read."""
+        return self._answered("exam key", path, limits, lambda reply: checked_exam_key(reply["exam_key"]))
+
+    def _answered(self, what: str, path: Path, limits: Limits, receive: Callable[[dict[str, Any]], Answer]) -> Answer:
+        """Have something done about one file; ``receive`` takes the answer, and what follows it in the pipe."""
         deadline = Deadline(limits.seconds, self._process.kill)
         try:
             with deadline:
                 # The worker keeps the folder that it was started in, the caller may have changed it since.
-                send_message(self._requests, {"path": os.path.abspath(path)})  # noqa: PTH100
-                reply = receive_message(self._replies)
-                mammogram = self._received(path, reply, limits)
+                send_message(self._requests, {"what": what, "path": os.path.abspath(path)})  # noqa: PTH100
+                answer = receive(receive_message(self._replies))
         except InputError:
             self.is_sound = self.is_sound and not deadline.passed
             raise
@@ -162,7 +187,7 @@ class _Worker:
                 raise InputError(path, f"decoding took longer than {limits.seconds:g} s") from None
             raise InputError(path, "the decoder crashed on it") from None
         self.is_sound = not deadline.passed
-        return mammogram
+        return answer
 
     def end(self) -> None:
         """Kill the process: an idle one has nothing to lose, a busy one may be stuck."""

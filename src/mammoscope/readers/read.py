@@ -6,12 +6,13 @@ from pathlib import Path
 
 from mammoscope.errors import InputError
 from mammoscope.mammogram import Mammogram
+from mammoscope.readers.exam_key import RUN_SECRET, ExamSecret
 from mammoscope.readers.limits import DEFAULT_LIMITS, Limits
 from mammoscope.readers.source import MAGIC_BYTES, detect_format, read_source
 
 
-def read_mammogram(path: Path, limits: Limits = DEFAULT_LIMITS) -> Mammogram:
-    """Read a DICOM, PNG, JPEG or TIFF file; its content says which it is.
+def read_mammogram(path: Path, limits: Limits = DEFAULT_LIMITS, secret: ExamSecret = RUN_SECRET) -> Mammogram:
+    """Read a DICOM, PNG, JPEG or TIFF file; its content says which it is. Exam keys are made with ``secret``.
 
     It decodes in this process: for untrusted files use ``IsolatedReader``.
 
@@ -30,7 +31,7 @@ def read_mammogram(path: Path, limits: Limits = DEFAULT_LIMITS) -> Mammogram:
         if file_format == "DICOM":
             from mammoscope.readers.dicom.file import read_dicom  # noqa: PLC0415
 
-            return read_dicom(source, limits)
+            return read_dicom(source, limits, secret)
         from mammoscope.readers.raster.file import read_raster  # noqa: PLC0415
 
         return read_raster(source, file_format, limits)

@@ -5,6 +5,7 @@ A hostile file may take over the process that decodes it, so the other process c
 
 from __future__ import annotations
 
+import re
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 from mammoscope.processes.messages import receive_into, send_bytes
 
+_EXAM_KEY = re.compile("[0-9a-f]{64}")
 _TEXTS = ("name", "sha256", "file_format", "view", "sop_instance_uid", "modality", "manufacturer")
 
 
@@ -35,7 +37,7 @@ def receive_pixels(stream: BinaryIO, rows: int, columns: int) -> NDArray[np.uint
 
 
 def to_facts(mammogram: Mammogram) -> dict[str, Any]:
-    """Everything about a mammogram but its pixels, for JSON."""
+    """Everything about a mammogram but its pixels, for the pipe: the exam key is not to be written."""
     spacing = mammogram.spacing
     return {
         **{name: getattr(mammogram, name) for name in _TEXTS},
@@ -46,6 +48,7 @@ def to_facts(mammogram: Mammogram) -> dict[str, Any]:
         "spacing": None if spacing is None else [spacing.row_mm, spacing.column_mm, spacing.source],
         "pixel_aspect": mammogram.pixel_aspect,
         "warnings": list(mammogram.warnings),
+        "exam_key": mammogram.exam_key,
     }
 
 
@@ -68,5 +71,15 @@ def from_facts(facts: dict[str, Any], pixels: NDArray[np.uint16]) -> Mammogram:
         spacing=None if spacing is None else PixelSpacing(float(spacing[0]), float(spacing[1]), str(spacing[2])),
         pixel_aspect=float(facts["pixel_aspect"]),
         warnings=tuple(str(warning) for warning in facts["warnings"]),
+        exam_key=checked_exam_key(facts["exam_key"]),
         **texts,
     )
+
+
+def checked_exam_key(value: object) -> str | None:
+    """What came as an exam key; ValueError where it is none, and would be a way to say more."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _EXAM_KEY.fullmatch(value):
+        raise ValueError("an exam key that is none")
+    return value

@@ -15,10 +15,12 @@ from typing import Any, BinaryIO, cast
 from mammoscope.errors import InputError, place_of
 from mammoscope.mammogram import Mammogram
 from mammoscope.processes.messages import receive_message, send_message, take_over_standard_streams
+from mammoscope.readers.exam_key import RUN_SECRET, ExamSecret
+from mammoscope.readers.identify import read_exam_key
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.wire import send_pixels, to_facts
 
-Read = Callable[[Path, Limits], Mammogram]
+Read = Callable[[Path, Limits, ExamSecret], Mammogram]
 
 _GRACE_SECONDS = 10.0
 
@@ -29,7 +31,7 @@ def main() -> None:
     # Ctrl-C reaches the whole group; the parent decides when this process ends, by closing its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setup = receive_message(requests)
-    limits = Limits(**setup["limits"])
+    limits, secret = Limits(**setup["limits"]), ExamSecret.from_message(setup["secret"])
     module, _, name = setup["read"].partition(":")
     read = cast(Read, reduce(getattr, name.split("."), cast(Any, import_module(module))))
     for needed in setup["imports"]:
@@ -39,18 +41,21 @@ def main() -> None:
     with Path(os.devnull).open("w") as nowhere:
         while True:
             try:
-                path = Path(receive_message(requests)["path"])
+                request = receive_message(requests)
             except EOFError:
                 return
             # The parent kills a slow worker; this ends one whose parent is gone.
             faulthandler.dump_traceback_later(limits.seconds + _GRACE_SECONDS, exit=True, file=nowhere)
-            _answer(replies, read, path, limits)
+            if request["what"] == "exam key":
+                send_message(replies, {"exam_key": read_exam_key(Path(request["path"]), limits, secret)})
+            else:
+                _answer(replies, read, Path(request["path"]), limits, secret)
             faulthandler.cancel_dump_traceback_later()
 
 
-def _answer(replies: BinaryIO, read: Read, path: Path, limits: Limits) -> None:
+def _answer(replies: BinaryIO, read: Read, path: Path, limits: Limits, secret: ExamSecret) -> None:
     try:
-        mammogram = read(path, limits)
+        mammogram = read(path, limits, secret)
     except InputError as error:
         ran_out = isinstance(error.__cause__, MemoryError)
         send_message(replies, {"out_of_memory": True} if ran_out else {"problem": error.problem})
@@ -92,4 +97,4 @@ def setup_message(read: Read, limits: Limits, imports: tuple[str, ...]) -> dict[
     name = f"{read.__module__}:{read.__qualname__}"
     if read.__module__ == "__main__" or "<" in name:
         raise ValueError(f"read is {name}, it must be a function of an importable module")
-    return {"read": name, "limits": vars(limits), "imports": imports}
+    return {"read": name, "limits": vars(limits), "imports": imports, "secret": RUN_SECRET.to_message()}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from mammoscope.exam_report import warnings_on
 from mammoscope.queue.database import Database, Schema
 from mammoscope.queue.folder import QueueFolder
 from mammoscope.server.file_place import FilePlace
@@ -43,6 +44,15 @@ _PRAGMAS = (
 )
 
 
+# An empty file in an analysis's folder: its images state one study of one patient. Not there, they are together for
+# having been sent together: pictures, or what an earlier server took on, which asked of nobody whose they are.
+_STATED = "one-exam"
+VOUCHED = (
+    "These images are together because they were sent together, not because they state one study of one patient. "
+    "Make sure that all are of one woman."
+)
+
+
 class QueueFullError(Exception):
     """More files wait than may."""
 
@@ -57,13 +67,35 @@ class NewFile:
         To be shown.
     problem
         Why it will not be, where that is already known.
+    part
+        Place in the upload of the file, or of the archive that it was in.
     example
         Whether it is one of the synthetic exam's, which is made when its turn comes.
     """
 
     name: str
     problem: str | None = None
+    part: int = 0
     example: bool = False
+
+
+@dataclass(frozen=True)
+class NewAnalysis:
+    """An exam to be analysed.
+
+    Attributes
+    ----------
+    id
+        As ``new_folder`` gave it.
+    files
+        A file's number is its place.
+    is_vouched
+        The images do not state that they belong together: who sent them says so.
+    """
+
+    id: str
+    files: tuple[NewFile, ...]
+    is_vouched: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,8 +175,8 @@ class AnalysisStore:
         if self.waiting() >= self._queue:
             raise QueueFullError
 
-    def add(self, analysis: str, files: Sequence[NewFile]) -> None:
-        """Take on an analysis; a file's number is its place.
+    def add(self, *analyses: NewAnalysis) -> None:
+        """Take on the exams of one upload, of which the list shows the first first.
 
         Raises
         ------
@@ -152,13 +184,22 @@ class AnalysisStore:
             So many files cannot wait; nothing was added.
         """
         created = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for new in analyses:
+            if len(new.files) > 1 and not new.is_vouched:
+                (self.analysis_folder(new.id) / _STATED).touch(mode=0o600)
         with self._database.transaction() as database:
-            if self.waiting() + sum(file.problem is None for file in files) > self._queue:
+            if self.waiting() + sum(file.problem is None for new in analyses for file in new.files) > self._queue:
                 raise QueueFullError
-            database.execute("INSERT INTO analyses (id, created) VALUES (?, ?)", (analysis, created))
+            database.executemany(
+                "INSERT INTO analyses (id, created) VALUES (?, ?)", [(new.id, created) for new in reversed(analyses)]
+            )
             database.executemany(
                 "INSERT INTO files (analysis, number, name, example, state, progress, error) VALUES (?,?,?,?,?,?,?)",
-                [(analysis, number, file.name, file.example, *_first_state(file)) for number, file in enumerate(files)],
+                [
+                    (new.id, number, file.name, file.example, *_first_state(file))
+                    for new in analyses
+                    for number, file in enumerate(new.files)
+                ],
             )
 
     def next_file(self) -> QueuedFile | None:
@@ -216,7 +257,10 @@ class AnalysisStore:
         grouped: dict[tuple[str, str], list[tuple[int, str, FileState, float, str | None, str | None]]] = {}
         for row in rows:
             grouped.setdefault((row[0], row[1]), []).append(row[2:])
-        return [_status(analysis, created, files) for (analysis, created), files in grouped.items()]
+        return [
+            _status(analysis, created, files, is_vouched=not (self.analysis_folder(analysis) / _STATED).exists())
+            for (analysis, created), files in grouped.items()
+        ]
 
 
 def _first_state(file: NewFile) -> tuple[FileState, float, str | None]:
@@ -224,7 +268,11 @@ def _first_state(file: NewFile) -> tuple[FileState, float, str | None]:
 
 
 def _status(
-    analysis: str, created: str, rows: Sequence[tuple[int, str, FileState, float, str | None, str | None]]
+    analysis: str,
+    created: str,
+    rows: Sequence[tuple[int, str, FileState, float, str | None, str | None]],
+    *,
+    is_vouched: bool,
 ) -> AnalysisStatus:
     states = {row[2] for row in rows}
     state: AnalysisState = "running"
@@ -252,4 +300,15 @@ def _status(
         state=state,
         progress=min(1.0, sum(row[3] for row in rows) / len(rows)),
         files=tuple(files),
+        warnings=_warnings(files, is_vouched=is_vouched),
     )
+
+
+def _warnings(files: Sequence[File], *, is_vouched: bool) -> tuple[str, ...]:
+    """What is to be said of an exam as a whole; what its views lack, once all are known."""
+    if len(files) < 2:
+        return ()
+    views = [file.view for file in files if file.view is not None]
+    failed = sum(file.state == "failed" for file in files)
+    is_known = views and all(file.view is not None or file.state == "failed" for file in files)
+    return (*([VOUCHED] if is_vouched else []), *(warnings_on(views, failed) if is_known else []))

@@ -62,10 +62,13 @@ class Received:
         To be shown.
     problem
         Why it will not be analysed; None where it will.
+    part
+        Place in the form of the file, or of the archive that it was in.
     """
 
     name: str
     problem: str | None = None
+    part: int = 0
 
 
 def shown_name(name: str) -> str:

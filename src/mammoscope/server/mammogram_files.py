@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -14,7 +15,7 @@ from mammoscope.server.file_place import FilePlace
 
 def store_mammogram(mammogram: Mammogram, place: FilePlace) -> None:
     """Write facts and pixels; raises MammoscopeError where they cannot be written."""
-    write_json(place.facts, to_facts(mammogram))
+    write_json(place.facts, to_facts(dataclasses.replace(mammogram, exam_key=None)))  # which is kept in memory only
     with replacing(place.original) as temporary:
         mammogram.pixels.astype("<u2", copy=False).tofile(temporary)
 

@@ -118,6 +118,7 @@ class AnalysisStatus(_Model):
         created="2026-01-31T12:00:00Z",
         state="running",
         progress=0.5,
+        warnings=[],
         files=[
             {
                 "number": 0,
@@ -146,14 +147,26 @@ class AnalysisStatus(_Model):
     state: AnalysisState = Field(description="failed: every file failed.")
     progress: Score
     files: tuple[File, ...]
+    warnings: tuple[str, ...] = Field(description="What is to be said of the exam beside what its files' views say.")
+
+
+class CreatedExam(_Model):
+    """An exam of an upload, which is an analysis of its own.
+
+    Files are one exam where they state one study of one patient, never because they were sent together.
+    """
+
+    id: str
+    parts: tuple[int, ...] = Field(description="Files of the form that it is of, from 0; a ZIP archive counts as one.")
 
 
 class Created(_Model):
-    """An analysis that was taken on."""
+    """What was taken on."""
 
-    model_config = _example(id=_ID)
+    model_config = _example(id=_ID, exams=[{"id": _ID, "parts": [0, 1, 2, 3]}])
 
-    id: str
+    id: str = Field(description="Of the first exam's analysis.")
+    exams: tuple[CreatedExam, ...]
 
 
 class Limits(_Model):

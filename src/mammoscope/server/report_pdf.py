@@ -89,7 +89,7 @@ def render_report(status: AnalysisStatus, files: Sequence[ReportedFile], record:
     page = _Page(Canvas(content, pagesize=A4, pageCompression=1))
     page.head(status, hung, record)
     page.views(hung, record)
-    page.foot(hung)
+    page.foot(hung, status.warnings)
     page.impression(record.impression)
     page.findings(hung, record)
     page.canvas.save()
@@ -140,7 +140,7 @@ class _Page:
         if len(files) > len(shown):
             self._line(f"{len(files) - len(shown)} more views are not pictured.", 8)
 
-    def foot(self, files: Sequence[ReportedFile]) -> None:
+    def foot(self, files: Sequence[ReportedFile], of_exam: Sequence[str]) -> None:
         """Models, warnings and notice, from the bottom up."""
         analysis = files[0].analysis
         models = analysis.bundle
@@ -149,6 +149,7 @@ class _Page:
         for reported in files:
             for text in reported.analysis.warnings:
                 warnings.setdefault(text, []).append(str(reported.file.number + 1))
+        lines += [f"Warning on the exam: {text}" for text in of_exam]
         lines += [f"Warning on {', '.join(where)}: {text}" for text, where in warnings.items()][:_MOST_WARNINGS]
         if len(warnings) > _MOST_WARNINGS:
             lines.append(f"{len(warnings) - _MOST_WARNINGS} more warnings: see the JSON.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,13 @@ from fastapi import Depends, Request
 
 from mammoscope.audit import AuditTrail
 from mammoscope.bundle import load_bundle
+from mammoscope.readers import IsolatedReader
 from mammoscope.server.analysis_store import AnalysisStore
 from mammoscope.server.analysis_thread import AnalysisThread
 from mammoscope.server.settings import ServerSettings
 from mammoscope.server.uploads import Uploads
+
+_HEADER_SECONDS = 10.0
 
 
 class ServerState:
@@ -25,6 +29,8 @@ class ServerState:
     ----------
     settings, bundle, store, analysis_thread, uploads
         As their classes say.
+    headers
+        Tells of which exam a file is, before it is taken on.
     drawing
         Lets one picture or report be drawn at a time: each takes a core, and the memory of a film.
 
@@ -53,6 +59,7 @@ class ServerState:
             ephemeral=self._ephemeral,
             audit=audit,
         )
+        self.headers = IsolatedReader(replace(settings.limits.for_reader(), seconds=_HEADER_SECONDS))
         self.uploads = Uploads(settings.limits, settings.reserve)
         self.drawing = CapacityLimiter(1)
 
@@ -67,6 +74,7 @@ class ServerState:
             return
         self._is_closed = True
         self.analysis_thread.stop()
+        self.headers.close()
         self.store.close()
         self._remove_ephemeral()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -175,17 +176,17 @@ class _Form:
             raise ValueError("the last boundary is missing")
         received: list[Received] = []
         budget = Budget(self._limits)
-        for name, path in self._parts:
+        for part, (name, path) in enumerate(self._parts):
             if is_archive(path):
                 for entry in expand(path, name, lambda: self._place(len(received)), budget):
                     if entry.problem is not None:
                         shutil.rmtree(self._folder / str(len(received)), ignore_errors=True)
-                    received.append(entry)
+                    received.append(replace(entry, part=part))
                 path.unlink()
             else:
                 budget.take_file()
                 path.replace(self._place(len(received)))
-                received.append(Received(name))
+                received.append(Received(name, part=part))
         return received
 
     def _place(self, number: int) -> Path:

@@ -11,6 +11,8 @@ export type Preprocessed = Schemas["PreprocessedView"];
 export type View = Schemas["View"];
 export type ExamFile = Schemas["File"];
 export type ExamStatus = Schemas["AnalysisStatus"];
+/** What an upload became: an exam for each study of each patient that its files state. */
+export type Created = Schemas["Created"];
 export type Finding = Schemas["Finding"];
 export type FindingKind = Schemas["FindingKind"];
 export type Analysis = Schemas["Analysis"];
@@ -106,7 +108,7 @@ export async function reportPdf(id: string, record: ReadingRecord): Promise<Blob
 }
 
 /** Sends files in one request; `sent` is told how many bytes of the whole are on their way. */
-export function upload(files: readonly File[], sent: (bytes: number, of: number) => void): Promise<string> {
+export function upload(files: readonly File[], sent: (bytes: number, of: number) => void): Promise<Created> {
   const form = new FormData();
   for (const file of files) form.append(UPLOAD_FIELD, file, file.name);
   const request = new XMLHttpRequest();
@@ -115,7 +117,7 @@ export function upload(files: readonly File[], sent: (bytes: number, of: number)
   return new Promise((resolve, reject) => {
     request.onerror = () => reject(new ApiError(0, "The upload was cut off: the server does not answer."));
     request.onload = () => {
-      if (request.status === 202) resolve((JSON.parse(request.responseText) as Answer<typeof ANALYSES, "post">).id);
+      if (request.status === 202) resolve(JSON.parse(request.responseText) as Answer<typeof ANALYSES, "post">);
       else reject(new ApiError(request.status, detail(request.responseText, request.status)));
     };
     request.send(form);

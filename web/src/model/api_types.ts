@@ -39,7 +39,10 @@ export interface paths {
         readonly put?: never;
         /**
          * Analyse files
-         * @description Take one or many files on. A file that cannot be read fails alone, and is named in the analysis.
+         * @description Take one or many files on, each exam as an analysis of its own.
+         *
+         *     DICOM files are one exam where they state one study of one patient; two women never share one. Other images are one
+         *     exam only where no DICOM file is beside them. A file that cannot be read fails alone, and is named in an analysis.
          */
         readonly post: operations["create_api_v1_analyses_post"];
         readonly delete?: never;
@@ -277,7 +280,8 @@ export interface components {
          *       ],
          *       "id": "3f2b8c1d9e4a4f0b8a7c6d5e4f3a2b1c",
          *       "progress": 0.5,
-         *       "state": "running"
+         *       "state": "running",
+         *       "warnings": []
          *     }
          */
         readonly AnalysisStatus: {
@@ -298,6 +302,11 @@ export interface components {
             readonly progress: number;
             /** Files */
             readonly files: readonly components["schemas"]["File"][];
+            /**
+             * Warnings
+             * @description What is to be said of the exam beside what its files' views say.
+             */
+            readonly warnings: readonly string[];
         };
         /**
          * Box
@@ -330,14 +339,45 @@ export interface components {
         };
         /**
          * Created
-         * @description An analysis that was taken on.
+         * @description What was taken on.
          * @example {
+         *       "exams": [
+         *         {
+         *           "id": "3f2b8c1d9e4a4f0b8a7c6d5e4f3a2b1c",
+         *           "parts": [
+         *             0,
+         *             1,
+         *             2,
+         *             3
+         *           ]
+         *         }
+         *       ],
          *       "id": "3f2b8c1d9e4a4f0b8a7c6d5e4f3a2b1c"
          *     }
          */
         readonly Created: {
+            /**
+             * Id
+             * @description Of the first exam's analysis.
+             */
+            readonly id: string;
+            /** Exams */
+            readonly exams: readonly components["schemas"]["CreatedExam"][];
+        };
+        /**
+         * CreatedExam
+         * @description An exam of an upload, which is an analysis of its own.
+         *
+         *     Files are one exam where they state one study of one patient, never because they were sent together.
+         */
+        readonly CreatedExam: {
             /** Id */
             readonly id: string;
+            /**
+             * Parts
+             * @description Files of the form that it is of, from 0; a ZIP archive counts as one.
+             */
+            readonly parts: readonly number[];
         };
         /**
          * Drawn

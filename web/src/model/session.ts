@@ -36,6 +36,8 @@ export class Session {
   trouble: string | null = null;
   /** What came back of a saved reading. */
   opened = "";
+  /** That what was sent last is several exams; empty: it is one. */
+  parted = "";
   private readonly patients = new Map<string, string[]>();
   /** Saved readings that wait for the results of the exam they came with. */
   private readonly waiting = new Map<string, File>();
@@ -96,20 +98,25 @@ export class Session {
     const [saved] = readings;
     if (saved && files.length === 0) return this.restore(saved);
     this.reading.isUnsaved = false;
+    this.parted = "";
     const upload: Upload = { files: files.map(({ name }) => ({ name, share: 0 })), error: null };
     this.uploads = [upload, ...this.uploads.filter(({ error }) => error === null)];
     this.tell();
     const sizes = files.map((file) => file.size);
     try {
-      const id = await api.upload(files, (sent, of) => {
+      const { exams } = await api.upload(files, (sent, of) => {
         shares(sizes, sent, of).forEach((share, place) => (upload.files[place]!.share = share));
         this.tell();
       });
       this.uploads = this.uploads.filter((other) => other !== upload);
-      if (saved) this.waiting.set(id, saved);
-      await this.take(id);
+      if (exams.length > 1) this.parted = `The files are ${exams.length} exams: they state different patients or studies.`;
+      if (saved) for (const { id } of exams) this.waiting.set(id, saved);
+      await this.take(exams.map(({ id }) => id));
       const names = await Promise.all(files.map(patientName));
-      this.patients.set(id, [...new Set(names.filter((name) => name !== null))]);
+      for (const { id, parts } of exams) {
+        const own = parts.map((part) => names[part] ?? null);
+        this.patients.set(id, [...new Set(own.filter((name) => name !== null))]);
+      }
       this.tell();
       this.reading.tell("selection");
     } catch (error) {
@@ -122,7 +129,8 @@ export class Session {
     if (!this.mayLeave()) return;
     this.reading.isUnsaved = false;
     try {
-      await this.take(await api.startExample());
+      this.parted = "";
+      await this.take([await api.startExample()]);
     } catch (error) {
       this.complain(messageOf(error));
     }
@@ -151,8 +159,8 @@ export class Session {
     this.tell();
   }
 
-  /** Opens a saved reading beside the exam that is open. */
-  private async restore(saved: File): Promise<void> {
+  /** Opens a saved reading beside the exam that is open. One that waits for other exams too may be of one of those. */
+  private async restore(saved: File, waitsElsewhere = false): Promise<void> {
     const exam = this.reading.status?.id;
     if (exam && !this.reading.analyses) {
       this.waiting.set(exam, saved);
@@ -165,9 +173,11 @@ export class Session {
         const record = restored(file, this.reading);
         this.reading.restore(record);
         this.opened = restoredWords(record);
+        for (const [other, file] of this.waiting) if (file === saved) this.waiting.delete(other);
       }
       this.tell();
     } catch (error) {
+      if (waitsElsewhere && error instanceof UnfitReading) return;
       this.complain(`${saved.name} cannot be opened: ${error instanceof UnfitReading ? error.message : "it cannot be read"}.`);
     }
   }
@@ -177,10 +187,11 @@ export class Session {
     this.tell();
   }
 
-  private async take(id: string): Promise<void> {
-    const status = await api.exam(id);
-    this.exams = [status, ...this.exams.filter((exam) => exam.id !== id)];
-    this.address.go(id);
+  /** Lists new exams and opens the first. */
+  private async take(ids: readonly string[]): Promise<void> {
+    const taken = await Promise.all(ids.map((id) => api.exam(id)));
+    this.exams = [...taken, ...this.exams.filter((exam) => !ids.includes(exam.id))];
+    this.address.go(ids[0]!);
     this.tell();
   }
 
@@ -232,7 +243,7 @@ export class Session {
       this.reading.tell("results");
       const saved = this.waiting.get(id);
       this.waiting.delete(id);
-      if (saved) await this.restore(saved);
+      if (saved) await this.restore(saved, [...this.waiting.values()].includes(saved));
     } catch (error) {
       if (turn !== this.turn) return;
       this.complain(error instanceof ApiError && error.status === 404 ? "This exam was removed from the server." : messageOf(error));

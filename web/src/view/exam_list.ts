@@ -1,5 +1,6 @@
 /** The left side: ways to open files, exams with the progress of each file, errors beside what went well. */
 import type { ExamFile, ExamStatus } from "../model/api";
+import { examNames } from "../model/exam_names";
 import { title } from "../model/hanging";
 import type { Reading } from "../model/reading";
 import type { Session, Upload } from "../model/session";
@@ -18,6 +19,7 @@ export class ExamList {
   readonly root: HTMLElement;
   private readonly list = el("ul", { class: "exams" });
   private readonly opened = el("p", { class: "quiet", attributes: { role: "status" } });
+  private readonly parted = el("p", { class: "quiet", attributes: { role: "status" } });
   private readonly trouble = el("p", { class: "error", attributes: { role: "alert" } });
 
   constructor(
@@ -37,6 +39,7 @@ export class ExamList {
       }),
       this.trouble,
       this.opened,
+      this.parted,
       el("h2", { text: "Exams" }),
       this.list,
     );
@@ -47,10 +50,12 @@ export class ExamList {
   private draw(): void {
     this.trouble.textContent = this.session.trouble ?? "";
     if (this.opened.textContent !== this.session.opened) this.opened.textContent = this.session.opened;
+    if (this.parted.textContent !== this.session.parted) this.parted.textContent = this.session.parted;
     const focus = document.activeElement instanceof HTMLElement ? document.activeElement.dataset["focus"] : undefined;
+    const names = examNames(this.session.exams);
     const rows = [
       ...this.session.uploads.map((upload) => this.uploadRow(upload)),
-      ...this.session.exams.map((exam) => this.examRow(exam)),
+      ...this.session.exams.map((exam) => this.examRow(exam, names.get(exam.id)!)),
     ];
     if (rows.length === 0) rows.push(el("li", { class: "quiet", text: "None yet." }));
     this.list.replaceChildren(...rows);
@@ -70,9 +75,8 @@ export class ExamList {
     );
   }
 
-  private examRow(exam: ExamStatus): HTMLElement {
+  private examRow(exam: ExamStatus, name: string): HTMLElement {
     const isOpen = exam.id === this.reading.status?.id;
-    const name = `Exam ${new Date(exam.created).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false })}`;
     const failed = exam.files.filter((file) => file.state === "failed").length;
     const summary = `${exam.files.length} ${exam.files.length === 1 ? "file" : "files"}, ${exam.state}${failed ? `, ${failed} failed` : ""}`;
     const open = button(name, () => this.session.show(exam.id), {

@@ -93,7 +93,8 @@ export class FindingsPanel {
   /** Makes the list anew where more than the threshold, a verdict or the selection changed. */
   private build(): void {
     const { reading } = this;
-    const parts = [reading.files, reading.analyses !== null, reading.drawn.map(({ file }) => file), reading.health !== null];
+    const ofExam = reading.status?.warnings ?? [];
+    const parts = [reading.files, ofExam, reading.analyses !== null, reading.drawn.map(({ file }) => file), reading.health !== null];
     const signature = JSON.stringify(parts);
     if (signature === this.built) return;
     this.built = signature;
@@ -102,7 +103,7 @@ export class FindingsPanel {
     this.outcomes = [];
     const files = readingOrder(reading.files);
     const common = commonWarnings(files.map((file) => this.warningsOf(file)));
-    this.warnings.replaceChildren(...common.map((warning) => warned(`All views: ${warning}`)));
+    this.warnings.replaceChildren(...ofExam.map(warned), ...common.map((warning) => warned(`All views: ${warning}`)));
     this.list.replaceChildren(...files.map((file) => this.fileSection(file, common)));
     if (focus) this.list.querySelector<HTMLElement>(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
     this.drawModels();

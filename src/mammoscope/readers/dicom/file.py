@@ -10,18 +10,20 @@ from pydicom.uid import UID
 from mammoscope.mammogram import Mammogram
 from mammoscope.readers.dicom.admission import is_for_processing, is_synthesised, modality_of, pixel_layout
 from mammoscope.readers.dicom.codecs import LOSSY_SYNTAXES, decode_pixels
+from mammoscope.readers.dicom.exam_identity import exam_key_of
 from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
 from mammoscope.readers.dicom.intensity import to_display
 from mammoscope.readers.dicom.spacing import pixel_aspect_of, spacing_of
 from mammoscope.readers.dicom.unknowns import not_stated
 from mammoscope.readers.dicom.views import laterality_of, note_view_modifiers, view_of
+from mammoscope.readers.exam_key import ExamSecret
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.source import Source
 
 _LONGEST_MANUFACTURER = 64  # of a value of type LO (PS3.5 6.2)
 
 
-def read_dicom(source: Source, limits: Limits) -> Mammogram:
+def read_dicom(source: Source, limits: Limits, secret: ExamSecret) -> Mammogram:
     """Read the mammogram in a DICOM file. All checks of the header come before pixels are decoded.
 
     Raises
@@ -32,10 +34,10 @@ def read_dicom(source: Source, limits: Limits) -> Mammogram:
     with warnings.catch_warnings():
         # pydicom's warnings quote values, which may be those of a patient; ours name only technical elements.
         warnings.simplefilter("ignore")
-        return _read(read_header(source), limits)
+        return _read(read_header(source), limits, secret)
 
 
-def _read(file: DicomFile, limits: Limits) -> Mammogram:
+def _read(file: DicomFile, limits: Limits, secret: ExamSecret) -> Mammogram:
     file = replace(file, header=file.header.of_frame())
     header = file.header
     modality = modality_of(file)
@@ -63,6 +65,7 @@ def _read(file: DicomFile, limits: Limits) -> Mammogram:
         modality=modality,
         manufacturer=manufacturer,
         warnings=tuple(dict.fromkeys(header.warnings)),
+        exam_key=exam_key_of(header, secret),
     )
 
 

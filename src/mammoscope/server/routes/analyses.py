@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -10,10 +11,12 @@ from starlette.concurrency import run_in_threadpool
 
 from mammoscope.example import EXAM_FILES
 from mammoscope.findings import Analysis
-from mammoscope.server.analysis_store import NewFile, QueueFullError
-from mammoscope.server.models import AnalysisStatus, Created
+from mammoscope.server.analysis_store import NewAnalysis, NewFile, QueueFullError
+from mammoscope.server.archives import Received
+from mammoscope.server.models import AnalysisStatus, Created, CreatedExam
 from mammoscope.server.routes.found import FoundAnalysis, problems
 from mammoscope.server.state import ServerState, StateOf
+from mammoscope.server.upload_exams import exams_in, part
 from mammoscope.server.uploads import FIELD, RefusedUploadError, drain
 
 logger = logging.getLogger(__name__)
@@ -53,22 +56,46 @@ _NO_ROOM = "The server's disk is full."
     ),
 )
 async def create(request: Request, response: Response, state: StateOf) -> Created:
-    """Take one or many files on. A file that cannot be read fails alone, and is named in the analysis."""
-    analysis = None
+    """Take one or many files on, each exam as an analysis of its own.
+
+    DICOM files are one exam where they state one study of one patient; two women never share one. Other images are one
+    exam only where no DICOM file is beside them. A file that cannot be read fails alone, and is named in an analysis.
+    """
+    ours: list[str] = []
     try:
         await run_in_threadpool(state.store.check_queue)
-        analysis, folder = await run_in_threadpool(state.store.new_folder)
+        upload, folder = await run_in_threadpool(state.store.new_folder)
+        ours.append(upload)
         received = await state.uploads.receive(request, folder)
-        files = [NewFile(file.name, file.problem) for file in received]
-        await run_in_threadpool(state.store.add, analysis, files)
+        exams = await run_in_threadpool(_parted, state, upload, received, ours)
+        await run_in_threadpool(state.store.add, *exams)
     except BaseException as error:
-        if analysis is not None:
+        for analysis in ours:
             await run_in_threadpool(state.store.remove_files, analysis)
         if isinstance(error, QueueFullError | RefusedUploadError):
             await drain(request)
             raise _refusal(error) from None
         raise
-    return _taken_on(state, response, analysis, len(files))
+    return _taken_on(state, response, exams)
+
+
+def _parted(state: ServerState, upload: str, received: Sequence[Received], ours: list[str]) -> list[NewAnalysis]:
+    """Part an upload into exams, each in the folder of an id of its own; those that are made are put into ``ours``."""
+    store = state.store
+    exams = exams_in(received, lambda number: store.place(upload, number).upload, state.headers.exam_key)
+    for exam in exams[1:]:
+        analysis, folder = store.new_folder()
+        ours.append(analysis)
+        part(store.analysis_folder(upload), exam, folder)
+    part(store.analysis_folder(upload), exams[0], store.analysis_folder(upload))
+    return [
+        NewAnalysis(
+            analysis,
+            tuple(NewFile(received[one].name, received[one].problem, received[one].part) for one in exam.members),
+            exam.is_vouched,
+        )
+        for analysis, exam in zip(ours, exams, strict=True)
+    ]
 
 
 @router.post(
@@ -82,11 +109,12 @@ def create_example(response: Response, state: StateOf) -> Created:
     analysis, folder = state.store.new_folder()
     try:
         state.uploads.check_room(folder, 0)
-        state.store.add(analysis, [NewFile(name, example=True) for name in EXAM_FILES])
+        exam = NewAnalysis(analysis, tuple(NewFile(name, example=True) for name in EXAM_FILES))
+        state.store.add(exam)
     except (QueueFullError, RefusedUploadError) as error:
         state.store.remove_files(analysis)
         raise _refusal(error) from None
-    return _taken_on(state, response, analysis, len(EXAM_FILES))
+    return _taken_on(state, response, [exam])
 
 
 @router.get("", summary="All analyses, newest first", responses=problems())
@@ -129,11 +157,13 @@ def forget(status: FoundAnalysis, state: StateOf) -> None:
     logger.info("analysis %s: removed", status.id)
 
 
-def _taken_on(state: ServerState, response: Response, analysis: str, files: int) -> Created:
+def _taken_on(state: ServerState, response: Response, exams: Sequence[NewAnalysis]) -> Created:
     state.analysis_thread.wake()
-    logger.info("analysis %s: %d files", analysis, files)
-    response.headers["Location"] = f"/api/v1/analyses/{analysis}"
-    return Created(id=analysis)
+    for exam in exams:
+        logger.info("analysis %s: %d files", exam.id, len(exam.files))
+    response.headers["Location"] = f"/api/v1/analyses/{exams[0].id}"
+    created = (CreatedExam(id=exam.id, parts=tuple(sorted({file.part for file in exam.files}))) for exam in exams)
+    return Created(id=exams[0].id, exams=tuple(created))
 
 
 def _refusal(error: QueueFullError | RefusedUploadError) -> HTTPException:

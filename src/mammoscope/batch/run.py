@@ -1,0 +1,95 @@
+"""Analyse many files: a failure is one row and never the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from mammoscope.batch.exams import ExamPlan, ExamReports, plan_exams
+from mammoscope.batch.job import AnalysisJob, Done, Options, Planned, Together, failed
+from mammoscope.batch.shared_bundle import SharedBundle
+from mammoscope.bundle import Bundle
+from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.execution.backend import Crashed, backend_named
+from mammoscope.readers import IsolatedReader, Limits
+from mammoscope.result_names import result_names
+
+_HEADER_SECONDS = 10.0
+
+
+def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Options) -> Generator[Done]:
+    """Analyse files and write ``NAME.json``, ``NAME.overlay.png`` and what else is wanted for each into ``out``.
+
+    Files of one name in different folders get the folder's name in front. Results are whole or not there, so a batch
+    that was stopped is resumed by starting it again. Nothing is kept of a file once its outcome is yielded, but for
+    some bytes: many files take no more memory than few.
+
+    Files that state one study of one patient are an exam. One of several files also gets ``EXAM.exam.json``, when the
+    last of them is done. Images that state no study, such as PNG, are exams of their own.
+
+    Yields
+    ------
+    Done
+        One for each file, as it is finished. Closing the generator ends the batch after the files under way.
+
+    Raises
+    ------
+    MammoscopeError
+        ``out`` cannot be made or written to, or no worker can be started.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MammoscopeError(f"{out}: cannot be made ({error.strerror})") from None
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise MammoscopeError(f"{out}: cannot be written to, choose another folder")
+    plan = _plan(paths, options.limits)
+    reports = ExamReports(out, plan)
+    job = AnalysisJob(SharedBundle.of(bundle), options)
+    backend = backend_named(options.backend, options.workers)
+    with closing(backend.run(job, _planned(paths, out, plan, reports, bundle))) as outcomes:
+        for item, answer in outcomes:
+            outcome = _crashed(item, answer, options) if isinstance(answer, Crashed) else answer
+            for file, done in zip(item.files, outcome, strict=True):
+                yield _with_report(file, done, reports)
+
+
+def _plan(paths: Sequence[Path], limits: Limits) -> ExamPlan:
+    """Which files are one exam, by their headers alone: some milliseconds a file, in a process of their own."""
+    if len(paths) < 2:
+        return plan_exams([None] * len(paths), map(str, paths))
+    with IsolatedReader(replace(limits, seconds=min(limits.seconds, _HEADER_SECONDS))) as reader:
+        return plan_exams(map(reader.exam_key, paths), result_names(paths))
+
+
+def _planned(
+    paths: Sequence[Path], out: Path, plan: ExamPlan, reports: ExamReports, bundle: Bundle
+) -> Iterator[Together]:
+    """What is analysed together: whole exams where a step of the models looks at them, else each file alone."""
+    files = (
+        Planned(path, out / name, exam)
+        for path, name, exam in zip(paths, result_names(paths), plan.exam.tolist(), strict=True)
+    )
+    if all(step.implementation.scope == "view" for step in bundle.steps):
+        yield from (Together((file,)) for file in files)
+        return
+    listed = list(files)
+    for members in plan.members():
+        yield Together(tuple(listed[one] for one in members), reports.path(listed[members[0]].exam))
+
+
+def _crashed(item: Together, crashed: Crashed, options: Options) -> tuple[Done, ...]:
+    problem = f"the process that analysed it ended ({crashed.reason})"
+    return tuple(failed(file.path, InputError(file.path, problem), options.audit, "failed") for file in item.files)
+
+
+def _with_report(file: Planned, done: Done, reports: ExamReports) -> Done:
+    """The outcome, with the report on the exam where this was its last file."""
+    try:
+        report = reports.add(file.exam, file.target.name, is_analysed=done.analysis is not None)
+    except MammoscopeError as error:
+        return replace(done, exam_error=error)
+    return replace(done, exam_report=report)

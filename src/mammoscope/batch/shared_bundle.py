@@ -1,0 +1,50 @@
+"""A loaded bundle for the workers of a batch, be they threads or processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+
+from mammoscope.bundle import Bundle, load_bundle
+from mammoscope.errors import BundleError
+
+
+class SharedBundle:
+    """A bundle that threads share. Another process gets its folder and hash, and loads it for itself."""
+
+    def __init__(self, folder: Path, sha256: str, bundle: Bundle | None = None) -> None:
+        self._folder, self._sha256, self._bundle = folder, sha256, bundle
+        self._lock = Lock()
+        self._is_ready = False
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> SharedBundle:
+        """Share a bundle that is loaded."""
+        return cls(bundle.folder.absolute(), bundle.sha256, bundle)
+
+    def __reduce__(self) -> tuple[type[SharedBundle], tuple[Path, str]]:
+        return type(self), (self._folder, self._sha256)
+
+    def loaded(self) -> Bundle:
+        """The bundle, its manifest checked.
+
+        Raises
+        ------
+        BundleError
+            It cannot be loaded, or is another by now.
+        """
+        with self._lock:
+            if self._bundle is None:
+                self._bundle = load_bundle(self._folder)
+                if self._bundle.sha256 != self._sha256:
+                    raise BundleError(f"{self._folder}: the bundle was changed while files were analysed with it")
+            return self._bundle
+
+    def with_models(self) -> Bundle:
+        """The bundle with its models, which the first who asks loads for all."""
+        bundle = self.loaded()
+        with self._lock:
+            if not self._is_ready:
+                bundle.load()
+                self._is_ready = True
+        return bundle

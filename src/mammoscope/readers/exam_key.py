@@ -1,0 +1,44 @@
+"""Which images are of one exam, without keeping whose: a keyed hash of study and patient, whose key is forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class ExamSecret:
+    """What exam keys are made with. It is random, goes to our own processes only, and is written nowhere.
+
+    Keys of different secrets have nothing to do with each other, and without the secret nobody can test whether a key
+    is that of a patient they know.
+    """
+
+    _secret: bytes = field(default_factory=lambda: secrets.token_bytes(_KEY_BYTES), repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self._secret) != _KEY_BYTES:
+            raise ValueError(f"a secret of {len(self._secret)} bytes, it must have {_KEY_BYTES}")
+
+    def key_of(self, study: str, identity: Sequence[str]) -> str:
+        """The exam key, 64 hex digits, of a Study Instance UID and of what tells the patient from others."""
+        text = json.dumps([study, *identity])  # so that no two lists have one text
+        return hmac.digest(self._secret, text.encode(), hashlib.sha256).hex()
+
+    def to_message(self) -> str:
+        """For the pipe to a process of ours."""
+        return self._secret.hex()
+
+    @classmethod
+    def from_message(cls, text: str) -> ExamSecret:
+        """What ``to_message`` sent."""
+        return cls(bytes.fromhex(text))
+
+
+RUN_SECRET = ExamSecret()  # of this process, and of the decoders that it starts

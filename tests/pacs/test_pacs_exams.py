@@ -1,0 +1,130 @@
+"""Images of one study and patient get a report together, where they are kept; two women never do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archive_peer import ArchivePeer
+from films import NAME, PATIENT_ID, encoded, film, film_uid
+from pacs_process import PacsProcess
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+
+from mammoscope.findings import Analysis
+from mammoscope.pacs.exam_reports import ExamReports
+from mammoscope.pacs.image_place import ImagePlace, key_of
+from mammoscope.pacs.queued_image import ImageState
+from mammoscope.readers.identify import read_exam_key
+from mammoscope.writers.json import write_analysis
+from writers.made_analyses import analysis, mammogram
+
+STUDY, OTHER_STUDY = "2.25.47120001", "2.25.47120002"
+OTHER_WOMAN = {"PatientName": "OTHERNAME^ANNA", "PatientID": "OTHERID4712"}
+
+
+def kept(root: Path, number: int, **values: Any) -> str:
+    """An image that was analysed, and the name of its folder."""
+    values = {"StudyInstanceUID": STUDY, **values}
+    place = ImagePlace(root / "files" / key_of(film_uid(number)))
+    place.folder.mkdir(parents=True)
+    place.image.write_bytes(encoded(film(number, **values)))
+    write_analysis(analysis(mammogram()), place.analysis)
+    return place.folder.name
+
+
+def reported(root: Path) -> dict[str, list[str]]:
+    """The images that each report is about."""
+    return {
+        path.name.removesuffix(".exam.json"): [
+            Path(view["report"]).parent.name for view in json.loads(path.read_text())["views"]
+        ]
+        for path in (root / "exams").glob("*")
+    }
+
+
+def test_reports_grow_with_their_exams_and_survive_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    reports = ExamReports(tmp_path)
+    images: dict[int, str] = {}
+
+    def add(number: int, **values: Any) -> None:
+        images[number] = kept(tmp_path, number, **values)
+        reports.add(images[number], read_exam_key(tmp_path / "files" / images[number] / "image.dcm"))
+
+    add(1)
+    add(2, StudyInstanceUID=OTHER_STUDY)
+    add(3, **OTHER_WOMAN)  # under the first woman's study
+    add(4, StudyInstanceUID="")
+    add(5, StudyInstanceUID="")
+    assert reported(tmp_path) == {}
+    add(6)
+    assert reported(tmp_path) == {images[1]: [images[1], images[6]]}
+    reports.add(images[6], read_exam_key(tmp_path / "files" / images[6] / "image.dcm"))  # analysed again
+    assert reported(tmp_path) == {images[1]: [images[1], images[6]]}
+    reports = ExamReports(tmp_path)
+    add(7)
+    add(8, **OTHER_WOMAN)
+    assert reported(tmp_path) == {
+        images[1]: [images[1], images[6], images[7]],
+        images[3]: [images[3], images[8]],
+    }
+
+
+def test_a_report_that_cannot_be_written_is_said_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "files").mkdir()
+    reports = ExamReports(tmp_path)
+    first, second = kept(tmp_path, 1), kept(tmp_path, 2)
+    place = ImagePlace(tmp_path / "files" / second)
+    other: Analysis = analysis(mammogram())
+    write_analysis(
+        other.model_copy(update={"bundle": other.bundle.model_copy(update={"version": "2"})}), place.analysis
+    )
+    for image in (first, second):
+        reports.add(image, "k" * 64)
+    assert "no report on its exam: its images were analysed by different models" in caplog.text
+    write_analysis(other, place.analysis)
+    (tmp_path / "exams").write_text("in the way")
+    reports.add(second, "k" * 64)
+    assert "cannot be written" in caplog.text and "k" * 64 not in caplog.text
+
+
+def send(port: int, *datasets: Dataset) -> None:
+    entity = AE("MODALITY")
+    entity.add_requested_context(datasets[0].SOPClassUID)
+    association = entity.associate("127.0.0.1", port, ae_title="MAMMOSCOPE")
+    assert [int(association.send_c_store(dataset).Status) for dataset in datasets] == [0] * len(datasets)
+    association.release()
+
+
+def test_a_receiver_that_keeps_images_reports_on_each_womans_exam(tmp_path: Path) -> None:
+    anna = [film(number, StudyInstanceUID=STUDY) for number in (1, 2)]
+    berta = [film(number, StudyInstanceUID=STUDY, **OTHER_WOMAN) for number in (3, 4)]
+    with (
+        ArchivePeer() as peer,
+        PacsProcess(tmp_path / "pacs", "receive", "--send-to", peer.node, "--port", "0", "--keep") as pacs,
+    ):
+        send(pacs.port, *(one for pair in zip(anna, berta, strict=True) for one in pair))
+        pacs.wait(lambda counts: counts[ImageState.SENT] == 4)
+        root, log = pacs.data, pacs.log
+        assert pacs.end() == 0
+    one, two, three, four = (key_of(film_uid(number)) for number in (1, 2, 3, 4))
+    assert reported(root) == {one: [one, two], three: [three, four]}
+    for name, members in reported(root).items():
+        document = json.loads((root / "exams" / f"{name}.exam.json").read_text())
+        for view, member in zip(document["views"], members, strict=True):
+            assert (root / "exams" / view["report"]).resolve() == (root / "files" / member / "analysis.json").resolve()
+    reports = b"".join(path.read_bytes() for path in (root / "exams").iterdir())
+    names = " ".join(str(path) for path in root.rglob("*")) + log
+    for secret in (
+        NAME,
+        PATIENT_ID,
+        *OTHER_WOMAN.values(),
+        STUDY,
+        *(str(read_exam_key(path)) for path in root.rglob("image.dcm")),
+    ):
+        assert secret.encode() not in reports and secret not in names
