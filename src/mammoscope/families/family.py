@@ -157,7 +157,7 @@ class Family(ABC, Generic[RecipeT, SampleT, BatchT]):
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: BatchT, recipe: RecipeT, autocast: torch.autocast) -> dict[str, Tensor]:
-        """The parts of the loss of a batch, whose sum is minimised; ``autocast`` is for the network's own computation."""
+        """The parts of the loss of a batch, whose sum is minimised; ``autocast`` is for the network."""
 
     def phases(self, recipe: RecipeT, fitted: Fitted, init: str | None) -> Iterator[Phase]:
         """The parts of the training, in their order: one, unless a family says otherwise.

@@ -91,7 +91,7 @@ class DetectorBatch:
 
 @dataclass(frozen=True, eq=False)
 class RescorerBatch:
-    """A training batch of a rescorer: ``regions (N, 1, S, S)`` normalised; ``shares (N,)`` of a mass in them, 0 to 1."""
+    """A training batch of a rescorer: ``regions (N, 1, S, S)`` normalised; ``shares (N,)`` of a mass, 0 to 1."""
 
     regions: Tensor
     shares: Tensor
