@@ -90,7 +90,7 @@ def test_wrong_usage_is_one_clear_line_and_2(arguments: list[str], message: str,
 
 def test_the_bundle_commands(tmp_path: Path) -> None:
     verified = _mammoscope("bundle", "verify")
-    assert verified.returncode == 0 and "every file is as the manifest says" in verified.stdout
+    assert verified.returncode == 0 and "every file matches the manifest" in verified.stdout
     shown = json.loads(_mammoscope("bundle", "show").stdout)
     assert [step["role"] for step in shown["steps"]] == ["detect", "rescore", "select", "segment", "classify"]
     assert shown["steps"][0]["provenance"]["metrics"]
