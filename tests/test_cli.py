@@ -56,7 +56,7 @@ def test_a_name_of_any_signs_costs_one_line_and_no_traceback(exam: Path, tmp_pat
     (folder / "❤.dcm").write_bytes((exam / "phantom-L-CC.dcm").read_bytes())
     (folder / "two\nlines\x1b[2J.dcm").write_bytes(b"nothing")
     command = [sys.executable, "-c", _PROGRAM, "analyze", folder, "--out", tmp_path / "out"]
-    # A terminal, or a file behind a pipe, that takes no signs but Latin-1's.
+    # A terminal, or a file behind a pipe, that takes only Latin-1 characters.
     result = subprocess.run(
         command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, check=False
     )
