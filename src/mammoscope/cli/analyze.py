@@ -41,8 +41,8 @@ def analyze(
     Writes NAME.json and NAME.overlay.png for each file, prints a table of the findings of up to 50 files, and exits
     with 0, or with 3 if some files failed and the others were analysed. A file that is not DICOM has no DICOM results.
 
-    DICOM files that state one study of one patient are an exam, wherever they lie; it gets EXAM.exam.json beside the
-    files of its images.
+    DICOM files that state the same study and patient form an exam, in whatever folders they are. An exam of several
+    files gets EXAM.exam.json beside the results of its images.
     """
     from rich.console import Console
 
