@@ -20,7 +20,7 @@ class FittingCase:
         Its views, prepared.
     found
         The output of the steps before this one: for steps before the selection their candidates, for steps after it the
-        true lesions.
+        true lesions as the steps before have processed them.
     truth
         The true lesions, view by view, with detection scores of 1.
     malignant
