@@ -50,7 +50,7 @@ def test_analyze_prints_findings_and_ends_with_3_where_some_failed(exam: Path, t
     assert json.loads((tmp_path / "out" / "phantom-L-CC.json").read_text())["outcome"] == "findings"
 
 
-def test_a_name_of_any_signs_costs_one_line_and_no_traceback(exam: Path, tmp_path: Path) -> None:
+def test_a_name_of_any_characters_costs_one_line_and_no_traceback(exam: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "❤.dcm").write_bytes((exam / "phantom-L-CC.dcm").read_bytes())
