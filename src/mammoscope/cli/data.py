@@ -58,7 +58,7 @@ def split(
 def check(
     datasets: Annotated[list[Path], typer.Argument(help="Folders in the dataset layout.")],
 ) -> None:
-    """Check each dataset's files, and find patients or images in several; exits with 1 if there is a problem."""
+    """Check each dataset's files, and find patients or images that two share; exits with 1 if there is a problem."""
     from mammoscope.datasets.integrity import check_integrity
     from mammoscope.datasets.layout import load_dataset
     from mammoscope.datasets.leakage import check_leakage
