@@ -1,6 +1,6 @@
 """Look the locked packages up in PyPI's list of known vulnerabilities, by pip-audit.
 
-Ends with 1 where there is one. Where the list cannot be reached, it says so, and that nothing is known: no failure.
+Exits with 1 if there is one. If the list cannot be reached, it says that nothing is known, and exits with 0.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def test_a_line_says_what_was_done_and_nothing_of_whom(bundle: Bundle, tmp_path:
     assert verified.broken is None and not verified.torn
 
 
-def test_a_full_file_is_followed_by_another_and_the_chain_goes_on(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_full_file_is_followed_by_another_and_the_chain_continues(bundle: Bundle, tmp_path: Path) -> None:
     fill(tmp_path, bundle, 7, file_bytes=1500)
     files = sorted(path.name for path in tmp_path.glob("*.jsonl"))
     assert files == [f"audit-00000{number}.jsonl" for number in range(1, len(files) + 1)] and len(files) > 2
@@ -185,7 +185,7 @@ def test_only_a_noted_head_shows_that_the_end_was_taken_away(bundle: Bundle, tmp
     [(1, 1 << 20, 0), (3, 1 << 20, 3), (3, 900, 0)],
     ids=["first line", "last line", "first line of a new file"],
 )
-def test_a_line_that_a_crash_tore_is_noticed_and_the_chain_goes_on(
+def test_a_line_that_a_crash_tore_is_noticed_and_the_chain_continues(
     bundle: Bundle, tmp_path: Path, entries: int, file_bytes: int, line: int, keep: int
 ) -> None:
     trail = fill(tmp_path, bundle, entries, file_bytes)

@@ -136,7 +136,7 @@ def test_a_wrong_list_of_steps_is_refused_by_name(as_steps: Path, place: str, va
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", "{", '{"schema_version": 1}'])
-def test_what_is_no_manifest_is_refused(copied: Path, content: str) -> None:
+def test_what_is_not_a_manifest_is_refused(copied: Path, content: str) -> None:
     (copied / MANIFEST).write_text(content)
     with pytest.raises(BundleError, match=r"bundle\.json: (is not JSON|schema_version is)"):
         load_bundle(copied)

@@ -50,13 +50,13 @@ def test_analyze_prints_findings_and_ends_with_3_where_some_failed(exam: Path, t
     assert json.loads((tmp_path / "out" / "phantom-L-CC.json").read_text())["outcome"] == "findings"
 
 
-def test_a_name_of_any_signs_costs_one_line_and_no_traceback(exam: Path, tmp_path: Path) -> None:
+def test_a_name_of_any_characters_costs_one_line_and_no_traceback(exam: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "❤.dcm").write_bytes((exam / "phantom-L-CC.dcm").read_bytes())
     (folder / "two\nlines\x1b[2J.dcm").write_bytes(b"nothing")
     command = [sys.executable, "-c", _PROGRAM, "analyze", folder, "--out", tmp_path / "out"]
-    # A terminal, or a file behind a pipe, that takes no signs but Latin-1's.
+    # A terminal, or a file behind a pipe, that takes only Latin-1 characters.
     result = subprocess.run(
         command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, check=False
     )
@@ -90,7 +90,7 @@ def test_wrong_usage_is_one_clear_line_and_2(arguments: list[str], message: str,
 
 def test_the_bundle_commands(tmp_path: Path) -> None:
     verified = _mammoscope("bundle", "verify")
-    assert verified.returncode == 0 and "every file is as the manifest says" in verified.stdout
+    assert verified.returncode == 0 and "every file matches the manifest" in verified.stdout
     shown = json.loads(_mammoscope("bundle", "show").stdout)
     assert [step["role"] for step in shown["steps"]] == ["detect", "rescore", "select", "segment", "classify"]
     assert shown["steps"][0]["provenance"]["metrics"]

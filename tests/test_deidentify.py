@@ -1,4 +1,4 @@
-"""De-identification: what says whose a mammogram is goes, the picture stays, and what is not done is said."""
+"""De-identification: what identifies the patient is removed, the pixels stay, and what is not done is said."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _jpeg2000_with_comments(data: bytes) -> bytes:
     ],
     ids=lambda value: value.name if isinstance(value, uids.UID) else "",
 )
-def test_the_picture_and_what_is_known_of_it_stay(
+def test_the_image_and_what_is_known_of_it_stay(
     tmp_path: Path, syntax: uids.UID, encode: Callable[[Any], bytes] | None
 ) -> None:
     if syntax == uids.RLELossless:

@@ -12,7 +12,7 @@ from mammoscope.mammogram import Laterality, Mammogram
 
 Item = TypeVar("Item")
 
-# As they hang: the right breast is on the reader's left, CC above MLO.
+# The hanging order: the right breast on the reader's left, CC above MLO.
 STANDARD_VIEWS: tuple[tuple[Laterality, str], ...] = (
     (Laterality.RIGHT, "CC"),
     (Laterality.LEFT, "CC"),
@@ -23,12 +23,12 @@ STANDARD_VIEWS: tuple[tuple[Laterality, str], ...] = (
 
 @dataclass(frozen=True, eq=False)
 class Exam:
-    """One to n views of one woman at one time; an image alone is an exam of one.
+    """One or more views of one woman, taken at one time; a single image is an exam of one view.
 
     Attributes
     ----------
     views
-        At least one. Several share one exam key: nothing else makes an exam of images, neither a folder nor an upload.
+        At least one. Several must share one exam key; being in one folder or upload is not enough.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class Exam:
             nameless = [view.name for view in self.views if view.exam_key is None]
             raise ValueError(
                 f"{', '.join(nameless)}: states no study, so it cannot be in an exam with other images; "
-                "Exam.vouched takes your word for it"
+                "use Exam.vouched to state yourself that they belong together"
             )
         if len(keys) > 1:
             raise ValueError(
@@ -58,20 +58,20 @@ class Exam:
 
     @classmethod
     def vouched(cls, views: Sequence[Mammogram]) -> Exam:
-        """An exam of images that state no study, on the caller's word that they are one woman's, taken at one time.
+        """An exam of images that state no study; the caller states that they are of one woman, taken at one time.
 
         Raises
         ------
         ValueError
-            There is no view, or one of them does state its study: then that decides.
+            There is no view, or one of them states its study, which then decides.
         """
         if stated := [view.name for view in views if view.exam_key is not None]:
-            raise ValueError(f"{', '.join(stated)}: states its study and patient, which nobody's word replaces")
+            raise ValueError(f"{', '.join(stated)}: states its study and patient, which decide")
         word = secrets.token_hex(32)
         return cls(tuple(dataclasses.replace(view, exam_key=word) for view in views))
 
     def hung(self) -> Exam:
-        """The same exam with its views as they hang: R CC, L CC, R MLO, L MLO, then the others as they were."""
+        """The same exam with its views in hanging order: R CC, L CC, R MLO, L MLO, then the others as they were."""
         return Exam(tuple(sorted(self.views, key=lambda view: hanging_place(view.laterality, view.view))))
 
 

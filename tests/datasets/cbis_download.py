@@ -30,7 +30,7 @@ def uid(*words: object) -> str:
 
 
 def film(seed: int, rows: int = ROWS, columns: int = COLUMNS) -> NDArray[np.uint16]:
-    """A textured picture of 16 bits that uses odd values, so that a lossy step would show."""
+    """A textured image of 16 bits that uses odd values, so that a lossy step would show."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:rows, 0:columns]
     waves = 20000 + 9000 * np.sin(x / 9 + seed) * np.cos(y / 13 + 2 * seed) + rng.normal(0, 900, (rows, columns))

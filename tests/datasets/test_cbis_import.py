@@ -172,7 +172,7 @@ def test_second_run_redoes_nothing_but_what_is_missing(faulty: tuple[Path, Path,
     assert load_dataset(out / "train").lesions == load_dataset(first_out / "train").lesions
 
 
-def test_run_that_is_killed_goes_on(tmp_path: Path) -> None:
+def test_run_that_is_killed_resumes(tmp_path: Path) -> None:
     download = Download(tmp_path / "source")
     for number in range(40):
         download.add("train" if number % 2 else "test", f"P_{number:05}", image=film(number, 450, 300))

@@ -1,4 +1,4 @@
-"""Pictures of a dataset: depth, scale and refusals."""
+"""Images of a dataset: depth, scale and refusals."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_mask_is_split_in_the_middle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", [read_image, read_crop, read_mask, image_size])
 @pytest.mark.parametrize("content", [b"", b"no picture", None])
-def test_what_is_no_picture_is_named(tmp_path: Path, read: Any, content: bytes | None) -> None:
+def test_what_is_not_an_image_is_named(tmp_path: Path, read: Any, content: bytes | None) -> None:
     path = tmp_path / "a.png"
     if content is not None:
         path.write_bytes(content)
@@ -48,7 +48,7 @@ def test_what_is_no_picture_is_named(tmp_path: Path, read: Any, content: bytes |
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
-def test_a_picture_that_is_cut_off_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_an_image_that_is_cut_off_is_refused(tmp_path: Path, suffix: str) -> None:
     path = saved(tmp_path / f"a.{suffix}", breast(1))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DatasetError, match=rf"a\.{suffix}: is cut off"):

@@ -237,7 +237,7 @@ def test_importer_of_the_documentation_imports(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tables", [None, []])
-def test_what_is_no_download_is_refused(tmp_path: Path, tables: list[str] | None) -> None:
+def test_what_is_not_a_download_is_refused(tmp_path: Path, tables: list[str] | None) -> None:
     if tables is not None:
         collection(tmp_path, tables, [])
     with pytest.raises(DatasetError, match=r"holds no (cases\.csv|image of The Invented Collection)"):

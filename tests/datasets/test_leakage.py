@@ -119,7 +119,7 @@ def test_side_without_lesions_shares_nothing(tmp_path: Path) -> None:
     assert check_leakage([dataset, dataset.of_patients([])]) == check_leakage([dataset.of_patients([]), dataset]) == ()
 
 
-def test_empty_images_are_no_near_duplicates(tmp_path: Path) -> None:
+def test_empty_images_are_not_near_duplicates(tmp_path: Path) -> None:
     black, grey = np.zeros((90, 80), np.uint8), np.full((80, 90), 70, np.uint8)
     assert check_leakage(pair(tmp_path, {"P_1": black}, {"P_2": grey})) == ()
 

@@ -158,7 +158,7 @@ def test_target_in_use_is_refused_and_untouched(six: Dataset, tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "split").iterdir()] == ["notes.txt"]
 
 
-def test_empty_target_and_remains_of_a_killed_run_are_no_obstacle(six: Dataset, tmp_path: Path) -> None:
+def test_empty_target_and_remains_of_a_killed_run_are_not_an_obstacle(six: Dataset, tmp_path: Path) -> None:
     (tmp_path / "split").mkdir()
     (tmp_path / ".split.part/train/images").mkdir(parents=True)
     write_split(six, tmp_path / "split")

@@ -67,7 +67,7 @@ def test_study_and_patient_decide(
     assert reported(tmp_path / "out") == ({} if report is None else {"exam-1.exam.json": report})
 
 
-def test_pictures_are_alone_wherever_they_lie(tmp_path: Path, bundle: Bundle) -> None:
+def test_images_without_a_study_are_alone_wherever_they_lie(tmp_path: Path, bundle: Bundle) -> None:
     run([picture(tmp_path / f"case-{side}.png") for side in "RL"], tmp_path / "out", bundle)
     assert reported(tmp_path / "out") == {}
 

@@ -89,7 +89,7 @@ def test_without_a_study_an_image_is_alone(tmp_path: Path, study: str | None) ->
     assert key_of(image(tmp_path / "a.dcm", {**ANNA, "StudyInstanceUID": study})) is None
 
 
-def test_what_is_no_dicom_states_nothing(tmp_path: Path) -> None:
+def test_what_is_not_dicom_states_nothing(tmp_path: Path) -> None:
     assert key_of(picture(tmp_path / "a.png")) is None
     (tmp_path / "letter.dcm").write_text("dear radiologist")
     (tmp_path / "empty.dcm").touch()

@@ -1,4 +1,4 @@
-"""Ways to spoil a file. Each takes any bytes and a source of chance, and aims where a reader trusts what it reads."""
+"""Ways to spoil a file. Each takes any bytes and a random generator, and aims where a reader trusts what it reads."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class PlainUNetFamily(SegmenterFamily[PlainUNetRecipe]):
     source = Source(
         paper='Ronneberger et al. 2015, "U-Net: Convolutional Networks for Biomedical Image Segmentation"',
         licence="Apache-2.0",
-        differs="padded convolutions with batch normalisation; the way up is interpolated",
+        differs="padded convolutions with batch normalisation; the decoder interpolates",
     )
     trial: ClassVar = {"input_size": 64, "widths": [4, 8, 16]}
 

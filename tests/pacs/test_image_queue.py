@@ -156,7 +156,7 @@ def test_a_disk_without_room_takes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_has_one_worker_and_any_lookers(queue: ImageQueue) -> None:
-    with pytest.raises(MammoscopeError, match="another process works this queue off"):
+    with pytest.raises(MammoscopeError, match="another process works on this queue"):
         ImageQueue(queue.folder, working=True)
     image = admitted(queue)
     queue.fail(image, "is no mammogram", final=True)

@@ -132,7 +132,7 @@ def test_another_image_under_a_known_uid_is_refused(receiving: Receiving) -> Non
     assert PATIENT_ID.encode() in queue.place(image).image.read_bytes()
 
 
-def test_what_is_no_mammogram_by_its_class_is_not_negotiated(receiving: Receiving) -> None:
+def test_what_is_not_a_mammogram_by_its_class_is_not_negotiated(receiving: Receiving) -> None:
     receiver, _ = receiving()
     association = associate(receiver)
     assert [context.abstract_syntax for context in association.rejected_contexts] == [CTImageStorage]

@@ -124,7 +124,7 @@ def test_a_worker_that_dies_of_an_image_costs_an_attempt(bundle: Bundle, tmp_pat
     [
         ("PEER@127.0.0.1:1", UnavailableError, "cannot be reached"),
         ("STRANGER@{address}", UnavailableError, "rejects the association"),
-        ("MAMMOSCOPE@{address}", FailedError, "takes no CT Image Storage"),
+        ("MAMMOSCOPE@{address}", FailedError, "does not accept CT Image Storage"),
     ],
 )
 def test_who_cannot_store(receiving: Receiving, node: str, error: type[Exception], problem: str) -> None:

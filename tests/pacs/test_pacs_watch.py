@@ -86,7 +86,7 @@ def test_an_outage_of_the_pacs_costs_time_only(orthanc: Orthanc, tmp_path: Path)
         time.sleep(1)
         orthanc.start()
         counts = watching.wait(all_sent(4))
-        assert counts[ImageState.DEAD] == 0 and "tried again and again" in watching.log
+        assert counts[ImageState.DEAD] == 0 and "retried without limit" in watching.log
         assert "Traceback" not in watching.log
     assert sources(orthanc) == [("SR", film_uid(number)) for number in range(4)]
 
@@ -125,7 +125,7 @@ def test_for_presentation_is_preferred_to_its_twin(orthanc: Orthanc, tmp_path: P
         orthanc.add(encoded(one_film))
     with PacsProcess(tmp_path, "watch", orthanc.web, *QUICK, *NO_FINDING, "--hold", "2") as watching:
         counts = watching.wait(lambda counts: counts[ImageState.SENT] + counts[ImageState.SKIPPED] == 5)
-        assert watching.log.count("has come For Presentation") == 2
+        assert watching.log.count("has arrived For Presentation") == 2
     assert (counts[ImageState.SENT], counts[ImageState.SKIPPED]) == (3, 2)
     assert sources(orthanc) == [("SR", film_uid(number)) for number in (1, 2, 4)]
 

@@ -84,7 +84,7 @@ def test_threads_take_turns(database: Database) -> None:
 
 
 @pytest.mark.parametrize("wake", [count, Database.wake])
-def test_who_waits_looks_again_when_something_changed(database: Database, wake: object) -> None:
+def test_who_waits_is_woken_when_something_changed(database: Database, wake: object) -> None:
     woken: list[float] = []
 
     def wait() -> None:

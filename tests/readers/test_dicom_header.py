@@ -32,7 +32,7 @@ def test_a_complete_mammogram_leaves_nothing_open(tmp_path: Path) -> None:
     assert found.warnings == ()
 
 
-def test_the_dots_of_a_uid_are_no_extension(tmp_path: Path) -> None:
+def test_the_dots_of_a_uid_are_not_an_extension(tmp_path: Path) -> None:
     assert read_mammogram(save(tmp_path / "1.2.840.7", mammogram())).name == "1.2.840.7"
 
 
@@ -115,7 +115,7 @@ def test_the_dots_of_a_uid_are_no_extension(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_mammogram_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+def test_what_is_not_a_mammogram_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError) as caught:
         read(tmp_path, **changes)
     assert caught.value.problem == problem

@@ -139,7 +139,7 @@ def test_a_worker_that_cannot_start_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a pipe grow")
-def test_a_system_that_lets_no_pipe_grow_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_that_lets_no_pipe_grow_is_not_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     import fcntl
 
     def refused(*arguments: object) -> int:

@@ -528,7 +528,7 @@ def hologic_tomosynthesis() -> Dataset:
     ],
     ids=["a stack of slices", "one slice", "projections", "Hologic's own format", "two frames", "a stack as capture"],
 )
-def test_what_is_no_single_2d_image_is_refused_by_name(tmp_path: Path, dataset: Dataset, problem: str) -> None:
+def test_what_is_not_a_single_2d_image_is_refused_by_name(tmp_path: Path, dataset: Dataset, problem: str) -> None:
     with pytest.raises(InputError) as caught:
         read_mammogram(save(tmp_path / "a.dcm", dataset))
     assert caught.value.problem == problem

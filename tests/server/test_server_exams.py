@@ -88,7 +88,9 @@ def test_what_differs_in_study_or_patient_is_two_exams(idle: Idle, tmp_path: Pat
     assert names_of(exams) == [["first.dcm", "third.dcm"], ["second.dcm"]]
 
 
-def test_pictures_are_one_exam_with_a_warning_and_only_without_dicom_files(idle: Idle, tmp_path: Path) -> None:
+def test_images_without_a_study_are_one_exam_with_a_warning_and_only_without_dicom_files(
+    idle: Idle, tmp_path: Path
+) -> None:
     pictures = [picture(tmp_path / f"{name}.png") for name in ("a", "b", "c")]
     client = idle()
     (exam,) = exams_of(client, pictures)
@@ -100,7 +102,7 @@ def test_pictures_are_one_exam_with_a_warning_and_only_without_dicom_files(idle:
     assert not any(exam["warnings"] for exam in exams)
 
 
-def test_a_file_that_is_no_image_is_named_with_the_first_exam(idle: Idle, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_named_with_the_first_exam(idle: Idle, tmp_path: Path) -> None:
     letter = tmp_path / "letter.dcm"
     letter.write_text("dear radiologist")
     women = [image(tmp_path / "a.dcm", ANNA), image(tmp_path / "b.dcm", BERTA)]

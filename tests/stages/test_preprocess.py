@@ -110,13 +110,13 @@ def test_no_breast_is_said(pixels: NDArray[np.uint16]) -> None:
     assert preprocess(_mammogram(pixels), PreprocessSettings()) is None
 
 
-def test_a_label_alone_is_no_breast() -> None:
+def test_a_label_alone_is_not_a_breast() -> None:
     pixels = np.zeros((800, 600), np.uint16)
     pixels[40:80, 420:540] = 60_000
     assert preprocess(_mammogram(pixels), PreprocessSettings()) is None
 
 
-def test_contrast_setting_zero_leaves_the_picture() -> None:
+def test_contrast_setting_zero_leaves_the_image() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
     assert ContrastSettings(clip_limit=0).apply(picture) is picture
     assert (ContrastSettings(clip_limit=4).apply(picture) != picture).any()
@@ -134,7 +134,7 @@ def test_a_real_film_with_grey_base_and_frame() -> None:
     assert 0.7 < prepared.mask.mean() < 0.85
 
 
-def test_the_test_pattern_is_no_breast() -> None:
+def test_the_test_pattern_is_not_a_breast() -> None:
     path = SHARED / "dicom" / "MG_test_pattern.dcm"
     if not path.exists():
         pytest.skip("needs shared/data/dicom/MG_test_pattern.dcm")

@@ -41,7 +41,7 @@ def test_without_settings_nothing_moves() -> None:
     assert random_erasure(rng, still, picture) is picture
 
 
-def test_boxes_that_leave_the_picture_are_no_targets() -> None:
+def test_boxes_that_leave_the_image_are_not_targets() -> None:
     warp = random_warp(np.random.default_rng(0), Augmentation(), source=(100, 100), target=(100, 100))
     boxes = np.array([[-30, 10, 20, 40], [-5, 10, 45, 40], [200, 200, 220, 220]], dtype=float)
     kept = warp.boxes(boxes, 100, 100)
@@ -58,7 +58,7 @@ def test_light_keeps_the_background_black() -> None:
     assert len({int(result[16, 16]) for result in changed}) > 5
 
 
-def test_a_picture_with_context_is_cut_to_the_mass() -> None:
+def test_an_image_with_context_is_cut_to_the_mass() -> None:
     pixels, mask = np.full((410, 410), 50, np.uint8), np.zeros((410, 410), np.uint8)
     radius = 410 * 0.5625 / 2
     cv2.circle(mask, (205, 205), round(radius), 255, cv2.FILLED)
@@ -68,7 +68,7 @@ def test_a_picture_with_context_is_cut_to_the_mass() -> None:
     assert (columns[-1] - columns[0] + 1) / 256 == pytest.approx(0.9, abs=0.02)
 
 
-def test_the_same_seed_gives_the_same_picture() -> None:
+def test_the_same_seed_gives_the_same_image() -> None:
     rng = np.random.default_rng(1)
     source = LesionPicture(rng.integers(0, 255, (256, 256), dtype=np.uint8), np.full((256, 256), 255, np.uint8), 0.9)
     settings = _STRONG.model_copy(update={"blur": 1.0, "erase": 1.0, "gamma": 0.3})

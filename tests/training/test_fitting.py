@@ -64,7 +64,7 @@ def test_the_mask_threshold_is_where_the_iou_is_best() -> None:
     assert 0.41 < best_mask_threshold(probabilities, masks) <= 0.45
 
 
-def test_the_shift_of_enlarged_pictures_brings_their_masks_to_the_threshold() -> None:
+def test_the_shift_of_enlarged_images_brings_their_masks_to_the_threshold() -> None:
     masks = np.zeros((2, 16, 16), bool)
     masks[:, 4:12, 4:12] = True
     # Sharp, the mass reaches the threshold of 0.5; enlarged, it stays below: its logit is -1.

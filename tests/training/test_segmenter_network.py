@@ -34,7 +34,7 @@ PRETRAINED = {"backbone": "test_efficientnet", "filters": [8, 8, 16, 16]}
         ({**RESIDUAL, "filters": [8, 8], "transformer": False}, False),
     ],
 )
-def test_a_mask_is_as_large_as_the_picture_and_the_transformer_sees_all_of_it(
+def test_a_mask_is_as_large_as_the_image_and_the_transformer_sees_all_of_it(
     settings: dict[str, object], sees_all: bool
 ) -> None:
     torch.manual_seed(0)
@@ -49,7 +49,7 @@ def test_a_mask_is_as_large_as_the_picture_and_the_transformer_sees_all_of_it(
 
 
 def test_a_width_too_few_for_the_backbone_is_refused_by_name() -> None:
-    with pytest.raises(RecipeError, match="filters: 3 widths on the way up, expected 4"):
+    with pytest.raises(RecipeError, match="filters: 3 widths of the decoder, expected 4"):
         _network(**{**PRETRAINED, "filters": [8, 8, 16]})
 
 

@@ -240,7 +240,7 @@ def test_a_segmentation_of_several_kinds_says_so(image: Path, tmp_path: Path) ->
 
 
 def _is_written(text: str, size: int, picture: NDArray[np.uint8]) -> bool:
-    """Whether a text stands somewhere in a picture, in the type of labels and legends."""
+    """Whether a text is somewhere in an image, in the font of labels and legends."""
     pattern = np.empty((2 * size, text_width(text, size) + 2, 3), dtype=np.uint8)
     pattern[:] = PLATE
     draw_text(pattern, (1, size), text, size, SOFT_WHITE)

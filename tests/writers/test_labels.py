@@ -1,4 +1,4 @@
-"""Places of labels: inside the picture, apart from each other, near their boxes."""
+"""Places of labels: inside the image, apart from each other, near their boxes."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_a_lone_label_stands_beside_its_box(
     assert place_labels([box], [LABEL], PICTURE, GAP) == (expected,)
 
 
-def test_a_label_inside_a_box_that_fills_the_picture() -> None:
+def test_a_label_inside_a_box_that_fills_the_image() -> None:
     (place,) = place_labels([(0, 0, *PICTURE)], [LABEL], PICTURE, GAP)
     assert place is not None
     assert place[0] >= GAP
     assert place[3] <= PICTURE[1] - GAP
 
 
-def test_a_label_wider_than_the_picture_has_no_place() -> None:
+def test_a_label_wider_than_the_image_has_no_place() -> None:
     assert place_labels([(0, 0, 10, 10)], [(700.0, 24.0)], PICTURE, GAP) == (None,)
 
 
@@ -67,7 +67,7 @@ corner = st.tuples(st.floats(0, 590), st.floats(0, 790), st.floats(1, 300), st.f
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(corner, min_size=1, max_size=12))
-def test_labels_never_overlap_nor_leave_the_picture(corners: list[tuple[float, float, float, float]]) -> None:
+def test_labels_never_overlap_nor_leave_the_image(corners: list[tuple[float, float, float, float]]) -> None:
     boxes = [(x, y, min(x + width, PICTURE[0]), min(y + height, PICTURE[1])) for x, y, width, height in corners]
     scale_bar = (480.0, 740.0, 600.0, 800.0)
     places = place_labels(boxes, [LABEL] * len(boxes), PICTURE, GAP, [scale_bar])
@@ -81,7 +81,7 @@ def test_labels_never_overlap_nor_leave_the_picture(corners: list[tuple[float, f
         assert box_iou(np.array([one]), np.array([other])) == 0
 
 
-def test_a_picture_full_of_labels_turns_the_rest_away() -> None:
+def test_an_image_full_of_labels_turns_the_rest_away() -> None:
     places = place_labels([(10, 10, 20, 20)] * 40, [LABEL] * 40, (200.0, 100.0), GAP)
     shown = [place for place in places if place is not None]
     assert 1 <= len(shown) < 40

@@ -23,12 +23,12 @@ Pixels = NDArray[np.uint8]
 
 
 def near(pixels: Pixels, colour: Colour) -> NDArray[np.bool_]:
-    """Where a picture has a colour, edges of type and lines left out."""
+    """Where an image has a colour, edges of text and lines left out."""
     return np.asarray(np.abs(pixels.astype(int) - colour).max(axis=-1) < 12)
 
 
 def strip_heights(overlay: Pixels) -> tuple[int, int]:
-    """Rows of the strips above and below the picture."""
+    """Rows of the strips above and below the image."""
     plate = (overlay[:, 0] == PLATE).all(axis=1)
     return int(np.argmin(plate)), int(np.argmin(plate[::-1]))
 
@@ -38,7 +38,7 @@ def picture_of(overlay: Pixels) -> Pixels:
     return overlay[top : len(overlay) - bottom]
 
 
-def test_without_findings_the_picture_is_the_mammogram_alone() -> None:
+def test_without_findings_the_image_is_the_mammogram_alone() -> None:
     image = mammogram(spacing=None)
     picture = picture_of(render_overlay(image, analysis(image)))
     np.testing.assert_allclose(picture, np.repeat((image.pixels / 257)[..., None], 3, axis=2), atol=1)
@@ -67,7 +67,7 @@ def test_an_empty_outcome_is_said_without_a_legend(outcome: str) -> None:
         (3000, 8, 1.0, 2400, (2400, 640)),
     ],
 )
-def test_the_picture_has_true_proportions(
+def test_the_image_has_true_proportions(
     rows: int, columns: int, aspect: float, max_side: int, expected: tuple[int, int]
 ) -> None:
     image = mammogram(pixels=np.full((rows, columns), 40000, np.uint16), pixel_aspect=aspect, spacing=None)

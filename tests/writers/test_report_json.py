@@ -93,10 +93,10 @@ def test_what_breaks_the_schema_is_refused_with_the_field_named(
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
-def test_what_is_no_analysis_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_what_is_not_an_analysis_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "odd.json"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"odd\.json: is no analysis"):
+    with pytest.raises(InputError, match=r"odd\.json: is not an analysis"):
         read_analysis(path)
 
 

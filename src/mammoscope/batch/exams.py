@@ -1,4 +1,4 @@
-"""The exams of a batch: which files belong together, how an exam is called, and its report once its files are done."""
+"""The exams of a batch: which files belong together, the exam's name, and its report when its files are done."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _SHORTEST_NAME = 2
 
 @dataclass(frozen=True, eq=False)
 class ExamPlan:
-    """Which files of a batch are one exam. Holds a number a file, and names of exams of several files alone.
+    """Which files of a batch are one exam. Holds a number for each file, and names only of exams of several files.
 
     Attributes
     ----------
     exam
         ``(N,) int32``: for each file the number of its exam; ``ALONE``: it shares one with no other file.
     names
-        Of each exam's report, without ``.exam.json``, no two alike.
+        Of each exam's report, without ``.exam.json``, unique.
     sizes
         How many files each exam has, two or more.
     """
@@ -54,13 +54,13 @@ class ExamPlan:
 def plan_exams(keys: Iterable[str | None], names: Iterable[str]) -> ExamPlan:
     """Group the files of a batch by their exam keys, in the order of each exam's first file.
 
-    An exam is called what the names of its files begin with alike, up to a hyphen, underscore, dot or space, or
-    ``exam-N`` where that is nothing: never more of a patient than those names say, and nothing that a header says.
+    The name of an exam is the common start of its files' names, up to a hyphen, underscore, dot or space, or
+    ``exam-N`` if there is none: it tells no more of a patient than those names, and nothing of a header.
 
     Parameters
     ----------
     keys, names
-        Of each file: its exam key, and the name of its results, no two alike. Both are gone through once.
+        Of each file: its exam key, and the unique name of its results. Both are iterated once.
     """
     numbers: dict[str, int] = {}
     found = np.fromiter((ALONE if key is None else numbers.setdefault(key, len(numbers)) for key in keys), np.int32)
@@ -73,7 +73,7 @@ def plan_exams(keys: Iterable[str | None], names: Iterable[str]) -> ExamPlan:
 
 @dataclass
 class _Common:
-    """What names begin with alike, and the length of the shortest."""
+    """The common start of names, and the length of the shortest."""
 
     start: str | None = None
     shortest: int = 0
@@ -86,7 +86,7 @@ class _Common:
         self.start, self.shortest = "".join(sign for sign, _ in pairs), min(self.shortest, len(name))
 
     def name(self) -> str:
-        """Up to the last separator, unless it is the whole of a name; empty where that is next to nothing."""
+        """Up to the last separator, unless it is a whole name; empty if that is too short."""
         start = self.start or ""
         if len(start) < self.shortest:
             start = re.sub(rf"[^{re.escape(_SEPARATORS)}]*$", "", start)
@@ -138,7 +138,7 @@ class ExamReports:
         self._open: dict[int, _Open] = {}
 
     def path(self, exam: int) -> Path | None:
-        """Where the report on an exam goes; None for a file alone, which has none."""
+        """Path of the report on an exam; None for a single file, which has none."""
         return None if exam == ALONE else self._out / f"{self._plan.names[exam]}{EXAM_SUFFIX}"
 
     def add(self, exam: int, name: str, *, is_analysed: bool) -> Path | None:
@@ -152,7 +152,7 @@ class ExamReports:
         Returns
         -------
         Path or None
-            The report on its exam, where this was the exam's last file and one of them was analysed.
+            The report on its exam, if this was the exam's last file and one of them was analysed.
 
         Raises
         ------

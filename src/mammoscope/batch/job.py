@@ -1,6 +1,6 @@
-"""What is done to the files of a batch, by whichever worker: read, analyse, write.
+"""The job of a batch: read, analyse and write each file.
 
-Each file is analysed alone, unless the models look at whole exams: then all files of an exam are analysed together.
+Each file is analysed alone, unless the models use whole exams: then all files of an exam are analysed together.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Options:
     threshold
         Detection score from which regions are reported; None: the bundle's.
     overwrite
-        Analyse again what has been done with the same file, bundle and threshold.
+        Analyse again files that were analysed with the same bundle and threshold.
     save_preprocessed
         Also write what the models see.
     workers
@@ -53,9 +53,9 @@ class Options:
     dicom
         Which results are written as DICOM objects too.
     audit
-        Where each analysis and each failure is noted; None: nowhere.
+        Where each analysis and each failure is recorded; None: nowhere.
     backend
-        Who works: the name of a backend, see ``backend_named``.
+        The name of a backend, see ``backend_named``.
     """
 
     threshold: float | None = None
@@ -70,20 +70,20 @@ class Options:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one file.
+    """The outcome of one file.
 
     Attributes
     ----------
     path
         The file.
     analysis
-        Its analysis, from this run or, where ``skipped``, from an earlier one; None where it failed.
+        Its analysis, from this run or, if ``skipped``, from an earlier one; None if it failed.
     error
-        What went wrong, naming the file; None where nothing did. With an analysis: only its DICOM results failed.
+        What went wrong, naming the file; None if nothing did. With an analysis: only its DICOM results failed.
     written
         The files that now hold the results.
     exam_report
-        The report on its exam, where this was the last file of an exam of several.
+        The report on its exam, if this was the last file of an exam of several.
     exam_error
         Why that report could not be written.
     """
@@ -115,12 +115,12 @@ class Planned:
 
     @property
     def report(self) -> Path:
-        """Where its analysis is written."""
+        """Path of its analysis."""
         return self.target.with_name(f"{self.target.name}.json")
 
     @property
     def overlay(self) -> Path:
-        """Where its findings are drawn over it."""
+        """Path of its overlay."""
         return self.target.with_name(f"{self.target.name}.overlay.png")
 
     @property
@@ -138,7 +138,7 @@ class Together:
     files
         One, or all those of an exam.
     exam_report
-        Where the report on their exam is; None: a file alone has none, or the models look at single views.
+        Where the report on their exam is; None: a single file has none, or the models use single views.
     """
 
     files: tuple[Planned, ...]
@@ -149,7 +149,7 @@ class Together:
 class AnalysisJob:
     """Analyses files, one outcome for each.
 
-    Each worker opens a decoder process of its own; threads share the models, processes load them.
+    Each worker opens its own decoder process; threads share the models, processes load them.
     """
 
     bundle: SharedBundle
@@ -164,7 +164,7 @@ class AnalysisJob:
 
 
 def failed(path: Path, error: InputError, audit: AuditTrail | None, failure: Failure) -> Done:
-    """The outcome of a file that was not analysed, noted in the audit trail."""
+    """The outcome of a file that was not analysed, recorded in the audit trail."""
     if audit is not None:
         try:
             audit.record_failure(path, failure)
@@ -175,7 +175,7 @@ def failed(path: Path, error: InputError, audit: AuditTrail | None, failure: Fai
 
 @dataclass(frozen=True)
 class _Analyst:
-    """Analyses files that belong together, whatever becomes of each."""
+    """Analyses files that belong together; any of them may fail."""
 
     shared: SharedBundle
     options: Options
@@ -186,10 +186,10 @@ class _Analyst:
         done = self._kept(item, earlier)
         views = self._read([file for file in item.files if file not in done], done)
         if item.exam_report is not None:
-            if views:  # a view more than before: the models look at all of them again
+            if views:  # a view more than before: all are analysed again
                 done = {file: outcome for file, outcome in done.items() if not outcome.skipped}
                 views = self._read([file for file in item.files if file not in done], done)
-            earlier = {}  # what a view's results are depends on the others
+            earlier = {}  # a view's results depend on the others
         try:
             done |= self._examine(views, earlier)
         except Exception as error:
@@ -232,7 +232,7 @@ class _Analyst:
         return views
 
     def _examine(self, views: Mapping[Planned, Mammogram], earlier: Mapping[Planned, Analysis]) -> dict[Planned, Done]:
-        """Analyse images together and write what is found on each; ``earlier`` are those that come out as before."""
+        """Analyse images together and write what is found on each; ``earlier`` have the same results as before."""
         if not views:
             return {}
         exam = Exam(tuple(views.values()))
@@ -257,14 +257,14 @@ class _Analyst:
         error = None
         if options.dicom:
             if not is_as_before:
-                # Those of another file, bundle or threshold, which this run may not write anew.
+                # Those of another file, bundle or threshold, which this run may not write again.
                 for kind in ResultKind:
                     result_path(file.target, kind).unlink(missing_ok=True)
             analysis, files, error = _write_dicom(file.path, file.target, analysis, options, picture)
             written += files
         if options.audit is not None:
             options.audit.record(analysis)
-        write_analysis(analysis, file.report)  # last: where it is, all is
+        write_analysis(analysis, file.report)  # last: if it exists, all results do
         return Done(file.path, analysis, error=error, written=tuple(written))
 
     def _failure(self, file: Planned, error: Exception) -> Done:
@@ -281,7 +281,7 @@ class _Analyst:
 def _write_dicom(
     path: Path, target: Path, analysis: Analysis, options: Options, picture: NDArray[np.uint8]
 ) -> tuple[Analysis, list[Path], InputError | None]:
-    """Write the DICOM results; answers the analysis with what they warn of, their files, and why there are none."""
+    """Write the DICOM results; returns the analysis with their warnings, the files, and any error."""
     from mammoscope.writers.dicom.origin import read_origin  # noqa: PLC0415 (codecs and pydicom, where they are wanted)
 
     try:

@@ -1,4 +1,4 @@
-"""Analyse many files: a failure is one row and never the end."""
+"""Analyse many files: a file that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _HEADER_SECONDS = 10.0
 
 
 def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Options) -> Generator[Done]:
-    """Analyse files and write ``NAME.json``, ``NAME.overlay.png`` and what else is wanted for each into ``out``.
+    """Analyse files and write ``NAME.json``, ``NAME.overlay.png`` and other requested results for each into ``out``.
 
-    Files of one name in different folders get the folder's name in front. Results are whole or not there, so a batch
-    that was stopped is resumed by starting it again. Nothing is kept of a file once its outcome is yielded, but for
-    some bytes: many files take no more memory than few.
+    Files of one name in different folders get the folder's name in front. Results are complete or missing, so a
+    stopped batch resumes when it is started again. Of a file only some bytes are kept once its outcome is yielded:
+    many files take no more memory than few.
 
     Files that state one study of one patient are an exam. One of several files also gets ``EXAM.exam.json``, when the
     last of them is done. Images that state no study, such as PNG, are exams of their own.
@@ -58,7 +58,7 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
 
 
 def _plan(paths: Sequence[Path], limits: Limits) -> ExamPlan:
-    """Which files are one exam, by their headers alone: some milliseconds a file, in a process of their own."""
+    """Which files are one exam, by their headers alone: some milliseconds for each file, in a separate process."""
     if len(paths) < 2:
         return plan_exams([None] * len(paths), map(str, paths))
     with IsolatedReader(replace(limits, seconds=min(limits.seconds, _HEADER_SECONDS))) as reader:
@@ -68,7 +68,7 @@ def _plan(paths: Sequence[Path], limits: Limits) -> ExamPlan:
 def _planned(
     paths: Sequence[Path], out: Path, plan: ExamPlan, reports: ExamReports, bundle: Bundle
 ) -> Iterator[Together]:
-    """What is analysed together: whole exams where a step of the models looks at them, else each file alone."""
+    """What is analysed together: whole exams if a step of the bundle uses them, else each file alone."""
     files = (
         Planned(path, out / name, exam)
         for path, name, exam in zip(paths, result_names(paths), plan.exam.tolist(), strict=True)
@@ -87,7 +87,7 @@ def _crashed(item: Together, crashed: Crashed, options: Options) -> tuple[Done, 
 
 
 def _with_report(file: Planned, done: Done, reports: ExamReports) -> Done:
-    """The outcome, with the report on the exam where this was its last file."""
+    """The outcome, with the report on the exam if this was its last file."""
     try:
         report = reports.add(file.exam, file.target.name, is_analysed=done.analysis is not None)
     except MammoscopeError as error:

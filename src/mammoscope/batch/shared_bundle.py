@@ -1,4 +1,4 @@
-"""A loaded bundle for the workers of a batch, be they threads or processes."""
+"""A loaded bundle for the workers of a batch, threads or processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SharedBundle:
         Raises
         ------
         BundleError
-            It cannot be loaded, or is another by now.
+            It cannot be loaded, or was changed.
         """
         with self._lock:
             if self._bundle is None:
@@ -41,7 +41,7 @@ class SharedBundle:
             return self._bundle
 
     def with_models(self) -> Bundle:
-        """The bundle with its models, which the first who asks loads for all."""
+        """The bundle with its models, which are loaded at first use, once for all threads."""
         bundle = self.loaded()
         with self._lock:
             if not self._is_ready:

@@ -26,7 +26,7 @@ from mammoscope.stages.manifests import BundleManifest, Figure, Metrics, Operati
 from mammoscope.stages.preprocess import PreprocessSettings
 from mammoscope.stages.step import SELECT
 
-# In the order in which they run; a step of another package runs after ours of its role.
+# In the order in which they run; a step of another package runs after the built-in ones of its role.
 _FINDING = ("detect", "joint", "rescore", "other")
 _GRADING = ("segment", "classify")
 _STAGES: dict[Stage, str] = {"detector": "detect", "segmenter": "segment", "classifier": "classify"}
@@ -46,27 +46,27 @@ def build_bundle(
 ) -> Bundle:
     """Export trainings, fit and calibrate them, measure them, and write the bundle.
 
-    What is fitted is fitted on the validation patients of the trainings, which must have been divided alike; so are the
-    figures in the manifest, which are therefore figures of validation, not of test.
+    Steps are fitted on the validation patients of the trainings, which must have the same split. The figures in the
+    manifest are of the same patients: they are validation figures, not test figures.
 
     Parameters
     ----------
     sources
-        By role, the folder of a finished training, or of a bundle whose step of that role is taken as it is, to swap
-        one network only. Without a rescorer the detector's scores stand alone.
+        By role, the folder of a finished training, or of a bundle whose step of that role is taken unchanged, to
+        replace only one network. Without a rescorer the detector's scores are used alone.
     dataset_folder
         The dataset that they were trained on.
     out
         The bundle's folder; replaced as a whole if it is a bundle already.
     name
-        The bundle's; None makes one of the dataset's.
+        The bundle's; None makes one from the dataset's.
     extra_steps
-        Steps of other packages, which run after ours of their role; one may stand in for a source.
+        Steps of other packages, which run after the built-in ones of their role; one may replace a source.
 
     Raises
     ------
     RecipeError
-        A training has no validated weights yet, they were divided differently, the steps make no chain, or an ONNX
+        A training has no validated weights yet, their splits differ, a step of the chain is missing, or an ONNX
         file differs from its network by more than ``LARGEST_DIFFERENCE``.
     """
     dataset = load_dataset(dataset_folder).of_kinds({kind.name for kind in SOUGHT})
@@ -115,7 +115,7 @@ def _slug(dataset: Dataset) -> str:
 
 
 def _check_chain(opened: Mapping[RoleName, Source], extra: Sequence[StepManifest]) -> None:
-    """See that something finds, outlines and classifies, each under a name of its own."""
+    """Check that some step finds, outlines and classifies, and that names are unique."""
     names = [SELECT, *(_name_of(role, source) for role, source in opened.items()), *(step.name for step in extra)]
     for name in names:
         if names.count(name) > 1:
@@ -173,7 +173,7 @@ def _made(
 def _measured(
     manifest: BundleManifest, folder: Path, validation_folder: Path, place: Path, log: Callable[[str], None]
 ) -> BundleManifest:
-    """Choose the detection threshold, and put the figures of the validation patients in the manifest."""
+    """Choose the detection threshold, and add the figures of the validation patients to the manifest."""
 
     def report_of(stage: Stage) -> dict[str, Any]:
         report = evaluate(stage, validation_folder, place / stage, Bundle(folder, manifest, ""))

@@ -1,4 +1,4 @@
-"""Fit what turns raw scores into answers, on validation patients only."""
+"""Fit thresholds and calibration, on validation patients only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Calibra
     Parameters
     ----------
     logits, labels
-        ``(N,)``; True is malignant. Both classes must be there.
+        ``(N,)``; True is malignant. Both classes must be present.
     """
     positives, negatives = int(labels.sum()), int((~labels).sum())
     if not positives or not negatives:
@@ -64,7 +64,7 @@ def best_enlarged_shift(
 ) -> float:
     """What to add to the logits of enlarged ROIs, so that the IoU pooled over all pixels of ``(N, S, S)`` is largest.
 
-    ``shares (N,)`` of it are added to each, see ``mammoscope.stages.segment.enlargement``; 0 where none is enlarged.
+    ``shares (N,)`` of it are added to each, see ``mammoscope.stages.segment.enlargement``; 0 if none is enlarged.
     """
     if not shares.any():
         return 0.0
@@ -77,7 +77,7 @@ def best_enlarged_shift(
 def best_box_scale(found: Sequence[DetectedImage]) -> float:
     """By how much to lengthen the sides of a detector's boxes about their middles, for the highest AP (IoU 0.50:0.95).
 
-    Of scales that do as well the one nearest to 1.
+    Of equally good scales the one nearest to 1.
     """
     candidates = sorted((1 + 0.02 * step for step in range(-5, 6)), key=lambda scale: abs(scale - 1))
     once = np.ones((1, len(found)))
@@ -91,7 +91,7 @@ def best_box_scale(found: Sequence[DetectedImage]) -> float:
 def best_rescorer_weight(found: Sequence[DetectedImage], logits: Sequence[NDArray[np.float64]]) -> float:
     """The weight of a rescorer's logits, ``(N,)`` for each image, beside the detector's scores, for the highest AP50.
 
-    Of weights that do as well the lowest. AP50, not AP: a rescorer does not move boxes, and a hit of the whole chain is
+    Of equally good weights the lowest. AP50, not AP: a rescorer does not move boxes, and a hit of the whole chain is
     one of IoU 0.5 or more.
     """
     candidates = np.arange(0.0, 1.001, 0.05)

@@ -1,4 +1,4 @@
-"""Fit the steps of a bundle on its validation patients, one after the other, each for what those before it give."""
+"""Fit the steps of a bundle on its validation patients in turn, each on the output of the steps before it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MAKERS: dict[str, StepMaker] = {  # type: ignore[type-arg]
 
 
 def fit_on_validation(manifest: BundleManifest, folder: Path, validation: Dataset) -> BundleManifest:
-    """Fit what can be fitted of every step: as its implementation does, else as is usual for its role.
+    """Fit what can be fitted of every step: by its implementation if it can, else as usual for its role.
 
     Raises
     ------
     BundleError
-        A step cannot be loaded, or gives what are no candidates; names it.
+        A step cannot be loaded, or its result is not candidates; names it.
     """
     for name in [step.name for step in manifest.steps if step.role != "select"]:
         step = next(step for step in manifest.steps if step.name == name)
@@ -41,7 +41,7 @@ def fit_on_validation(manifest: BundleManifest, folder: Path, validation: Datase
         else:
             continue
         manifest = manifest.with_settings(name, **fitted)
-        _ = alone(manifest, name, folder).steps[0].settings  # refused here where they are not of its kind
+        _ = alone(manifest, name, folder).steps[0].settings  # raises here if they do not fit the implementation
     return manifest
 
 

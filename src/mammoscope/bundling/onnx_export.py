@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from mammoscope.families.family import Exported
 
 _OPSET = 18
-# Smaller tensors stay 32-bit: they weigh little, and those of the first layers matter most. With 4096 a classifier
+# Smaller tensors stay 32-bit: they are small, and those of the first layers matter most. With 4096 a classifier
 # trained here differed from its network by 1.1e-3, with 80,000 by half of that, for a fifth more bytes.
 _KEPT_ELEMENTS = 80_000
 

@@ -1,4 +1,4 @@
-"""What a bundle is built from: trainings with validated weights, steps of an earlier bundle, or steps without both."""
+"""What a bundle is built from: trainings with validated weights, steps of an earlier bundle, or other steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EXTRA_ROLES = tuple(role for role in get_args(Role) if role != "select")
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A training: its folder, what ``run.json`` says, its recipe, and its network with the best weights."""
+    """A training: its folder, the content of ``run.json``, its recipe, and its network with the best weights."""
 
     folder: Path
     facts: dict[str, Any]
@@ -52,12 +52,12 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Bundled:
-    """A step of an earlier bundle, to be taken as it is.
+    """A step of an earlier bundle, to be taken unchanged.
 
     Attributes
     ----------
     split, data_sha256
-        Of its training; None where its manifest tells of none.
+        Of its training; None if its manifest states none.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ class Bundled:
 
 @dataclass(frozen=True)
 class ExtraStep:
-    """A step that no training of ours is behind, found by its implementation's name.
+    """A step of another package, found by its implementation's name.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class ExtraStep:
     implementation
         An entry point of the group ``mammoscope.steps``.
     role
-        What it does; ``"other"`` where it is nothing that is measured for itself.
+        What it does; ``"other"`` if it is not measured on its own.
     settings
         Its own.
     files
@@ -112,12 +112,12 @@ Source = Run | Bundled
 
 
 def open_source(role: RoleName, folder: Path) -> Source:
-    """A finished training, or a step of a bundle, that does what a role does.
+    """A finished training of a role, or a bundle's step of that role.
 
     Raises
     ------
     BundleError
-        The folder is a bundle, and damaged.
+        The folder is a damaged bundle.
     RecipeError
         It is a bundle without such a step, or a run of another role or without validated weights.
     """
@@ -145,7 +145,7 @@ def _run(role: RoleName, folder: Path) -> Run:
     family = find_family(role, recipe.family)
     weights = folder / family.last_phase / BEST
     if not weights.is_file():
-        raise RecipeError(f"{folder}: the training has no validated weights yet, {weights.name} is not there")
+        raise RecipeError(f"{folder}: the training has no validated weights yet, {weights.name} is missing")
     network = family.network(recipe, fitted, None)
     header = load_weights(network, weights)
     return Run(folder, facts, recipe, family.export(network, recipe, fitted), header)
@@ -157,7 +157,7 @@ def common_split(sources: Sequence[Source], dataset: Dataset) -> SplitSettings:
     Raises
     ------
     RecipeError
-        They did not divide alike, were trained on another dataset, or find the breast by other settings.
+        Their splits differ, they were trained on another dataset, or find the breast by other settings.
     """
     trained = [source for source in sources if source.split is not None]
     for source in trained:

@@ -1,4 +1,4 @@
-"""The steps of a bundle that is built: their files and their part of the manifest."""
+"""The steps of a new bundle: their files and their part of the manifest."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def trained_step(
     validation: Dataset,
     rescored: bool,
 ) -> StepManifest:
-    """Export a trained network into the bundle's folder and say what it is; nothing of it is fitted yet.
+    """Export a trained network into the bundle's folder and make its manifest; nothing is fitted yet.
 
     Raises
     ------
@@ -70,9 +70,9 @@ def trained_step(
 
 
 def bundled_step(source: Bundled, maker: StepMaker[Any] | None, folder: Path, *, rescored: bool) -> StepManifest:
-    """Copy a step of an earlier bundle; what hangs on the chain around it is set as for a new one.
+    """Copy a step of an earlier bundle; settings that depend on the chain are set as for a new one.
 
-    ``maker`` is that of its role; None where nothing of that role is trained here.
+    ``maker`` is that of its role; None if no network of that role is trained by mammoscope.
     """
     step = source.manifest
     for entry in step.files.values():
@@ -84,12 +84,12 @@ def bundled_step(source: Bundled, maker: StepMaker[Any] | None, folder: Path, *,
 
 
 def extra_step(extra: ExtraStep) -> StepManifest:
-    """A step that no training of ours is behind, still without its files: see ``with_files``.
+    """A step of another package, still without its files: see ``with_files``.
 
     Raises
     ------
     RecipeError
-        There is no such implementation, or its settings are not of its kind.
+        There is no such implementation, or the settings do not fit it.
     """
     implementation = implementation_named(extra.implementation)
     if implementation is None:
@@ -123,7 +123,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _difference(run: Run, maker: StepMaker[Any], path: Path, validation: Dataset) -> float:
-    """Largest difference between the network's outputs and its file's, on real pictures."""
+    """Largest difference between the network's outputs and its file's, on real images."""
     session, worst = load_session(path), 0.0
     for inputs in maker.examples(run.recipe, validation):
         theirs = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})

@@ -1,4 +1,4 @@
-"""Lesions of validation patients, one by one as steps take them: what networks are compared and calibrated on."""
+"""Lesions of validation patients, one at a time: what networks are compared and calibrated on."""
 
 from __future__ import annotations
 

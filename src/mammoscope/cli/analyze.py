@@ -10,7 +10,7 @@ import typer
 from mammoscope.cli.console import SOME_FAILED, complain, inputs_of, progress_bar
 from mammoscope.cli.options import AuditOption, BundleOption, ThresholdOption
 
-_LONGEST_TABLE = 50  # files; of more, nobody reads it, and it would hold every analysis until the end
+_LONGEST_TABLE = 50  # files; a longer table is not read, and would keep every analysis in memory
 
 
 def analyze(
@@ -21,9 +21,9 @@ def analyze(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Files under way at a time.")] = 1,
     backend: Annotated[
         str,
-        typer.Option(help="Who works: threads, which share the models, processes, or an installed backend's name."),
+        typer.Option(help="How files are run: threads (which share the models), processes, or an installed backend."),
     ] = "threads",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Analyse again what is done.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Analyse again files that are done.")] = False,
     save_preprocessed: Annotated[
         bool, typer.Option("--save-preprocessed", help="Also write the breast as the detector sees it.")
     ] = False,
@@ -36,13 +36,13 @@ def analyze(
     ] = False,
     audit: AuditOption = None,
 ) -> None:
-    """Find, outline and grade the masses of mammograms.
+    """Find, outline and classify masses in mammograms.
 
     Writes NAME.json and NAME.overlay.png for each file, prints a table of the findings of up to 50 files, and exits
-    with 0, or with 3 where some files failed and the others were done. A file that is not DICOM has no DICOM results.
+    with 0, or with 3 if some files failed and the others were analysed. A file that is not DICOM has no DICOM results.
 
-    DICOM files that state one study of one patient are an exam, wherever they lie; it gets EXAM.exam.json beside the
-    files of its images.
+    DICOM files that state the same study and patient form an exam, in whatever folders they are. An exam of several
+    files gets EXAM.exam.json beside the results of its images.
     """
     from rich.console import Console
 

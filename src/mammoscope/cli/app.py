@@ -13,10 +13,10 @@ from mammoscope.cli import analyze, audit, bundle, data, deidentify, evaluate, e
 from mammoscope.cli.console import USAGE_ERROR, complain
 
 app = typer.Typer(
-    help=f"Find, outline and grade masses in mammograms, offline. {NOTICE}",
+    help=f"Find, outline and classify masses in mammograms, offline. {NOTICE}",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help, for its boxes take longer to load than all else together
+    rich_markup_mode=None,  # plain help: its boxes take longer to load than everything else together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (analyze.analyze, deidentify.deidentify, serve.serve, example.example, train.train, evaluate.evaluate):
@@ -26,11 +26,11 @@ for name, group in (("data", data.app), ("bundle", bundle.app), ("audit", audit.
 
 
 def main() -> None:
-    """Run the command line; an error of the user's world is one line and exit code 2."""
+    """Run the command line; an error in what the user gave is one line, and exits with 2."""
     from mammoscope.errors import MammoscopeError
 
     if isinstance(sys.stdout, TextIOWrapper):
-        # Where the terminal or a file takes fewer signs than we print, a name must not end the command.
+        # A name with characters that the terminal or a file cannot encode must not end the command.
         sys.stdout.reconfigure(errors="replace")
     try:
         app(prog_name="mammoscope")

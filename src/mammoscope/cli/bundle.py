@@ -70,7 +70,7 @@ def verify(bundle: BundleOption = None) -> None:
     models = load_bundle(bundle)
     for step in models.steps:
         typer.echo(f"{step.manifest.name}: {type(step.step).__name__} loads")
-    typer.echo(f"{models.manifest.name} {models.manifest.version}: every file is as the manifest says, {models.sha256}")
+    typer.echo(f"{models.manifest.name} {models.manifest.version}: every file matches the manifest, {models.sha256}")
 
 
 @app.command("show")

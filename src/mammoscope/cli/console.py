@@ -1,4 +1,4 @@
-"""What commands share: their inputs, complaints, progress and exit codes."""
+"""Shared by the commands: inputs, error messages, progress and exit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ USAGE_ERROR, SOME_FAILED, LEAKAGE_FOUND, TRAIL_BROKEN = 2, 3, 1, 1
 
 
 def inputs_of(paths: list[Path]) -> tuple[list[Path], list[InputError]]:
-    """The files that paths name, and what was wrong with some, which has been said; ends where there is no file."""
+    """The files that paths name, and the errors, which are printed already; exits if there is no file."""
     from mammoscope.readers import find_inputs
 
     failures: list[InputError] = []
@@ -48,7 +48,7 @@ def complain(error: Exception) -> None:
 
 
 class progress_bar:  # noqa: N801 (used as a function)
-    """A progress bar on standard error for the length of a block, as a function of what is done and of all."""
+    """A progress bar on standard error during a block, as a function of the items done and of all."""
 
     def __init__(self, label: str, total: int | None = None) -> None:
         self._label, self._total = label, total

@@ -15,13 +15,15 @@ app = typer.Typer(help="Prepare, divide, check and describe datasets.", no_args_
 @app.command("import")
 def import_collection(
     name: Annotated[
-        str, typer.Argument(help="The collection, such as cbis-ddsm; any other name lists those there are.")
+        str, typer.Argument(help="The collection, such as cbis-ddsm; an unknown name lists the known ones.")
     ],
     source: Annotated[Path, typer.Argument(help="Folder of the published download.")],
-    out: Annotated[Path, typer.Argument(help="Folder for the dataset, or for one folder a split: train/ and test/.")],
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one a core")] = None,
+    out: Annotated[
+        Path, typer.Argument(help="Folder for the dataset, or for a folder for each split: train/ and test/.")
+    ],
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one for each core")] = None,
 ) -> None:
-    """Bring a published collection into the dataset layout, at full resolution. Resumes where it was stopped."""
+    """Bring a published collection into the dataset layout, at full resolution. A stopped import resumes."""
     from mammoscope.datasets.importers.find import find_importer
     from mammoscope.datasets.importers.run import run_import
     from mammoscope.processes.cores import usable_cores
@@ -44,7 +46,7 @@ def split(
     folds: Annotated[int, typer.Option(min=2)] = 5,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Divide a dataset by patient, as trainings do."""
+    """Split a dataset by patient, as training does."""
     from mammoscope.datasets.layout import load_dataset
     from mammoscope.datasets.splits import write_split
 
@@ -56,7 +58,7 @@ def split(
 def check(
     datasets: Annotated[list[Path], typer.Argument(help="Folders in the dataset layout.")],
 ) -> None:
-    """Check each dataset's files, and find patients or images on two sides; exits with 1 where it finds any."""
+    """Check each dataset's files, and find patients or images that two share; exits with 1 if there is a problem."""
     from mammoscope.datasets.integrity import check_integrity
     from mammoscope.datasets.layout import load_dataset
     from mammoscope.datasets.leakage import check_leakage

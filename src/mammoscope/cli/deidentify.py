@@ -17,17 +17,17 @@ def deidentify(
         str | None,
         typer.Option(
             envvar="MAMMOSCOPE_SALT",
-            help="Secret of 16 characters or more, by which a later batch gets the same pseudonyms; safer in the "
-            "environment than on the command line, and written nowhere.",
-            show_default="a new one, which is forgotten",
+            help="Secret of 16 characters or more, that gives the same pseudonyms in a later run; safer in the "
+            "environment than on the command line, and never written.",
+            show_default="a new one, which is not kept",
         ),
     ] = None,
 ) -> None:
-    """Take out of mammograms what says whose they are. Look at every picture afterwards: text in the pixels stays.
+    """Remove what identifies the patient from mammograms. Check every image afterwards: text in the pixels stays.
 
     Only what the page docs/privacy.md lists is kept; names, IDs, free texts and private elements are dropped. The same
-    patient gets the same pseudonym, UIDs still fit each other, dates are shifted. Ends with 0, or with 3 where some
-    files failed and the others were done.
+    patient gets the same pseudonym, UIDs stay consistent, dates are shifted. Exits with 0, or with 3 if some
+    files failed and the others were de-identified.
     """
     from mammoscope.deidentify import NOT_DONE, deidentify_files
     from mammoscope.readers.source import printable

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="Folder of a model bundle.", show_default="the one that comes along")
+    Path | None, typer.Option("--bundle", help="Folder of a model bundle.", show_default="the built-in one")
 ]
 ThresholdOption = Annotated[
     float | None,
@@ -16,5 +16,5 @@ ThresholdOption = Annotated[
 ]
 AuditOption = Annotated[
     Path | None,
-    typer.Option("--audit", envvar="MAMMOSCOPE_AUDIT", help="Folder of the audit trail, to note each analysis in."),
+    typer.Option("--audit", envvar="MAMMOSCOPE_AUDIT", help="Folder of the audit trail, which records each analysis."),
 ]

@@ -32,7 +32,7 @@ def pull(
     server = DicomWeb(WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca)))
     for study in studies:
         if not is_uid(study):
-            raise MammoscopeError(f"{study!r} is no UID")
+            raise MammoscopeError(f"{study!r} is not a valid UID")
         images = server.instances(study, modality)
         if not images:
             raise MammoscopeError(f"the server has no image of modality {modality} in study {study}")
@@ -45,7 +45,7 @@ def pull(
 def push(
     target: Annotated[str, typer.Argument(help="TITLE@host:port, or the root of a DICOMweb server.")],
     files: Annotated[list[Path], typer.Argument(help="DICOM files, such as results of 'mammoscope analyze'.")],
-    title: Annotated[str, typer.Option(help="Our AE title.")] = "MAMMOSCOPE",
+    title: Annotated[str, typer.Option(help="mammoscope's own AE title.")] = "MAMMOSCOPE",
     tls: Annotated[bool, typer.Option("--tls", help="Speak TLS to TITLE@host:port.")] = False,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
@@ -72,7 +72,7 @@ def push(
 
 
 def status(data: DataOption) -> None:
-    """Say how many images each state has."""
+    """Count the images in each state."""
     from mammoscope.pacs.image_queue import ImageQueue
 
     for state, count in ImageQueue(data, working=False).counts().items():
@@ -81,10 +81,10 @@ def status(data: DataOption) -> None:
 
 def dead(
     data: DataOption,
-    retry: Annotated[bool, typer.Option("--retry", help="Have them tried again, from where they were.")] = False,
-    key: Annotated[list[str] | None, typer.Option(help="Only these; can be given again.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try them again, from the step that failed.")] = False,
+    key: Annotated[list[str] | None, typer.Option(help="Only these; may be given several times.")] = None,
 ) -> None:
-    """List the images that were given up, with the reason, or have them tried again."""
+    """List the images that failed for good, with the reason, or try them again."""
     from mammoscope.pacs.image_queue import ImageQueue
     from mammoscope.pacs.queued_image import ImageState
 

@@ -15,18 +15,20 @@ UrlArgument = Annotated[
         "MAMMOSCOPE_PACS_PASSWORD and MAMMOSCOPE_PACS_TOKEN."
     ),
 ]
-SegOption = Annotated[bool, typer.Option("--seg/--no-seg", help="Make segmentations, which not every PACS takes.")]
+SegOption = Annotated[bool, typer.Option("--seg/--no-seg", help="Make segmentations, which not every PACS accepts.")]
 CaptureOption = Annotated[
     bool, typer.Option("--sc", help="Also make a secondary capture of the overlay, for viewers that show no SR or SEG.")
 ]
-AttemptsOption = Annotated[int, typer.Option(min=1, help="Failures after which an image is given up.")]
+AttemptsOption = Annotated[
+    int, typer.Option(min=1, help="Failures of one step after which an image becomes a dead letter.")
+]
 PauseOption = Annotated[float, typer.Option(min=0.01, help="Seconds until the second attempt; doubled each time.")]
 HoldOption = Annotated[
-    float, typer.Option(min=0, help="Seconds that an image For Processing waits for its twin For Presentation.")
+    float, typer.Option(min=0, help="Seconds that an image For Processing waits for the same image For Presentation.")
 ]
-FreeOption = Annotated[float, typer.Option(min=0, help="Gigabytes of the disk that images leave free.")]
-CertificateOption = Annotated[Path | None, typer.Option("--tls-cert", help="Our TLS certificate (PEM).")]
+FreeOption = Annotated[float, typer.Option(min=0, help="Gigabytes of the disk to keep free.")]
+CertificateOption = Annotated[Path | None, typer.Option("--tls-cert", help="mammoscope's own TLS certificate (PEM).")]
 KeyOption = Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).")]
 AuthorityOption = Annotated[
-    Path | None, typer.Option("--tls-ca", help="Who must have signed the certificates of others (PEM).")
+    Path | None, typer.Option("--tls-ca", help="Authority that must have signed the certificates of others (PEM).")
 ]

@@ -1,4 +1,4 @@
-"""The commands ``mammoscope pacs watch`` and ``receive``, which run until they are told to stop."""
+"""The commands ``mammoscope pacs watch`` and ``receive``, which run until they are stopped."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from mammoscope.cli.pacs_options import (
 def watch(
     url: UrlArgument,
     data: DataOption,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 30.0,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two queries.")] = 30.0,
     modality: Annotated[list[str] | None, typer.Option(help="Images of these modalities.", show_default="MG")] = None,
     since: Annotated[
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%d"],
             help="Studies dated from this day on.",
-            show_default="from two days before the last good look on, or before the first",
+            show_default="from two days before the last successful query, or before the first",
         ),
     ] = None,
     bundle: BundleOption = None,
@@ -50,7 +50,7 @@ def watch(
     tls_key: KeyOption = None,
     tls_ca: AuthorityOption = None,
 ) -> None:
-    """Analyse what is new on a DICOMweb server and store SR and SEG there. Ends with Ctrl-C; resumes where it was."""
+    """Analyse new images on a DICOMweb server and store SR and SEG there. Ctrl-C stops it; the next start resumes."""
     from mammoscope.pacs.service import watch as run
     from mammoscope.pacs.settings import QueueSettings, Tls, WebServer
 
@@ -73,16 +73,16 @@ def watch(
 def receive(
     send_to: Annotated[str, typer.Option(help="Where results go: TITLE@host:port, or the root of a DICOMweb server.")],
     data: DataOption,
-    host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs --allow.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 11112,
-    title: Annotated[str, typer.Option(help="Our AE title.")] = "MAMMOSCOPE",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any other than this machine's own needs --allow.")
+    ] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 11112,
+    title: Annotated[str, typer.Option(help="mammoscope's own AE title.")] = "MAMMOSCOPE",
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            help="Who may call: TITLE@address or TITLE@network/bits, * for any title; can be given again.",
-            show_default="anybody on this machine",
+            help="Who may call: TITLE@address or TITLE@network/bits, * for any title; may be given several times.",
+            show_default="any caller on this machine",
         ),
     ] = None,
     keep: Annotated[
@@ -91,8 +91,8 @@ def receive(
     report_to: Annotated[
         list[str] | None,
         typer.Option(
-            help="TITLE@host:port that gets reports of storage commitment on an association of its own.",
-            show_default="the one on which they were asked for",
+            help="TITLE@host:port that gets reports of storage commitment on a separate association.",
+            show_default="the association of the request",
         ),
     ] = None,
     send_tls: Annotated[bool, typer.Option("--send-tls", help="Speak TLS to TITLE@host:port as well.")] = False,
@@ -109,7 +109,7 @@ def receive(
     tls_key: KeyOption = None,
     tls_ca: AuthorityOption = None,
 ) -> None:
-    """Take in mammograms by C-STORE, and send SR and SEG on. Ends with Ctrl-C; resumes where it was.
+    """Receive mammograms by C-STORE, and send SR and SEG. Ctrl-C stops it; the next start resumes.
 
     With --tls-cert it speaks TLS only; with --tls-ca callers must show a certificate.
     """
@@ -140,7 +140,7 @@ def _kinds(seg: bool, sc: bool) -> tuple[str, ...]:
 
 
 def _log() -> None:
-    """Log to standard error; the libraries quote what they send and receive, so they may not."""
+    """Log to standard error; the libraries do not, because they quote what they send and receive."""
     import logging
 
     from pynetdicom import _config
@@ -152,4 +152,4 @@ def _log() -> None:
 
 
 def _started(line: str) -> None:
-    typer.echo(f"{NOTICE}\n{line}; Ctrl-C ends.")
+    typer.echo(f"{NOTICE}\n{line}; Ctrl-C stops it.")

@@ -12,29 +12,31 @@ from mammoscope.cli.options import AuditOption, BundleOption
 
 
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
-    host: Annotated[str, typer.Option(help="Any but this machine's own needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Any other than this machine's own needs a token.")] = "127.0.0.1",
     token: Annotated[
         str | None,
-        typer.Option(envvar="MAMMOSCOPE_TOKEN", help="Secret that a browser must show; the printed address holds it."),
+        typer.Option(
+            envvar="MAMMOSCOPE_TOKEN", help="Secret that a browser must send; the printed address contains it."
+        ),
     ] = None,
     data_folder: Annotated[
         Path | None,
-        typer.Option("--data", help="Folder that keeps analyses.", show_default="kept nowhere, removed at the end"),
+        typer.Option("--data", help="Folder that keeps analyses.", show_default="a temporary one, removed at the end"),
     ] = None,
     ephemeral: Annotated[
-        bool, typer.Option("--ephemeral", help="Remove all analyses at the end; so it is without --data.")
+        bool, typer.Option("--ephemeral", help="Remove all analyses at the end; always so without --data.")
     ] = False,
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A further name that browsers may call this server by.")
     ] = None,
     keep_free: Annotated[
-        float, typer.Option(min=0, help="Gigabytes of the disk that stay free: an upload that needs them is refused.")
+        float, typer.Option(min=0, help="Gigabytes of the disk to keep free; larger uploads are refused.")
     ] = 0.5,
     bundle: BundleOption = None,
     audit: AuditOption = None,
 ) -> None:
-    """Open the reading page: drop mammograms on it, look, decide. Ends with Ctrl-C."""
+    """Open the reading page: drop mammograms on it, read them, accept or reject findings. Ctrl-C stops it."""
     import logging
 
     from mammoscope.errors import MammoscopeError
@@ -42,7 +44,7 @@ def serve(
     from mammoscope.server import serve as run
 
     if ephemeral and data_folder:
-        raise MammoscopeError("--ephemeral removes what --data DIR keeps: give one of them")
+        raise MammoscopeError("--ephemeral removes what --data DIR keeps: give only one of them")
     settings = ServerSettings(
         host=host,
         port=port,
@@ -54,4 +56,4 @@ def serve(
         audit=audit,
     )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    run(settings, started=lambda address: typer.echo(f"{NOTICE}\nOpen {address} in a browser; Ctrl-C ends."))
+    run(settings, started=lambda address: typer.echo(f"{NOTICE}\nOpen {address} in a browser; Ctrl-C stops it."))

@@ -16,7 +16,7 @@ class Task(StrEnum):
 
     DETECTOR = "detector"
     RESCORER = "rescorer"
-    REDUCER = "reducer"  # the rescorer's name of before
+    REDUCER = "reducer"  # the rescorer's former name
     SEGMENTER = "segmenter"
     CLASSIFIER = "classifier"
     JOINT = "joint"
@@ -36,10 +36,10 @@ def train(
     ] = None,
     bundle: Annotated[
         Path | None,
-        typer.Option(help="For the rescorer: whose detector proposes the regions; without it the built-in one's."),
+        typer.Option(help="For the rescorer: whose detector proposes the regions; default: the built-in bundle."),
     ] = None,
 ) -> None:
-    """Train a network; a training that was stopped at any moment is resumed where it was. Needs the extra 'train'."""
+    """Train a network; a training that was stopped at any moment resumes where it stopped. Needs the extra 'train'."""
     need_training()
     from mammoscope.training.run import train as run
 

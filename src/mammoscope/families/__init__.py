@@ -1,1 +1,1 @@
-"""The networks, in torch: one architecture, one file. Needs the ``train`` extra."""
+"""The networks, in torch: one file for each architecture. Needs the ``train`` extra."""

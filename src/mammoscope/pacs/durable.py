@@ -1,4 +1,4 @@
-"""Write so that it is still there after the power has failed."""
+"""Write files that survive a power failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mammoscope.files import replacing
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a file as a whole, so that it is still there after the power has failed.
+    """Write a file as a whole, so that it survives a power failure.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def sync(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it."""
+    """Write a file and wait until it is on the disk."""
     with path.open("wb") as stream:
         stream.write(content)
         stream.flush()
@@ -31,7 +31,7 @@ def sync(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names in a folder; Windows writes them with the files."""
+    """Wait until the names in a folder are on the disk; Windows writes them with the files."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)

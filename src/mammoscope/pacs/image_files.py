@@ -1,4 +1,4 @@
-"""The files of the queue's images: what is put there outlives a kill and a power cut."""
+"""The files of the queue's images: they survive a kill and a power cut."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ImageFiles:
     folder
         Holds them.
     reserve
-        Bytes of the disk that images leave free, so that the queue can still be written.
+        Bytes of the disk to keep free, so that the queue can still be written.
     """
 
     def __init__(self, folder: Path, reserve: int) -> None:
@@ -35,7 +35,7 @@ class ImageFiles:
 
     @contextmanager
     def written(self, content: bytes) -> Iterator[Path]:
-        """A file with this content, to be ``put`` in the block; removed at its end where it was not.
+        """A file with this content, to be ``put`` in the block; otherwise removed at its end.
 
         Raises
         ------

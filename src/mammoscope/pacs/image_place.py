@@ -1,4 +1,4 @@
-"""How an image is called, and where its files are. Names come from a hash of its UID, never from its header."""
+"""The name of an image and the place of its files. Names come from a hash of its UID, never from its header."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
 
 
 def is_uid(text: str) -> bool:
-    """Whether a text is a UID (PS3.5 9.1); pydicom's own check quotes one that is none in a warning."""
+    """Whether a text is a UID (PS3.5 9.1); pydicom's own check quotes an invalid one in a warning."""
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
@@ -34,12 +34,12 @@ class ImagePlace:
 
     @property
     def image(self) -> Path:
-        """The image as it came, as a DICOM file."""
+        """The image as received, a DICOM file."""
         return self.folder / "image.dcm"
 
     @property
     def analysis(self) -> Path:
-        """What the analysis says, as JSON."""
+        """The analysis as JSON."""
         return self.folder / "analysis.json"
 
     def result(self, kind: str) -> Path:
@@ -47,5 +47,5 @@ class ImagePlace:
         return self.folder / f"{kind}.result.dcm"
 
     def results(self) -> list[Path]:
-        """The DICOM objects that are there."""
+        """The existing DICOM objects."""
         return sorted(self.folder.glob("*.result.dcm"))

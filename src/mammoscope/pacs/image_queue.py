@@ -1,4 +1,4 @@
-"""What became of each image: SQLite for states, a folder for files. Both survive a kill and a power cut."""
+"""The state of each image in SQLite, and a folder for files. Both survive a kill and a power cut."""
 
 from __future__ import annotations
 
@@ -41,29 +41,29 @@ CREATE TABLE studies (study TEXT PRIMARY KEY, instances INTEGER NOT NULL);
 CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _SCHEMA = Schema(1, _TABLES)
-_PRAGMAS = ("synchronous = FULL",)  # what was accepted must outlive a power cut
+_PRAGMAS = ("synchronous = FULL",)  # accepted images must survive a power cut
 _PATIENCE_SECONDS = 30.0
 _COLUMNS = ("position", "sop_instance", "sop_class", "study", "series", "digest", "state", "failures", "problem")
 
 
 class ImageQueue:
-    """The queue in one folder, and what became of each image. Threads take turns, each a short one.
+    """The queue in one folder, with the state of each image. Threads wait for each other, each for a short time.
 
     Parameters
     ----------
     folder
         Holds ``state.sqlite`` and ``files/``.
     working
-        True for the one process that works the queue off: makes what is missing, and tidies up after one that was
-        killed. False for those that look, or have dead letters tried again.
+        True for the one process that works on the queue: creates what is missing, and cleans up after a killed one.
+        False for processes that only look, or retry dead letters.
     attempts
-        Failures of a step after which an image is given up.
+        Failures of a step after which an image becomes a dead letter.
     first_pause
         Seconds until the second attempt.
     keep
         Leave the files of images that are done.
     reserve
-        Bytes of the disk that images leave free, so that the queue can still be written.
+        Bytes of the disk to keep free, so that the queue can still be written.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class ImageQueue:
     ------
     MammoscopeError
         The folder cannot be used, its states are damaged or of another version of mammoscope, or another process works
-        it off.
+        on it.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ImageQueue:
             self._opened = opened.pop_all()
 
     def close(self) -> None:
-        """End; the folder stays."""
+        """Close the queue; the folder stays."""
         self._opened.close()
 
     def place(self, image: Image) -> ImagePlace:
@@ -113,7 +113,7 @@ class ImageQueue:
         return self._files.place(image.sop_instance)
 
     def find(self, sop_instance: str, sop_class: str, study: str, series: str) -> bool:
-        """Take on an image that another system has; False where it is known."""
+        """Add an image that another system has; False if it is known already."""
         with self._database.transaction() as database:
             return (
                 database.execute(
@@ -125,7 +125,7 @@ class ImageQueue:
             )
 
     def admit(self, sop_instance: str, sop_class: str, content: bytes, wait: float = 0.0) -> Admission:
-        """Take on an image that another system sent: its file is on disk and in the queue when this returns.
+        """Add an image that another system sent: its file is on disk and in the queue when this returns.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class ImageQueue:
                         (sop_instance, sop_class, digest, ImageState.RECEIVED, time.time() + wait),
                     )
             except BaseException:
-                with self._database.transaction():  # so that nobody admits it between the look and the removal
+                with self._database.transaction():  # so that nobody admits it between the check and the removal
                     if self.image(sop_instance) is None:
                         self._files.remove(sop_instance)
                 raise
@@ -171,7 +171,7 @@ class ImageQueue:
             _move(database, image, ImageState.RECEIVED, wait)
 
     def is_whole(self, image: Image) -> bool:
-        """Whether the file of an image is on disk, byte for byte as it came."""
+        """Whether the file of an image is on disk, byte for byte as received."""
         return self._files.is_whole(image.sop_instance, image.digest)
 
     def next(self, state: ImageState) -> Image | None:
@@ -184,7 +184,7 @@ class ImageQueue:
         self._database.wait(seconds)
 
     def wake(self) -> None:
-        """Have those who wait look again."""
+        """Wake all waiting threads."""
         self._database.wake()
 
     def analysed(self, image: Image, results: Iterable[str]) -> None:
@@ -194,7 +194,7 @@ class ImageQueue:
             _move(database, image, ImageState.ANALYSED)
 
     def finish(self, image: Image, state: ImageState, reason: str | None = None) -> None:
-        """It needs nothing more: its state is SENT or SKIPPED, and its files go."""
+        """It is done: its state is SENT or SKIPPED, and its files are removed."""
         with self._database.transaction() as database:
             _move(database, image, state, problem=reason)
         if not self._keep:
@@ -206,7 +206,7 @@ class ImageQueue:
             _move(database, image, ImageState.RECEIVED, problem=problem)
 
     def fail(self, image: Image, problem: str, *, final: bool = False) -> bool:
-        """Note a failure of the step that is due; True where that was the last attempt."""
+        """Note a failure of the step that is due; True if that was the last attempt."""
         failures = image.failures + 1
         is_last = final or failures >= self._attempts
         with self._database.transaction() as database:
@@ -231,7 +231,7 @@ class ImageQueue:
             database.execute("UPDATE images SET due = ? WHERE position = ?", (time.time() + seconds, image.position))
 
     def revive(self, keys: Iterable[str] | None = None) -> int:
-        """Have dead letters tried again from where they were, all or those of these keys; returns how many."""
+        """Retry dead letters from the step that failed, all or those of these keys; returns how many."""
         wanted = None if keys is None else set(keys)
         chosen = [image for image in self.images(ImageState.DEAD) if wanted is None or image.key in wanted]
         with self._database.transaction() as database:
@@ -246,12 +246,12 @@ class ImageQueue:
         return self._images("WHERE state = ? ORDER BY position", (state,))
 
     def image(self, sop_instance: str) -> Image | None:
-        """One image; None where it is not known."""
+        """One image; None if it is not known."""
         rows = self._images("WHERE sop_instance = ?", (sop_instance,))
         return rows[0] if rows else None
 
     def counts(self) -> dict[ImageState, int]:
-        """How many images each state has."""
+        """Number of images in each state."""
         found = dict(self._database.rows("SELECT state, count(*) FROM images GROUP BY state"))
         return {state: found.get(state, 0) for state in ImageState}
 
@@ -278,7 +278,7 @@ def _image(row: tuple[Any, ...]) -> Image:
 def _move(
     database: sqlite3.Connection, image: Image, state: ImageState, wait: float = 0.0, problem: str | None = None
 ) -> None:
-    """Have an image in another state, where it is still in the one that it was seen in."""
+    """Change an image's state, if it is still in the one that it was read in."""
     database.execute(
         "UPDATE images SET state = ?, failures = 0, due = ?, problem = ? WHERE position = ? AND state = ?",
         (state, time.time() + wait, problem, image.position, image.state),
@@ -286,10 +286,10 @@ def _move(
 
 
 def _lock_of(place: QueueFolder) -> ProcessLock:
-    """What only the process that works the queue off holds."""
+    """The lock of the process that works on the queue."""
     try:
         return ProcessLock(place.root / "running.sqlite")
     except HeldError:
-        raise MammoscopeError(f"{place.root}: another process works this queue off") from None
+        raise MammoscopeError(f"{place.root}: another process works on this queue") from None
     except sqlite3.Error as error:
         raise MammoscopeError(f"{place.root}: cannot hold {place.holds} ({error})") from None

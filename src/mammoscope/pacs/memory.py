@@ -1,4 +1,4 @@
-"""What is remembered beside the images of the queue, so that nothing is found, made or analysed twice."""
+"""Facts stored beside the images of the queue, so that nothing is found, made or analysed twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mammoscope.queue.database import Database
 
 
 class Memory:
-    """Remembers results that were made, exposures that came For Presentation, studies that were seen, and notes.
+    """Remembers results that were made, exposures that arrived For Presentation, studies that were seen, and notes.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Memory:
         return self._database.row("SELECT 1 FROM results WHERE sop_instance = ?", (sop_instance,)) is not None
 
     def add_presentations(self, marks: Iterable[str]) -> None:
-        """Remember by what an image that is For Presentation can be told to show the same as one For Processing."""
+        """Remember the marks that an image For Presentation shares with the same image For Processing."""
         with self._database.transaction() as database:
             database.executemany("INSERT OR IGNORE INTO presentations VALUES (?)", [(mark,) for mark in marks])
 
@@ -34,7 +34,7 @@ class Memory:
         return any(self._database.row(query, (mark,)) is not None for mark in marks)
 
     def instances_seen(self, study: str) -> int | None:
-        """How many instances a study had when it was last looked at."""
+        """Number of instances of a study at the last query."""
         row = self._database.row("SELECT instances FROM studies WHERE study = ?", (study,))
         return None if row is None else int(row[0])
 

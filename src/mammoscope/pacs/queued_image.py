@@ -1,4 +1,4 @@
-"""An image of the queue, and how far it has come."""
+"""An image of the queue, and its state."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from mammoscope.pacs.image_place import key_of
 
 
 class ImageState(StrEnum):
-    """How far an image has come."""
+    """The state of an image."""
 
     FOUND = "found"  # another system has it
     RECEIVED = "received"  # on disk
     ANALYSED = "analysed"  # its results are on disk
     SENT = "sent"  # another system has its results
     SKIPPED = "skipped"  # needs no analysis
-    DEAD = "dead"  # given up, until somebody has it tried again
+    DEAD = "dead"  # failed for good, until it is retried by hand
 
 
 class Admission(StrEnum):
-    """What became of an image that was offered."""
+    """The outcome of receiving an image."""
 
     NEW = "new"
     KNOWN = "known"
-    OTHER = "other"  # another image has come under its UID
+    OTHER = "other"  # another image has arrived with its UID
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Image:
     Attributes
     ----------
     sop_instance, sop_class, study, series
-        UIDs; the last two are known where the image was found by a query.
+        UIDs; the last two are known if the image was found by a query.
     digest
         Of what was received; None before.
     failures

@@ -1,4 +1,4 @@
-"""Take in images by C-STORE (PS3.4 B), as the called side: on disk and in the queue before the answer is success."""
+"""Receive images by C-STORE (PS3.4 B), as the called side: on disk and in the queue before the answer is success."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Receiver:
     Parameters
     ----------
     listening
-        Where, and to whom.
+        Where to listen, and who may call.
     queue
         The queue.
     hold
@@ -94,7 +94,7 @@ class Receiver:
         self._server.serve_forever(poll_interval=0.2)
 
     def stop(self) -> None:
-        """Listen no more; associations that are open are aborted."""
+        """Stop listening; open associations are aborted."""
         BaseServer.shutdown(self._server)  # pynetdicom's own is for servers that its start_server made
         self._server.server_close()
         for association in self._server.active_associations:
@@ -106,7 +106,7 @@ class Receiver:
         title, address = request.calling_ae_title.strip(), association.requestor.address
         if self._listening.allows(title, address):
             return
-        logger.warning("%s called and is not allowed to under that title", address)
+        logger.warning("%s called and is not allowed to with that title", address)
         association.acse.send_reject(_REJECTED_FOR_GOOD, _BY_US, _CALLER_UNKNOWN)
         evt.trigger(association, evt.EVT_REJECTED, {})
         association.kill()
@@ -124,14 +124,14 @@ class Receiver:
             logger.error("%s: refused, it cannot be kept (%s)", key_of(sop_instance), place_of(error))
             return OUT_OF_RESOURCES
         if admission is Admission.OTHER:
-            logger.warning("%s: refused, another image has come under its UID", key_of(sop_instance))
+            logger.warning("%s: refused, another image has arrived with its UID", key_of(sop_instance))
             return CANNOT_UNDERSTAND
         logger.info("%s: %s", key_of(sop_instance), "received" if admission is Admission.NEW else "received again")
         return SUCCESS
 
 
 class _Sizes:
-    """Bytes that each association has sent since its last image; one that sends without end is aborted."""
+    """Bytes that each association has sent since its last image; one that sends too much is aborted."""
 
     def __init__(self) -> None:
         self._bytes: dict[Association, int] = {}
@@ -152,7 +152,7 @@ class _Sizes:
 
 
 class _Server(ThreadedAssociationServer):
-    """Turns away unknown addresses before a byte is read, and waits for no TLS handshake while others call."""
+    """Rejects unknown addresses before a byte is read, and waits for no TLS handshake while others call."""
 
     request_queue_size = 64
 

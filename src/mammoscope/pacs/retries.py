@@ -10,7 +10,7 @@ LONGEST_PAUSE = 900.0
 
 
 class UnavailableError(MammoscopeError):
-    """The other side is away or refuses us: not the fault of one image, so it is tried for as long as it takes."""
+    """The other side cannot be reached or refuses access: no fault of an image, so it is retried without limit."""
 
 
 class FailedError(MammoscopeError):
@@ -21,7 +21,7 @@ class FailedError(MammoscopeError):
     problem
         What went wrong, without a path of this machine or a value of the patient's.
     final
-        Whether it would fail again: then it is not tried again.
+        Whether it would always fail: then it is not retried.
     """
 
     def __init__(self, problem: str, *, final: bool = False) -> None:

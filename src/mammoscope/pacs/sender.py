@@ -1,4 +1,4 @@
-"""The step from ANALYSED to SENT: store the results where they belong."""
+"""The step from ANALYSED to SENT: store the results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Archive(Protocol):
-    """Something that stores instances, all or else it fails."""
+    """Stores all instances or fails."""
 
     def store(self, datasets: Sequence[Dataset]) -> None: ...
 
@@ -32,10 +32,10 @@ def archive_of(target: Target, title: str, tls: Tls | None) -> Archive:
 
 
 class Sender:
-    """Sends the results of one image after the other.
+    """Sends the results of one image at a time.
 
-    The results lie on disk and their UIDs are fixed, so after a failure half-way the same objects are sent again, and
-    whoever has them already knows them by their UIDs.
+    The results are on disk and their UIDs are fixed, so after a failure half-way the same objects are sent again, and
+    an archive recognises them by their UIDs.
     """
 
     def __init__(self, archive: Archive, queue: ImageQueue) -> None:

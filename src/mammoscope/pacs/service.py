@@ -1,4 +1,4 @@
-"""Put the parts together and run until told to stop."""
+"""Put the parts together and run until stopped."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def watch(
     server, settings
         What to watch, and what to do with what is there.
     every
-        Seconds between two looks.
+        Seconds between two queries.
     modalities, since
         As ``Watch`` takes them.
     started
-        Is given a line that says what runs.
+        Called with a line that says what runs.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def watch(
             except (UnavailableError, FailedError) as error:
                 away += 1
                 if away == 1:
-                    logger.warning("%s; it is tried again and again", error)
+                    logger.warning("%s; it is retried without limit", error)
             ended.wait(max(every, pause(away, settings.first_pause)) if away else every)
 
 
@@ -87,18 +87,18 @@ def receive(
     report_to: tuple[Node, ...],
     started: Started | None = None,
 ) -> None:
-    """Take in images by C-STORE, analyse them and send the results on, until SIGINT, SIGTERM or SIGHUP.
+    """Receive images by C-STORE, analyse them and send the results, until SIGINT, SIGTERM or SIGHUP.
 
     Parameters
     ----------
     listening, target, settings
         Where images come from, where results go, and what is done between.
     calling_tls
-        For calls to DICOM applications; None: in the clear.
+        For calls to DICOM applications; None: unencrypted.
     report_to
-        Who gets reports of storage commitment on an association of its own. They are offered where ``settings.keep``.
+        Application that gets reports of storage commitment on a separate association; offered with ``settings.keep``.
     started
-        Is given a line that says what runs.
+        Called with a line that says what runs.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def _start(stack: ExitStack, queue: ImageQueue, settings: QueueSettings, others:
 
 @contextmanager
 def _until_told() -> Iterator[Event]:
-    """An event that a signal to end sets; a closed terminal counts as one."""
+    """An event that is set by a signal to stop; a closed terminal counts as one."""
     ended = Event()
     if threading.current_thread() is not threading.main_thread():
         yield ended

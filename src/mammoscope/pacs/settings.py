@@ -1,4 +1,4 @@
-"""Who is talked to, who may talk to us, and how: parsed once, and refused where it would not be safe."""
+"""Other systems, who may call, and how: parsed once, and refused if it would not be safe."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def checked_title(title: str) -> str:
-    """An AE title, as it may be; raises ``MammoscopeError`` otherwise."""
+    """A valid AE title; raises ``MammoscopeError`` for any other."""
     if not _TITLE.fullmatch(title):
-        raise MammoscopeError(f"{title!r} is no AE title: 1 to 16 ASCII characters, no backslash, no space at an end")
+        raise MammoscopeError(
+            f"{title!r} is not an AE title, expected 1 to 16 ASCII characters, no backslash, no space at an end"
+        )
     return title
 
 
@@ -36,10 +38,10 @@ class Node:
 
     @classmethod
     def parse(cls, text: str) -> Node:
-        """From ``TITLE@host:port``; raises ``MammoscopeError`` where it is something else."""
+        """From ``TITLE@host:port``; raises ``MammoscopeError`` for anything else."""
         found = _NODE.fullmatch(text)
         if not found or not 1 <= int(found["port"]) <= 65535:
-            raise MammoscopeError(f"{text!r} names no DICOM application, expected one like 'PACS@10.0.0.5:104'")
+            raise MammoscopeError(f"{text!r} is not a DICOM application, expected one like 'PACS@10.0.0.5:104'")
         return cls(checked_title(found["title"]), found["host"].strip("[]"), int(found["port"]))
 
     def __str__(self) -> str:
@@ -70,7 +72,7 @@ class Caller:
         except ValueError:
             network = None
         if network is None or not title:
-            raise MammoscopeError(f"{text!r} names no caller, expected one like 'MODALITY@10.0.0.7' or '*@10.0.0.0/24'")
+            raise MammoscopeError(f"{text!r} is not a caller, expected one like 'MODALITY@10.0.0.7' or '*@10.0.0.0/24'")
         return cls(None if title == "*" else checked_title(title), network)
 
     def matches(self, title: str | None, address: str) -> bool:
@@ -87,9 +89,9 @@ class Tls:
     Attributes
     ----------
     certificate, key
-        Ours; None: we show none.
+        mammoscope's own; None: none is presented.
     authority
-        Who must have signed the certificates of others; None: those that the system trusts, and callers need none.
+        Who must have signed the certificates of others; None: those that the system trusts; callers need none.
     """
 
     certificate: Path | None = None
@@ -143,7 +145,7 @@ class WebServer:
     url
         Root of its services: ``https://pacs.example.org/dicom-web``.
     user, password, token
-        How it knows us: basic authentication, or a bearer token. They come from the environment, never from a URL.
+        Credentials: basic authentication, or a bearer token. They come from the environment, never from a URL.
     tls
         For ``https``.
     """
@@ -161,7 +163,9 @@ class WebServer:
         except ValueError:
             valid = False
         if not valid or parts.query or parts.fragment:
-            raise MammoscopeError("no URL of a DICOMweb server, expected one like 'https://pacs.example.org/dicom-web'")
+            raise MammoscopeError(
+                "not the URL of a DICOMweb server, expected one like 'https://pacs.example.org/dicom-web'"
+            )
         if parts.username or parts.password:
             raise MammoscopeError(
                 "the URL holds a user name, which logs and process lists would show: "
@@ -182,7 +186,7 @@ Target = Node | WebServer
 
 
 def parse_target(text: str, tls: Tls) -> Target:
-    """From ``TITLE@host:port`` or the URL of a DICOMweb server; raises ``MammoscopeError`` where it is neither."""
+    """From ``TITLE@host:port`` or the URL of a DICOMweb server; raises ``MammoscopeError`` if it is neither."""
     if text.startswith(("http://", "https://")):
         return WebServer.from_environment(text, tls)
     return Node.parse(text)
@@ -195,11 +199,11 @@ class Listening:
     Attributes
     ----------
     title, host, port
-        Its AE title and address; port 0 takes any that is free.
+        Its AE title and address; port 0 takes a free one.
     callers
-        Who may call; empty: anybody on this machine, which only a loopback address allows.
+        Who may call; empty: any caller on this machine, which only a loopback address allows.
     tls
-        With a certificate it speaks TLS, and nothing else.
+        With a certificate it accepts only TLS.
     """
 
     title: str = DEFAULT_TITLE
@@ -214,7 +218,7 @@ class Listening:
             address = ipaddress.ip_address(self.host)
         except ValueError:
             raise MammoscopeError(
-                f"{self.host!r} is no address to listen on, expected one like 127.0.0.1 or 0.0.0.0"
+                f"{self.host!r} is not an address to listen on, expected one like 127.0.0.1 or 0.0.0.0"
             ) from None
         if not address.is_loopback and not self.callers:
             raise MammoscopeError(
@@ -240,17 +244,17 @@ class QueueSettings:
     kinds
         Which results are made, of ``writers.dicom.results.ResultKind``.
     bundle
-        Folder of the model bundle; None: the one that comes along.
+        Folder of the model bundle; None: the built-in one.
     threshold
         Detection score from which regions are reported; None: the bundle's.
     attempts, first_pause
-        After how many failures an image is given up, and seconds until the second attempt.
+        Failures after which an image becomes a dead letter, and seconds until the second attempt.
     hold
         Seconds that an image For Processing waits for the same exposure For Presentation.
     keep
         Leave the files of images that are done.
     reserve
-        Bytes of the disk that images leave free.
+        Bytes of the disk to keep free.
     audit
         Folder of the audit trail; None: there is none.
     """

@@ -1,4 +1,4 @@
-"""Work the queue off: each transition in a thread of its own, one image at a time, tried as long as it makes sense."""
+"""Process the queue: each transition in a separate thread, one image at a time, retried as long as it makes sense."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class TransitionThreads:
     queue
         The queue.
     transitions
-        For a state, what is to be done with an image in it. It moves the image on, or raises ``FailedError`` (tried
-        again, given up after some attempts) or ``UnavailableError`` (tried again for ever, more and more rarely).
+        For a state, what is to be done with an image in it. It moves the image on, or raises ``FailedError`` (retried,
+        a dead letter after some attempts) or ``UnavailableError`` (retried without limit, with longer pauses).
     first_pause
         Seconds that a transition pauses when the other side is away for the first time.
     given_up
-        Is told of each image that is given up, in the state it stuck in, and whether it would fail again for sure.
+        Called for each image that becomes a dead letter, in its last state, and whether it would always fail again.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TransitionThreads:
             thread.start()
 
     def stop(self, *interrupts: Callable[[], None]) -> None:
-        """Start nothing more, cut off what ``interrupts`` end, and wait a little for the rest."""
+        """Start nothing more, abort what ``interrupts`` end, and wait a little for the rest."""
         self._stopping.set()
         self._queue.wake()
         for interrupt in interrupts:
@@ -77,7 +77,7 @@ class TransitionThreads:
                 self._stopping.wait(_POLL_SECONDS)
 
     def _do(self, image: Image, transition: Transition, away: int) -> bool:
-        """Move one image on; False where the other side is away."""
+        """Move one image on; False if the other side cannot be reached."""
         try:
             transition(image)
         except (UnavailableError, OSError) as error:
@@ -85,8 +85,8 @@ class TransitionThreads:
                 problem = (
                     error if isinstance(error, UnavailableError) else f"a file cannot be written ({error.strerror})"
                 )
-                logger.warning("%s; it is tried again and again", problem)
-            self._queue.postpone(image, self._first_pause)  # the others come first, and all when the pause is over
+                logger.warning("%s; it is retried without limit", problem)
+            self._queue.postpone(image, self._first_pause)  # other images come first; all resume after the pause
             return False
         except FailedError as error:
             self._fail(image, str(error), final=error.final)
@@ -96,7 +96,7 @@ class TransitionThreads:
         return True
 
     def _fail(self, image: Image, problem: str, *, final: bool = False) -> None:
-        if self._stopping.is_set():  # what was cut off by the end is no failure
+        if self._stopping.is_set():  # a job aborted by the stop does not count as a failure
             return
         is_last = self._queue.fail(image, problem, final=final)
         logger.warning("%s: %s; %s", image.key, problem, "given up" if is_last else "it is tried again")

@@ -14,7 +14,7 @@ from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 logger = logging.getLogger(__name__)
 
 _LAST_LOOK = "last look"
-_OVERLAP = timedelta(days=2)  # images may come later than the day that their study is dated
+_OVERLAP = timedelta(days=2)  # images may arrive later than their study's date
 
 
 class Watch:
@@ -29,7 +29,7 @@ class Watch:
     modalities
         Which images to take.
     since
-        Studies dated from this day on; None: from two days before the last good look on, or before the first.
+        Studies dated from this day on; None: from two days before the last successful query, or before the first.
     """
 
     def __init__(self, server: DicomWeb, queue: ImageQueue, modalities: tuple[str, ...], since: date | None) -> None:
@@ -37,15 +37,15 @@ class Watch:
         self._is_first = True
 
     def look(self) -> int:
-        """Queue what is new; returns how many images.
+        """Queue new images; returns how many.
 
-        A study whose number of instances is as before is passed over, but for the first look of a process. One that
-        the server fails on costs only itself, and the next look does it again.
+        A study whose number of instances has not changed is skipped, except in the first query of a process. If the
+        server fails on a study, the others continue, and the next query tries it again.
 
         Raises
         ------
         UnavailableError, FailedError
-            The server is away, or gives no list of studies.
+            The server cannot be reached, or gives no list of studies.
         """
         today = datetime.now(UTC).date()
         new, failed = 0, 0
@@ -58,7 +58,7 @@ class Watch:
                 try:
                     new += self._look_into(study.uid, modality)
                 except FailedError as error:
-                    logger.warning("a study cannot be looked into: %s", error)
+                    logger.warning("a study cannot be queried: %s", error)
                     failed += 1
                     continue
                 if study.instances is not None:

@@ -1,1 +1,1 @@
-"""Work that waits and is done in the background: its states in SQLite, and the process that does it."""
+"""A queue of work done in the background: its states in SQLite, and the worker process."""

@@ -1,7 +1,7 @@
-"""A process that analyses in the background, both ends of it: the one that asks, and the one that works.
+"""A process that analyses in the background: the side that sends jobs, and the worker.
 
-The worker holds the bundle and the isolated reader and does one file at a time. It may die of any file, and it ends
-with the process that asks, however that ends.
+The worker holds the bundle and the isolated reader and does one file at a time. A file may crash it, and it ends
+with the process that sends jobs, however that ends.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _START_SECONDS = 120.0
 
 
 class JobFailedError(MammoscopeError):
-    """A job was not done.
+    """A job failed.
 
     Parameters
     ----------
     problem
         What went wrong, for the user.
     final
-        Whether it would fail again for sure.
+        Whether it would always fail again.
     """
 
     def __init__(self, problem: str, *, final: bool = False) -> None:
@@ -62,9 +62,9 @@ class BackgroundProcess:
     limits
         Under which each file is read.
     ephemeral
-        The folder that the worker removes should this process be killed; what its libraries leave behind goes there.
+        The folder that the worker removes if this process is killed; temporary files of its libraries go there too.
     **settings
-        More that the worker must know, as JSON holds it.
+        Further settings for the worker, as JSON.
 
     Raises
     ------
@@ -100,7 +100,7 @@ class BackgroundProcess:
         Raises
         ------
         MammoscopeError
-            They were not; says why.
+            They could not be loaded; says why.
         """
         if self._is_ready:
             return
@@ -117,7 +117,7 @@ class BackgroundProcess:
     def ask(
         self, name: str, request: Message, seconds: float, progress: Callable[[float], object] | None = None
     ) -> Message:
-        """Have one job done; returns the answer. The process is gone where it was not answered in full.
+        """Send one job and return the answer. If the answer is incomplete, the process is killed.
 
         Parameters
         ----------
@@ -128,12 +128,12 @@ class BackgroundProcess:
         seconds
             Time after which the process is killed.
         progress
-            Is told how much of the job is done, 0 to 1, where the worker says so.
+            Called with the share of the job that is done, 0 to 1, if the worker reports it.
 
         Raises
         ------
         JobFailedError
-            The process could not do it, died of it, or took too long.
+            The job failed, crashed the process, or took too long.
         """
         try:
             with self.killed_after(seconds):
@@ -144,7 +144,7 @@ class BackgroundProcess:
         except (EOFError, OSError, ValueError):
             self.kill()
             raise JobFailedError("the analysis process ended on it, or took too long") from None
-        except BaseException:  # the rest of the answer would be taken for that to the next job
+        except BaseException:  # the rest of the answer would be read as the answer to the next job
             self.kill()
             raise
         if "fault" in reply:
@@ -166,7 +166,7 @@ class BackgroundProcess:
         return Deadline(seconds, self.kill)
 
     def kill(self) -> None:
-        """Kill the process and its decoder; harmless where they have ended."""
+        """Kill the process and its decoder; harmless if they have ended."""
         if self._process.poll() is None:
             with suppress(OSError):
                 if sys.platform == "win32":
@@ -178,7 +178,7 @@ class BackgroundProcess:
 
 @dataclass(frozen=True)
 class Tools:
-    """What a worker works with. ``settings`` is all that it was told as it started."""
+    """The worker's bundle and reader. ``settings`` are those that it was started with."""
 
     reader: IsolatedReader
     bundle: Bundle
@@ -186,12 +186,12 @@ class Tools:
 
 
 def serve_jobs(work: Callable[[Message, Tools, Reply], None]) -> None:
-    """Do jobs from standard input until it ends, and end at once when it does: then who asked is gone.
+    """Do jobs from standard input until it is closed, and exit at once when it is: then the parent has ended.
 
     Parameters
     ----------
     work
-        Does one job and replies at least once. What it raises becomes the reply, see ``failure_of``.
+        Does one job and replies at least once. An exception becomes the reply, see ``failure_of``.
     """
     requests, replies = take_over_standard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
@@ -221,7 +221,7 @@ def serve_jobs(work: Callable[[Message, Tools, Reply], None]) -> None:
 
 
 def failure_of(error: Exception) -> Message:
-    """``problem`` for the user, without a path of this machine; ``fault`` for the log; ``final``: so it will stay."""
+    """``problem`` for the user, without a path of this machine; ``fault`` for the log; ``final``: always fails."""
     if isinstance(error, InputError):
         return {"problem": error.problem, "final": True}
     if isinstance(error, MammoscopeError):
@@ -234,7 +234,7 @@ def failure_of(error: Exception) -> Message:
 
 
 def _receive(requests: BinaryIO, inbox: SimpleQueue[Message], doomed: Path | None) -> None:
-    """Pass on what is asked for; when the parent is gone, remove what it would have removed, and end."""
+    """Pass on jobs; when the parent has ended, remove what it would have removed, and exit."""
     with suppress(EOFError, OSError, ValueError):
         while True:
             inbox.put(receive_message(requests))

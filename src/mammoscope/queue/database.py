@@ -1,4 +1,4 @@
-"""The SQLite file of a queue: opened, checked and made in one way, and shared by threads."""
+"""The SQLite file of a queue: opened, checked and created in one place, and shared by threads."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Schema:
     Attributes
     ----------
     version
-        Counts up with each change to the tables, from 1.
+        Number of the tables' version, from 1.
     tables
         SQL that makes them, each statement with its semicolon.
     at_opening
-        SQL statement that puts right what a process that was killed left behind; empty: there is nothing to do.
+        SQL statement that repairs the states after a process was killed; empty: none is needed.
     """
 
     version: int
@@ -37,7 +37,7 @@ class Schema:
 
 
 class Database:
-    """The states of one queue. Calls from several threads take turns, each a short one.
+    """The states of one queue. Calls from several threads wait for each other, each for a short time.
 
     Parameters
     ----------
@@ -46,14 +46,13 @@ class Database:
     schema
         The tables that it must have.
     pragmas
-        How the file is used, as SQLite takes it: ``"synchronous = FULL"``. It is in write-ahead mode in any case.
+        SQLite pragmas: ``"synchronous = FULL"``. It is in write-ahead mode in any case.
     patience
         Seconds to wait for another process that writes to it.
     thorough
-        Look for damage in all of the file, which takes a third of a second for 100,000 rows, and not only where it
-        begins.
+        Check all of the file for damage, not only its start; takes a third of a second for 100,000 rows.
     locked
-        Why it cannot be opened where another process holds it.
+        The reason to state if another process holds it.
 
     Raises
     ------
@@ -90,13 +89,13 @@ class Database:
             raise
 
     def close(self) -> None:
-        """End; the file stays."""
+        """Close the file; it stays on disk."""
         with self._changed:
             self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A block of which all is kept, or nothing where it raises; other threads wait. Not to be nested."""
+        """A block of which all changes are kept, or none if it raises; other threads wait. Not to be nested."""
         with self._changed:
             with self._connection:
                 yield self._connection
@@ -108,7 +107,7 @@ class Database:
             return self._connection.execute(query, values).fetchall()
 
     def row(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
-        """The first row that a query finds; None where there is none."""
+        """The first row that a query finds; None if there is none."""
         with self._changed:
             found: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
         return found
@@ -124,7 +123,7 @@ class Database:
             self._changed.wait(seconds)
 
     def wake(self) -> None:
-        """Have those who wait look again."""
+        """Wake all waiting threads."""
         with self._changed:
             self._changed.notify_all()
 

@@ -1,4 +1,4 @@
-"""The folder of one queue: a database of states, and the files that the states are of."""
+"""The folder of one queue: a database of states, and the files that they belong to."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mammoscope.errors import MammoscopeError
 
 @dataclass(frozen=True)
 class QueueFolder:
-    """Where a queue keeps what it holds, for the owner's eyes alone.
+    """The folder of a queue, readable only by its owner.
 
     Attributes
     ----------
     root
         Holds ``state.sqlite`` and ``files/``.
     holds
-        What the queue is to its user, for messages: ``"the server's data"``.
+        What the folder holds, for messages: ``"the server's data"``.
     """
 
     root: Path
@@ -33,7 +33,7 @@ class QueueFolder:
 
     @property
     def files(self) -> Path:
-        """The files, in one folder for each thing that waits."""
+        """The files, in one folder for each item of the queue."""
         return self.root / "files"
 
     def make(self) -> None:
@@ -52,7 +52,7 @@ class QueueFolder:
             raise MammoscopeError(f"{self.root}: cannot hold {self.holds} ({error})") from None
 
     def remove_unknown(self, known: Collection[str]) -> None:
-        """Remove everything in ``files/`` but what has one of these names: what a killed process left there."""
+        """Remove everything in ``files/`` except these names: leftovers of a killed process."""
         for path in self.files.iterdir():
             if path.name in known:
                 continue

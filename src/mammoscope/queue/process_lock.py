@@ -1,4 +1,4 @@
-"""A lock that one process holds, and that goes with it, however it ends."""
+"""A lock that one process holds, and that ends with it, however it ends."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class HeldError(Exception):
 
 
 class ProcessLock:
-    """Held from now until it is closed or the process is gone.
+    """Held from creation until it is closed or the process has ended.
 
     Parameters
     ----------
     path
-        A file of the lock's own, made where it is missing.
+        The lock's own file, made if it is missing.
 
     Raises
     ------
@@ -34,5 +34,5 @@ class ProcessLock:
             raise HeldError from None
 
     def close(self) -> None:
-        """Let go."""
+        """Release the lock."""
         self._connection.close()

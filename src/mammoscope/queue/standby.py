@@ -1,4 +1,4 @@
-"""A worker process that is there whenever a job needs it, whatever became of the one before."""
+"""A worker process that is ready whenever a job needs it, restarted if the one before has died."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mammoscope.queue.background import BackgroundProcess
 
 
 class NoProcessError(MammoscopeError):
-    """No process can be started, or none may be any more."""
+    """No process can be started, or the standby was stopped."""
 
 
 class StandbyProcess:
-    """A background process, another one where it has died. One thread gives it jobs; any may kill or stop it.
+    """A background process, started again if it has died. One thread gives it jobs; any may kill or stop it.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ class StandbyProcess:
         return process
 
     def kill(self) -> None:
-        """Cut off the job that is under way; the next one gets a new process."""
+        """Abort the job under way; the next one gets a new process."""
         with self._lock:
             if self._process is not None:
                 self._process.kill()
 
     def stop(self) -> None:
-        """Cut off the job that is under way; there is no next one."""
+        """Abort the job under way, and accept no further one."""
         with self._lock:
             self._is_stopped = True
             if self._process is not None:

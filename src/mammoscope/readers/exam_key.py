@@ -1,4 +1,4 @@
-"""Which images are of one exam, without keeping whose: a keyed hash of study and patient, whose key is forgotten."""
+"""Exam keys: a keyed hash of study and patient tells which images are of one exam, but not whose they are."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class ExamSecret:
-    """What exam keys are made with. It is random, goes to our own processes only, and is written nowhere.
+    """The secret of the exam keys. It is random, is sent only to child processes, and is never written.
 
-    Keys of different secrets have nothing to do with each other, and without the secret nobody can test whether a key
-    is that of a patient they know.
+    Keys of different secrets are unrelated, and without the secret nobody can test whether a key is that of a patient
+    they know.
     """
 
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(_KEY_BYTES), repr=False)
@@ -27,12 +27,12 @@ class ExamSecret:
             raise ValueError(f"a secret of {len(self._secret)} bytes, it must have {_KEY_BYTES}")
 
     def key_of(self, study: str, identity: Sequence[str]) -> str:
-        """The exam key, 64 hex digits, of a Study Instance UID and of what tells the patient from others."""
+        """The exam key, 64 hex digits, of a Study Instance UID and of the values that identify the patient."""
         text = json.dumps([study, *identity])  # so that no two lists have one text
         return hmac.digest(self._secret, text.encode(), hashlib.sha256).hex()
 
     def to_message(self) -> str:
-        """For the pipe to a process of ours."""
+        """For the pipe to a child process."""
         return self._secret.hex()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Tell of which exam a file is by its header, before the work on it."""
+"""Read the exam key of a file from its header alone, before the file is analysed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_exam_key(path: Path, limits: Limits = DEFAULT_LIMITS, secret: ExamSecre
     Returns
     -------
     str or None
-        None where the file states no study, is no DICOM, or cannot be read: it is an exam of its own.
+        None if the file states no study, is not DICOM, or cannot be read: it is a separate exam.
     """
     path = Path(path)
     try:
@@ -51,7 +51,7 @@ def _key_in(path: Path, stream: BinaryIO, limits: Limits, secret: ExamSecret) ->
 
 
 def _starts(stream: BinaryIO, most: int) -> Iterator[tuple[bytes, bool]]:
-    """The first bytes of a file, more and more of them, and whether they are all; at the most as many as ``most``."""
+    """The first bytes of a file, in growing pieces, and whether they are all; at most ``most`` bytes."""
     stream.seek(0)
     data, size = b"", _FIRST_BYTES
     while True:

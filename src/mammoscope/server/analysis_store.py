@@ -44,8 +44,8 @@ _PRAGMAS = (
 )
 
 
-# An empty file in an analysis's folder: its images state one study of one patient. Not there, they are together for
-# having been sent together: pictures, or what an earlier server took on, which asked of nobody whose they are.
+# An empty file in an analysis's folder: its images state one study of one patient. Without it they are together
+# because they were sent together: images that state no study, or an upload to an earlier version, which did not check.
 _STATED = "one-exam"
 VOUCHED = (
     "These images are together because they were sent together, not because they state one study of one patient. "

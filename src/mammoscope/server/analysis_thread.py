@@ -1,4 +1,4 @@
-"""The thread that works off what is queued: it gives the analysis process one file after another."""
+"""The thread that processes the queue: it gives the analysis process one file at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BEGUN, _READ = 0.05, 0.4  # progress of a file that is being read, and of one t
 
 
 class AnalysisThread:
-    """Does what is queued in a store, until it is stopped.
+    """Processes the queue of a store, until it is stopped.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ class AnalysisThread:
     floor
         Detection score down to which candidates are analysed.
     ephemeral
-        The folder that the worker removes should this process be killed; None: nothing is removed.
+        The folder that the worker removes if this process is killed; None: nothing is removed.
     audit
-        Where analyses and failures are noted; None: nowhere.
+        Where analyses and failures are recorded; None: nowhere.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class AnalysisThread:
     def _do(self, file: QueuedFile) -> None:
         process = self._ready_process()
         if process is None:
-            if not self._standby.is_stopped:  # what was cut off by the end is no failure
+            if not self._standby.is_stopped:  # a job aborted by the stop does not count as a failure
                 self._fail(file, "the analysis process cannot be started")
             return
         state: FileState = "analysing" if file.is_read else "reading"

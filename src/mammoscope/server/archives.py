@@ -1,4 +1,4 @@
-"""ZIP archives from strangers: entries are counted, measured and copied out, never extracted by their path."""
+"""Untrusted ZIP archives: entries are counted, measured and copied out, never extracted by their path."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Received:
     name
         To be shown.
     problem
-        Why it will not be analysed; None where it will.
+        Why it will not be analysed; None if it will.
     part
         Place in the form of the file, or of the archive that it was in.
     """
@@ -86,7 +86,7 @@ def is_archive(path: Path) -> bool:
 def expand(archive: Path, shown: str, new_file: Callable[[], Path], budget: Budget) -> Iterator[Received]:
     """Copy the images of an archive out.
 
-    What is no image or passed over is left out, as in a folder that is analysed.
+    Entries that are not images, or are skipped in folders too, are left out.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A mammogram on disk, from when it was read on: for its analysis, the page, and pictures."""
+"""A mammogram on disk, once it was read: for its analysis, the page, and drawings."""
 
 from __future__ import annotations
 

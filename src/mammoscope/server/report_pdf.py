@@ -138,7 +138,7 @@ class _Page:
             self._view(reported, record, left, top, width, height)
         self.top -= rows * height
         if len(files) > len(shown):
-            self._line(f"{len(files) - len(shown)} more views are not pictured.", 8)
+            self._line(f"{len(files) - len(shown)} more views are not shown.", 8)
 
     def foot(self, files: Sequence[ReportedFile], of_exam: Sequence[str]) -> None:
         """Models, warnings and notice, from the bottom up."""

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 COOKIE = "mammoscope"
 UPLOAD_PATH = "/api/v1/analyses"
-_LARGEST_BODY = 1 << 20  # of everything that is no upload
+_LARGEST_BODY = 1 << 20  # of every request that is not an upload
 _POLICY = "; ".join(
     (
         "default-src 'none'",

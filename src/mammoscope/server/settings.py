@@ -1,4 +1,4 @@
-"""How the server runs: one frozen object that refuses what would not be safe."""
+"""Settings of the server, which refuse what would not be safe."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """What one upload may bring.
+    """Limits of one upload.
 
     Attributes
     ----------
     bytes
-        Of the whole request, and again of what its ZIP archives hold when they are opened.
+        Of the whole request, and again of the content of its ZIP archives.
     files
         In one upload, those in ZIP archives included.
     pixels
@@ -49,25 +49,25 @@ class ServerSettings:
     Attributes
     ----------
     host, port
-        Address to listen on; port 0 takes any that is free.
+        Address to listen on; port 0 takes a free one.
     token
-        Secret that a client must show; None: none is needed, which only a loopback address allows.
+        Secret that a client must send; None: none is needed, which only a loopback address allows.
     data
         Folder that keeps analyses; None: they are removed when the server ends.
     allowed_hosts
         Further names that a client may call the server by, each ``name`` (with the server's port, or none) or
         ``name:port``.
     limits
-        What one upload may bring.
+        Limits of one upload.
     queue
         Most files that wait for their analysis.
     reserve
-        Bytes that stay free on the disk: an upload that would leave less is refused.
+        Bytes of the disk to keep free: an upload that would leave less is refused.
     floor
         Detection score down to which candidates are outlined and sent, so that a reader can lower the threshold without
         a new analysis; each costs time. The bundle's floor and threshold bound it.
     bundle
-        Folder of the model bundle; None: the one that comes along.
+        Folder of the model bundle; None: the built-in one.
     audit
         Folder of the audit trail; None: there is none.
 
@@ -109,7 +109,7 @@ class ServerSettings:
             host, _, port = name.rpartition(":") if re.search(r":\d+$", name) else (name, "", "")
             if not _HOST.fullmatch(host) or (port and int(port) > 65535):
                 raise MammoscopeError(
-                    f"{name!r} is no host name, expected one like 'reading.example.org' or 'name:8000'"
+                    f"{name!r} is not a host name, expected one like 'reading.example.org' or 'name:8000'"
                 )
 
     @property

@@ -32,7 +32,7 @@ class ServerState:
     headers
         Tells of which exam a file is, before it is taken on.
     drawing
-        Lets one picture or report be drawn at a time: each takes a core, and the memory of a film.
+        Lets one overlay or report be drawn at a time: each takes a core, and the memory of a full image.
 
     Raises
     ------

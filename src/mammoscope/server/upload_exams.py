@@ -1,4 +1,4 @@
-"""Which files of an upload are one exam: that the files were sent together says nothing."""
+"""Which files of an upload are one exam: being sent together is not enough."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class UploadedExam:
     members
         Places of its files in the upload, in order.
     is_vouched
-        Its images do not state that they belong together: who sent them says so.
+        Its images do not state that they belong together: the sender says so.
     """
 
     members: tuple[int, ...]
@@ -31,11 +31,11 @@ class UploadedExam:
 
 
 def exams_in(received: Sequence[Received], place: Callable[[int], Path], key_of: KeyOf) -> list[UploadedExam]:
-    """Part an upload into exams, in the order of each exam's first file.
+    """Divide an upload into exams, in the order of each exam's first file.
 
     DICOM images are grouped by the study and patient that they state; one that states no study is an exam of its own.
-    Pictures (PNG, JPEG, TIFF) are anybody's: beside a DICOM image each is an exam of its own, but where there is none,
-    all pictures are one exam, on the word of who sent them. What is no image at all is named with the first exam.
+    PNG, JPEG and TIFF images state no patient: beside a DICOM image each is a separate exam; without a DICOM image all
+    are one exam, on the word of the sender. Files that are not images are listed with the first exam.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Uploads: a multipart form, parsed as it arrives, counted by us and written straight to disk."""
+"""Uploads: a multipart form, parsed as it arrives, counted and written straight to disk."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Uploads:
         except OSError:
             raise _no_room() from None
         except (FormParserError, ValueError):
-            raise RefusedUploadError(400, "the request is no complete multipart form") from None
+            raise RefusedUploadError(400, "the request is not a complete multipart form") from None
         if all(file.problem for file in received):
             said = f"{received[0].name} {received[0].problem}" if received else f"expected a file in '{FIELD}'"
             raise RefusedUploadError(400, f"there is nothing to analyse: {said}")
@@ -211,7 +211,7 @@ class _Form:
             raise RefusedUploadError(400, f"the form has a field that is not '{FIELD}'")
         name = options.get(b"filename")
         if name is None:
-            raise RefusedUploadError(400, f"'{FIELD}' is no file")
+            raise RefusedUploadError(400, f"'{FIELD}' is not a file")
         if not name:
             return  # a browser sends this where no file was chosen
         self._budget.take_file()

@@ -1,4 +1,4 @@
-"""How pictures of a file are called: by names that say nothing of the upload's."""
+"""Names for images of a file, which tell nothing of the upload's name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step of another package is given to fit settings of its own on, when a bundle is built."""
+"""The input for a step of another package that fits its own settings when a bundle is built."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class FittingCase:
     exam
         Its views, prepared.
     found
-        What the steps before this one give: for steps before the selection what they find, for those after it the true
-        lesions as they have graded them.
+        The output of the steps before this one: for steps before the selection their candidates, for steps after it the
+        true lesions as the steps before have processed them.
     truth
         The true lesions, view by view, with detection scores of 1.
     malignant
@@ -35,7 +35,7 @@ class FittingCase:
 
 @runtime_checkable
 class FittableStep(Protocol):
-    """A step that fits settings of its own on validation patients."""
+    """A step that fits its own settings on validation patients."""
 
     def fitted(self, cases: Iterable[FittingCase]) -> Mapping[str, Any]:
         """The settings that change, by name; all that the implementation says of exams comes from ``cases``."""

@@ -1,4 +1,4 @@
-"""Random changes of pictures, the same for what is drawn on them."""
+"""Random changes of images, with the same changes for masks and boxes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 
 from mammoscope.families.recipe import Augmentation
 
-_LEAST_VISIBLE = 0.4  # share of a box's area that must stay in the picture for the box to stay a target
+_LEAST_VISIBLE = 0.4  # share of a box's area that must stay in the image for the box to stay a target
 
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """An affine map ``(2, 3)`` of a picture: source to target coordinates, pixel ``i`` covering ``[i, i + 1)``."""
+    """An affine map ``(2, 3)`` of an image: source to target coordinates, pixel ``i`` covering ``[i, i + 1)``."""
 
     matrix: NDArray[np.float64]
 
     def picture(
         self, pixels: NDArray[np.uint8], width: int, height: int, *, mirrored_border: bool = False
     ) -> NDArray[np.uint8]:
-        """Move a picture ``(H, W) uint8`` to one of ``width`` x ``height``.
+        """Move an image ``(H, W) uint8`` to one of ``width`` x ``height``.
 
-        Where nothing comes from it is black, or the mirror of what is there.
+        Outside the source it is black, or the mirrored source.
         """
         matrix = self.matrix.copy()
         # OpenCV's warp counts from pixel centres.
@@ -34,10 +34,10 @@ class Warp:
         return np.asarray(moved, dtype=np.uint8)
 
     def boxes(self, boxes: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
-        """Move boxes ``(N, 4)``; those that mostly leave the picture are left out.
+        """Move boxes ``(N, 4)``; those that mostly leave the image are left out.
 
-        A turned box is drawn around the ellipse inside the old one, not around its corners: masses fill the ellipse,
-        and boxes around corners grow with every turn.
+        A rotated box is drawn around the ellipse inside the old one, not around its corners: masses fill the ellipse,
+        and boxes around corners grow with every rotation.
         """
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2 @ self.matrix[:, :2].T + self.matrix[:, 2]
         half = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (self.matrix[:, :2] ** 2).T)
@@ -57,16 +57,16 @@ def random_warp(
     aspect: float = 1.0,
     enlarge: float = 1.0,
 ) -> Warp:
-    """Draw a warp from a picture to one of another size.
+    """Draw a warp from an image to one of another size.
 
     Parameters
     ----------
     source, target
-        (width, height) of the pictures.
+        (width, height) of the images.
     aspect
-        Height of a source pixel over its width, so that turns are true in the breast.
+        Height of a source pixel over its width, so that rotations are true in the breast.
     enlarge
-        How much of an enlargement to make in any case; the random zoom comes on top.
+        Enlargement that is always applied; the random zoom is added to it.
     """
     angle = np.deg2rad(rng.uniform(-1, 1) * settings.rotation_degrees)
     zoom = enlarge * (1 + settings.zoom) ** rng.uniform(-1, 1)
@@ -85,9 +85,9 @@ def random_warp(
 def random_light(
     rng: np.random.Generator, settings: Augmentation, pixels: NDArray[np.uint8], *, keep_black: bool = False
 ) -> NDArray[np.uint8]:
-    """Change brightness, contrast and gamma of a picture ``(H, W) uint8``.
+    """Change brightness, contrast and gamma of an image ``(H, W) uint8``.
 
-    ``keep_black`` leaves 0 as it is: the background of a masked breast.
+    ``keep_black`` leaves 0 unchanged: the background of a masked breast.
     """
     gain = 1 + rng.uniform(-1, 1) * settings.contrast
     offset = rng.uniform(-1, 1) * settings.brightness
@@ -100,9 +100,9 @@ def random_light(
 
 
 def random_coarseness(rng: np.random.Generator, settings: Augmentation, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Blur a picture as if it had been cut from a scan of fewer pixels.
+    """Blur an image as if it had been cut from a scan of fewer pixels.
 
-    A square around a mass that was scanned coarsely has few pixels of its own; it is shrunk to so many and enlarged.
+    In a coarse scan the square around a mass has few pixels; the image is shrunk to as many and enlarged.
     """
     if rng.random() >= settings.blur:
         return pixels

@@ -1,4 +1,4 @@
-"""The state of a training on disk: tensors and a JSON header in one safetensors file, written whole or not at all."""
+"""The state of a training on disk: tensors and a JSON header in one safetensors file, written in one go."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises
     ------
     RecipeError
-        The file is no checkpoint of ours.
+        The file is not a checkpoint of mammoscope.
     """
     try:
         with safe_open(path, framework="pt") as stored:

@@ -1,4 +1,4 @@
-"""Which code runs: the version, and the commit where it can be known."""
+"""The version of the running code, with the commit if it is known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS = 10
 
 
 def code_version() -> str:
-    """``"0.2.0"``, with the commit behind it where the package was installed from a repository or runs from one.
+    """``"0.2.0"``, with the commit if the package was installed from a repository or runs from one.
 
     ``"0.2.0 (commit 1a2b3c4d5e6f)"``; ``", changed"`` is added where files of the checkout differ from the commit.
     """

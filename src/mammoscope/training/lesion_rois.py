@@ -1,4 +1,4 @@
-"""The pictures of lesions that the segmenter and the classifier learn from."""
+"""The images of lesions for training the segmenter and the classifier."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, cut_roi, stretch
 from mammoscope.training.augment import random_coarseness, random_erasure, random_light, random_warp
 from mammoscope.training.parallel import map_in_threads
 
-# ROIs cut from full images are kept with tissue around them, so that a shifted or smaller view shows what is there.
+# ROIs cut from full images are kept with tissue around them, so that a shifted or smaller view shows real tissue.
 CONTEXT = 1.6
 
 
 def load_crop(dataset: Dataset, lesion: Lesion) -> LesionPicture | None:
-    """The published crop of a lesion and its mask, brought to the size of an ROI; None where there is none."""
+    """The published crop of a lesion and its mask, resized to an ROI; None if there is none."""
     if not (lesion.crop and lesion.mask):
         return None
     pixels, mask = read_crop(dataset.crop_path(lesion)), read_mask(dataset.mask_path(lesion)).astype(np.uint8) * 255
@@ -62,7 +62,7 @@ def load_views(
 def random_picture(
     rng: np.random.Generator, settings: Augmentation, source: LesionPicture, size: int, *, widen: float = 1.0
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """An augmented picture and mask, ``(size, size) uint8`` each, the mass spanning about ``MASS_FRACTION / widen``."""
+    """An augmented image and mask, ``(size, size) uint8`` each, the mass spanning about ``MASS_FRACTION / widen``."""
     side = source.pixels.shape[0]
     enlarge = MASS_FRACTION / source.mass_fraction / widen
     warp = random_warp(rng, settings, source=(side, side), target=(size, size), enlarge=enlarge)
@@ -75,7 +75,7 @@ def random_picture(
 
 
 def plain_picture(source: LesionPicture, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The same without any change at random, for validation."""
+    """The same without random changes, for validation."""
     return random_picture(np.random.default_rng(0), Augmentation(), source, size)
 
 

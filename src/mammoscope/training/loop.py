@@ -32,7 +32,7 @@ _RANDOM = "random"  # the state that the first weights of the next phase are dra
 
 
 class Task(Protocol):
-    """What the loop must know of a task."""
+    """The protocol of a task for the loop."""
 
     @property
     def model(self) -> nn.Module:
@@ -63,7 +63,7 @@ class Task(Protocol):
 
 @dataclass
 class _Position:
-    """Where a training stands; everything that a resumed one must know beside tensors."""
+    """The position of a training: everything besides tensors that is needed to resume it."""
 
     epoch: int = 0
     step: int = 0  # batches done of this epoch
@@ -133,7 +133,7 @@ class _Loop:
         return self.at.epoch * self.steps + self.at.step
 
     def resume(self) -> bool:
-        """Go back to the last checkpoint; False where there is none."""
+        """Restore the last checkpoint; False if there is none."""
         path = self.folder / CHECKPOINT
         if not path.exists():
             return False
@@ -147,7 +147,7 @@ class _Loop:
         self.average.load_state_dict(parts["average"])
         restore_optimizer(self.optimizer, parts["optimizer"])
         self.at = _Position(**header)
-        if _RANDOM in tensors:  # not in those of earlier versions
+        if _RANDOM in tensors:  # missing in those of earlier versions
             torch.set_rng_state(tensors[_RANDOM])
         self._write_metrics()
         return True
@@ -180,7 +180,7 @@ class _Loop:
             yield
 
     def finish_epoch(self) -> dict[str, float]:
-        """Validate the averaged weights, keep them if they are the best, and write everything down."""
+        """Validate the averaged weights, keep them if they are the best, and write metrics and checkpoint."""
         at = self.at
         self.average.eval()
         with torch.inference_mode():

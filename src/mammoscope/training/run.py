@@ -1,4 +1,4 @@
-"""Start or resume a training: check what it is given, write down what it is, run the phases of its family."""
+"""Start or resume a training: check its inputs, record them, run the phases of its family."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ROLES: dict[str, type[AnyRole]] = {
     NOUNS[role.name]: role for role in (DetectRole, RescoreRole, SegmentRole, ClassifyRole)
 }
 _FORMER_NOUNS = {"reducer": "rescorer"}
-# What the family fitted, in the runs of versions that kept each thing under a name of its own.
+# What the family fitted, in runs of versions that kept each value under a separate name.
 _FORMER_FITTED = ("anchors", "auxiliary_targets")
 
 
@@ -99,12 +99,12 @@ def train(
 
 
 def role_of(noun: str) -> type[AnyRole]:
-    """The role whose networks are called by a noun.
+    """The role whose networks have this name.
 
     Raises
     ------
     RecipeError
-        Nothing that is called so can be trained.
+        No network of that name can be trained.
     """
     noun = _FORMER_NOUNS.get(noun, noun)
     if noun not in _ROLES:
@@ -154,18 +154,18 @@ def _earlier_weights(init: str | None, role: AnyRole) -> Path | None:
 
 
 def fitted_of(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the family fitted to the training samples, from what ``run.json`` says."""
+    """What the family fitted to the training samples, as in ``run.json``."""
     former = {name: facts[name] for name in _FORMER_FITTED if name in facts}
     return cast("dict[str, Any]", facts.get("fitted", former))
 
 
 def read_run(out: Path) -> dict[str, Any]:
-    """What ``run.json`` says; the task by today's name.
+    """The content of ``run.json``; the task by its current name.
 
     Raises
     ------
     RecipeError
-        The folder is no run.
+        The folder is not a run.
     """
     path = out / RUN
     try:
@@ -203,11 +203,11 @@ def _identity(
 
 
 def _open_run(out: Path, role: AnyRole, identity: dict[str, Any]) -> None:
-    """Make the run's folder, or see that it holds this very training."""
+    """Make the run's folder, or check that it holds this training."""
     if (out / RUN).exists():
         earlier = read_run(out)
         if earlier["task"] == role.noun:
-            # Read by today's settings: a run is resumed after a setting was added whose default changes nothing.
+            # Read with current settings: a run can be resumed after a setting was added whose default changes nothing.
             earlier["recipe"] = recipe_of(role.name, earlier["recipe"], str(out / RUN)).model_dump(mode="json")
         for key, value in json.loads(json.dumps(identity)).items():
             if earlier.get(key) != value:
@@ -229,7 +229,7 @@ def _open_run(out: Path, role: AnyRole, identity: dict[str, Any]) -> None:
 
 
 class _log_to:  # noqa: N801 (used as a function)
-    """Send the training's log to a file for the length of a block."""
+    """Send the training's log to a file during a block."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The report on an exam as JSON, and the JSON Schema that it keeps to.
+"""The report on an exam as JSON, and its JSON Schema.
 
 The schema that ships, ``schemas/exam.schema.json``, is what ``python -m mammoscope.writers.exam_json`` prints.
 """
@@ -30,7 +30,7 @@ def write_exam_report(report: ExamReport, path: Path) -> None:
 
 
 def reported_in(path: Path) -> set[str] | None:
-    """Names of the analyses that a report is about; None where there is no report that can be read."""
+    """Names of the analyses that a report is about; None if there is no readable report."""
     try:
         report = ExamReport.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):

@@ -1,1 +1,1 @@
-"""How a trained network of each role becomes a step of a bundle, and what of it is fitted on validation patients."""
+"""How a trained network of each role becomes a step of a bundle, and what is fitted on validation patients."""

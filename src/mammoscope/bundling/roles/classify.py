@@ -1,4 +1,4 @@
-"""Classifiers in a bundle: the calibration that makes probabilities of their logits."""
+"""Classifiers in a bundle: the calibration that turns their logits into probabilities."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ClassifierMaker(StepMaker[ClassifierRecipe]):
     implementation = "onnx-classifier"
 
     def settings(self, recipe: ClassifierRecipe, *, rescored: bool) -> dict[str, Any]:
-        """Logits are taken as they are."""
+        """Logits are used unchanged."""
         return {**input_settings(recipe, recipe.input_size), "slope": 1.0, "intercept": 0.0}
 
     def examples(self, recipe: ClassifierRecipe, validation: Dataset) -> list[dict[str, Tensor]]:

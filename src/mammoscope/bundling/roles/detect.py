@@ -31,7 +31,7 @@ class DetectorMaker(StepMaker[DetectorRecipe]):
     implementation = "onnx-detector"
 
     def settings(self, recipe: DetectorRecipe, *, rescored: bool) -> dict[str, Any]:
-        """Boxes are as the network gives them."""
+        """Boxes are used as the network gives them."""
         return {**input_settings(recipe, recipe.input_size), **self.kept(recipe, rescored=rescored), "box_scale": 1.0}
 
     def kept(self, recipe: DetectorRecipe, *, rescored: bool) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class DetectorMaker(StepMaker[DetectorRecipe]):
         return found
 
     def comparable(self, outputs: Sequence[NDArray[np.float32]], recipe: DetectorRecipe) -> list[NDArray[np.float32]]:
-        """Boxes count by their share of the picture, scores as they are."""
+        """Boxes as shares of the image, scores unchanged."""
         boxes, scores = outputs
         return [boxes / np.float32(recipe.input_size), scores]
 

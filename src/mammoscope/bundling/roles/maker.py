@@ -1,4 +1,4 @@
-"""What every role does to turn a trained network into a step, and to fit it."""
+"""Shared by all roles: turn a trained network into a step, and fit it."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class StepMaker(ABC, Generic[RecipeT]):
 
     @abstractmethod
     def settings(self, recipe: RecipeT, *, rescored: bool) -> dict[str, Any]:
-        """Settings of the step beside those of ``input_settings``, before anything of them is fitted.
+        """Settings of the step besides those of ``input_settings``, before any is fitted.
 
         ``rescored`` says whether a rescorer follows.
         """
 
     def kept(self, recipe: RecipeT, *, rescored: bool) -> dict[str, Any]:
-        """Those settings that hang on the chain, and so change where a step is taken from an earlier bundle."""
+        """The settings that depend on the chain, and so are set anew for a step of an earlier bundle."""
         return {}
 
     @abstractmethod
@@ -64,7 +64,7 @@ class StepMaker(ABC, Generic[RecipeT]):
         """
 
     def comparable(self, outputs: Sequence[NDArray[np.float32]], recipe: RecipeT) -> list[NDArray[np.float32]]:
-        """Outputs such that one number serves to compare them: probabilities, unless a role says otherwise."""
+        """Outputs scaled so that one tolerance suits all: probabilities, unless a role says otherwise."""
         return [torch.from_numpy(values).sigmoid().numpy() for values in outputs]
 
     def more_files(self, training: Dataset, folder: Path) -> dict[str, StepFile]:
@@ -72,7 +72,7 @@ class StepMaker(ABC, Generic[RecipeT]):
         return {}
 
     def metrics(self, header: Mapping[str, Any]) -> Metrics:
-        """What the training measured and the bundle's own measures do not."""
+        """Figures of the training that the bundle's evaluation does not measure."""
         return {}
 
     @abstractmethod
@@ -81,7 +81,7 @@ class StepMaker(ABC, Generic[RecipeT]):
 
 
 def input_settings(recipe: Recipe, size: int) -> dict[str, Any]:
-    """How a step brings pictures to the input of its network."""
+    """How a step scales images to the input of its network."""
     return {
         "input_height": size,
         "input_width": size,
@@ -92,17 +92,17 @@ def input_settings(recipe: Recipe, size: int) -> dict[str, Any]:
 
 
 def as_inputs(pictures: NDArray[np.uint8], size: int, recipe: Recipe) -> Tensor:
-    """Pictures ``(N, S, S)`` as a network takes them, on the CPU."""
+    """Images ``(N, S, S)`` as network input, on the CPU."""
     return as_input(at_size(pictures, size), recipe, torch.device("cpu"))
 
 
 def at_size(pictures: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
-    """Pictures ``(N, S, S)``, each brought to ``(size, size)``."""
+    """Images ``(N, S, S)``, each resized to ``(size, size)``."""
     return [np.asarray(cv2.resize(picture, (size, size)), dtype=np.uint8) for picture in pictures]
 
 
 def before(manifest: BundleManifest, name: str, folder: Path) -> Bundle:
-    """The bundle as far as the step of a name, which is left out itself."""
+    """The bundle up to the step of a name, without that step."""
     steps = manifest.steps[: [step.name for step in manifest.steps].index(name)]
     return _of_steps(manifest, steps, folder)
 
@@ -115,5 +115,5 @@ def alone(manifest: BundleManifest, name: str, folder: Path) -> Bundle:
 def _of_steps(manifest: BundleManifest, steps: tuple[StepManifest, ...], folder: Path) -> Bundle:
     if all(step.role != "select" for step in steps):
         steps = (*steps, *(step for step in manifest.steps if step.role == "select"))
-    # Not validated: a chain that finds nothing is no bundle, but its grading steps run.
+    # Not validated: a chain that finds nothing is not a valid bundle, but its grading steps run.
     return Bundle(folder, manifest.model_copy(update={"steps": steps}), "")

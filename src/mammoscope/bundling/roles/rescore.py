@@ -1,4 +1,4 @@
-"""Rescorers in a bundle: how much their logits weigh beside the detector's scores."""
+"""Rescorers in a bundle: the weight of their logits beside the detector's scores."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RescorerMaker(StepMaker[RescorerRecipe]):
     implementation = "onnx-rescorer"
 
     def settings(self, recipe: RescorerRecipe, *, rescored: bool) -> dict[str, Any]:
-        """Its logits weigh nothing yet."""
+        """The weight of its logits is still 0."""
         return {**input_settings(recipe, recipe.input_size), "mass_fraction": recipe.mass_fraction, "weight": 0.0}
 
     def examples(self, recipe: RescorerRecipe, validation: Dataset) -> list[dict[str, Tensor]]:
@@ -38,9 +38,9 @@ class RescorerMaker(StepMaker[RescorerRecipe]):
         return [{"regions": as_inputs(rois, recipe.input_size, recipe)}]
 
     def metrics(self, header: Mapping[str, Any]) -> Metrics:
-        """Its own AUC, a region on a mass against others; what it does for the detector is measured with that."""
+        """Its own AUC, regions on a mass against others; its effect on the detector is measured with the detector."""
         auc = float(header["metrics"]["auc"])
-        return {"auc": round(auc, 4)} if np.isfinite(auc) else {}  # it is not where no region was on a mass
+        return {"auc": round(auc, 4)} if np.isfinite(auc) else {}  # missing if no region was on a mass
 
     def fitted(self, step: StepManifest, manifest: BundleManifest, folder: Path, validation: Dataset) -> dict[str, Any]:
         """The weight, for what the steps before it find."""

@@ -1,4 +1,4 @@
-"""Segmenters in a bundle: the threshold of their masks, and what is added where an ROI was enlarged."""
+"""Segmenters in a bundle: the threshold of their masks, and the shift for enlarged ROIs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mammoscope.stages.segment import OnnxSegmenter, enlargement
 from mammoscope.training.lesion_rois import load_crop
 
 _AVERAGE_MASK_FILE = "average_mask.png"
-_EVEN = 0.5  # threshold of masks that nothing could be fitted on
+_EVEN = 0.5  # threshold of masks if there is nothing to fit it on
 
 
 class SegmenterMaker(StepMaker[SegmenterRecipe]):
@@ -33,7 +33,7 @@ class SegmenterMaker(StepMaker[SegmenterRecipe]):
     implementation = "onnx-segmenter"
 
     def settings(self, recipe: SegmenterRecipe, *, rescored: bool) -> dict[str, Any]:
-        """Masks are as the network gives them."""
+        """Masks are used as the network gives them."""
         return {**input_settings(recipe, recipe.input_size), "threshold": _EVEN, "enlarged_shift": 0.0}
 
     def examples(self, recipe: SegmenterRecipe, validation: Dataset) -> list[dict[str, Tensor]]:
@@ -42,7 +42,7 @@ class SegmenterMaker(StepMaker[SegmenterRecipe]):
         return [{"roi": as_inputs(rois, recipe.input_size, recipe)}]
 
     def more_files(self, training: Dataset, folder: Path) -> dict[str, StepFile]:
-        """The mean of the training masks, 8 bits: what a figure of the segmenter is compared with."""
+        """The mean of the training masks, 8 bits: the baseline for the segmenter's figures."""
         masks = [crop.mask for crop in (load_crop(training, lesion) for lesion in training.lesions) if crop]
         if not masks:
             return {}
@@ -51,9 +51,9 @@ class SegmenterMaker(StepMaker[SegmenterRecipe]):
         return {AVERAGE_MASK: StepFile(file=path.name, sha256=file_sha256(path))}
 
     def fitted(self, step: StepManifest, manifest: BundleManifest, folder: Path, validation: Dataset) -> dict[str, Any]:
-        """The threshold on crops, for they are sharp, as full-resolution images are; then the shift on cuts.
+        """The threshold on crops, because they are sharp like full-resolution images; then the shift on cuts.
 
-        Without crops cuts set the threshold too.
+        Without crops the threshold is fitted on cuts too.
         """
         unshifted = alone(manifest.with_settings(step.name, enlarged_shift=0.0), step.name, folder)
         segmenter = cast(OnnxSegmenter, unshifted.steps[0].step)

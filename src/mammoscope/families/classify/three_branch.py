@@ -47,9 +47,9 @@ class ThreeBranchFamily(ClassifierFamily[ThreeBranchRecipe]):
     name = "three_branch"
     Recipe = ThreeBranchRecipe
     source = Source(
-        paper="the classifier of a system published in 2023, as far as it is known",
+        paper="the classifier of a system published in 2023, as far as it is described",
         licence="Apache-2.0 (timm)",
-        differs="any timm backbone; auxiliary targets where auxiliary_weight says so",
+        differs="any timm backbone; auxiliary targets if auxiliary_weight is above 0",
     )
     trial: ClassVar = {
         "backbone": "test_efficientnet",
@@ -62,7 +62,7 @@ class ThreeBranchFamily(ClassifierFamily[ThreeBranchRecipe]):
     last_phase = "tuned"
 
     def fitted(self, recipe: ThreeBranchRecipe, samples: Sequence[LesionViews]) -> dict[str, Any]:
-        """The auxiliary targets, where there are to be any."""
+        """The auxiliary targets, if the recipe has any."""
         if not recipe.auxiliary_weight:
             return {}
         return {_TARGETS: Attributes.fit([views.lesion for views in samples]).names}
@@ -113,7 +113,7 @@ def masked_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 def branch_view(branch: BranchName, rois: Tensor, masks: Tensor) -> Tensor:
     """What a branch sees of normalised ROIs ``(N, 1, H, W)``, given masks of the same shape with 0 and 1.
 
-    ``"roi"`` sees all, ``"shape"`` the mass alone, ``"margin"`` what lies around it; the rest is set to the mean grey.
+    ``"roi"`` sees all, ``"shape"`` only the mass, ``"margin"`` what is around it; the rest is set to the mean grey.
     """
     if branch == "roi":
         return rois
@@ -136,12 +136,12 @@ class Branch(nn.Module):
         return cast(Tensor, self.backbone(branch_view(self.name, rois, masks)))
 
     def forward(self, rois: Tensor, masks: Tensor) -> Tensor:
-        """Logits ``(N,)``: above 0 speaks for malignant."""
+        """Logits ``(N,)``: above 0 for malignant."""
         return cast(Tensor, self.output(self.features(rois, masks))[:, 0])
 
 
 class DescribingBranch(nn.Module):
-    """A branch while it is trained with auxiliary targets, for which it has a layer that is left behind afterwards."""
+    """A branch while it is trained with auxiliary targets, for which it has a layer that is dropped afterwards."""
 
     def __init__(self, branch: Branch, attributes: Attributes) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ class ThreeBranchClassifier(nn.Module):
         self.branches_frozen = False
 
     def freeze_branches(self, frozen: bool) -> None:
-        """Keep the branches as they are, their normalisation included, or let them learn again."""
+        """Freeze the branches, their normalisation included, or let them train again."""
         self.branches_frozen = frozen
         self.branches.requires_grad_(not frozen)
         self.train(self.training)

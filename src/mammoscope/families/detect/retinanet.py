@@ -44,7 +44,7 @@ class RetinaNetFamily(DetectorFamily[RetinaNetRecipe]):
     source = Source(
         paper='Lin et al. 2017, "Focal Loss for Dense Object Detection"',
         licence="BSD-3-Clause (torchvision)",
-        differs="any timm backbone; anchors fitted to the training boxes; GIoU loss where box_loss says so",
+        differs="any timm backbone; anchors fitted to the training boxes; GIoU loss if box_loss says so",
     )
     trial: ClassVar = {"backbone": "test_efficientnet", "input_size": 128, "pyramid_channels": 32, "box_loss": "giou"}
 
@@ -163,7 +163,7 @@ def make_retinanet(
 
 
 class RetinaNetExport(nn.Module):
-    """What the bundle runs: the network with its box decoding, before suppression of overlapping boxes.
+    """The network as the bundle runs it: with its box decoding, before suppression of overlapping boxes.
 
     Input ``(1, 1, S, S)`` normalised; outputs ``boxes (A, 4)`` of (x0, y0, x1, y1) in input pixels and ``scores (A,)``.
     """

@@ -1,4 +1,4 @@
-"""A small network that tells a mass from what only looks like one."""
+"""A small network that distinguishes masses from tissue that only looks like one."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class RegionRescorerFamily(RescorerFamily[RegionRescorerRecipe]):
         return model
 
     def export(self, network: nn.Module, recipe: RegionRescorerRecipe, fitted: Fitted) -> Exported:
-        """Seen in four flips; a fifth smaller than by the exporter's rule, and as near to its network."""
+        """With four flips; a fifth smaller than by the exporter's rule, and equally close to its network."""
         usual = super().export(network, recipe, fitted)
         return Exported(FlippedMean(network.eval()), usual.inputs, usual.outputs, kept_elements=1024)
 
 
 class RegionRescorer(nn.Module):
-    """A backbone with one logit: input ``(N, 1, S, S)`` normalised, output ``(N,)``, above 0 speaks for a mass."""
+    """A backbone with one logit: input ``(N, 1, S, S)`` normalised, output ``(N,)``, above 0 for a mass."""
 
     def __init__(self, backbone: str, init: str | None, dropout: float) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class RegionRescorer(nn.Module):
 
 
 class FlippedMean(nn.Module):
-    """What the bundle runs: the mean of a rescorer's logits over the four flips of each region."""
+    """The network as the bundle runs it: the mean of a rescorer's logits over the four flips of each region."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

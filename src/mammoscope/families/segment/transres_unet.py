@@ -1,9 +1,9 @@
 """A residual U-Net with a parallel vision transformer.
 
 The convolutional path is that of Zhang et al. 2018, "Road Extraction by Deep Residual U-Net", or takes a pretrained
-backbone as its way down; the transformer is that of Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words". It sees
-the same picture, and what it says about each patch is added to the level whose cells are as large as a patch, so that
-this level knows of the whole picture at once.
+backbone as its encoder; the transformer is that of Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words". It sees
+the same image; its output for each patch is added to the level whose cells are as large as a patch, so that this level
+has information from the whole image.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from mammoscope.families.roles import SegmenterFamily
 
 
 class TransResUNetRecipe(SegmenterRecipe):
-    """Settings of a residual U-Net with a parallel transformer branch; with a ``backbone``, that is its way down."""
+    """Settings of a residual U-Net with a parallel transformer branch; with a ``backbone``, that is its encoder."""
 
     backbone: str | None = None
     filters: Annotated[tuple[Count, ...], Field(min_length=2)] = Field(
         default=(32, 64, 128, 256, 512),
-        description="Channels of the levels, finest first; with a backbone, those of the way up: one less than it has.",
+        description="Channels of the levels, finest first; with a backbone, those of the decoder: one fewer.",
     )
     transformer: bool = True
     patch_size: Count = 16
@@ -41,7 +41,7 @@ class TransResUNetRecipe(SegmenterRecipe):
 
 
 class TransResUNetFamily(SegmenterFamily[TransResUNetRecipe]):
-    """A U-Net that knows of the whole picture at once."""
+    """A U-Net with information from the whole image at every level."""
 
     name = "transres_unet"
     Recipe = TransResUNetRecipe
@@ -50,7 +50,7 @@ class TransResUNetFamily(SegmenterFamily[TransResUNetRecipe]):
         'Worth 16x16 Words"',
         licence="Apache-2.0 (timm)",
         differs="both in parallel, the transformer's map added to the level of its patch size; any timm backbone as "
-        "the way down",
+        "the encoder",
     )
     trial: ClassVar = {"input_size": 64, "filters": [16, 16, 32, 32, 32], "embedding": 32, "layers": 2, "heads": 2}
 
@@ -121,7 +121,7 @@ class TransformerBranch(nn.Module):
 
 
 class Encoder(Protocol):
-    """A way down: ``(N, 1, S, S)`` to maps of ``channels[i]`` channels and side ``S / strides[i]``, finest first."""
+    """An encoder: ``(N, 1, S, S)`` to maps of ``channels[i]`` channels and side ``S / strides[i]``, finest first."""
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
@@ -151,7 +151,7 @@ class ResidualEncoder(nn.Module):
 
 
 class BackboneEncoder(nn.Module):
-    """The levels of a timm backbone; its finest mostly has half the resolution of the picture."""
+    """The levels of a timm backbone; its finest usually has half the resolution of the image."""
 
     def __init__(self, name: str, init: str | None, input_size: int) -> None:
         super().__init__()
@@ -174,9 +174,9 @@ class TransResUNet(nn.Module):
     Parameters
     ----------
     encoder
-        The way down.
+        The encoder.
     widths
-        Channels of the way up, finest level first: one for each level of the encoder but the deepest.
+        Channels of the decoder, finest level first: one for each level of the encoder but the deepest.
     branch
         The transformer branch, if there is one; made by ``branch_for``.
     """
@@ -185,8 +185,8 @@ class TransResUNet(nn.Module):
         super().__init__()
         if len(widths) != len(encoder.channels) - 1:
             raise RecipeError(
-                f"filters: {len(widths)} widths on the way up, expected {len(encoder.channels) - 1}: "
-                "one for each level of the way down but the deepest"
+                f"filters: {len(widths)} widths of the decoder, expected {len(encoder.channels) - 1}: "
+                "one for each level of the encoder but the deepest"
             )
         self.encoder, self.branch = encoder, branch
         self.branch_level = _nearest(encoder.strides, branch.patch_size) if branch else 0

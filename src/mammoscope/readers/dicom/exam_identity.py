@@ -1,4 +1,4 @@
-"""Whose exam a DICOM image is of, as its header states it. It leaves here as a keyed hash only."""
+"""Study and patient of a DICOM image, as its header states them; they leave this module only as a keyed hash."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "PatientAge", 
 
 
 def exam_key_of(header: Header, secret: ExamSecret) -> str | None:
-    """The key that images of one study of one patient share; None where the header states no study.
+    """The key that images of one study of one patient share; None if the header states no study.
 
-    Two images share it only where the Study Instance UID *and* the patient's ID, its issuer, the name and the date of
+    Two images share it only if the Study Instance UID *and* the patient's ID, its issuer, the name and the date of
     birth agree, all four: a study that two patients state is two exams, and an image that lacks one of the four is in
-    no exam with those that have it. Rather one exam too many than two women in one.
+    no exam with those that have it. One exam too many is better than two women in one.
     """
     with warnings.catch_warnings():
         # pydicom's warnings quote values, which may be those of a patient.

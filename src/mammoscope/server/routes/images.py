@@ -22,7 +22,7 @@ router = APIRouter(prefix="/analyses/{analysis}/files/{number}", tags=["images"]
 
 
 class _LargeFile(FileResponse):
-    """A file sent in large blocks: a film has tens of megabytes."""
+    """A file sent in large blocks: an image has tens of megabytes."""
 
     chunk_size = 1 << 20
 
@@ -92,6 +92,6 @@ def _drawn(place: FilePlace, analysis: Analysis, file: File, status: AnalysisSta
         mammogram = stored_mammogram(place)
     except OSError:
         raise HTTPException(404, "the file's pixels are gone") from None
-    # A picture travels further than the page: it names the analysis, not what the upload was called.
+    # An overlay may be passed on: it names the analysis, not the uploaded file.
     neutral = analysis.input.model_copy(update={"name": f"analysis {status.id[:8]}, file {file.number + 1}"})
     return encode_png(render_overlay(mammogram, analysis.model_copy(update={"input": neutral})))

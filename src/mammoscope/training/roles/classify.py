@@ -26,13 +26,13 @@ Sample = tuple[NDArray[np.uint8], NDArray[np.uint8], Lesion]
 
 
 class ClassifyRole(Role[ClassifierRecipe, LesionViews]):
-    """Tell malignant from benign."""
+    """Classify lesions as malignant or benign."""
 
     name = "classify"
     family: ClassifierFamily[ClassifierRecipe]
 
     def check(self, training: Dataset, validation: Dataset) -> None:
-        """Both classes must be there, among the lesions whose pathology is known."""
+        """Both classes must be present, among the lesions whose pathology is known."""
         for part, name in ((training, "training"), (validation, "validation")):
             if len({lesion.malignant for lesion in part.graded_lesions}) < 2:
                 raise DatasetError(f"{training.folder}: the lesions of the {name} patients are all of one class")

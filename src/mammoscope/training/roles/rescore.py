@@ -34,12 +34,12 @@ from mammoscope.training.pictures import as_input
 from mammoscope.training.roles.detect import detection_metrics, lesion_boxes, usable_images
 from mammoscope.training.roles.role import Role
 
-_SPARE = 1.3  # tissue beyond the square, for shifts and turns
+_SPARE = 1.3  # tissue beyond the square, for shifts and rotations
 _EVEN = 0.5  # weight of the rescorer's logit in validation; the bundle's is fitted when it is built
 
 
 class RescoreRole(Role[RescorerRecipe, ProposedImage]):
-    """Tell masses from what only looks like one, among the regions that a bundle's detector proposes."""
+    """Distinguish masses from other tissue among the regions that a bundle's detector proposes."""
 
     name = "rescore"
     family: RescorerFamily[RescorerRecipe]
@@ -52,7 +52,7 @@ class RescoreRole(Role[RescorerRecipe, ProposedImage]):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Whose detector proposes."""
+        """The bundle whose detector proposes."""
         return {"proposing": self.bundle.identity.model_dump(mode="json")}
 
     def load(self, part: Dataset, name: str) -> list[ProposedImage]:
@@ -70,7 +70,7 @@ class RescoreRole(Role[RescorerRecipe, ProposedImage]):
 
 
 def _proposing_bundle(folder: Path | None, recipe: RescorerRecipe) -> Bundle:
-    """The bundle whose detector proposes; one that learned from these validation patients would flatter."""
+    """The bundle whose detector proposes; one that was trained on these validation patients would inflate figures."""
     bundle = load_bundle(folder)
     for step in proposers(bundle):
         provenance = step.manifest.provenance
@@ -86,7 +86,7 @@ def _proposing_bundle(folder: Path | None, recipe: RescorerRecipe) -> Bundle:
 
 
 def proposers(bundle: Bundle) -> tuple[BundledStep, ...]:
-    """The steps of a bundle that propose regions: those before the first that scores them anew."""
+    """The steps of a bundle that propose regions: those before the first rescoring step."""
     roles = [step.manifest.role for step in bundle.finding]
     return bundle.finding[: roles.index("rescore")] if "rescore" in roles else bundle.finding
 
@@ -94,7 +94,7 @@ def proposers(bundle: Bundle) -> tuple[BundledStep, ...]:
 def load_proposed(dataset: Dataset, bundle: Bundle, recipe: RescorerRecipe, label: str) -> list[ProposedImage]:
     """Preprocess the ``usable_images`` and let the bundle's detector propose.
 
-    Each is an exam of its own. Those without a breast, or with neither a lesion nor a proposed region, are left out.
+    Each image is a separate exam. Those without a breast, or with neither a lesion nor a proposed region, are left out.
     """
     steps = proposers(bundle)
     for step in steps:
@@ -118,7 +118,7 @@ Shown = tuple[NDArray[np.uint8], float]
 class RescorerTask:
     """What the training loop needs; a sample is an image, of which it shows several regions."""
 
-    criterion = "auc"  # AP at an even weight hangs on the weight, which is fitted later
+    criterion = "auc"  # AP at equal weights depends on the weight, which is fitted later
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ def shown_boxes(
 ) -> NDArray[np.float64]:
     """Boxes ``(regions_per_film, 4)`` of an image: half of them lesions, misplaced, half proposed regions.
 
-    All are of one kind where there is none of the other.
+    If there are none of one kind, all are of the other.
     """
     count = recipe.regions_per_film
     about_lesions = max(1, count // 2) if len(regions) else count
@@ -211,7 +211,7 @@ def mass_share(boxes: NDArray[np.float64], lesions: NDArray[np.float64], recipe:
 
 
 def misplaced(rng: np.random.Generator, boxes: NDArray[np.float64], displacement: float) -> NDArray[np.float64]:
-    """Boxes ``(N, 4)`` that err: middles moved, and sides made longer or shorter, by up to a share of the sides."""
+    """Misplaced boxes ``(N, 4)``: centres moved, and sides made longer or shorter, by up to a share of the sides."""
     middles, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     middles = middles + rng.uniform(-displacement, displacement, middles.shape) * sides
     sides = sides * (1 + displacement) ** rng.uniform(-1, 1, sides.shape)

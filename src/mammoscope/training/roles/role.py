@@ -1,4 +1,4 @@
-"""What every role gives the training: its samples, and the task that the loop runs over them."""
+"""The interface of a role for training: its samples, and the task that the loop runs over them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Role(ABC, Generic[RecipeT, SampleT]):
     family, recipe
         What is trained.
     proposing
-        A bundle whose detector proposes regions, for roles that learn from what another finds.
+        A bundle whose detector proposes regions, for roles that are trained on such regions.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Role(ABC, Generic[RecipeT, SampleT]):
     Raises
     ------
     RecipeError
-        A bundle is given that is of no use, or that does not go with the recipe.
+        A bundle is given that the role does not use, or that does not fit the recipe.
     """
 
     name: ClassVar[RoleName]
@@ -44,7 +44,7 @@ class Role(ABC, Generic[RecipeT, SampleT]):
     def __init__(self, family: Family[RecipeT, SampleT, Any], recipe: RecipeT, proposing: Path | None) -> None:
         if proposing:
             raise RecipeError(
-                f"a bundle whose detector proposes regions is of use to the rescorer, not to the {self.noun}"
+                f"a bundle whose detector proposes regions is for the rescorer only, not for the {self.noun}"
             )
         self.family, self.recipe = family, recipe
 
@@ -59,7 +59,7 @@ class Role(ABC, Generic[RecipeT, SampleT]):
         return {}
 
     def check(self, training: Dataset, validation: Dataset) -> None:
-        """See that the role can learn from a dataset, before anything of it is read.
+        """Check that the role can be trained on a dataset, before it is read.
 
         Raises
         ------

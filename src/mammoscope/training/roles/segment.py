@@ -21,7 +21,7 @@ from mammoscope.training.pictures import as_input
 from mammoscope.training.roles.role import Role
 
 _VALIDATION_BATCH = 16
-_SPARE = 1.2  # tissue beyond the widest cut, for shifts and turns
+_SPARE = 1.2  # tissue beyond the widest cut, for shifts and rotations
 
 Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -102,7 +102,7 @@ class SegmenterTask:
 
     @property
     def criterion(self) -> str:
-        """IoU on crops, and on cuts too where the segmenter learns from them."""
+        """IoU on crops, and on cuts too if the segmenter is trained on them."""
         if self.validation and self.validation_cuts:
             return "iou_mean"
         return "iou_pooled" if self.validation else "iou_pooled_cuts"
@@ -143,5 +143,5 @@ class SegmenterTask:
 
 
 def _placed(view: LesionViews) -> LesionPicture | None:
-    """The view from the full image, where the published mask could be laid on it."""
+    """The view from the full image, if the published mask could be laid on it."""
     return view.full if view.full and view.full.mask_published else None
