@@ -15,6 +15,7 @@ import pytest
 from evaluation.tiny_stages import breast
 from mammoscope.bundle import MANIFEST, Bundle, default_bundle_folder, load_bundle
 from mammoscope.errors import BundleError
+from mammoscope.findings import ANALYSED_ALONE
 from mammoscope.pipeline import analyze, examine_views
 from mammoscope.readers import read_mammogram
 
@@ -27,12 +28,12 @@ STEP = {
 }
 
 
-def with_step(folder: Path, step: dict[str, object]) -> Path:
-    """A copy of the default bundle with one more step before the selection."""
+def with_step(folder: Path, *steps: dict[str, object]) -> Path:
+    """A copy of the default bundle with one or more further steps before the selection."""
     shutil.copytree(default_bundle_folder(), folder)
     manifest = json.loads(load_bundle(folder).manifest.model_dump_json())
     place = next(number for number, step in enumerate(manifest["steps"]) if step["role"] == "select")
-    manifest["steps"].insert(place, step)
+    manifest["steps"][place:place] = steps
     (folder / MANIFEST).write_text(json.dumps(manifest))
     return folder
 
@@ -59,7 +60,10 @@ def test_a_mass_in_both_views_is_surer_and_one_view_alone_is_as_before(
     lower = best_alone.index(min(best_alone))
     assert best_together[lower] == pytest.approx((best_alone[0] + best_alone[1]) / 2)
     assert best_together[1 - lower] == pytest.approx(best_alone[1 - lower])
-    assert analyze(views[0], paired, threshold=0.05).findings == alone[0]
+    one_view = analyze(views[0], paired, threshold=0.05)
+    assert one_view.findings == alone[0] and one_view.warnings[-1] == ANALYSED_ALONE
+    assert not any(ANALYSED_ALONE in one.analysis.warnings for one in examine_views(views, paired))
+    assert paired.sees_exams and not bundle.sees_exams and ANALYSED_ALONE not in analyze(views[0], bundle).warnings
 
 
 def test_it_is_found_on_the_command_line_and_its_settings_are_checked(tmp_path: Path) -> None:

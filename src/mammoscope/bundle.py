@@ -117,6 +117,11 @@ class Bundle:
         """All of both, in the order in which they run."""
         return (*self.finding, *self.grading)
 
+    @cached_property
+    def sees_exams(self) -> bool:
+        """Whether a step looks at whole exams, so that an image's findings depend on the exam's other images."""
+        return any(step.implementation.scope == "exam" for step in self.steps)
+
     def of_roles(self, *roles: str) -> tuple[BundledStep, ...]:
         """The steps of some roles, in the order in which they run."""
         return tuple(step for step in self.steps if step.manifest.role in roles)

@@ -12,7 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammoscope import NOTICE, __version__
 from mammoscope.exam import STANDARD_VIEWS, hanging_place
-from mammoscope.findings import Analysis, BundleIdentity, Finding, Outcome, Score, SpacingFacts, Thresholds
+from mammoscope.findings import (
+    ANALYSED_ALONE,
+    Analysis,
+    BundleIdentity,
+    Finding,
+    Outcome,
+    Score,
+    SpacingFacts,
+    Thresholds,
+)
 from mammoscope.mammogram import Laterality
 
 EXAM_SCHEMA_VERSION: Literal["1.0"] = "1.0"
@@ -169,7 +178,11 @@ def report_on(
             if any(image.input.laterality is side for image in images)
         ),
         highest=HighestScores.of([finding for image in images for finding in image.findings]),
-        warnings=(*warnings, *warnings_on([image.input for image in images], not_analysed)),
+        warnings=(
+            *warnings,
+            *_warnings_of_analyses(images),
+            *warnings_on([image.input for image in images], not_analysed),
+        ),
     )
 
 
@@ -188,6 +201,14 @@ def warnings_on(images: Sequence[ViewFacts], not_analysed: int = 0) -> list[str]
         if side is not None and view is not None and (count := names.count((side, view))) > 1:
             found.append(f"{_shown(side, view)} is there {count} times.")
     return found + _spacing_warnings([image.spacing for image in images])
+
+
+def _warnings_of_analyses(analyses: Sequence[Analysis]) -> list[str]:
+    alone = sum(ANALYSED_ALONE in analysis.warnings for analysis in analyses)
+    if not alone:
+        return []
+    seen = f"{_counted(alone, 'image')} of this exam {'was' if alone == 1 else 'were'} analysed alone"
+    return [f"{seen}; steps of the models look at all images of an exam together, so scores may differ."]
 
 
 def _spacing_warnings(spacings: Sequence[SpacingFacts | None]) -> list[str]:

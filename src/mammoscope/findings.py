@@ -18,6 +18,11 @@ from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 SCHEMA_VERSION: Literal["1.1"] = "1.1"
 _OLDER_VERSIONS = ("1.0",)
 
+ANALYSED_ALONE = (
+    "Steps of the models look at all images of an exam together, but saw this image alone: "
+    "analysed with the others of its exam, its scores may differ."
+)
+
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
 Point = tuple[float, float]
 

@@ -11,7 +11,16 @@ from mammoscope import __version__
 from mammoscope.bundle import Bundle, BundledStep
 from mammoscope.candidates import Candidates
 from mammoscope.errors import BundleError
-from mammoscope.findings import Analysis, Box, Finding, InputFacts, Thresholds, outcome_of, statement_of
+from mammoscope.findings import (
+    ANALYSED_ALONE,
+    Analysis,
+    Box,
+    Finding,
+    InputFacts,
+    Thresholds,
+    outcome_of,
+    statement_of,
+)
 from mammoscope.kinds import kind_named
 from mammoscope.mammogram import Mammogram
 from mammoscope.stages.measure import mass_outline, measure
@@ -64,7 +73,10 @@ def examine(
 def examine_views(
     views: Sequence[Mammogram], bundle: Bundle, *, threshold: float | None = None, progress: Progress | None = None
 ) -> list[Examination]:
-    """Examine the views of one woman at one time together; one examination a view, in their order."""
+    """Examine the views of one woman at one time together; one examination a view, in their order.
+
+    Where steps look at whole exams, the analysis of a view that is examined alone says so in its warnings.
+    """
     limits = Thresholds(
         detection=bundle.manifest.thresholds.detection if threshold is None else threshold,
         malignancy=bundle.manifest.thresholds.malignancy,
@@ -80,9 +92,10 @@ def examine_views(
         exam = PreparedExam(tuple(PreparedView.of(view, bundle.manifest.preprocess) for view in views))
     found = run_steps(bundle.finding, exam, Candidates.none(), watch).above(limits.detection)
     found = run_steps(bundle.grading, exam, found, watch).above(limits.detection)
+    notes = (ANALYSED_ALONE,) if bundle.sees_exams and len(views) == 1 else ()
     return [
         Examination(
-            _analysis(mammogram, prepared.breast, found.of_view(number), bundle, limits, watch), prepared.breast
+            _analysis(mammogram, prepared.breast, found.of_view(number), bundle, limits, notes, watch), prepared.breast
         )
         for number, (mammogram, prepared) in enumerate(zip(views, exam.views, strict=True))
     ]
@@ -128,9 +141,10 @@ def _analysis(
     found: Candidates,
     bundle: Bundle,
     limits: Thresholds,
+    notes: tuple[str, ...],
     watch: Stopwatch,
 ) -> Analysis:
-    """What was found on one view, in the frame of its file."""
+    """What was found on one view, in the frame of its file; ``notes`` are warnings beside those on the file."""
     findings = _findings(mammogram, breast, found.ranked(), limits) if breast is not None else ()
     return Analysis(
         software=f"mammoscope {__version__}",
@@ -140,7 +154,7 @@ def _analysis(
         bundle=bundle.identity,
         thresholds=limits,
         findings=findings,
-        warnings=mammogram.warnings,
+        warnings=(*mammogram.warnings, *notes),
         seconds=watch.seconds,
     )
 

@@ -17,13 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_extension_step import PACKAGES, with_step
 
 from mammoscope.batch import Options, analyze_files
 from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.errors import BundleError
 from mammoscope.findings import Analysis
 from mammoscope.result_names import result_names
+from test_extensions import PACKAGES, with_step
 
 BACKENDS = ["threads", "processes", "one-after-another"]
 

@@ -61,6 +61,30 @@ def test_a_screen_of_views_is_read_before_the_first_is_analysed(store: AnalysisS
     assert turns == ["a", "b", "c", "d", *analyses[:1], "e", *analyses[1:2], "f", *analyses[2:3], "new", *analyses[3:]]
 
 
+def test_an_exam_is_analysed_once_each_of_its_files_was_read_or_failed(store: AnalysisStore) -> None:
+    added(store, *(NewFile(name) for name in "abcdef"), NewFile("z", problem="is encrypted"))
+    added(store, NewFile("g"), NewFile("h"))
+    turns = []
+    while files := store.next_together():
+        turns.append(" ".join(file.name for file in files))
+        for file in files:
+            if file.name == "h" and not file.is_read:
+                store.update(file, "failed", 1.0)
+            else:
+                store.update(file, *(("done", 1.0) if file.is_read else ("queued", 0.4)), view=VIEW)  # type: ignore[arg-type]
+    assert turns == ["a", "b", "c", "d", "e", "f", "a b c d e f", "g", "h", "g"]
+
+
+def test_a_view_that_was_analysed_before_the_others_is_analysed_again_with_them(store: AnalysisStore) -> None:
+    added(store, NewFile("a"), NewFile("b"))
+    first = store.next_file()
+    assert first is not None
+    store.update(first, "done", 1.0, view=VIEW)
+    (second,) = store.next_together()
+    store.update(second, "queued", 0.4, view=VIEW)
+    assert [(file.name, file.is_read) for file in store.next_together()] == [("a", True), ("b", True)]
+
+
 @pytest.mark.parametrize(
     ("states", "expected"),
     [

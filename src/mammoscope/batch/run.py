@@ -73,7 +73,7 @@ def _planned(
         Planned(path, out / name, exam)
         for path, name, exam in zip(paths, result_names(paths), plan.exam.tolist(), strict=True)
     )
-    if all(step.implementation.scope == "view" for step in bundle.steps):
+    if not bundle.sees_exams:
         yield from (Together((file,)) for file in files)
         return
     listed = list(files)

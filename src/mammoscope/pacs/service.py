@@ -138,6 +138,11 @@ def _queue_of(settings: QueueSettings) -> Iterator[tuple[ImageQueue, ExitStack]]
 
 def _start(stack: ExitStack, queue: ImageQueue, settings: QueueSettings, others: dict[ImageState, Transition]) -> None:
     bundle = load_bundle(settings.bundle)
+    if bundle.sees_exams:
+        logger.warning(
+            "steps of the bundle %s look at whole exams, but each image is analysed alone, and its results say so",
+            bundle.manifest.name,
+        )
     trail = None if settings.audit is None else AuditTrail(settings.audit, "pacs", bundle, settings.threshold)
 
     exams = ExamReports(settings.data) if settings.keep else None

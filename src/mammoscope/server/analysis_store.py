@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from mammoscope.exam_report import warnings_on
@@ -34,6 +35,12 @@ CREATE INDEX files_by_state ON files (state, position);
 """
 _QUEUE_AGAIN = (
     "UPDATE files SET state = 'queued', progress = 0, view = NULL WHERE state IN ('queued', 'reading', 'analysing')"
+)
+_COLUMNS = "analysis, number, name, example, view IS NOT NULL"  # of a QueuedFile
+# Files that wait, without those of an exam whose other files have yet to be read.
+_IN_WHOLE_EXAMS = (
+    "files WHERE state = 'queued' AND (view IS NULL OR NOT EXISTS (SELECT 1 FROM files AS other "
+    "WHERE other.analysis = files.analysis AND other.state = 'queued' AND other.view IS NULL))"
 )
 _SCHEMA = Schema(1, _TABLES, at_opening=_QUEUE_AGAIN)
 _PRAGMAS = (
@@ -207,13 +214,31 @@ class AnalysisStore:
 
         So a reader sees the views of an exam together, and a new exam while an earlier one is analysed.
         """
+        return self._next("files WHERE state = 'queued'")
+
+    def next_together(self) -> tuple[QueuedFile, ...]:
+        """As ``next_file``, for models that look at whole exams: a file to be read, or an exam's views to be analysed.
+
+        Their turn comes when each file of the exam was read or has failed. A view that an earlier server analysed is
+        among them again: what is found on it depends on the others. Empty: nothing waits.
+        """
+        file = self._next(_IN_WHOLE_EXAMS)
+        if file is None or not file.is_read:
+            return () if file is None else (file,)
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM files "  # noqa: S608 (the columns are ours)
+            "WHERE analysis = ? AND view IS NOT NULL AND state != 'failed' ORDER BY number",
+            (file.analysis,),
+        )
+        return tuple(_file_of(row) for row in rows)
+
+    def _next(self, waiting: str) -> QueuedFile | None:
         row = self._database.row(
-            "SELECT analysis, number, name, example, view IS NOT NULL FROM files WHERE state = 'queued' "
-            "ORDER BY (view IS NOT NULL) != ((SELECT count(view) FROM files WHERE state = 'queued') >= ?), position "
-            "LIMIT 1",
+            f"SELECT {_COLUMNS} FROM {waiting} "  # noqa: S608 (both are ours)
+            f"ORDER BY (view IS NOT NULL) != ((SELECT count(view) FROM {waiting}) >= ?), position LIMIT 1",
             (_READ_AHEAD,),
         )
-        return None if row is None else QueuedFile(row[0], row[1], row[2], bool(row[3]), bool(row[4]))
+        return None if row is None else _file_of(row)
 
     def update(
         self, file: QueuedFile, state: FileState, progress: float, *, error: str | None = None, view: View | None = None
@@ -261,6 +286,10 @@ class AnalysisStore:
             _status(analysis, created, files, is_vouched=not (self.analysis_folder(analysis) / _STATED).exists())
             for (analysis, created), files in grouped.items()
         ]
+
+
+def _file_of(row: Sequence[Any]) -> QueuedFile:
+    return QueuedFile(row[0], row[1], row[2], bool(row[3]), bool(row[4]))
 
 
 def _first_state(file: NewFile) -> tuple[FileState, float, str | None]:

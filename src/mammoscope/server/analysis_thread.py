@@ -1,11 +1,12 @@
-"""The thread that processes the queue: it gives the analysis process one file at a time."""
+"""The thread that processes the queue: it gives the analysis process one file, or one exam, at a time."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Condition, Thread
@@ -38,6 +39,8 @@ class AnalysisThread:
         Under which each file is read.
     floor
         Detection score down to which candidates are analysed.
+    together
+        Whether the views of an exam are analysed together, since the models look at whole exams; else each file alone.
     ephemeral
         The folder that the worker removes if this process is killed; None: nothing is removed.
     audit
@@ -51,10 +54,11 @@ class AnalysisThread:
         limits: Limits,
         *,
         floor: float,
+        together: bool = False,
         ephemeral: Path | None,
         audit: AuditTrail | None = None,
     ) -> None:
-        self._store, self._audit = store, audit
+        self._store, self._audit, self._together = store, audit, together
         self._standby = StandbyProcess(
             partial(
                 BackgroundProcess,
@@ -67,7 +71,7 @@ class AnalysisThread:
             )
         )
         self._is_example_expected = False
-        self._current: QueuedFile | None = None
+        self._current: str | None = None  # the analysis that is worked on
         self._changed = Condition()
         self._thread = Thread(target=self._run, name="analyses", daemon=True)
 
@@ -97,65 +101,75 @@ class AnalysisThread:
     def abandon(self, analysis: str) -> None:
         """Return when no file of an analysis is under way. It must have been forgotten by the store before."""
         with self._changed:
-            if self._current is not None and self._current.analysis == analysis:
+            if self._current == analysis:
                 self._standby.kill()
-            self._changed.wait_for(lambda: self._current is None or self._current.analysis != analysis)
+            self._changed.wait_for(lambda: self._current != analysis)
 
     def _run(self) -> None:
         while True:
             self._ready_process()  # before a file needs it
             with self._changed:
-                file = None
-                while not self._standby.is_stopped and (file := self._store.next_file()) is None:
+                files: Sequence[QueuedFile] = ()
+                while not self._standby.is_stopped and not (files := self._next()):
                     if self._is_example_expected:
                         break
                     self._changed.wait()
                 if self._standby.is_stopped:
                     return
-                self._current = file
-            if file is None:
+                self._current = files[0].analysis if files else None
+            if not files:
                 self._draw_example()
                 continue
             try:
-                self._do(file)
-            except Exception as error:
-                logger.exception("%s: %s", _name(file), type(error).__name__)
-                self._give_up(file)
+                with self._given_up_on_error(files):
+                    self._do(files)
             finally:
                 with self._changed:
                     self._current = None
                     self._changed.notify_all()
 
-    def _do(self, file: QueuedFile) -> None:
+    def _next(self) -> Sequence[QueuedFile]:
+        """What is done next: one file, or the views of one exam that are analysed together."""
+        if self._together:
+            return self._store.next_together()
+        file = self._store.next_file()
+        return () if file is None else (file,)
+
+    def _do(self, files: Sequence[QueuedFile]) -> None:
         process = self._ready_process()
         if process is None:
-            if not self._standby.is_stopped:  # a job aborted by the stop does not count as a failure
-                self._fail(file, "the analysis process cannot be started")
+            self._fail_all(files, "the analysis process cannot be started")
             return
-        state: FileState = "analysing" if file.is_read else "reading"
-        if not self._store.update(file, state, _READ if file.is_read else _BEGUN):
+        is_read = files[0].is_read
+        state: FileState = "analysing" if is_read else "reading"
+        if not all(self._store.update(file, state, _READ if is_read else _BEGUN) for file in files):
             return
-        request = {
-            "task": "examine" if file.is_read else "read",
-            "folder": os.path.abspath(self._store.place(file.analysis, file.number).folder),  # noqa: PTH100
-            "name": file.name,
-            "example": file.example,
-        }
+        seconds = _FILE_SECONDS * len(files)
         try:
-            reply = process.ask(_name(file), request, _FILE_SECONDS, partial(self._note_share, file))
+            reply = process.ask(_name(*files), self._request(files), seconds, partial(self._note_share, files))
         except JobFailedError as error:
-            if not self._standby.is_stopped:
-                self._fail(file, error.problem, "refused" if error.final else "failed")
+            problem = error.problem
+            if len(files) > 1:
+                problem = f"the {len(files)} views of its exam are analysed together, which failed: {problem}"
+            self._fail_all(files, problem, "refused" if error.final else "failed")
             return
-        self._note(file, reply)
+        for file, view in zip(files, reply["done"], strict=True):
+            with self._given_up_on_error([file]):
+                self._note(file, View.model_validate_json(view))
 
-    def _note_share(self, file: QueuedFile, share: float) -> None:
+    def _request(self, files: Sequence[QueuedFile]) -> Message:
+        folders = [os.path.abspath(self._store.place(file.analysis, file.number).folder) for file in files]  # noqa: PTH100
+        if files[0].is_read:
+            return {"task": "examine", "folders": folders}
+        return {"task": "read", "folder": folders[0], "name": files[0].name, "example": files[0].example}
+
+    def _note_share(self, files: Sequence[QueuedFile], share: float) -> None:
         """How much of an analysis is done."""
-        self._store.update(file, "analysing", _READ + (1 - _READ) * share)
+        for file in files:
+            self._store.update(file, "analysing", _READ + (1 - _READ) * share)
 
-    def _note(self, file: QueuedFile, reply: Message) -> None:
+    def _note(self, file: QueuedFile, view: View) -> None:
         """What was found of a file."""
-        view = View.model_validate_json(reply["done"])
         if not file.is_read:
             self._store.update(file, "queued", _READ, view=view)
             return
@@ -170,6 +184,16 @@ class AnalysisThread:
             with suppress(JobFailedError):  # said where the exam is asked for
                 process.ask("example", {"task": "draw"}, _FILE_SECONDS)
 
+    @contextmanager
+    def _given_up_on_error(self, files: Sequence[QueuedFile]) -> Iterator[None]:
+        """A block that, where it fails, costs these files and nothing else."""
+        try:
+            yield
+        except Exception as error:
+            logger.exception("%s: %s", _name(*files), type(error).__name__)
+            for file in files:
+                self._give_up(file)
+
     def _give_up(self, file: QueuedFile) -> None:
         """Note that the server failed on a file, as soon as that can be written: the disk may be full."""
         while not self._standby.is_stopped:
@@ -179,6 +203,11 @@ class AnalysisThread:
             except sqlite3.Error:
                 with self._changed:
                     self._changed.wait(_RETRY_SECONDS)
+
+    def _fail_all(self, files: Sequence[QueuedFile], problem: str, failure: Failure = "failed") -> None:
+        """Note that files failed, unless they were cut off by the end, which is no failure."""
+        for file in files if not self._standby.is_stopped else ():
+            self._fail(file, problem, failure)
 
     def _fail(self, file: QueuedFile, problem: str, failure: Failure = "failed") -> None:
         if self._store.update(file, "failed", 1.0, error=problem):
@@ -199,6 +228,7 @@ class AnalysisThread:
             return None
 
 
-def _name(file: QueuedFile) -> str:
-    """What a file is called in the log."""
-    return f"file {file.analysis}/{file.number}"
+def _name(*files: QueuedFile) -> str:
+    """What a file, or files of one exam, are called in the log."""
+    numbers = ",".join(str(file.number) for file in files)
+    return f"file{'s' if len(files) > 1 else ''} {files[0].analysis}/{numbers}"

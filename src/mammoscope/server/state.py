@@ -56,6 +56,7 @@ class ServerState:
             self.bundle.folder,
             settings.limits.for_reader(),
             floor=self.floor,
+            together=self.bundle.sees_exams,
             ephemeral=self._ephemeral,
             audit=audit,
         )

@@ -1,0 +1,104 @@
+"""Where a step of the models looks at whole exams, the server analyses the views of an exam together."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from server_process import Server
+
+from exams.two_women import ANNA, BERTA, image
+from mammoscope.bundle import Bundle, load_bundle
+from mammoscope.findings import ANALYSED_ALONE, Analysis
+from mammoscope.pipeline import examine, examine_views
+from mammoscope.readers import read_mammogram
+from mammoscope.server import ServerSettings
+from mammoscope.server.analysis_store import AnalysisStore, NewAnalysis, NewFile
+from test_extensions import PACKAGES, STEP, with_step
+
+DEADLY: dict[str, object] = {"name": "deadly", "role": "other", "implementation": "deadly-left"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> Iterator[None]:
+    """Servers find the steps of the tests' package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([*sys.path, str(PACKAGES)]))
+        yield
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Models that raise the score of a mass that both views of a breast show."""
+    return load_bundle(with_step(tmp_path_factory.mktemp("bundles") / "paired", STEP))
+
+
+@pytest.fixture(scope="module")
+def paired_server(paired: Bundle, installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server"), "--bundle", str(paired.folder)) as running:
+        yield running
+
+
+def sent(exam: Path, *views: str) -> list[tuple[str, bytes]]:
+    return [(f"{view}.dcm", (exam / f"phantom-{view}.dcm").read_bytes()) for view in views]
+
+
+def results(server: Server, analysis: str) -> list[Analysis]:
+    return [Analysis.model_validate(one) for one in server.client.get(f"/analyses/{analysis}/result").json()]
+
+
+def test_two_views_get_the_scores_of_their_exam(paired_server: Server, paired: Bundle, exam: Path) -> None:
+    cc, mlo = sent(exam, "L-CC", "L-MLO")
+    analysis = paired_server.upload([cc, ("broken.dcm", cc[1][:100_000]), mlo])
+    status = paired_server.wait(analysis)
+    assert [file["state"] for file in status["files"]] == ["done", "failed", "done"]
+    assert [file["view"]["preprocessed"] is not None for file in status["files"] if file["view"]] == [True, True]
+    views = [read_mammogram(exam / f"phantom-{name}") for name in (cc[0], mlo[0])]
+    floor = ServerSettings().floor
+    together = [one.analysis.findings for one in examine_views(views, paired, threshold=floor)]
+    found = results(paired_server, analysis)
+    assert [one.findings for one in found] == together
+    assert not any(ANALYSED_ALONE in one.warnings for one in found)
+    assert together != [examine(view, paired, threshold=floor).analysis.findings for view in views]
+
+
+def test_a_view_alone_says_that_it_was_analysed_alone(paired_server: Server, exam: Path) -> None:
+    analysis = paired_server.upload(sent(exam, "L-CC"))
+    paired_server.wait(analysis)
+    assert results(paired_server, analysis)[0].warnings[-1] == ANALYSED_ALONE
+
+
+def test_a_worker_that_dies_of_an_exam_costs_this_exam(exam: Path, tmp_path: Path) -> None:
+    bundle = with_step(tmp_path / "bundle", STEP, DEADLY)
+    with Server(tmp_path, "--bundle", str(bundle)) as server:
+        files = server.wait(server.upload(sent(exam, "R-CC", "L-CC")))["files"]
+        problem = (
+            "the 2 views of its exam are analysed together, which failed: "
+            "the analysis process ended on it, or took too long"
+        )
+        assert [(file["state"], file["error"]) for file in files] == [("failed", problem)] * 2
+        assert server.wait(server.upload(sent(exam, "R-CC", "R-MLO")))["state"] == "done"
+
+
+def test_two_women_whom_an_earlier_server_took_for_one_exam_are_not_analysed_together(
+    paired: Bundle, tmp_path: Path
+) -> None:
+    store = AnalysisStore(tmp_path / "data", queue=8)
+    analyses = []
+    for woman in (BERTA, ANNA):
+        analysis, folder = store.new_folder()
+        for number, path in enumerate([image(tmp_path / "1.dcm", ANNA, view="CC"), image(tmp_path / "2.dcm", woman)]):
+            (folder / str(number)).mkdir()
+            shutil.move(path, folder / str(number) / "upload")
+        store.add(NewAnalysis(analysis, (NewFile("1.dcm"), NewFile("2.dcm")), is_vouched=True))
+        analyses.append(analysis)
+    store.close()
+    with Server(tmp_path, "--bundle", str(paired.folder), "--data", str(tmp_path / "data")) as server:
+        assert [server.wait(analysis)["state"] for analysis in analyses] == ["done", "done"]
+        mixed, annas = (results(server, analysis) for analysis in analyses)
+    assert [ANALYSED_ALONE in one.warnings for one in mixed] == [True, True]
+    assert [ANALYSED_ALONE in one.warnings for one in annas] == [False, False]
