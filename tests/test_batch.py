@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from mammoscope.batch import Done, Options, analyze_files
+from mammoscope.batch.result_names import result_names
 from mammoscope.bundle import Bundle
 from mammoscope.errors import MammoscopeError
-from mammoscope.result_names import result_names
 
 
 @pytest.fixture

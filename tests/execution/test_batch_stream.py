@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 from mammoscope.batch import Options, analyze_files
+from mammoscope.batch.result_names import result_names
 from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.errors import BundleError
 from mammoscope.findings import Analysis
-from mammoscope.result_names import result_names
 from test_extensions import PACKAGES, with_step
 
 BACKENDS = ["threads", "processes", "one-after-another"]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from mammoscope.batch.exams import ExamPlan, ExamReports, plan_exams
 from mammoscope.batch.job import AnalysisJob, Done, Options, Planned, Together, failed
+from mammoscope.batch.result_names import result_names
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
-from mammoscope.result_names import result_names
 
 _HEADER_SECONDS = 10.0
 

@@ -42,7 +42,7 @@ def need_training() -> None:
 
 
 def complain(error: Exception) -> None:
-    from mammoscope.readers.source import printable
+    from mammoscope.text import printable
 
     typer.secho(f"error: {printable(str(error))}", fg=typer.colors.RED, err=True)
 

@@ -30,7 +30,7 @@ def deidentify(
     files failed and the others were de-identified.
     """
     from mammoscope.deidentify import NOT_DONE, deidentify_files
-    from mammoscope.readers.source import printable
+    from mammoscope.text import printable
 
     files, failures = inputs_of(paths)
     written = 0

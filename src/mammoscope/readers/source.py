@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mammoscope.errors import InputError
 from mammoscope.readers.limits import Limits
+from mammoscope.text import printable, result_name
 
 MAGIC_BYTES = 132  # enough to recognise every format
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
-_LONGEST_NAME = 200  # bytes; file systems take 255, and results add an extension
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Value representations that the first elements of a data set (groups 0002 and 0008) have.
 _FIRST_VRS = frozenset({b"UL", b"OB", b"UI", b"SH", b"CS", b"DA", b"TM", b"DT", b"LO", b"SQ", b"PN", b"ST", b"AE"})
@@ -48,16 +48,6 @@ class Source:
 def input_name(path: Path) -> str:
     """A file's name without folder or extension, as ``result_name``; the dots of a UID do not start an extension."""
     return result_name(path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name)
-
-
-def result_name(text: str) -> str:
-    """A name that results can have in JSON, in images and on disk: printable, and with room for an extension."""
-    return printable(text, "_").encode()[:_LONGEST_NAME].decode(errors="ignore")
-
-
-def printable(text: str, instead: str = "?") -> str:
-    """A text in one line: control characters, and characters that cannot be encoded, are replaced."""
-    return "".join(sign if sign.isprintable() else instead for sign in text)
 
 
 def reason_of(error: Exception) -> str:

@@ -14,11 +14,11 @@ from starlette.types import Lifespan
 
 from mammoscope import NOTICE, __version__
 from mammoscope.kinds import SOUGHT
-from mammoscope.readers.source import printable
 from mammoscope.server.routes import analyses, health, images, page, report
 from mammoscope.server.security import Guard
 from mammoscope.server.settings import ServerSettings
 from mammoscope.server.state import ServerState
+from mammoscope.text import printable
 
 API = "/api/v1"
 

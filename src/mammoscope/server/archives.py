@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from mammoscope.readers.inputs import is_passed_over
-from mammoscope.readers.source import IMAGE_SUFFIXES, MAGIC_BYTES, detect_format, printable
+from mammoscope.readers.source import IMAGE_SUFFIXES, MAGIC_BYTES, detect_format
 from mammoscope.server.settings import UploadLimits
+from mammoscope.text import printable
 
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _BLOCK = 1 << 20

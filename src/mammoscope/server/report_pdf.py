@@ -19,11 +19,11 @@ from reportlab.pdfgen.canvas import Canvas
 from mammoscope import NOTICE
 from mammoscope.findings import Analysis, Finding
 from mammoscope.kinds import Kind, grade_named, kind_named, kinds_shown, longest_word, score_word
-from mammoscope.readers.source import printable
 from mammoscope.server.file_place import FilePlace
 from mammoscope.server.mammogram_files import stored_mammogram
 from mammoscope.server.models import AnalysisStatus, File, Record
 from mammoscope.server.view_names import shown_view
+from mammoscope.text import printable
 from mammoscope.writers.overlay.fonts import font
 from mammoscope.writers.overlay.ink import PALETTE, YELLOW, Colour
 

@@ -12,7 +12,7 @@ from mammoscope import NOTICE
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.findings import Analysis, Finding, InputFacts
 from mammoscope.kinds import ColourKey, grade_named, kind_named, kinds_shown, longest_word, score_word
-from mammoscope.readers.source import printable
+from mammoscope.text import printable
 
 _NOT_KNOWN = "–"
 _STYLES: dict[ColourKey, str] = {"vermillion": "bold orange3", "sky blue": "bold sky_blue1"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mammoscope.readers import input_name
-from mammoscope.readers.source import result_name
+from mammoscope.text import result_name
 
 Shared = frozenset[int]
 
