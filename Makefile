@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A person sees what is downloaded; a log of CI stays short.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check $(if $(CI),--quiet)
 PAGE := src/mammoscope/server/page
 PAGE_TOOLS := web/node_modules/.package-lock.json
 SOURCES := pyproject.toml src/mammoscope/__init__.py
@@ -79,6 +80,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.run: $(SOURCES) | $(VENV)/.made
+	@echo "Setting up for analysis in $(VENV): 0.7 GB, about a minute with a fast network"
 	$(PIP) --editable .
 	@touch $@
 
@@ -89,6 +91,7 @@ $(PAGE_TOOLS): web/package-lock.json
 # LOCK=requirements/ci.txt installs what CI does, each file checked against its hash. Without it the newest that fit, but
 # torch, first and by version: the newest one that these networks were tested with.
 $(VENV)/.dev: $(SOURCES) $(LOCK) | $(VENV)/.made
+	@echo "Setting up for development in $(VENV): 6.5 GB, nearly all of it torch; some five minutes with a fast network"
 ifdef LOCK
 	$(PIP) --require-hashes --requirement $(LOCK)
 	$(PIP) --no-deps --no-build-isolation --editable .
