@@ -100,7 +100,7 @@ def test_a_worker_that_dies_of_an_image_costs_an_attempt(bundle: Bundle, tmp_pat
         queue.admit(film_uid(number), film(0).SOPClassUID, encoded(film(number)))
     finished: list[tuple[str, str]] = []
     analyser = Analyser(
-        queue, bundle.folder, 0.99, ("sr",), lambda image, outcome: finished.append((image.sop_instance, outcome))
+        queue, bundle.folder, 0.99, ("sr",), lambda image, outcome, _: finished.append((image.sop_instance, outcome))
     )
     before = set(children(os.getpid()))
     first, second = queue.images(ImageState.RECEIVED)
