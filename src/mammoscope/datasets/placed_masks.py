@@ -10,7 +10,7 @@ from mammoscope.datasets.images import read_mask
 from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import Preprocessed
-from mammoscope.stages.roi import Roi
+from mammoscope.stages.roi import Roi, moved_picture
 
 
 def placed(lesion: Lesion) -> bool:
@@ -21,15 +21,32 @@ def placed(lesion: Lesion) -> bool:
 def mask_in_cut(dataset: Dataset, lesion: Lesion, prepared: Preprocessed, roi: Roi) -> tuple[NDArray[np.bool_], int]:
     """The mask of a lesion in a cut from its full image.
 
-    A mask without a crop lies on the image as it is. The rectangle that one with a crop fills there is the lesion's box
-    in the full image, whatever the image's proportions, and also if the crop was shifted because the mass lies at the
-    image's border.
-
     Returns
     -------
     tuple
         ``(S, S) bool``, frame ``roi``; and the pixels of the whole mask at the same scale, some of which may lie
         outside the cut.
+    """
+    mask, on_image = _mask_on_image(dataset, lesion)
+    change = on_image.then(prepared.from_original).then(roi.from_preprocessed)
+    side = roi.pixels.shape[0]
+    inside = np.asarray(moved_picture(mask, change, side, side) > 127)
+    whole = round(np.count_nonzero(mask) * abs(change.scale_x * change.scale_y))
+    return inside, max(whole, int(inside.sum()))
+
+
+def mask_on_input(dataset: Dataset, lesion: Lesion, to_input: FrameChange, size: int) -> NDArray[np.uint8]:
+    """The mask of a lesion ``(size, size) uint8``, 255 on it, where a change from ``original`` puts it."""
+    mask, on_image = _mask_on_image(dataset, lesion)
+    return moved_picture(mask, on_image.then(to_input), size, size)
+
+
+def _mask_on_image(dataset: Dataset, lesion: Lesion) -> tuple[NDArray[np.uint8], FrameChange]:
+    """A mask ``(H, W) uint8``, 255 on the lesion, and where it lies on the full image.
+
+    A mask without a crop lies on the image as it is. The rectangle that one with a crop fills there is the lesion's box
+    in the full image, whatever the image's proportions, and also if the crop was shifted because the mass lies at the
+    image's border.
     """
     mask = read_mask(dataset.mask_path(lesion)).astype(np.uint8) * 255
     on_image = FrameChange(Frame.ROI, Frame.ORIGINAL)
@@ -39,10 +56,4 @@ def mask_in_cut(dataset: Dataset, lesion: Lesion, prepared: Preprocessed, roi: R
         if lesion.crop_flipped:
             on_image = on_image.flipped_horizontally(lesion.width)
         on_image = on_image.cropped(-lesion.x, -lesion.y)
-    change = on_image.then(prepared.from_original).then(roi.from_preprocessed)
-    matrix = np.array([[change.scale_x, 0, change.shift_x], [0, change.scale_y, change.shift_y]])
-    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV's warp counts from pixel centres
-    side = roi.pixels.shape[0]
-    inside = np.asarray(cv2.warpAffine(mask, matrix, (side, side), flags=cv2.INTER_LINEAR) > 127)
-    whole = round(np.count_nonzero(mask) * abs(change.scale_x * change.scale_y))
-    return inside, max(whole, int(inside.sum()))
+    return mask, on_image

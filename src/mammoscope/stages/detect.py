@@ -21,18 +21,23 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-class DetectorSettings(NetworkSettings):
-    """Of ``OnnxDetector``."""
+class RegionSettings(NetworkSettings):
+    """How the regions that a network finds on a whole breast are thinned out: see ``suppress_overlaps``."""
 
     floor: Annotated[float, Field(ge=0, le=1)] = 0.03
     nms_iou: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.3, description="Of suppress_overlaps.")
+    max_regions: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class DetectorSettings(RegionSettings):
+    """Of ``OnnxDetector``."""
+
     vote_iou: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="Of vote_boxes; 1 leaves boxes unchanged."
     )
     box_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         default=1.0, description="Of each box's sides about its middle: boxes tend to be short. Fitted on validation."
     )
-    max_regions: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 def detector_input(

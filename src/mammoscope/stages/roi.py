@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from mammoscope.stages.step import PreparedExam
 ROI_SIZE = 256
 MASS_FRACTION = 0.9  # of the frame that the mass spans, as in the published crops
 _STRETCH_PERCENTILES = (0.5, 99.5)
+
+PixelT = TypeVar("PixelT", np.uint8, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,13 @@ def _window(pixels: NDArray[np.uint8], left: int, top: int, width: int, height: 
     if rows.start < rows.stop and columns.start < columns.stop:
         window[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = pixels[rows, columns]
     return window
+
+
+def moved_picture(picture: NDArray[PixelT], change: FrameChange, width: int, height: int) -> NDArray[PixelT]:
+    """A picture ``(H, W)`` of a change's source frame as it lies on ``(height, width)`` of the target; 0 beside it."""
+    matrix = np.array([[change.scale_x, 0, change.shift_x], [0, change.scale_y, change.shift_y]])
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV's warp counts from pixel centres
+    return np.asarray(cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR), dtype=picture.dtype)
 
 
 def roi_batch(rois: Sequence[Roi], size: int = ROI_SIZE) -> RoiBatch:

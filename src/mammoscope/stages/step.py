@@ -27,6 +27,7 @@ BUILT_IN = {
     "onnx-rescorer": "mammoscope.stages.rescore:OnnxRescorer",
     "onnx-segmenter": "mammoscope.stages.segment:OnnxSegmenter",
     "onnx-classifier": "mammoscope.stages.classify:OnnxClassifier",
+    "onnx-joint": "mammoscope.stages.joint:OnnxJoint",
 }
 
 Scope = Literal["view", "exam"]
