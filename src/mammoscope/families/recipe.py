@@ -97,10 +97,15 @@ class OverlapSettings(Settings):
     vote_iou: Annotated[float, Field(gt=0, le=1)]
 
 
-class DetectorRecipe(Recipe):
-    """What the recipes of all detectors share."""
+class BreastRecipe(Recipe):
+    """What the recipes of all networks share that see the whole breast."""
 
     input_size: Annotated[int, Field(ge=128, le=2048, multiple_of=32)]
+
+
+class DetectorRecipe(BreastRecipe):
+    """What the recipes of all detectors share."""
+
     overlaps: OverlapSettings = Field(
         default=OverlapSettings(nms_iou=0.4, vote_iou=0.5),
         description="If there is no rescorer. Default: of the values tried on validation patients of "
@@ -159,3 +164,14 @@ class ClassifierRecipe(Recipe):
     input_size: Annotated[int, Field(ge=32, le=1024)] = 224
     label_smoothing: Share = 0.1
     crop_share: Share = Field(default=0.5, description="How often a lesion with a published crop is shown by it.")
+
+
+class JointRecipe(BreastRecipe):
+    """What the recipes of all joint networks share: boxes, outlines and malignancy at once."""
+
+    nms_iou: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.3, description="Of suppress_overlaps in a bundle, where the scores stand alone."
+    )
+    rescored_nms_iou: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.15, description="The same where a rescorer follows, which rates two boxes on one mass alike."
+    )

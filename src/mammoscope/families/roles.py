@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -16,18 +16,32 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mammoscope.families.family import Exported, Family, Fitted, RoleName
-from mammoscope.families.recipe import ClassifierRecipe, DetectorRecipe, RescorerRecipe, SegmenterRecipe
+from mammoscope.families.recipe import (
+    BreastRecipe,
+    ClassifierRecipe,
+    DetectorRecipe,
+    JointRecipe,
+    RescorerRecipe,
+    SegmenterRecipe,
+)
 from mammoscope.families.samples import (
     BreastImage,
     ClassifierBatch,
     DetectorBatch,
+    GradedImage,
+    JointBatch,
     LesionViews,
     ProposedImage,
     RescorerBatch,
     SegmenterBatch,
 )
+from mammoscope.stages.joint import OUTPUTS
 
+BreastT = TypeVar("BreastT", bound=BreastRecipe)
+ImageT = TypeVar("ImageT", bound=BreastImage)
+BatchT = TypeVar("BatchT", bound=DetectorBatch)
 DetectorT = TypeVar("DetectorT", bound=DetectorRecipe)
+JointT = TypeVar("JointT", bound=JointRecipe)
 RescorerT = TypeVar("RescorerT", bound=RescorerRecipe)
 SegmenterT = TypeVar("SegmenterT", bound=SegmenterRecipe)
 ClassifierT = TypeVar("ClassifierT", bound=ClassifierRecipe)
@@ -41,27 +55,61 @@ class Found:
     scores: NDArray[np.float64]
 
 
-class DetectorFamily(Family[DetectorT, BreastImage, DetectorBatch]):
-    """Detectors: a whole breast, to boxes and scores."""
+@dataclass(frozen=True, eq=False)
+class GradedFound(Found):
+    """What a joint network finds on one image: logits too, above 0 for malignant, ``(N,)`` and of the whole image."""
 
-    role: ClassVar[RoleName] = "detect"
+    malignancy: NDArray[np.float64]
+    image: float
+
+
+FoundT = TypeVar("FoundT", bound=Found)
+
+
+class BreastFamily(Family[BreastT, ImageT, BatchT], Generic[BreastT, ImageT, BatchT, FoundT]):
+    """Networks that see a whole breast and find regions on it.
+
+    Attributes
+    ----------
+    outputs
+        Of the network that the bundle runs.
+    """
+
+    outputs: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def detect(self, network: nn.Module, images: Tensor, autocast: torch.autocast) -> list[Found]:
+    def detect(self, network: nn.Module, images: Tensor, autocast: torch.autocast) -> list[FoundT]:
         """The detections of a network on each of ``images (N, 1, S, S)``, for validation while it is trained."""
 
     @abstractmethod
-    def decoded(self, network: nn.Module, recipe: DetectorT, fitted: Fitted) -> nn.Module:
-        """The network that the bundle runs: ``(1, 1, S, S)`` to ``boxes (A, 4)`` in input pixels and ``scores (A,)``.
+    def decoded(self, network: nn.Module, recipe: BreastT, fitted: Fitted) -> nn.Module:
+        """The network that the bundle runs: ``(1, 1, S, S)`` to ``outputs``, of as many rows as there are regions.
 
-        The bundle joins overlapping boxes.
+        ``boxes (A, 4)`` are in input pixels, ``scores (A,)`` in [0, 1]. The bundle joins overlapping boxes.
         """
 
-    def export(self, network: nn.Module, recipe: DetectorT, fitted: Fitted) -> Exported:
+    def export(self, network: nn.Module, recipe: BreastT, fitted: Fitted) -> Exported:
         """One image at a time."""
         example = {"image": torch.zeros(1, 1, recipe.input_size, recipe.input_size)}
-        decoded = self.decoded(network.eval(), recipe, fitted)
-        return Exported(decoded, example, ("boxes", "scores"), dynamic_batch=False)
+        return Exported(self.decoded(network.eval(), recipe, fitted), example, self.outputs, dynamic_batch=False)
+
+
+class DetectorFamily(BreastFamily[DetectorT, BreastImage, DetectorBatch, Found]):
+    """Detectors: a whole breast, to boxes and scores."""
+
+    role: ClassVar[RoleName] = "detect"
+    outputs: ClassVar = ("boxes", "scores")
+
+
+class JointFamily(BreastFamily[JointT, GradedImage, JointBatch, GradedFound]):
+    """Joint networks: a whole breast, to boxes, scores, outlines and malignancy.
+
+    ``masks (A, h, w)`` are probabilities, each stretched over its box; ``malignancy (A,)`` are logits, above 0 for
+    malignant. See ``mammoscope.stages.joint``.
+    """
+
+    role: ClassVar[RoleName] = "joint"
+    outputs: ClassVar = OUTPUTS
 
 
 class RescorerFamily(Family[RescorerT, ProposedImage, RescorerBatch]):

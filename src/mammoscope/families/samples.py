@@ -33,6 +33,28 @@ class BreastImage:
 
 
 @dataclass(frozen=True, eq=False)
+class GradedImage(BreastImage):
+    """One mammogram as a joint network sees it, with what is known of its lesions.
+
+    Attributes
+    ----------
+    malignant
+        ``(N,) float32``: 1 malignant, 0 benign, NaN not known.
+    outlined
+        ``(N,) bool``: whether a lesion's outline is known.
+    outlines
+        ``(S, S) uint8``: 255 on the lesions that are outlined.
+    label
+        Of the image: 1 with a malignant lesion, 0 without, NaN not known.
+    """
+
+    malignant: NDArray[np.float32]
+    outlined: NDArray[np.bool_]
+    outlines: NDArray[np.uint8]
+    label: float
+
+
+@dataclass(frozen=True, eq=False)
 class ProposedImage:
     """One breast, its lesions' boxes ``(M, 4)``, and what a detector proposes, frame ``preprocessed``."""
 
@@ -87,6 +109,28 @@ class DetectorBatch:
 
     images: Tensor
     boxes: list[Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class JointBatch(DetectorBatch):
+    """What a joint network learns from; a family takes of it what it learns from, the labels alone perhaps.
+
+    Attributes
+    ----------
+    malignant
+        ``(M,) float32`` for each image: 1 malignant, 0 benign, NaN not known.
+    outlined
+        ``(M,) bool`` for each image: whether a lesion's outline is known.
+    outlines
+        ``(N, 1, S, S) float32``: 1 on the lesions that are outlined.
+    labels
+        ``(N,) float32`` of the images: 1 with a malignant lesion, 0 without, NaN not known.
+    """
+
+    malignant: list[Tensor]
+    outlined: list[Tensor]
+    outlines: Tensor
+    labels: Tensor
 
 
 @dataclass(frozen=True, eq=False)

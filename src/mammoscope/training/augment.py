@@ -34,7 +34,13 @@ class Warp:
         return np.asarray(moved, dtype=np.uint8)
 
     def boxes(self, boxes: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
-        """Move boxes ``(N, 4)``; those that mostly leave the image are left out.
+        """Move boxes ``(N, 4)``; those that mostly leave the image are left out, see ``boxes_with_rows``."""
+        return self.boxes_with_rows(boxes, width, height)[0]
+
+    def boxes_with_rows(
+        self, boxes: NDArray[np.float64], width: int, height: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Move boxes ``(N, 4)``: those that mostly stay in the image, and ``(N,)`` which of all those are.
 
         A rotated box is drawn around the ellipse inside the old one, not around its corners: masses fill the ellipse,
         and boxes around corners grow with every rotation.
@@ -45,7 +51,8 @@ class Warp:
         clipped = np.clip(moved, 0, [width, height, width, height])
         area = (moved[:, 2:] - moved[:, :2]).prod(axis=1)
         visible = (clipped[:, 2:] - clipped[:, :2]).clip(0).prod(axis=1)
-        return np.asarray(clipped[visible > _LEAST_VISIBLE * area], dtype=np.float64)
+        kept = visible > _LEAST_VISIBLE * area
+        return np.asarray(clipped[kept], dtype=np.float64), np.asarray(kept)
 
 
 def random_warp(

@@ -16,7 +16,7 @@ from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import RecipeError
 from mammoscope.evaluation.cases import detect_images
-from mammoscope.families.recipe import DetectorRecipe
+from mammoscope.families.recipe import BreastRecipe, DetectorRecipe
 from mammoscope.stages.detect import detector_input
 from mammoscope.stages.manifests import BundleManifest, StepManifest
 from mammoscope.stages.preprocess import preprocess
@@ -39,16 +39,8 @@ class DetectorMaker(StepMaker[DetectorRecipe]):
         return (recipe.rescored_overlaps if rescored else recipe.overlaps).model_dump()
 
     def examples(self, recipe: DetectorRecipe, validation: Dataset) -> list[dict[str, Tensor]]:
-        """The breasts on the first images, one by one."""
-        size, found = recipe.input_size, []
-        for image in list(validation.images)[:_EXAMPLES]:
-            prepared = preprocess(dataset_mammogram(validation, image), recipe.preprocess)
-            if prepared is not None:
-                pixels, _ = detector_input(prepared, size, size, recipe.contrast)
-                found.append({"image": as_inputs(pixels[None], size, recipe)})
-        if not found:
-            raise RecipeError(f"{validation.folder}: its validation patients have no breast to test the bundle on")
-        return found
+        """See ``example_breasts``."""
+        return example_breasts(recipe, validation)
 
     def comparable(self, outputs: Sequence[NDArray[np.float32]], recipe: DetectorRecipe) -> list[NDArray[np.float32]]:
         """Boxes as shares of the image, scores unchanged."""
@@ -59,3 +51,22 @@ class DetectorMaker(StepMaker[DetectorRecipe]):
         """The boxes' scale, for this detector alone."""
         unscaled = alone(manifest.with_settings(step.name, box_scale=1.0), step.name, folder)
         return {"box_scale": best_box_scale(detect_images(validation, unscaled))}
+
+
+def example_breasts(recipe: BreastRecipe, validation: Dataset) -> list[dict[str, Tensor]]:
+    """The breasts on the first images, one by one.
+
+    Raises
+    ------
+    RecipeError
+        There is none.
+    """
+    size, found = recipe.input_size, []
+    for image in list(validation.images)[:_EXAMPLES]:
+        prepared = preprocess(dataset_mammogram(validation, image), recipe.preprocess)
+        if prepared is not None:
+            pixels, _ = detector_input(prepared, size, size, recipe.contrast)
+            found.append({"image": as_inputs(pixels[None], size, recipe)})
+    if not found:
+        raise RecipeError(f"{validation.folder}: its validation patients have no breast to test the bundle on")
+    return found

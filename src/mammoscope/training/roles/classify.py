@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mammoscope.datasets.layout import Dataset, Lesion
-from mammoscope.errors import DatasetError
 from mammoscope.evaluation.metrics.classification import roc_auc
 from mammoscope.families.recipe import ClassifierRecipe
 from mammoscope.families.roles import ClassifierFamily
 from mammoscope.families.samples import ClassifierBatch, LesionPicture, LesionViews
 from mammoscope.training.lesion_rois import load_views, plain_picture, random_picture
 from mammoscope.training.pictures import as_input
-from mammoscope.training.roles.role import Role
+from mammoscope.training.roles.role import Role, check_both_classes
 
 _VALIDATION_BATCH = 32
 
@@ -32,10 +31,8 @@ class ClassifyRole(Role[ClassifierRecipe, LesionViews]):
     family: ClassifierFamily[ClassifierRecipe]
 
     def check(self, training: Dataset, validation: Dataset) -> None:
-        """Both classes must be present, among the lesions whose pathology is known."""
-        for part, name in ((training, "training"), (validation, "validation")):
-            if len({lesion.malignant for lesion in part.graded_lesions}) < 2:
-                raise DatasetError(f"{training.folder}: the lesions of the {name} patients are all of one class")
+        """See ``check_both_classes``."""
+        check_both_classes(training, validation)
 
     def load(self, part: Dataset, name: str) -> list[LesionViews]:
         """Every lesion whose pathology is known, by its crop and as cut from its full image."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,12 +21,13 @@ from mammoscope.evaluation.metrics.detection import (
     froc_sensitivity,
     rank,
 )
-from mammoscope.families.recipe import DetectorRecipe
-from mammoscope.families.roles import DetectorFamily
+from mammoscope.families.recipe import BreastRecipe, DetectorRecipe
+from mammoscope.families.roles import DetectorFamily, Found, FoundT, ImageT
 from mammoscope.families.samples import BreastImage, DetectorBatch
+from mammoscope.geometry import FrameChange
 from mammoscope.stages.detect import detector_input
 from mammoscope.stages.preprocess import preprocess
-from mammoscope.training.augment import random_erasure, random_light, random_warp
+from mammoscope.training.augment import Warp, random_erasure, random_light, random_warp
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.pictures import as_input
 from mammoscope.training.roles.role import Role
@@ -44,8 +46,7 @@ class DetectRole(Role[DetectorRecipe, BreastImage]):
     def load(self, part: Dataset, name: str) -> list[BreastImage]:
         """See ``load_breasts``."""
         images = load_breasts(part, self.recipe, f"reading {name} images")
-        if not any(len(image.boxes) for image in images):
-            raise DatasetError(f"{part.folder}: no {name} patient has a breast with a lesion")
+        check_lesions(images, part, name)
         return images
 
     def task(
@@ -55,21 +56,35 @@ class DetectRole(Role[DetectorRecipe, BreastImage]):
         return DetectorTask(self.family, self.recipe, network, training, validation)
 
 
-def load_breasts(dataset: Dataset, recipe: DetectorRecipe, label: str) -> list[BreastImage]:
+def load_breasts(dataset: Dataset, recipe: BreastRecipe, label: str) -> list[BreastImage]:
     """The ``usable_images`` as the detector sees them; those without a breast are left out."""
+    placed = map_in_threads(lambda image: place_breast(dataset, image, recipe), usable_images(dataset), label)
+    return [each[0] for each in placed if each is not None]
+
+
+def place_breast(dataset: Dataset, image: str, recipe: BreastRecipe) -> tuple[BreastImage, FrameChange] | None:
+    """An image as the network sees it, and the change from ``original`` to its input; None where there is no breast."""
     size = recipe.input_size
+    prepared = preprocess(dataset_mammogram(dataset, image), recipe.preprocess)
+    if prepared is None:
+        return None
+    pixels, change = detector_input(prepared, size, size, recipe.contrast)
+    to_input = prepared.from_original.then(change)
+    boxes = to_input.boxes(lesion_boxes(dataset, image))
+    aspect = prepared.pixel_aspect * prepared.height / prepared.width
+    return BreastImage(pixels, np.clip(boxes, 0, size), aspect), to_input
 
-    def load(image: str) -> BreastImage | None:
-        prepared = preprocess(dataset_mammogram(dataset, image), recipe.preprocess)
-        if prepared is None:
-            return None
-        pixels, change = detector_input(prepared, size, size, recipe.contrast)
-        boxes = prepared.from_original.then(change).boxes(lesion_boxes(dataset, image))
-        aspect = prepared.pixel_aspect * prepared.height / prepared.width
-        return BreastImage(pixels, np.clip(boxes, 0, size), aspect)
 
-    images = map_in_threads(load, usable_images(dataset), label)
-    return [image for image in images if image is not None]
+def check_lesions(images: Sequence[BreastImage], part: Dataset, name: str) -> None:
+    """See that there is a lesion on one of the images.
+
+    Raises
+    ------
+    DatasetError
+        There is none.
+    """
+    if not any(len(image.boxes) for image in images):
+        raise DatasetError(f"{part.folder}: no {name} patient has a breast with a lesion")
 
 
 def usable_images(dataset: Dataset) -> list[str]:
@@ -104,10 +119,9 @@ class DetectorTask:
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Pixels ``(S, S) uint8`` and boxes ``(N, 4)``."""
-        image, settings, size = self.training[index], self.recipe.augmentation, self.recipe.input_size
-        warp = random_warp(rng, settings, source=(size, size), target=(size, size), aspect=image.pixel_aspect)
-        pixels = random_light(rng, settings, warp.picture(image.pixels, size, size), keep_black=True)
-        return random_erasure(rng, settings, pixels), warp.boxes(image.boxes, size, size)
+        image, size = self.training[index], self.recipe.input_size
+        warp, pixels = random_breast(rng, image, self.recipe)
+        return pixels, warp.boxes(image.boxes, size, size)
 
     def loss(self, samples: Sequence[Sample], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
         """See the family."""
@@ -117,15 +131,36 @@ class DetectorTask:
 
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
         """AP, AP50, sensitivity at 1 false positive an image, in the input's frame: IoU does not mind its stretch."""
-        found: list[DetectedImage] = []
-        for start in range(0, len(self.validation), _VALIDATION_BATCH):
-            images = self.validation[start : start + _VALIDATION_BATCH]
-            pixels = as_input([image.pixels for image in images], self.recipe, device)
-            found += [
-                DetectedImage(image="", patient="", lesion_boxes=image.boxes, boxes=each.boxes, scores=each.scores)
-                for image, each in zip(images, self.family.detect(model, pixels, autocast), strict=True)
-            ]
-        return detection_metrics(found)
+        detect = partial(self.family.detect, model, autocast=autocast)
+        return detection_metrics(detected(found_on(self.validation, self.recipe, device, detect)))
+
+
+def random_breast(rng: np.random.Generator, image: BreastImage, recipe: BreastRecipe) -> tuple[Warp, NDArray[np.uint8]]:
+    """An image ``(S, S) uint8``, changed at random, and how it was moved, for what lies on it."""
+    settings, size = recipe.augmentation, recipe.input_size
+    warp = random_warp(rng, settings, source=(size, size), target=(size, size), aspect=image.pixel_aspect)
+    pixels = random_light(rng, settings, warp.picture(image.pixels, size, size), keep_black=True)
+    return warp, random_erasure(rng, settings, pixels)
+
+
+def found_on(
+    images: Sequence[ImageT], recipe: BreastRecipe, device: torch.device, detect: Callable[[Tensor], list[FoundT]]
+) -> list[tuple[ImageT, FoundT]]:
+    """Each image of the validation patients, and what a network finds on it."""
+    found: list[tuple[ImageT, FoundT]] = []
+    for start in range(0, len(images), _VALIDATION_BATCH):
+        batch = images[start : start + _VALIDATION_BATCH]
+        pixels = as_input([image.pixels for image in batch], recipe, device)
+        found += zip(batch, detect(pixels), strict=True)
+    return found
+
+
+def detected(found: Sequence[tuple[BreastImage, Found]]) -> list[DetectedImage]:
+    """The same for ``detection_metrics``, in the frame of the input."""
+    return [
+        DetectedImage(image="", patient="", lesion_boxes=image.boxes, boxes=each.boxes, scores=each.scores)
+        for image, each in found
+    ]
 
 
 def detection_metrics(found: Sequence[DetectedImage]) -> dict[str, float]:

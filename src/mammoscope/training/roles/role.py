@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from torch import nn
 
 from mammoscope.datasets.layout import Dataset
-from mammoscope.errors import RecipeError
+from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.families.family import NOUNS, Family, RoleName
 from mammoscope.families.recipe import Recipe
 from mammoscope.training.loop import Task
@@ -80,3 +80,16 @@ class Role(ABC, Generic[RecipeT, SampleT]):
     @abstractmethod
     def task(self, network: nn.Module, training: Sequence[SampleT], validation: Sequence[SampleT]) -> Task:
         """What the loop runs to train a network."""
+
+
+def check_both_classes(training: Dataset, validation: Dataset) -> None:
+    """See that both parts have malignant and benign lesions, among those whose pathology is known.
+
+    Raises
+    ------
+    DatasetError
+        One has not; names it.
+    """
+    for part, name in ((training, "training"), (validation, "validation")):
+        if len({lesion.malignant for lesion in part.graded_lesions}) < 2:
+            raise DatasetError(f"{training.folder}: the lesions of the {name} patients are all of one class")
