@@ -1,4 +1,4 @@
-"""What every family of networks must do, built-in or of another package: here the two of ``tests/packages`` too."""
+"""What every family of networks must do, built-in or of another package: here the three of ``tests/packages`` too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mammoscope.datasets.splits import split_patients
 from mammoscope.families.family import NOUNS
 from mammoscope.families.find import AnyFamily, all_families, load_recipe
 from mammoscope.families.recipe import Recipe
-from mammoscope.families.samples import ClassifierBatch, DetectorBatch, RescorerBatch, SegmenterBatch
+from mammoscope.families.samples import ClassifierBatch, DetectorBatch, JointBatch, RescorerBatch, SegmenterBatch
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.step import PreparedExam, PreparedView
@@ -63,10 +63,7 @@ class Trained:
     out: Path
 
 
-TRAINED = [family for family in all_families() if family.role != "joint"]  # of which none can be trained yet
-
-
-@pytest.fixture(scope="module", params=TRAINED, ids=lambda family: f"{family.role}-{family.name}")
+@pytest.fixture(scope="module", params=list(all_families()), ids=lambda family: f"{family.role}-{family.name}")
 def trained(request: pytest.FixtureRequest, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     family, folder = request.param, tmp_path_factory.mktemp("family")
     path = folder / "recipe.toml"
@@ -163,9 +160,12 @@ def lesion_free(trained: Trained) -> Any:
     """A batch of a role in which there is nothing to find."""
     size = getattr(trained.recipe, "input_size")  # noqa: B009 (of every role's recipe)
     pictures, black = torch.rand(2, 1, size, size), torch.zeros(2, 1, size, size)
-    views = trained.training[0]
+    views, none = trained.training[0], [torch.zeros(0)] * 2
     return {
-        "detect": lambda: DetectorBatch(pictures, [torch.zeros(0, 4), torch.zeros(0, 4)]),
+        "detect": lambda: DetectorBatch(pictures, [torch.zeros(0, 4)] * 2),
+        "joint": lambda: JointBatch(
+            pictures, [torch.zeros(0, 4)] * 2, none, [of_one.bool() for of_one in none], black, torch.zeros(2)
+        ),
         "rescore": lambda: RescorerBatch(pictures, torch.zeros(2)),
         "segment": lambda: SegmenterBatch(pictures, black),
         "classify": lambda: ClassifierBatch(pictures, black, (views.lesion, views.lesion), torch.zeros(2)),
@@ -203,7 +203,7 @@ def test_a_bundle_runs_what_was_trained(trained: Trained, dataset: Dataset, tmp_
     step = BundledStep(tmp_path, manifest).step
     after = step(blank_exam(), Candidates.none())
     assert after.problem(1) is None
-    if trained.family.role != "detect":
+    if trained.family.role not in {"detect", "joint"}:
         assert len(after) == 0
     given = Candidates.on_view(np.array([[30.0, 40, 60, 80]]), np.array([0.5]))
     if trained.family.role in {"rescore", "segment"}:

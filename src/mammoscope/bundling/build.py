@@ -29,7 +29,12 @@ from mammoscope.stages.step import SELECT
 # In the order in which they run; a step of another package runs after the built-in ones of its role.
 _FINDING = ("detect", "joint", "rescore", "other")
 _GRADING = ("segment", "classify")
-_STAGES: dict[Stage, str] = {"detector": "detect", "segmenter": "segment", "classifier": "classify"}
+# Which step of a bundle each evaluation is about: the first of these roles.
+_STAGES: dict[Stage, tuple[RoleName, ...]] = {
+    "detector": ("detect", "joint"),
+    "segmenter": ("segment",),
+    "classifier": ("classify",),
+}
 _COUNTS = ("images", "lesions", "malignant")
 _NO_FIGURES = ("definition", "published_reference", "dataset", "bundle")
 
@@ -185,8 +190,8 @@ def _measured(
     kept = {key: whole[key] for key in (*_COUNTS, "at_lesion_count", "at_one_false_positive") if key in whole}
     manifest = manifest.model_copy(update={"thresholds": thresholds, "metrics": _figures(kept)})
     log(f"detection threshold {chosen}: validation finds as many regions as there are lesions")
-    for stage, role in _STAGES.items():
-        step = manifest.first(cast(Any, role))
+    for stage, roles in _STAGES.items():
+        step = next((step for role in roles if (step := manifest.first(role))), None)
         if step is None:
             continue
         metrics = _figures(report_of(stage))

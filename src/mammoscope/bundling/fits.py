@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mammoscope.bundling.roles.classify import ClassifierMaker
 from mammoscope.bundling.roles.detect import DetectorMaker
+from mammoscope.bundling.roles.joint import JointMaker
 from mammoscope.bundling.roles.maker import StepMaker, alone, before
 from mammoscope.bundling.roles.rescore import RescorerMaker
 from mammoscope.bundling.roles.segment import SegmenterMaker
@@ -18,7 +19,7 @@ from mammoscope.stages.fitting import FittableStep, FittingCase
 from mammoscope.stages.manifests import BundleManifest, StepManifest
 
 MAKERS: dict[str, StepMaker] = {  # type: ignore[type-arg]
-    maker.role: maker for maker in (DetectorMaker(), RescorerMaker(), SegmenterMaker(), ClassifierMaker())
+    maker.role: maker for maker in (DetectorMaker(), JointMaker(), RescorerMaker(), SegmenterMaker(), ClassifierMaker())
 }
 
 

@@ -25,6 +25,10 @@ def build(
         Path | None,
         typer.Option("--rescorer", "--reducer", help="Run of the rescorer, or a bundle; without it there is none."),
     ] = None,
+    joint: Annotated[
+        Path | None,
+        typer.Option(help="Run of a joint network, or a bundle; in place of detector, segmenter and classifier."),
+    ] = None,
     step: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,6 +50,7 @@ def build(
 
     given: dict[RoleName, Path | None] = {
         "detect": detector,
+        "joint": joint,
         "rescore": rescorer,
         "segment": segmenter,
         "classify": classifier,

@@ -10,7 +10,7 @@ from mammoscope.datasets.images import read_mask
 from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import Preprocessed
-from mammoscope.stages.roi import Roi, moved_picture
+from mammoscope.stages.roi import Roi, moved_image
 
 
 def placed(lesion: Lesion) -> bool:
@@ -30,7 +30,7 @@ def mask_in_cut(dataset: Dataset, lesion: Lesion, prepared: Preprocessed, roi: R
     mask, on_image = _mask_on_image(dataset, lesion)
     change = on_image.then(prepared.from_original).then(roi.from_preprocessed)
     side = roi.pixels.shape[0]
-    inside = np.asarray(moved_picture(mask, change, side, side) > 127)
+    inside = np.asarray(moved_image(mask, change, side, side) > 127)
     whole = round(np.count_nonzero(mask) * abs(change.scale_x * change.scale_y))
     return inside, max(whole, int(inside.sum()))
 
@@ -38,7 +38,7 @@ def mask_in_cut(dataset: Dataset, lesion: Lesion, prepared: Preprocessed, roi: R
 def mask_on_input(dataset: Dataset, lesion: Lesion, to_input: FrameChange, size: int) -> NDArray[np.uint8]:
     """The mask of a lesion ``(size, size) uint8``, 255 on it, where a change from ``original`` puts it."""
     mask, on_image = _mask_on_image(dataset, lesion)
-    return moved_picture(mask, on_image.then(to_input), size, size)
+    return moved_image(mask, on_image.then(to_input), size, size)
 
 
 def _mask_on_image(dataset: Dataset, lesion: Lesion) -> tuple[NDArray[np.uint8], FrameChange]:

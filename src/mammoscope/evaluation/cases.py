@@ -245,7 +245,7 @@ def outlined(bundle: Bundle, exam: PreparedExam, truth: Candidates, place: str) 
     """
     masks = run(bundle.of_roles("segment"), exam, truth, place).masks
     if masks is None or len(masks) != len(truth):
-        raise BundleError(f"{bundle.folder}: no step segments given regions, so it cannot be evaluated alone")
+        raise _not_alone(bundle, "segments")
     return masks
 
 
@@ -276,9 +276,15 @@ def run(steps: Sequence[BundledStep], exam: PreparedExam, found: Candidates, pla
 def _malignancy(graded: Candidates, bundle: Bundle) -> FloatArray:
     if graded.malignancy_score is None:
         if len(graded):
-            raise BundleError(f"{bundle.folder}: no step classifies given regions, so it cannot be evaluated alone")
+            raise _not_alone(bundle, "classifies")
         return np.zeros(0)
     return graded.malignancy_score
+
+
+def _not_alone(bundle: Bundle, does: str) -> BundleError:
+    joint = ", ".join(repr(step.manifest.name) for step in bundle.of_roles("joint"))
+    hint = f" (step {joint} {does} only what it finds itself: evaluate the detector or the pipeline)" if joint else ""
+    return BundleError(f"{bundle.folder}: no step {does} given regions, so it cannot be evaluated alone{hint}")
 
 
 def _detected_image(

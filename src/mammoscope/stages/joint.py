@@ -15,7 +15,7 @@ from mammoscope.candidates import Candidates, Masks, RoiBatch
 from mammoscope.geometry import FloatArray, Frame, FrameChange, clip_boxes
 from mammoscope.stages.detect import RegionSettings, detector_input, suppress_overlaps
 from mammoscope.stages.onnx import load_session, normalised, sigmoid
-from mammoscope.stages.roi import moved_picture, rois_of
+from mammoscope.stages.roi import moved_image, rois_of
 from mammoscope.stages.step import NETWORK, PreparedExam, Scope
 
 if TYPE_CHECKING:
@@ -92,5 +92,5 @@ def in_rois(masks: NDArray[np.float32], boxes: FloatArray, rois: RoiBatch) -> ND
         rows, columns = mask.shape
         cell_x, cell_y = max(x1 - x0, _SHORTEST) / columns, max(y1 - y0, _SHORTEST) / rows
         on_breast = FrameChange(Frame.ROI, Frame.PREPROCESSED, cell_x, x0, cell_y, y0)
-        drawn[place] = moved_picture(mask, on_breast.then(change), width, height)
+        drawn[place] = moved_image(mask, on_breast.then(change), width, height)
     return np.clip(drawn, 0, 1)

@@ -100,11 +100,11 @@ def _window(pixels: NDArray[np.uint8], left: int, top: int, width: int, height: 
     return window
 
 
-def moved_picture(picture: NDArray[PixelT], change: FrameChange, width: int, height: int) -> NDArray[PixelT]:
-    """A picture ``(H, W)`` of a change's source frame as it lies on ``(height, width)`` of the target; 0 beside it."""
+def moved_image(image: NDArray[PixelT], change: FrameChange, width: int, height: int) -> NDArray[PixelT]:
+    """An image ``(H, W)`` of a change's source frame, resampled to ``(height, width)`` of its target; 0 outside it."""
     matrix = np.array([[change.scale_x, 0, change.shift_x], [0, change.scale_y, change.shift_y]])
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV's warp counts from pixel centres
-    return np.asarray(cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR), dtype=picture.dtype)
+    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR), dtype=image.dtype)
 
 
 def roi_batch(rois: Sequence[Roi], size: int = ROI_SIZE) -> RoiBatch:

@@ -18,7 +18,7 @@ from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.families.backbone import backbone_of
 from mammoscope.families.family import NOUNS
-from mammoscope.families.find import find_family, load_recipe, recipe_of
+from mammoscope.families.find import GROUP, find_family, has_families, load_recipe, recipe_of
 from mammoscope.files import file_sha256, write_json
 from mammoscope.kinds import SOUGHT
 from mammoscope.processes.cores import usable_cores
@@ -27,6 +27,7 @@ from mammoscope.training.code_version import code_version
 from mammoscope.training.loop import BEST, fit
 from mammoscope.training.roles.classify import ClassifyRole
 from mammoscope.training.roles.detect import DetectRole
+from mammoscope.training.roles.joint import JointRole
 from mammoscope.training.roles.rescore import RescoreRole
 from mammoscope.training.roles.role import Role
 from mammoscope.training.roles.segment import SegmentRole
@@ -36,9 +37,9 @@ LOG = "train.log"
 
 AnyRole = Role[Any, Any]
 _ROLES: dict[str, type[AnyRole]] = {
-    NOUNS[role.name]: role for role in (DetectRole, RescoreRole, SegmentRole, ClassifyRole)
+    NOUNS[role.name]: role for role in (DetectRole, RescoreRole, SegmentRole, ClassifyRole, JointRole)
 }
-_FORMER_NOUNS = {"reducer": "rescorer"}
+_OTHER_NOUNS = {"reducer": "rescorer", "joint": NOUNS["joint"]}  # a former name, and that of the command
 # What the family fitted, in runs of versions that kept each value under a separate name.
 _FORMER_FITTED = ("anchors", "auxiliary_targets")
 
@@ -57,7 +58,7 @@ def train(
     Parameters
     ----------
     noun
-        What is trained: ``"detector"``, ``"rescorer"``, ``"segmenter"`` or ``"classifier"``.
+        What is trained: ``"detector"``, ``"rescorer"``, ``"segmenter"``, ``"classifier"`` or ``"joint"``.
     dataset_folder
         A folder in the dataset layout; its patients are divided into training and validation by the recipe's split.
         Lesions of other kinds than masses are left out.
@@ -104,13 +105,19 @@ def role_of(noun: str) -> type[AnyRole]:
     Raises
     ------
     RecipeError
-        No network of that name can be trained.
+        No network of that name can be trained, or no family of that role is installed.
     """
-    noun = _FORMER_NOUNS.get(noun, noun)
+    noun = _OTHER_NOUNS.get(noun, noun)
     if noun not in _ROLES:
         known = ", ".join(_ROLES)
         raise RecipeError(f"no family of {noun!r} networks can be trained; those that can: {known}")
-    return _ROLES[noun]
+    role = _ROLES[noun]
+    if not has_families(role.name):
+        raise RecipeError(
+            f"no {noun} can be trained: no family of role {role.name!r} is built in or installed; one of another "
+            f"package is registered as an entry point of the group {GROUP!r}"
+        )
+    return role
 
 
 def run_phases(role: AnyRole, init: str | None, samples: Sequence[Any], held_out: Sequence[Any], out: Path) -> None:
@@ -170,7 +177,7 @@ def read_run(out: Path) -> dict[str, Any]:
     path = out / RUN
     try:
         facts = cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
-        return {**facts, "task": _FORMER_NOUNS.get(facts["task"], facts["task"])}
+        return {**facts, "task": _OTHER_NOUNS.get(facts["task"], facts["task"])}
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise RecipeError(f"{path}: cannot be read ({error})") from None
 

@@ -40,7 +40,7 @@ class StepMaker(ABC, Generic[RecipeT]):
     @property
     def file(self) -> str:
         """Name of the ONNX file."""
-        return f"{NOUNS[self.role]}.onnx"
+        return f"{NOUNS[self.role].replace(' ', '-')}.onnx"
 
     @abstractmethod
     def settings(self, recipe: RecipeT, *, rescored: bool) -> dict[str, Any]:
