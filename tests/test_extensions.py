@@ -12,7 +12,7 @@ from evaluation.tiny_stages import breast
 from installed import PACKAGES, mammoscope, with_step
 from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.errors import BundleError
-from mammoscope.findings import ANALYSED_ALONE
+from mammoscope.findings import ANALYSED_ALONE, Analysis
 from mammoscope.pipeline import analyze, examine_views
 from mammoscope.readers import read_mammogram
 
@@ -43,6 +43,16 @@ def test_a_mass_in_both_views_is_surer_and_one_view_alone_is_as_before(
     assert one_view.findings == alone[0] and one_view.warnings[-1] == ANALYSED_ALONE
     assert not any(ANALYSED_ALONE in one.analysis.warnings for one in examine_views(views, paired))
     assert paired.sees_exams and not bundle.sees_exams and ANALYSED_ALONE not in analyze(views[0], bundle).warnings
+
+
+def test_the_command_analyses_an_exam_as_the_step_sees_it(paired: Bundle, exam: Path, tmp_path: Path) -> None:
+    paths = sorted(exam.glob("*.dcm"))
+    options = ("--bundle", paired.folder, "--threshold", "0.05", "--out", tmp_path)
+    assert "4 of 4 analysed" in mammoscope(PACKAGES, "analyze", exam, *options)
+    written = [Analysis.model_validate_json((tmp_path / f"{path.stem}.json").read_bytes()) for path in paths]
+    together = examine_views([read_mammogram(path) for path in paths], paired, threshold=0.05)
+    for analysis, examination in zip(written, together, strict=True):
+        assert analysis.findings and analysis.findings == examination.analysis.findings
 
 
 def test_it_is_found_on_the_command_line_and_its_settings_are_checked(tmp_path: Path) -> None:
