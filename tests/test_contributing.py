@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from installed import default_said_to_learn_from, mammoscope
 from mammoscope import kinds
 from mammoscope.bundle import MANIFEST, default_bundle_folder, load_bundle
 from mammoscope.findings import Analysis
@@ -43,15 +41,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def mammoscope(site: Path, *arguments: object) -> str:
-    """What a command prints where the package is installed."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
-    command = [sys.executable, "-m", "mammoscope", *map(str, arguments)]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
 @pytest.mark.training
 def test_a_family_is_trained_built_into_a_bundle_and_measured(site: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the extra 'train'")
@@ -59,7 +48,7 @@ def test_a_family_is_trained_built_into_a_bundle_and_measured(site: Path, tmp_pa
     run, made = tmp_path / "run", tmp_path / "bundle"
     mammoscope(site, "train", "segmenter", data, "--recipe", site / "blurred.toml", "--out", run)
     assert json.loads((run / "run.json").read_text())["recipe"]["family"] == "blurred"
-    bundle = _bundle_of(data, tmp_path / "others")
+    bundle = default_said_to_learn_from(data, tmp_path / "others")
     parts = ("--detector", bundle, "--segmenter", run, "--classifier", bundle)
     mammoscope(site, "bundle", "build", data, *parts, "--out", made)
     step = load_bundle(made).manifest.first("segment")
@@ -67,17 +56,6 @@ def test_a_family_is_trained_built_into_a_bundle_and_measured(site: Path, tmp_pa
     mammoscope(site, "evaluate", "segmenter", data, "--bundle", made, "--out", tmp_path / "report", "--draws", "10")
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert 0 <= report["iou_mean"]["value"] <= 1
-
-
-def _bundle_of(data: Path, folder: Path) -> Path:
-    """The default bundle, said to be trained on these data: steps are only taken from a bundle of the same."""
-    from mammoscope.datasets.layout import load_dataset
-
-    shutil.copytree(default_bundle_folder(), folder)
-    text = (folder / MANIFEST).read_text()
-    text = re.sub(r'"data_sha256": "\w+"', f'"data_sha256": "{load_dataset(data).sha256}"', text)
-    (folder / MANIFEST).write_text(text)
-    return folder
 
 
 def test_a_step_runs_where_the_manifest_lists_it(site: Path, exam: Path, tmp_path: Path) -> None:

@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import pytest
 
 from evaluation.tiny_stages import breast
-from mammoscope.bundle import MANIFEST, Bundle, default_bundle_folder, load_bundle
+from installed import PACKAGES, mammoscope, with_step
+from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.errors import BundleError
-from mammoscope.findings import ANALYSED_ALONE
+from mammoscope.findings import ANALYSED_ALONE, Analysis
 from mammoscope.pipeline import analyze, examine_views
 from mammoscope.readers import read_mammogram
 
-PACKAGES = Path(__file__).parent / "packages"
 STEP = {
     "name": "pair",
     "role": "rescore",
     "implementation": "paired-views",
     "settings": {"tolerance": 0.15, "weight": 0.5},
 }
-
-
-def with_step(folder: Path, *steps: dict[str, object]) -> Path:
-    """A copy of the default bundle with one or more further steps before the selection."""
-    shutil.copytree(default_bundle_folder(), folder)
-    manifest = json.loads(load_bundle(folder).manifest.model_dump_json())
-    place = next(number for number, step in enumerate(manifest["steps"]) if step["role"] == "select")
-    manifest["steps"][place:place] = steps
-    (folder / MANIFEST).write_text(json.dumps(manifest))
-    return folder
-
-
-def mammoscope(*arguments: str) -> str:
-    """What a command prints, run where the package is installed."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(PACKAGES)])}
-    command = [sys.executable, "-m", "mammoscope", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +45,19 @@ def test_a_mass_in_both_views_is_surer_and_one_view_alone_is_as_before(
     assert paired.sees_exams and not bundle.sees_exams and ANALYSED_ALONE not in analyze(views[0], bundle).warnings
 
 
+def test_the_command_analyses_an_exam_as_the_step_sees_it(paired: Bundle, exam: Path, tmp_path: Path) -> None:
+    paths = sorted(exam.glob("*.dcm"))
+    options = ("--bundle", paired.folder, "--threshold", "0.05", "--out", tmp_path)
+    assert "4 of 4 analysed" in mammoscope(PACKAGES, "analyze", exam, *options)
+    written = [Analysis.model_validate_json((tmp_path / f"{path.stem}.json").read_bytes()) for path in paths]
+    together = examine_views([read_mammogram(path) for path in paths], paired, threshold=0.05)
+    for analysis, examination in zip(written, together, strict=True):
+        assert analysis.findings and analysis.findings == examination.analysis.findings
+
+
 def test_it_is_found_on_the_command_line_and_its_settings_are_checked(tmp_path: Path) -> None:
     folder = with_step(tmp_path / "paired", STEP)
-    assert "pair: PairedViews loads" in mammoscope("bundle", "verify", "--bundle", str(folder))
+    assert "pair: PairedViews loads" in mammoscope(PACKAGES, "bundle", "verify", "--bundle", str(folder))
     wrong = with_step(tmp_path / "wrong", {**STEP, "settings": {"tolerance": 2, "weight": 0.5}})
     with pytest.raises(BundleError, match=r"step 'pair': settings\.tolerance: Input should be less than or equal to 1"):
         load_bundle(wrong)
@@ -76,7 +65,7 @@ def test_it_is_found_on_the_command_line_and_its_settings_are_checked(tmp_path: 
 
 def test_a_backend_analyses_a_batch(exam: Path, tmp_path: Path) -> None:
     files = [str(exam / f"phantom-{view}.dcm") for view in ("L-CC", "R-CC")]
-    said = mammoscope("analyze", *files, "--backend", "one-after-another", "--out", str(tmp_path / "out"))
+    said = mammoscope(PACKAGES, "analyze", *files, "--backend", "one-after-another", "--out", str(tmp_path / "out"))
     assert "2 of 2 analysed" in said
     assert {path.name for path in (tmp_path / "out").glob("phantom-*.json")} >= {
         "phantom-L-CC.json",
@@ -93,8 +82,8 @@ def test_an_importer_makes_a_dataset_with_normals_that_is_checked_and_measured(t
         "file,woman,side,view,year,part,verdict\nill.png,w1,l,CC,1990,,\nwell.png,w2,l,CC,1990,,normal\n"
     )
     (source / "findings.csv").write_text("file,number,box,mask,kind,verdict\nill.png,1,48 138 25 25,,mass,m\n")
-    assert "images: 2\nnormals: 1\n" in mammoscope("data", "import", "invented", str(source), str(out))
-    assert "no problem found" in mammoscope("data", "check", str(out))
-    mammoscope("evaluate", "detector", str(out), "--out", str(tmp_path / "report"), "--draws", "10")
+    assert "images: 2\nnormals: 1\n" in mammoscope(PACKAGES, "data", "import", "invented", str(source), str(out))
+    assert "no problem found" in mammoscope(PACKAGES, "data", "check", str(out))
+    mammoscope(PACKAGES, "evaluate", "detector", str(out), "--out", str(tmp_path / "report"), "--draws", "10")
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert (report["images"], report["lesions"], report["normals"]["images"]) == (2, 1, 1)

@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 import pytest
 
+from installed import PACKAGES, with_step
 from mammoscope.batch import Options, analyze_files
 from mammoscope.batch.result_names import result_names
 from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.errors import BundleError
 from mammoscope.findings import Analysis
-from test_extensions import PACKAGES, with_step
 
 BACKENDS = ["threads", "processes", "one-after-another"]
 

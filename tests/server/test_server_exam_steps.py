@@ -12,13 +12,14 @@ import pytest
 from server_process import Server
 
 from exams.two_women import ANNA, BERTA, image
+from installed import PACKAGES, with_step
 from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.findings import ANALYSED_ALONE, Analysis
 from mammoscope.pipeline import examine, examine_views
 from mammoscope.readers import read_mammogram
 from mammoscope.server import ServerSettings
 from mammoscope.server.analysis_store import AnalysisStore, NewAnalysis, NewFile
-from test_extensions import PACKAGES, STEP, with_step
+from test_extensions import STEP
 
 DEADLY: dict[str, object] = {"name": "deadly", "role": "other", "implementation": "deadly-left"}
 
