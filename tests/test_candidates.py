@@ -35,7 +35,7 @@ def _rows(found: Candidates) -> list[tuple[float, int, float, float]]:
 
 def test_nothing_found_has_no_rows_and_no_problem() -> None:
     none = Candidates.none()
-    assert len(none) == 0 and none.problem(views=1) is None
+    assert len(none) == 0 and none.problem([True]) is None
     for same in (
         none.ranked(),
         none.above(0.5),
@@ -100,6 +100,7 @@ def test_columns_of_other_lengths_make_no_table(wrong: dict[str, object]) -> Non
     [
         ({"view": np.array([0, 1, 2])}, "a view that the exam of 2 does not have"),
         ({"view": np.array([0, -1, 0])}, "a view that"),
+        ({"rois": None}, "masks without the ROIs that they are drawn in"),
         ({"boxes": BOXES[:, [2, 1, 0, 3]]}, "a box that is not"),
         ({"boxes": BOXES * np.nan}, "a box that is not"),
         ({"detection_score": np.array([0, 1, 1.01])}, "a detection_score that is not a number from 0 to 1"),
@@ -108,4 +109,4 @@ def test_columns_of_other_lengths_make_no_table(wrong: dict[str, object]) -> Non
     ],
 )
 def test_values_that_cannot_be_are_named(wrong: dict[str, object], problem: str) -> None:
-    assert problem in (replace(_found(), **wrong).problem(views=2) or "nothing")
+    assert problem in (replace(_found(), **wrong).problem([True, True]) or "nothing")

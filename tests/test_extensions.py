@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -87,3 +88,34 @@ def test_an_importer_makes_a_dataset_with_normals_that_is_checked_and_measured(t
     mammoscope(PACKAGES, "evaluate", "detector", str(out), "--out", str(tmp_path / "report"), "--draws", "10")
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert (report["images"], report["lesions"], report["normals"]["images"]) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("raise OSError('no licence')", r"step 'pair': broken_step:Step cannot be imported \(OSError: no licence\)"),
+        ("class Step: scope = 'view'", r"step 'pair': broken_step:Step is not .* it has no row_by_row, Settings, open"),
+        (
+            "from mammoscope.stages.step import StepSettings\nclass Step:\n    scope = 'view'\n    row_by_row = False\n"
+            "    Settings = StepSettings\n    @classmethod\n"
+            "    def open(cls, files, settings):\n        files['weights']",
+            "step 'pair': has no file labelled 'weights', which 'broken' needs",
+        ),
+        (
+            "from mammoscope.stages.step import StepSettings\nclass Step:\n    scope = 'view'\n    row_by_row = False\n"
+            "    Settings = StepSettings\n    @classmethod\n    def open(cls, files, settings):\n        {}['key']",
+            r"step 'pair': cannot be loaded \(KeyError: 'key'\)",
+        ),
+    ],
+)
+def test_a_broken_step_is_named(content: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = tmp_path / "broken-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[mammoscope.steps]\nbroken = broken_step:Step\n")
+    (tmp_path / "broken_step.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_step", raising=False)
+    step = {"name": "pair", "role": "rescore", "implementation": "broken"}
+    with pytest.raises(BundleError, match=named):
+        load_bundle(with_step(tmp_path / "bundle", step)).load()

@@ -24,7 +24,7 @@ from mammoscope.stopwatch import Stopwatch
 class OneByView:
     """Finds one candidate a view, as wide as the breast's image."""
 
-    scope, row_by_row, Settings = "view", True, StepSettings
+    scope, row_by_row, Settings = "view", False, StepSettings
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
         assert len(exam.views) == 1 and (found.view == 0).all()
@@ -78,6 +78,7 @@ def test_without_a_breast_nothing_is_run() -> None:
     ("wrong", "named"),
     [
         ({"view": np.array([0, 7])}, "gave a view that the exam of 3 does not have"),
+        ({"view": np.array([0, 1])}, "gave a candidate on a view without a breast"),
         ({"detection_score": np.array([0.5, np.nan])}, "gave a detection_score that is not a number"),
     ],
 )

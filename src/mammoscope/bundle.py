@@ -45,12 +45,16 @@ class BundledStep:
         Raises
         ------
         BundleError
-            There is none of that name.
+            There is none of that name, or it cannot be imported.
         """
-        found = implementation_named(self.manifest.implementation)
+        place = f"{self.folder / MANIFEST}: step {self.manifest.name!r}"
+        try:
+            found = implementation_named(self.manifest.implementation)
+        except BundleError as error:
+            raise BundleError(f"{place}: {error}") from error
         if found is None:
             raise BundleError(
-                f"{self.folder / MANIFEST}: step {self.manifest.name!r}: no built-in implementation and no entry point "
+                f"{place}: no built-in implementation and no entry point "
                 f"of {GROUP} is named {self.manifest.implementation!r}"
             )
         return found
@@ -79,14 +83,26 @@ class BundledStep:
         BundleError
             It cannot be loaded from its files.
         """
+        place = f"{self.folder / MANIFEST}: step {self.manifest.name!r}"
         paths = {label: self.folder / entry.file for label, entry in self.manifest.files.items()}
         try:
-            return self.implementation.open(paths, self.settings)
-        except KeyError as error:
-            place = f"{self.folder / MANIFEST}: step {self.manifest.name!r}"
-            raise BundleError(
-                f"{place}: has no file labelled {error}, which {self.manifest.implementation!r} needs"
-            ) from None
+            return self.implementation.open(_StepFiles(paths), self.settings)
+        except _NoFileError as error:
+            needed = f"which {self.manifest.implementation!r} needs"
+            raise BundleError(f"{place}: has no file labelled {error}, {needed}") from None
+        except Exception as error:
+            raise BundleError(f"{place}: cannot be loaded ({type(error).__name__}: {error})") from error
+
+
+class _NoFileError(KeyError):
+    """A step was asked for a file that it does not have."""
+
+
+class _StepFiles(dict[str, Path]):
+    """A step's files by label."""
+
+    def __missing__(self, label: str) -> Path:
+        raise _NoFileError(label)
 
 
 @dataclass(frozen=True)
@@ -143,8 +159,11 @@ class Bundle:
     @property
     def kinds(self) -> frozenset[str]:
         """The kinds of findings that its finding steps look for: those named in their settings, else masses."""
-        named = [getattr(step.settings, "kinds", (DEFAULT_KIND,)) for step in self.of_roles("detect", "joint")]
-        return frozenset(kind for kinds in named for kind in kinds) or frozenset({DEFAULT_KIND})
+        named: set[str] = set()
+        for step in self.finding:
+            default = (DEFAULT_KIND,) if step.manifest.role in ("detect", "joint") else ()
+            named.update(getattr(step.settings, "kinds", default))
+        return frozenset(named) or frozenset({DEFAULT_KIND})
 
     @property
     def floor(self) -> float:

@@ -188,10 +188,15 @@ class Candidates:
         """The same rows, highest detection score first; equal ones keep their order."""
         return self.take(np.argsort(-self.detection_score, kind="stable"))
 
-    def problem(self, views: int) -> str | None:
+    def problem(self, has_breast: Sequence[bool]) -> str | None:
         """What is wrong with the values of these candidates of an exam of so many views; None: nothing."""
+        views = len(has_breast)
         if ((self.view < 0) | (self.view >= views)).any():
             return f"a view that the exam of {views} does not have"
+        if not np.array(has_breast, dtype=bool)[self.view].all():
+            return "a candidate on a view without a breast"
+        if self.masks is not None and self.rois is None:
+            return "masks without the ROIs that they are drawn in"
         if not np.isfinite(self.boxes).all() or (self.boxes[:, :2] > self.boxes[:, 2:]).any():
             return "a box that is not x0 <= x1, y0 <= y1"
         for kind in np.unique(self.kind):

@@ -201,7 +201,10 @@ class Analysis(_Record):
     thresholds: Thresholds
     findings: tuple[Finding, ...] = Field(description="Highest detection score first.")
     warnings: tuple[str, ...]
-    seconds: dict[str, float] = Field(description="Time spent in each stage.")
+    seconds: dict[str, float] = Field(
+        description="Time spent preparing and in each step of the models, by the step's name; of all "
+        "views together if they were analysed together."
+    )
 
     def above(self, detection: float) -> Analysis:
         """This analysis as it would be at a higher detection threshold; at a lower one, as it is."""

@@ -129,7 +129,7 @@ def _run_step(step: BundledStep, exam: PreparedExam, found: Candidates) -> Candi
             for view, prepared in enumerate(exam.views)
             if prepared.breast is not None
         )
-    problem = after.problem(len(exam.views))
+    problem = after.problem([view.breast is not None for view in exam.views])
     if problem:
         raise BundleError(f"{step.folder}: step {step.manifest.name!r} ({step.manifest.implementation}) gave {problem}")
     return after

@@ -78,6 +78,12 @@ class Dataset:
         )
 
     @cached_property
+    def judged_images(self) -> tuple[str, ...]:
+        """The images on which a mark can be called true or false: all but those with a lesion that is not listed."""
+        normals = set(self.normals)
+        return tuple(image for image, lesions in self.images.items() if lesions or image in normals)
+
+    @cached_property
     def graded_lesions(self) -> tuple[Lesion, ...]:
         """The lesions whose pathology is known."""
         return tuple(lesion for lesion in self.lesions if lesion.malignant is not None)

@@ -99,12 +99,12 @@ def exams_of(dataset: Dataset) -> list[tuple[str, ...]]:
 
 
 def detect_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> list[DetectedImage]:
-    """Run the steps before the selection on every exam; one result an image, in the order of the dataset."""
+    """Run the steps before the selection on every exam; one result for each of the dataset's ``judged_images``."""
     detected: dict[str, DetectedImage] = {}
     for case in exam_cases(dataset, bundle, progress):
         found = run(bundle.finding, case.exam, Candidates.none(), case.place)
         detected |= {image.image: image for image in detected_images(case, found)}
-    return [detected[image] for image in dataset.images]
+    return [detected[image] for image in dataset.judged_images]
 
 
 def detected_images(case: ExamCase, found: Candidates) -> list[DetectedImage]:
@@ -116,25 +116,25 @@ def detected_images(case: ExamCase, found: Candidates) -> list[DetectedImage]:
 
 
 def analyse_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> list[AnalysedImage]:
-    """Run all steps on every exam; one result an image, in the order of the dataset.
+    """Run all steps on every exam; one result for each of the dataset's ``judged_images``.
 
     If the steps after the selection work on each candidate independently, only those that match a lesion are outlined
     and classified: no figure needs the others. Else they get all candidates from the lowest threshold of the figures.
     """
     analysed: dict[str, AnalysedImage] = {}
-    row_by_row = all(step.implementation.row_by_row for step in bundle.grading)
+    alone = row_by_row(bundle)
     for case in exam_cases(dataset, bundle, progress):
         found = run(bundle.finding, case.exam, Candidates.none(), case.place)
-        if not row_by_row:
+        if not alone:
             found = run(bundle.grading, case.exam, found.above(THRESHOLDS[0]), case.place)
         for view, detected in enumerate(detected_images(case, found)):
             rows = found.of_view(view).ranked()
-            lesion = match(box_iou(detected.boxes, detected.lesion_boxes), MATCH_IOU)
+            lesion = match(detected.iou, MATCH_IOU)
             taken = lesion >= 0
             malignancy = np.full(len(lesion), np.nan)
             if taken.any():
                 graded = rows.take(taken)
-                if row_by_row:
+                if alone:
                     graded = graded_alone(bundle, case.exam, graded, case.place)
                 malignancy[taken] = _malignancy(graded, bundle)
             pathology = [row.malignant for row in case.lesions[view]]
@@ -145,7 +145,7 @@ def analyse_images(dataset: Dataset, bundle: Bundle, progress: Progress | None =
                 lesion_malignant=np.array([malignant is True for malignant in pathology], dtype=bool),
                 lesion_graded=np.array([malignant is not None for malignant in pathology], dtype=bool),
             )
-    return [analysed[image] for image in dataset.images]
+    return [analysed[image] for image in dataset.judged_images]
 
 
 def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> tuple[ClassifiedLesions, int]:
@@ -255,14 +255,24 @@ def graded_alone(bundle: Bundle, exam: PreparedExam, given: Candidates, place: s
     Raises
     ------
     BundleError
-        One of them was dropped.
+        One of them was dropped, or its detection score changed, though all these steps are said to be ``row_by_row``.
     """
     after = run(bundle.grading, exam, given, place)
     iou = box_iou(given.boxes, after.boxes) * (given.view[:, None] == after.view[None])
     rows = match(iou, _SAME_IOU)
     if (rows < 0).any():
         raise BundleError(f"{bundle.folder}: the steps after the selection drop given candidates on {place}")
-    return after.take(rows)
+    graded = after.take(rows)
+    if row_by_row(bundle) and not np.array_equal(graded.detection_score, given.detection_score):
+        raise BundleError(
+            f"{bundle.folder}: a step of row_by_row after the selection changes detection scores on {place}"
+        )
+    return graded
+
+
+def row_by_row(bundle: Bundle) -> bool:
+    """Whether the steps after the selection only fill in fields, each candidate's without regard to the others."""
+    return all(step.implementation.row_by_row for step in bundle.grading)
 
 
 def run(steps: Sequence[BundledStep], exam: PreparedExam, found: Candidates, place: str) -> Candidates:
@@ -296,6 +306,8 @@ def _detected_image(
         lesion_boxes=np.array([lesion.box for lesion in lesions], dtype=np.float64).reshape(-1, 4),
         boxes=found.boxes if breast is None else breast.from_original.inverse().boxes(found.boxes),
         scores=found.detection_score,
+        lesion_kinds=np.array([lesion.kind for lesion in lesions], dtype=np.str_),
+        kinds=found.kind,
         breast_found=breast is not None,
     )
 

@@ -90,6 +90,7 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     figures = detection.detection_figures(images, bootstrap)
     ranking = detection.rank(images)
     statistic = detection.lesion_statistic(images, ranking)
+    figures |= _unlisted(dataset)
     figures |= normals.normal_figures(images, dataset.normals, bundle.manifest.thresholds.detection, bootstrap)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
     drawn = [
@@ -167,6 +168,7 @@ def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     threshold = end_to_end.threshold_at_lesion_count(images)
     shown = np.inf if threshold is None else threshold
     detected = [image.detected for image in images]
+    figures |= _unlisted(dataset)
     figures |= normals.normal_figures(detected, dataset.normals, detection_threshold, bootstrap)
     statistic = end_to_end.lesion_statistic(images, shown, malignancy_threshold)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
@@ -175,6 +177,12 @@ def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     groups["breakdown"] += " Threshold: at_lesion_count."
     definition = end_to_end.DEFINITIONS | normals.DEFINITIONS | groups
     return Measured(figures, definition, rows, [*plots.threshold_plots(figures), panel])
+
+
+def _unlisted(dataset: Dataset) -> Json:
+    """How many images are left out, as no mark on them can be called false; nothing if there is none."""
+    count = len(dataset.images) - len(dataset.judged_images)
+    return {"unlisted": count} if count else {}
 
 
 def _from(progress: Progress | None, first: int, total: int) -> Progress | None:

@@ -68,7 +68,7 @@ def backend_named(name: str, workers: int) -> Backend:
     Raises
     ------
     MammoscopeError
-        No backend has this name; lists the known names.
+        No backend has this name (lists the known names), or that of another package cannot be used.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}, it must be 1 or more")
@@ -80,7 +80,11 @@ def backend_named(name: str, workers: int) -> Backend:
         if name not in others.names:
             known = ", ".join(sorted({*BUILT_IN, *others.names}))
             raise MammoscopeError(f"backend {name!r} is not known; known are: {known}")
-        made = others[name].load()(workers)
+        try:
+            made = others[name].load()(workers)
+        except Exception as error:
+            problem = f"{others[name].value} cannot be used ({type(error).__name__}: {error})"
+            raise MammoscopeError(f"backend {name!r}: {problem}") from error
     return cast(Backend, made)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from inspect import isabstract
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -148,9 +149,16 @@ def _defined_in(module: ModuleType) -> type[AnyFamily]:
 
 
 def _loaded(point: EntryPoint) -> type[AnyFamily]:
-    family = point.load()
+    place = f"entry point {point.name!r} of {_package(point)} in {GROUP!r}"
+    try:
+        family = point.load()
+    except Exception as error:
+        raise RecipeError(f"{place}: {point.value} cannot be imported ({type(error).__name__}: {error})") from error
     if not (isinstance(family, type) and issubclass(family, Family)):
-        raise RecipeError(f"entry point {point.name!r} of {_package(point)} in {GROUP!r} names no Family")
+        raise RecipeError(f"{place}: {point.value} is not a Family")
+    if isabstract(family):
+        missing = ", ".join(sorted(family.__abstractmethods__))
+        raise RecipeError(f"{place}: {point.value} lacks {missing}")
     return family
 
 

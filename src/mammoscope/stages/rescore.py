@@ -43,7 +43,7 @@ class OnnxRescorer:
     """A rescorer: its network turns ``regions (N, 1, S, S)`` into ``logit (N,)``, above 0 for a mass."""
 
     scope: ClassVar[Scope] = "view"
-    row_by_row: ClassVar[bool] = True
+    row_by_row: ClassVar[bool] = False
     Settings: ClassVar[type[RescorerSettings]] = RescorerSettings
 
     def __init__(self, session: onnxruntime.InferenceSession, settings: RescorerSettings) -> None:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, Protocol, cast
 from pydantic import BaseModel, ConfigDict
 
 from mammoscope.candidates import Candidates
+from mammoscope.errors import BundleError
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 from mammoscope.stages.preprocess import Preprocessed, PreprocessSettings, preprocess
 
@@ -104,8 +105,8 @@ class StepImplementation(Protocol):
     scope
         Whether the step sees one view at a time, or the whole exam at once.
     row_by_row
-        Whether its result for a candidate does not depend on other candidates. Evaluation then runs it only on the
-        candidates that its figures need.
+        Whether it only fills in fields, each candidate's without regard to the others: it drops none and leaves the
+        detection scores. After the selection, evaluation then runs it only on the candidates that its figures need.
     Settings
         Checked as the bundle is opened.
     """
@@ -121,10 +122,23 @@ class StepImplementation(Protocol):
 
 
 def implementation_named(name: str) -> type[StepImplementation] | None:
-    """The implementation of that name, built in or of an installed package; None if there is none."""
+    """The implementation of that name, built in or of an installed package; None if there is none.
+
+    Raises
+    ------
+    BundleError
+        That of another package cannot be imported, or lacks what an implementation has; names the package's object.
+    """
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         return cast(type[StepImplementation], getattr(import_module(module), attribute))
     for found in entry_points(group=GROUP, name=name):
-        return cast(type[StepImplementation], found.load())
+        try:
+            loaded = found.load()
+        except Exception as error:
+            raise BundleError(f"{found.value} cannot be imported ({type(error).__name__}: {error})") from error
+        missing = [part for part in ("scope", "row_by_row", "Settings", "open") if not hasattr(loaded, part)]
+        if missing:
+            raise BundleError(f"{found.value} is not an implementation of a step: it has no {', '.join(missing)}")
+        return cast(type[StepImplementation], loaded)
     return None

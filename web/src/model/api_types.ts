@@ -242,7 +242,7 @@ export interface components {
             readonly warnings: readonly string[];
             /**
              * Seconds
-             * @description Time spent in each stage.
+             * @description Time spent preparing and in each step of the models, by the step's name; of all views together if they were analysed together.
              */
             readonly seconds: {
                 readonly [key: string]: number;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ DEFINITIONS = {
     "thresholds 0.50, 0.55 … 0.95.",
     "froc": "Free-response ROC: the largest share of lesions hit at a detection threshold with at most 0.25, 0.5, 1, 2 "
     "or 4 false positives an image on average; a hit has IoU >= 0.5 (iou_0.5) or >= 0.2 (iou_0.2) with a lesion, "
-    "one hit a lesion, and any further detection of it is a false positive.",
+    "one hit a lesion, of its kind, and any further detection of it is a false positive.",
     "sensitivity_iou_0.5": "Share of the lesions that are hit (IoU >= 0.5) at the score that gives 1 false positive an "
     "image on all images together; the score is held fixed.",
     "sensitivity_iou_0.2": "The same with hits of IoU >= 0.2.",
@@ -53,6 +54,8 @@ class DetectedImage:
         ``(N, 4) float64``, the same frame.
     scores
         ``(N,) float64``, highest first.
+    lesion_kinds, kinds
+        ``(M,)`` and ``(N,)`` names of kinds; None: all of one.
     breast_found
         False where preprocessing found no breast.
     """
@@ -63,6 +66,16 @@ class DetectedImage:
     boxes: FloatArray
     scores: FloatArray
     breast_found: bool = True
+    lesion_kinds: NDArray[np.str_] | None = None
+    kinds: NDArray[np.str_] | None = None
+
+    @cached_property
+    def iou(self) -> FloatArray:
+        """``(N, M)`` intersection over union of each detection with each lesion; 0 where they are of other kinds."""
+        iou = box_iou(self.boxes, self.lesion_boxes)
+        if self.kinds is None or self.lesion_kinds is None:
+            return iou
+        return np.asarray(iou * (self.kinds[:, None] == self.lesion_kinds[None]))
 
 
 def match(iou: FloatArray, threshold: float) -> NDArray[np.int64]:
@@ -128,7 +141,7 @@ class Ranking:
 
 def rank(images: Sequence[DetectedImage]) -> Ranking:
     """Match every image at every threshold and sort the detections of all."""
-    ious = [box_iou(image.boxes, image.lesion_boxes) for image in images]
+    ious = [image.iou for image in images]
     scores = np.concatenate([np.zeros(0), *(image.scores for image in images)])
     index = np.repeat(np.arange(len(images)), [len(image.scores) for image in images])
     places = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(image.scores)) for image in images)])
@@ -201,7 +214,7 @@ def lesion_hits(images: Sequence[DetectedImage], iou: float, threshold: float) -
     """1 for each lesion, image by image, that a detection of this score or more takes at this IoU; else 0."""
     hits = []
     for image in images:
-        found = match(box_iou(image.boxes, image.lesion_boxes), iou)
+        found = match(image.iou, iou)
         hit = np.zeros(len(image.lesion_boxes))
         hit[found[(found >= 0) & (image.scores >= threshold)]] = 1
         hits.append(hit)
@@ -268,7 +281,7 @@ def detection_rows(images: Sequence[DetectedImage]) -> list[Json]:
     """
     rows: list[Json] = []
     for image in images:
-        iou = box_iou(image.boxes, image.lesion_boxes)
+        iou = image.iou
         matched = {threshold: match(iou, threshold) for threshold in MATCH_IOUS}
         lesion_of = matched[0.5]
         for row in range(len(image.scores)):

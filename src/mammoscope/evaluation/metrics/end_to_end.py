@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mammoscope.evaluation.metrics.detection import DetectedImage, box_row
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
-from mammoscope.geometry import FloatArray, box_iou
+from mammoscope.geometry import FloatArray
 
 MATCH_IOU = 0.5
 THRESHOLDS = tuple(step / 20 for step in range(1, 20))
@@ -21,7 +21,8 @@ DEFINITIONS = {
     "images_without_breast": "Mammograms on which no breast was found: nothing is found there.",
     "lesions": "Number of lesions with a box.",
     "malignancy_threshold": "Masses with this malignancy score or more are called malignant; fixed in the bundle.",
-    "thresholds": "The same figures at detection thresholds 0.05, 0.10 … 0.95.",
+    "thresholds": "The same figures at detection thresholds 0.05, 0.10 … 0.95. If a step of the bundle grades "
+    "candidates together, it is given all from 0.05, whatever the threshold.",
     "at_lesion_count": "The same figures at the detection score where the number found is nearest to the number of "
     "lesions (of two equally near, the higher score); its intervals hold this threshold fixed.",
     "at_one_false_positive": "The same figures at the lowest detection score down to which there is at most 1 false "
@@ -223,7 +224,7 @@ def pipeline_rows(images: Sequence[AnalysedImage], malignancy_threshold: float) 
     rows: list[Json] = []
     for image in images:
         detected = image.detected
-        iou = box_iou(detected.boxes, detected.lesion_boxes)
+        iou = detected.iou
         right = image.right(malignancy_threshold)
         for row, lesion in enumerate(image.lesion.tolist()):
             taken = lesion >= 0

@@ -9,13 +9,15 @@ import numpy as np
 from mammoscope.evaluation.metrics.detection import DetectedImage, match
 from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, ratio
-from mammoscope.geometry import FloatArray, box_iou
+from mammoscope.geometry import FloatArray
 
 DEFINITIONS = {
     "normals": "Images without a lesion, at the bundle's detection threshold. Those that show a lesion which the "
     "dataset does not list are not among them.",
     "with_lesion": "Images with a lesion, at the same threshold: a detection that takes no lesion (IoU >= 0.5) is "
     "false.",
+    "unlisted": "Further images that show a lesion which the dataset does not list, or one of a kind that the "
+    "bundle does not look for: no mark on them can be called false, so they are left out.",
     "flagged": "Share of the images with at least one false positive.",
 }
 
@@ -59,4 +61,4 @@ def _rates(images: Sequence[DetectedImage], threshold: float, bootstrap: Bootstr
 
 def _false_positives(image: DetectedImage, threshold: float) -> int:
     kept = image.scores >= threshold
-    return int((kept & (match(box_iou(image.boxes, image.lesion_boxes), MATCH_IOU) < 0)).sum())
+    return int((kept & (match(image.iou, MATCH_IOU) < 0)).sum())

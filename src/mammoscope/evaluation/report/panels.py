@@ -72,14 +72,15 @@ def analysed_panel(
     def wrong(image: AnalysedImage) -> tuple[float, int]:
         kept = image.detected.scores >= threshold
         right = int((kept & image.right(malignancy_threshold)).sum())
-        return -right / max(1, len(image.lesion_malignant)), int((kept & (image.lesion < 0)).sum())
+        return -right / max(1, int(image.lesion_graded.sum())), int((kept & (image.lesion < 0)).sum())
 
     pictures = []
-    for name, image in best_median_worst(images, wrong):
+    for name, image in best_median_worst([image for image in images if image.lesion_graded.any()], wrong):
         kept = image.detected.scores >= threshold
         right = int((kept & image.right(malignancy_threshold)).sum())
-        truth = ", ".join("malignant" if one else "benign" for one in image.lesion_malignant)
-        title = f"{name}: {right} of {len(image.lesion_malignant)} right ({truth})\n{image.detected.image}"
+        words = np.where(image.lesion_graded, np.where(image.lesion_malignant, "malignant", "benign"), "unknown")
+        truth = ", ".join(words.tolist())
+        title = f"{name}: {right} of {int(image.lesion_graded.sum())} right ({truth})\n{image.detected.image}"
         labels = [
             f"{score:.2f}" + ("" if np.isnan(malignancy) else f", malignancy {malignancy:.2f}")
             for score, malignancy in zip(image.detected.scores[kept], image.malignancy[kept], strict=True)
