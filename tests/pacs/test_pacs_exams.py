@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,14 @@ from pacs_process import PacsProcess
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 
-from mammoscope.findings import Analysis
+from installed import PACKAGES, with_step
+from mammoscope.findings import ANALYSED_ALONE, Analysis
 from mammoscope.pacs.exam_reports import ExamReports
 from mammoscope.pacs.image_place import ImagePlace, key_of
 from mammoscope.pacs.queued_image import ImageState
 from mammoscope.readers.identify import read_exam_key
-from mammoscope.writers.json import write_analysis
+from mammoscope.writers.json import read_analysis, write_analysis
+from test_extensions import STEP
 from writers.made_analyses import analysis, mammogram
 
 STUDY, OTHER_STUDY = "2.25.47120001", "2.25.47120002"
@@ -112,6 +116,7 @@ def test_a_receiver_that_keeps_images_reports_on_each_womans_exam(tmp_path: Path
         pacs.wait(lambda counts: counts[ImageState.SENT] == 4)
         root, log = pacs.data, pacs.log
         assert pacs.end() == 0
+    assert "whole exams" not in log
     one, two, three, four = (key_of(film_uid(number)) for number in (1, 2, 3, 4))
     assert reported(root) == {one: [one, two], three: [three, four]}
     for name, members in reported(root).items():
@@ -128,3 +133,28 @@ def test_a_receiver_that_keeps_images_reports_on_each_womans_exam(tmp_path: Path
         *(str(read_exam_key(path)) for path in root.rglob("image.dcm")),
     ):
         assert secret.encode() not in reports and secret not in names
+
+
+def test_results_say_that_steps_over_exams_saw_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*sys.path, str(PACKAGES)]))
+    bundle = with_step(tmp_path / "bundle", STEP)
+    with (
+        ArchivePeer() as peer,
+        PacsProcess(
+            tmp_path / "pacs", "receive", "--send-to", peer.node, "--port", "0", "--keep", "--bundle", str(bundle)
+        ) as pacs,
+    ):
+        assert "look at whole exams, but each image is analysed alone" in pacs.log
+        send(pacs.port, *(film(number, StudyInstanceUID=STUDY) for number in (1, 2)))
+        pacs.wait(lambda counts: counts[ImageState.SENT] == 2)
+        root = pacs.data
+        assert pacs.end() == 0
+    places = [ImagePlace(root / "files" / key_of(film_uid(number))) for number in (1, 2)]
+    for place in places:
+        assert ANALYSED_ALONE in read_analysis(place.analysis).warnings
+        assert ANALYSED_ALONE.encode() in place.result("sr").read_bytes()
+    report = json.loads((root / "exams" / f"{places[0].folder.name}.exam.json").read_text())
+    assert report["warnings"][0] == (
+        "2 images of this exam were analysed alone; steps of the models look at all images of an exam together, "
+        "so scores may differ."
+    )
