@@ -14,7 +14,7 @@ from rich.console import Console
 from small_datasets import SIZE, breast, lesion, write
 
 from mammoscope.datasets.images import dataset_mammogram
-from mammoscope.datasets.importers.cbis_ddsm.published import TYPICAL_FILM_ASPECT, published_info
+from mammoscope.datasets.importers.cbis_ddsm.published import TYPICAL_FILM_ASPECT, published_folds, published_info
 from mammoscope.datasets.info import DatasetInfo, read_info, write_info
 from mammoscope.datasets.integrity import check_integrity
 from mammoscope.datasets.layout import COLUMNS, Dataset, ImageRow, load_dataset, write_layout
@@ -117,6 +117,14 @@ def test_kinds_can_be_chosen(folder: Path) -> None:
     masses = dataset.of_kinds(["mass"])
     assert [one.kind for one in masses.lesions] == ["mass", "mass"] and list(masses.images) == list(dataset.images)
     assert masses.normals == ("b.png", "c.png"), "d.png shows an asymmetry"
+
+
+def test_a_choice_of_kinds_keeps_edition_and_published_folds(tmp_path: Path) -> None:
+    rows = [lesion(patient, kind="calcification" if patient == "P_00001" else "mass") for patient in published_folds()]
+    dataset = Dataset(tmp_path, tuple(rows), "")
+    masses = dataset.of_kinds(["mass"])
+    assert masses.edition == 1 and len(masses.lesions) == len(rows) - 1
+    assert patient_folds(masses) == {patient: fold for patient, (_, fold) in published_folds().items()}
 
 
 def test_what_is_written_comes_back(folder: Path, tmp_path: Path) -> None:

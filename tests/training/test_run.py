@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from safetensors.numpy import load_file
 
+from mammoscope.datasets.layout import load_dataset, write_table
+from mammoscope.datasets.splits import write_split
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.training.run import read_run, train
 from small_recipes import write_recipe
@@ -159,3 +163,17 @@ def test_a_segmenter_starts_from_an_earlier_run(dataset: Path, tmp_path: Path) -
         train("segmenter", dataset, recipe, tmp_path / "third", str(tmp_path / "absent.safetensors"))
     with pytest.raises(RecipeError, match=r"was not written by mammoscope|cannot be read as a checkpoint"):
         train("segmenter", dataset, recipe, tmp_path / "fourth", str(dataset / "lesions.csv"))
+
+
+def test_the_written_validation_part_holds_no_patient_that_trains(dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "kinds")
+    lesions = load_dataset(dataset).lesions
+    # The malignant lesions of the first patients are of a kind that nothing is trained on.
+    kinds = ["calcification" if number in (0, 2, 4) else "mass" for number in range(len(lesions))]
+    table = [replace(one, kind=kind) for one, kind in zip(lesions, kinds, strict=True)]
+    write_table(tmp_path / "kinds/lesions.csv", table)
+    train("segmenter", tmp_path / "kinds", str(write_recipe(tmp_path, "segmenter", epochs=1)), tmp_path / "run")
+    split = read_run(tmp_path / "run")["split"]
+    _, validation = write_split(load_dataset(tmp_path / "kinds"), tmp_path / "split", folds=4)
+    assert set(split["training_patients"]).isdisjoint(load_dataset(validation).patients)
+    assert split["validation_patients"] == list(load_dataset(validation).patients)

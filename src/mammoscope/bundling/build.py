@@ -74,12 +74,13 @@ def build_bundle(
         A training has no validated weights yet, their splits differ, a step of the chain is missing, or an ONNX
         file differs from its network by more than ``LARGEST_DIFFERENCE``.
     """
-    dataset = load_dataset(dataset_folder).of_kinds({kind.name for kind in SOUGHT})
+    dataset = load_dataset(dataset_folder)
     extra = [(extra_step(step), step.files) for step in extra_steps]
     opened = {role: open_source(role, folder) for role, folder in sources.items()}
     _check_chain(opened, [step for step, _ in extra])
     split = common_split(list(opened.values()), dataset).model_dump()
-    training, validation = split_patients(dataset, **split)
+    sought = {kind.name for kind in SOUGHT}
+    training, validation = (part.of_kinds(sought) for part in split_patients(dataset, **split))
     if out.exists() and not (out / MANIFEST).is_file():
         raise RecipeError(f"{out}: already exists and is not a bundle; name a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -157,7 +157,10 @@ class Dataset:
         )
 
     def of_kinds(self, kinds: Collection[str]) -> Dataset:
-        """The lesions of some kinds, on all images; an image that shows another kind does not count as normal."""
+        """The lesions of some kinds, on all images; an image that shows another kind does not count as normal.
+
+        A split is dealt before kinds are chosen: folds depend on all lesions, so a part would be dealt otherwise.
+        """
         others = {lesion.image for lesion in self.lesions if lesion.kind not in kinds}
         if not others:
             return self
@@ -165,5 +168,4 @@ class Dataset:
             self,
             lesions=tuple(lesion for lesion in self.lesions if lesion.kind in kinds),
             listed=tuple(replace(row, normal=False) if row.image in others else row for row in self.image_rows()),
-            stated=self.info,
         )

@@ -81,14 +81,15 @@ def train(
     role_type = role_of(noun)
     recipe = load_recipe(role_type.name, recipe_name)
     family = find_family(role_type.name, recipe.family)
-    dataset = load_dataset(dataset_folder).of_kinds({kind.name for kind in SOUGHT})
+    dataset = load_dataset(dataset_folder)
     if recipe.split.fold >= recipe.split.folds:
         raise RecipeError(f"split.fold is {recipe.split.fold}, it must be below split.folds, {recipe.split.folds}")
     if len(dataset.patients) < recipe.split.folds:
         raise DatasetError(
             f"{dataset.folder}: has {len(dataset.patients)} patients, too few for {recipe.split.folds} folds by patient"
         )
-    training, validation = split_patients(dataset, **recipe.split.model_dump())
+    sought = {kind.name for kind in SOUGHT}
+    training, validation = (part.of_kinds(sought) for part in split_patients(dataset, **recipe.split.model_dump()))
     role = role_type(family, recipe, proposing)
     role.check(training, validation)
     _open_run(out, role, _identity(dataset, role, init, training, validation))
