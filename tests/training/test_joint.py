@@ -18,6 +18,7 @@ import torch
 from one_look import OneLookFamily
 from torch import Tensor, nn
 
+from installed import PACKAGES, mammoscope
 from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.bundling.build import build_bundle
 from mammoscope.bundling.roles.joint import found_lesions
@@ -34,16 +35,6 @@ from small_recipes import as_toml, small_table, write_recipe
 from synthetic_dataset import write_dataset
 
 pytestmark = pytest.mark.training
-
-PACKAGES = Path(__file__).parents[1] / "packages"
-
-
-def mammoscope(*arguments: object, packages: bool = True) -> subprocess.CompletedProcess[str]:
-    """A command, run where the package of the tests is installed, or is not."""
-    paths = [path for path in sys.path if path != str(PACKAGES)] + [str(PACKAGES)] * packages
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", "mammoscope", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +57,7 @@ def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def joint(dataset: Path, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("bundle") / "joint"
-    done = mammoscope("bundle", "build", dataset, "--joint", run, "--out", folder)
-    assert done.returncode == 0, done.stderr
+    mammoscope(PACKAGES, "bundle", "build", dataset, "--joint", run, "--out", folder)
     return load_bundle(folder)
 
 
@@ -92,8 +82,7 @@ def test_its_outlines_lie_on_the_masses_that_it_finds(joint: Bundle, dataset: Pa
 
 def test_it_analyses_the_phantom_and_outlines_what_it_finds(joint: Bundle, exam: Path, tmp_path: Path) -> None:
     options = ("--bundle", joint.folder, "--threshold", joint.floor, "--out", tmp_path, "--sr", "--seg")
-    done = mammoscope("analyze", exam / "phantom-L-CC.dcm", *options)
-    assert done.returncode == 0, done.stderr
+    mammoscope(PACKAGES, "analyze", exam / "phantom-L-CC.dcm", *options)
     assert (tmp_path / "phantom-L-CC.overlay.png").is_file()
     analysis = Analysis.model_validate_json((tmp_path / "phantom-L-CC.json").read_bytes())
     assert analysis.findings
@@ -130,8 +119,11 @@ def test_a_rescorer_follows_it(joint: Bundle, dataset: Path, tmp_path: Path) -> 
 
 
 def test_without_a_family_the_command_says_what_is_missing(dataset: Path, tmp_path: Path) -> None:
-    done = mammoscope("train", "joint", dataset, "--out", tmp_path / "run", packages=False)
-    assert done.returncode != 0
+    paths = os.pathsep.join(path for path in sys.path if path != str(PACKAGES))
+    command = [sys.executable, "-m", "mammoscope", "train", "joint", str(dataset), "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "no joint network can be trained: no family of role 'joint' is built in or installed" in done.stderr
     assert not (tmp_path / "run").exists()
