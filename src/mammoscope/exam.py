@@ -70,10 +70,6 @@ class Exam:
         word = secrets.token_hex(32)
         return cls(tuple(dataclasses.replace(view, exam_key=word) for view in views))
 
-    def hung(self) -> Exam:
-        """The same exam with its views in hanging order: R CC, L CC, R MLO, L MLO, then the others as they were."""
-        return Exam(tuple(sorted(self.views, key=lambda view: hanging_place(view.laterality, view.view))))
-
 
 def hanging_place(laterality: Laterality | None, view: str | None) -> int:
     """Place of a view among ``STANDARD_VIEWS``; that of all others is after them."""

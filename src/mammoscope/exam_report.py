@@ -72,19 +72,6 @@ class Breast(_Record):
     highest: HighestScores
 
 
-class ViewFinding(_Record):
-    """A finding of one image."""
-
-    report: str = Field(description="The image, by the name of its JSON file.")
-    finding: int = Field(ge=0, description="Place of the finding in that file, from 0.")
-
-
-class JoinedFinding(_Record):
-    """Findings of several images that a step of the models joined: it takes them for one and the same."""
-
-    parts: tuple[ViewFinding, ...] = Field(min_length=2)
-
-
 class ExamReport(_Record):
     """What mammoscope says of an exam, beside the analyses of its images."""
 
@@ -95,21 +82,14 @@ class ExamReport(_Record):
     thresholds: Thresholds
     views: tuple[ExamView, ...] = Field(min_length=1, description="As they hang: R CC, L CC, R MLO, L MLO, others.")
     not_analysed: int = Field(ge=0, description="Files of this exam that could not be analysed.")
-    joined: tuple[JoinedFinding, ...] = Field(
-        description="Findings that the models take for one and the same in several images; empty: no step joins any."
-    )
     breasts: tuple[Breast, ...] = Field(description="Right before left; images of an unknown side count in neither.")
     highest: HighestScores = Field(description="Among the findings of all images.")
     warnings: tuple[str, ...]
 
     @model_validator(mode="after")
-    def _parts_exist(self) -> Self:
-        counts = {view.report: view.findings for view in self.views}
-        if len(counts) < len(self.views):
+    def _views_differ(self) -> Self:
+        if len({view.report for view in self.views}) < len(self.views):
             raise ValueError("two views have one report")
-        for part in (part for joined in self.joined for part in joined.parts):
-            if part.finding >= counts.get(part.report, 0):
-                raise ValueError(f"joined names finding {part.finding} of {part.report!r}, which has no such finding")
         return self
 
 
@@ -130,7 +110,6 @@ def report_on(
     analyses: Sequence[tuple[str, Analysis]],
     *,
     not_analysed: int = 0,
-    joined: Sequence[JoinedFinding] = (),
     warnings: Sequence[str] = (),
 ) -> ExamReport:
     """The report on an exam.
@@ -141,8 +120,6 @@ def report_on(
         Name of the JSON file and analysis of each image, at least one; all by one bundle at one operating point.
     not_analysed
         Files of the exam that could not be analysed.
-    joined
-        What exam-level steps found to be one and the same.
     warnings
         What is to be said of the exam beside what its views tell.
 
@@ -171,7 +148,6 @@ def report_on(
             for report, analysis in hung
         ),
         not_analysed=not_analysed,
-        joined=tuple(joined),
         breasts=tuple(
             _breast(side, [image for image in images if image.input.laterality is side])
             for side in (Laterality.RIGHT, Laterality.LEFT)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import pytest
 
 from mammoscope.exam import Exam, grouped
-from mammoscope.mammogram import Laterality, Mammogram
+from mammoscope.mammogram import Mammogram
 from writers.made_analyses import mammogram
 
-LEFT, RIGHT = Laterality.LEFT, Laterality.RIGHT
 
-
-def view(name: str, key: str | None, side: Laterality | None = LEFT, position: str | None = "CC") -> Mammogram:
-    return mammogram(80, 64, name=name, exam_key=key, laterality=side, view=position)
+def view(name: str, key: str | None) -> Mammogram:
+    return mammogram(80, 64, name=name, exam_key=key)
 
 
 @pytest.mark.parametrize("key", [None, "k"])
@@ -47,12 +45,6 @@ def test_a_word_joins_only_images_that_state_nothing() -> None:
         Exam((*exam.views, *other.views))
     with pytest.raises(ValueError, match="b: states its study"):
         Exam.vouched([view("a", None), view("b", "k")])
-
-
-def test_views_hang_as_a_reader_expects() -> None:
-    names = [(LEFT, "MLO"), (None, None), (RIGHT, "MLO"), (LEFT, "ML"), (LEFT, "CC"), (RIGHT, "CC"), (RIGHT, "MLO")]
-    exam = Exam(tuple(view(str(number), "k", *name) for number, name in enumerate(names)))
-    assert "".join(one.name for one in exam.hung().views) == "5426013"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from mammoscope import NOTICE
-from mammoscope.exam_report import ExamReport, JoinedFinding, ViewFinding, report_on
+from mammoscope.exam_report import ExamReport, report_on
 from mammoscope.findings import Analysis
 from mammoscope.mammogram import Laterality, PixelSpacing
 from mammoscope.writers.exam_json import exam_schema, exam_schema_text, write_exam_report
@@ -47,7 +47,7 @@ def test_a_whole_exam_has_nothing_to_warn_of_and_says_what_was_found_where(tmp_p
     # Each is the highest of its kind, of whichever finding.
     assert (left.highest.detection_score, left.highest.malignancy_score) == (0.9, 0.7)
     assert report.highest == left.highest
-    assert report.warnings == () and report.joined == () and report.not_analysed == 0
+    assert report.warnings == () and report.not_analysed == 0
     assert report.notice == NOTICE and report.bundle.sha256 == "cd" * 32
     write_exam_report(report, tmp_path / "a.exam.json")
     document = json.loads((tmp_path / "a.exam.json").read_text())
@@ -102,19 +102,6 @@ def test_images_that_failed_and_words_of_the_caller_are_said_first() -> None:
     report = report_on(whole_exam()[:1], not_analysed=3, warnings=["Nobody knows whose they are."])
     assert report.not_analysed == 3
     assert report.warnings[:2] == ("Nobody knows whose they are.", "3 files of this exam could not be analysed.")
-
-
-def test_what_was_joined_names_findings_that_there_are() -> None:
-    both = JoinedFinding(
-        parts=(ViewFinding(report="L-CC.json", finding=1), ViewFinding(report="L-MLO.json", finding=0))
-    )
-    assert report_on(whole_exam(), joined=[both]).joined == (both,)
-    for report, number in (("L-CC.json", 2), ("R-CC.json", 0), ("other.json", 0)):
-        wrong = JoinedFinding(
-            parts=(ViewFinding(report="L-MLO.json", finding=0), ViewFinding(report=report, finding=number))
-        )
-        with pytest.raises(ValueError, match=f"finding {number} of '{report}'"):
-            report_on(whole_exam(), joined=[wrong])
 
 
 def test_analyses_of_other_models_or_thresholds_make_no_report() -> None:

@@ -162,4 +162,4 @@ def test_the_command_prints_no_long_table(dark: list[Path], tmp_path: Path) -> N
     assert "no breast found" in short.stdout and "8 of 9 analysed (8 of them earlier" in short.stdout
     other = analyze("ray", dark[:1])
     assert other.returncode == 2
-    assert "error: backend 'ray' is not known; there are: one-after-another, processes, threads\n" in other.stderr
+    assert "error: backend 'ray' is not known; known are: one-after-another, processes, threads\n" in other.stderr
