@@ -76,13 +76,16 @@ def test_any_backend_gives_what_threads_give(
     exam: Path, dark: list[Path], tmp_path: Path, bundle: Bundle, backend: str
 ) -> None:
     paths = [exam / "phantom-L-CC.dcm", exam / "phantom-R-CC.dcm", dark[0], dark[7]]
-    results = {}
+    results, files = {}, {}
     for name in ("threads", backend):
         options = Options(workers=2, backend=name)
         outcomes = list(analyze_files(paths, tmp_path / name, bundle, options))
         assert [done.path for done in outcomes if done.error] == [dark[7]]
-        results[name] = [_without_times(file) for file in sorted((tmp_path / name).glob("*.json"))]
+        files[name] = sorted(file.name for file in (tmp_path / name).iterdir())
+        analyses = (file for file in files[name] if file.endswith(".json") and not file.endswith(".exam.json"))
+        results[name] = [_without_times(tmp_path / name / file) for file in analyses]
     assert len(results["threads"]) == 3
+    assert files[backend] == files["threads"]
     assert results[backend] == results["threads"]
 
 
