@@ -28,8 +28,8 @@ from mammoscope.geometry import FrameChange
 from mammoscope.stages.detect import detector_input
 from mammoscope.stages.preprocess import preprocess
 from mammoscope.training.augment import Warp, random_erasure, random_light, random_warp
+from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
-from mammoscope.training.pictures import as_input
 from mammoscope.training.roles.role import Role
 
 _VALIDATION_BATCH = 4

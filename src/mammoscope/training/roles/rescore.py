@@ -29,8 +29,8 @@ from mammoscope.stages.rescore import region_views, rescored
 from mammoscope.stages.roi import stretch_contrast
 from mammoscope.stages.step import PreparedExam, PreparedView
 from mammoscope.training.augment import random_erasure, random_light, random_warp
+from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
-from mammoscope.training.pictures import as_input
 from mammoscope.training.roles.detect import detection_metrics, usable_images
 from mammoscope.training.roles.role import Role
 
