@@ -23,7 +23,7 @@ from mammoscope.findings import (
 )
 from mammoscope.kinds import kind_named
 from mammoscope.mammogram import Mammogram
-from mammoscope.stages.measure import mass_outline, measure
+from mammoscope.stages.measure import measure, outline_of_mask
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.step import PreparedExam, PreparedView
 from mammoscope.stopwatch import Stopwatch
@@ -170,7 +170,7 @@ def _findings(mammogram: Mammogram, breast: Preprocessed, found: Candidates, lim
     for number, box in enumerate(to_original.boxes(found.boxes)):
         kind = kind_named(str(found.kind[number]))
         from_roi = rois.from_preprocessed[number].inverse().then(to_original)
-        outline = from_roi.points(mass_outline(masks.probabilities[number], masks.threshold))
+        outline = from_roi.points(outline_of_mask(masks.probabilities[number], masks.threshold))
         outline = np.clip(outline, 0, [mammogram.width, mammogram.height])
         findings.append(
             Finding(

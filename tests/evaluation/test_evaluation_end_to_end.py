@@ -33,7 +33,11 @@ def analysed(
     boxes = np.array([lesions[index] if index >= 0 else [500, 0, 520, 20] for index in taken]).reshape(-1, 4)
     detected = DetectedImage(f"{patient}.png", patient, lesions, boxes, np.array(scores, dtype=np.float64))
     return AnalysedImage(
-        detected, np.array(taken, dtype=np.int64), np.array(malignancy), np.array(malignant, dtype=bool)
+        detected,
+        np.array(taken, dtype=np.int64),
+        np.array(malignancy),
+        lesion_malignant=np.array(malignant, dtype=bool),
+        lesion_graded=np.ones(len(malignant), dtype=bool),
     )
 
 
@@ -86,6 +90,7 @@ def test_thresholds_are_the_twentieths() -> None:
     ("scores", "lesions", "expected"),
     [
         ([], 1, None),
+        ([0.4], 0, None),
         ([0.4], 1, 0.4),
         ([0.9, 0.8, 0.7], 2, 0.8),
         ([0.9, 0.5, 0.5, 0.5], 3, 0.5),  # 1 or 4 found: 4 is nearer to 3
@@ -96,6 +101,8 @@ def test_thresholds_are_the_twentieths() -> None:
 def test_threshold_at_lesion_count(scores: list[float], lesions: int, expected: float | None) -> None:
     image = analysed(scores, [-1] * len(scores), [NAN] * len(scores), [True] * lesions)
     assert threshold_at_lesion_count([image]) == expected
+    point = pipeline_figures([image], 0.5, 0.5, Bootstrap(5))["at_lesion_count"]
+    assert (point["threshold"], point.get("reason") == "there is no lesion") == (expected, not lesions)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from tiny_stages import BrightSpots, Disc, MaskSize, Tiny, breast, lesion, tiny_bundle, with_step, write_dataset
+from tiny_stages import (
+    BrightSpots,
+    Disc,
+    MaskSize,
+    Tiny,
+    breast,
+    disc_crop,
+    lesion,
+    tiny_bundle,
+    with_step,
+    write_dataset,
+)
 
 from mammoscope.bundle import Bundle
 from mammoscope.candidates import Candidates
@@ -18,6 +30,7 @@ from mammoscope.datasets.layout import Dataset, ImageRow, load_dataset, write_la
 from mammoscope.errors import BundleError
 from mammoscope.evaluation import evaluate
 from mammoscope.evaluation.cases import exams_of
+from mammoscope.evaluation.run import Stage
 from mammoscope.stages.step import PreparedExam
 
 SURE: Disc = (60, 150, 12)  # a score of 25 / 60, above the tiny bundle's threshold of 0.3
@@ -95,6 +108,40 @@ def test_a_lesion_of_unknown_pathology_is_found_and_never_rightly_classified(
     assert point["false_positive_rate"]["value"] == pytest.approx(1 - 1 / 2)
     classified = measured("classifier", dataset, bundle, tmp_path / "classified")
     assert (classified["boxes"]["lesions"], classified["pathology_unknown"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("stage", "cases"), [("segmenter", 2 * 7), ("classifier", 7)])
+def test_exams_without_a_lesion_are_not_read_where_only_lesions_count(
+    stage: Stage, cases: int, dataset: Dataset, bundle: Bundle, tmp_path: Path
+) -> None:
+    for image in (
+        "c.png",
+        "n1.png",
+        "n2.png",
+        "n3.png",
+        "n4.png",
+    ):  # c shows another kind
+        dataset.image_path(image).write_bytes(b"not an image")
+    calls: list[tuple[int, int]] = []
+    evaluate(stage, dataset.folder, tmp_path, bundle, draws=20, progress=lambda *call: calls.append(call))
+    assert calls[-1] == (cases, cases)
+    assert [done for done, _ in calls] == sorted({done for done, _ in calls})
+
+
+def test_masks_without_a_crop_are_cut_and_none_is_left_out(dataset: Dataset, bundle: Bundle, tmp_path: Path) -> None:
+    for name, disc in (("whole.png", SURE), ("unplaced-60.png", None)):
+        mask = np.zeros((300, 240) if disc else (256, 256), dtype=np.uint8)
+        cv2.circle(mask, disc[:2] if disc else (128, 128), disc[2] if disc else 60, 255, cv2.FILLED)
+        cv2.imwrite(str(dataset.folder / "masks" / name), mask)
+    cv2.imwrite(str(dataset.folder / "crops/unplaced-60.png"), disc_crop(60)[0])
+    first, second, third = dataset.lesions
+    cropped = replace(second, crop="unplaced-60.png", mask="unplaced-60.png")  # who knows how its crop lies?
+    write_layout(replace(dataset, lesions=(replace(first, mask="whole.png"), cropped, third)))
+    report = measured("segmenter", dataset, bundle, tmp_path / "both")
+    assert (report["lesions_cut"], report["lesions_left_out"]) == (1, 1)
+    write_layout(replace(dataset, lesions=(replace(first, mask="whole.png"), second, third)))
+    report = measured("segmenter", dataset, bundle, tmp_path / "whole")
+    assert (report["lesions_cut"], report["lesions_left_out"]) == (1, 0)
 
 
 def test_exams_are_those_of_one_patient_and_name(dataset: Dataset) -> None:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mammoscope.candidates import Candidates
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.joint import OUTPUTS, JointSettings, OnnxJoint
-from mammoscope.stages.measure import mass_outline
+from mammoscope.stages.measure import outline_of_mask
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed
 from mammoscope.stages.step import NETWORK, PreparedExam, PreparedView
 
@@ -81,7 +81,7 @@ def test_boxes_scores_outlines_and_malignancy_come_at_once(tmp_path: Path, exam:
     assert found.malignancy_score == pytest.approx(1 / (1 + np.exp([0.0, 2.0, -2.0])))
     assert found.rois is not None and found.masks is not None
     for row, (x0, y0, x1, y1) in enumerate([(22, 40, 42, 80), (80, 160, 100, 200), (100, 224, 124, 272)]):
-        outline = mass_outline(found.masks.probabilities[row], found.masks.threshold)
+        outline = outline_of_mask(found.masks.probabilities[row], found.masks.threshold)
         placed = found.rois.from_preprocessed[row].inverse().points(outline)
         bottom = min(y1, found.rois.from_preprocessed[row].inverse().points(np.array([[0, 256]]))[0, 1])
         assert placed.min(axis=0) == pytest.approx([x0, y0], abs=0.6)

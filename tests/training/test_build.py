@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +17,11 @@ from mammoscope.bundle import load_bundle
 from mammoscope.bundling.build import build_bundle
 from mammoscope.bundling.sources import ExtraStep
 from mammoscope.datasets.images import dataset_mammogram
-from mammoscope.datasets.layout import load_dataset
+from mammoscope.datasets.layout import load_dataset, write_table
+from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import RecipeError
 from mammoscope.families.family import NOUNS, RoleName
+from mammoscope.families.find import load_recipe
 from mammoscope.pipeline import analyze
 from mammoscope.training.run import read_run, train
 from small_recipes import write_recipe
@@ -39,6 +43,14 @@ def runs(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[RoleNa
     for role, noun in NOUNS_BUILT.items():
         train(noun, dataset, str(write_recipe(folder, noun, epochs=1)), folder / role)
     return {role: folder / role for role in NOUNS_BUILT}
+
+
+def strict_copy(bundle: Path, copy: Path, *, malignancy: float) -> Path:
+    shutil.copytree(bundle, copy)
+    manifest = json.loads((copy / "bundle.json").read_text())
+    manifest["thresholds"]["malignancy"] = malignancy
+    (copy / "bundle.json").write_text(json.dumps(manifest))
+    return copy
 
 
 def test_three_runs_make_a_bundle_that_analyses(dataset: Path, runs: dict[RoleName, Path], tmp_path: Path) -> None:
@@ -73,13 +85,15 @@ def test_three_runs_make_a_bundle_that_analyses(dataset: Path, runs: dict[RoleNa
     train("reducer", dataset, recipe, tmp_path / "rescorer", proposing=tmp_path / "bundle")
     assert read_run(tmp_path / "rescorer")["proposing"]["sha256"] == load_bundle(tmp_path / "bundle").sha256
     pair = ExtraStep("pair", "paired-views", settings={"tolerance": 0.15, "weight": 0.5})
-    more = build_bundle(
-        {**kept, "rescore": tmp_path / "rescorer"}, dataset, tmp_path / "more", version="1", extra_steps=[pair]
-    )
+    strict = strict_copy(tmp_path / "bundle", tmp_path / "strict", malignancy=0.7)
+    sources: dict[RoleName, Path] = {**kept, "classify": strict, "rescore": tmp_path / "rescorer"}
+    more = build_bundle(sources, dataset, tmp_path / "more", version="1", extra_steps=[pair])
+    assert more.manifest.thresholds.malignancy == 0.7, "the classifier is read as in the bundle that it is taken from"
     assert [step.name for step in more.manifest.steps] == ["detect", "rescore", "pair", "select", "segment", "classify"]
     assert more.manifest.steps[0].settings["nms_iou"] < again.steps[0].settings["nms_iou"]
     assert more.manifest.steps[1].provenance and more.manifest.steps[1].provenance.onnx_difference < 1e-3
-    assert more.manifest.first("classify") == again.first("classify")
+    taken, theirs = more.manifest.first("classify"), again.first("classify")
+    assert taken and theirs and (taken.files, taken.settings) == (theirs.files, theirs.settings)
     # Over something else: refused.
     with pytest.raises(RecipeError, match="already exists and is not a bundle"):
         build_bundle(runs, dataset, dataset, name="small", version="1")
@@ -116,6 +130,41 @@ def test_a_step_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=message):
         build_bundle(runs, dataset, tmp_path / "bundle", version="0", extra_steps=[step])
+
+
+def test_a_rescoring_step_of_another_package_joins_boxes_as_ours_does(
+    dataset: Path, runs: dict[RoleName, Path], tmp_path: Path
+) -> None:
+    specks = ExtraStep("specks", "bright-specks", "joint", {"kinds": ["mass"]})
+    joined = []
+    for name, role in (("rescored", "rescore"), ("other", "other")):
+        steps = [specks, ExtraStep("pair", "paired-views", role)]  # type: ignore[arg-type]
+        built = build_bundle({"detect": runs["detect"]}, dataset, tmp_path / name, version="0", extra_steps=steps)
+        joined.append(built.manifest.steps[0].settings["nms_iou"])
+    recipe = load_recipe("detect", str(write_recipe(tmp_path, "detector")))
+    assert joined == [recipe.rescored_overlaps.nms_iou, recipe.overlaps.nms_iou]  # type: ignore[attr-defined]
+    assert joined[0] != joined[1]
+
+
+def test_a_bundle_is_fitted_and_measured_on_the_kinds_that_it_finds(dataset: Path, tmp_path: Path) -> None:
+    specks = [ExtraStep("specks", "bright-specks", "joint")]
+    with pytest.raises(RecipeError, match=r"no lesion of kind calcification, which the bundle finds"):
+        build_bundle({}, dataset, tmp_path / "none", version="0", extra_steps=specks)
+    assert not (tmp_path / "none").exists()
+    shutil.copytree(dataset, tmp_path / "kinds")
+    lesions = load_dataset(dataset).lesions
+    named = [replace(one, kind="calcification" if one.malignant else "mass") for one in lesions]
+    write_table(tmp_path / "kinds/lesions.csv", named)
+    built = build_bundle({}, tmp_path / "kinds", tmp_path / "bundle", version="0", extra_steps=specks)
+    _, validation = split_patients(load_dataset(tmp_path / "kinds"))
+    calcifications = sum(one.kind == "calcification" for one in validation.lesions)
+    figures = built.manifest.metrics
+    assert 0 < calcifications < len(validation.lesions) and figures["lesions"] == calcifications
+    assert figures["at_lesion_count.detected"].value == 1  # type: ignore[union-attr]
+    # Taken from that bundle, what classifies is read at its threshold.
+    strict = strict_copy(tmp_path / "bundle", tmp_path / "strict", malignancy=0.7)
+    again = build_bundle({"joint": strict}, tmp_path / "kinds", tmp_path / "again", version="0")
+    assert (again.manifest.thresholds.malignancy, built.manifest.thresholds.malignancy) == (0.7, 0.5)
 
 
 def test_a_step_is_named_on_the_command_line() -> None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from mammoscope import NOTICE
 from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.bundling.fits import MAKERS, fit_on_validation
-from mammoscope.bundling.sources import ExtraStep, Run, Source, common_split, open_source
+from mammoscope.bundling.sources import Bundled, ExtraStep, Run, Source, common_split, open_source
 from mammoscope.bundling.steps import LICENCE, bundled_step, extra_step, trained_step, with_files
 from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients, write_split
@@ -71,37 +71,45 @@ def build_bundle(
     Raises
     ------
     RecipeError
-        A training has no validated weights yet, their splits differ, a step of the chain is missing, or an ONNX
-        file differs from its network by more than ``LARGEST_DIFFERENCE``.
+        A training has no validated weights yet, their splits differ, a step of the chain is missing, the validation
+        patients have no lesion of a kind that it finds, or an ONNX file differs from its network by more than
+        ``LARGEST_DIFFERENCE``.
     """
     dataset = load_dataset(dataset_folder)
     extra = [(extra_step(step), step.files) for step in extra_steps]
     opened = {role: open_source(role, folder) for role, folder in sources.items()}
     _check_chain(opened, [step for step, _ in extra])
     split = common_split(list(opened.values()), dataset).model_dump()
-    sought = {kind.name for kind in SOUGHT}
-    training, validation = (part.of_kinds(sought) for part in split_patients(dataset, **split))
+    training, validation = split_patients(dataset, **split)
     if out.exists() and not (out / MANIFEST).is_file():
         raise RecipeError(f"{out}: already exists and is not a bundle; name a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
         folder = Path(place) / "bundle"
         folder.mkdir()
-        made = _made(opened, extra, folder, dataset=dataset, training=training, validation=validation)
+        sought = {kind.name for kind in SOUGHT}  # what networks were trained on, whatever else the bundle finds
+        made = _made(
+            opened,
+            extra,
+            folder,
+            dataset=dataset,
+            training=training.of_kinds(sought),
+            validation=validation.of_kinds(sought),
+        )
         manifest = BundleManifest(
             name=name or f"mammoscope-{_slug(dataset)}",
             version=version,
             licence=LICENCE,
             notice=NOTICE,
             preprocess=next((source.preprocess for source in opened.values()), PreprocessSettings()),
-            thresholds=OperatingPoint(detection=0.5, malignancy=0.5),  # of a probability: the more likely class
+            thresholds=OperatingPoint(detection=0.5, malignancy=_malignancy_threshold(opened)),
             steps=tuple(made),
         )
         for step in manifest.steps:
             if step.provenance:
                 log(f"{step.name}: differs from its network by {step.provenance.onnx_difference:.1e} at most")
         unfitted = manifest
-        manifest = fit_on_validation(manifest, folder, validation)
+        manifest = fit_on_validation(manifest, folder, _shown_to(Bundle(folder, manifest, ""), validation))
         for old, step in zip(unfitted.steps, manifest.steps, strict=True):
             changed = {key: value for key, value in step.settings.items() if old.settings.get(key) != value}
             if changed:
@@ -113,6 +121,17 @@ def build_bundle(
             shutil.rmtree(out)
         folder.rename(out)
     return load_bundle(out)
+
+
+def _shown_to(bundle: Bundle, validation: Dataset) -> Dataset:
+    """The lesions of the kinds that the bundle finds, to fit and measure it on."""
+    of_kinds = validation.of_kinds(bundle.kinds)
+    if not of_kinds.lesions:
+        kinds = " or ".join(sorted(bundle.kinds))
+        raise RecipeError(
+            f"{validation.folder}: its validation patients have no lesion of kind {kinds}, which the bundle finds"
+        )
+    return of_kinds
 
 
 def _slug(dataset: Dataset) -> str:
@@ -140,6 +159,12 @@ def _name_of(role: RoleName, source: Source) -> str:
     return role if isinstance(source, Run) else source.manifest.name
 
 
+def _malignancy_threshold(opened: Mapping[RoleName, Source]) -> float:
+    """That of the bundle that the classifier is taken from; of a new one's probability 0.5: the more likely class."""
+    classifier = opened.get("classify") or opened.get("joint")
+    return classifier.malignancy_threshold if isinstance(classifier, Bundled) else 0.5
+
+
 def _made(
     opened: Mapping[RoleName, Source],
     extra: Sequence[tuple[StepManifest, Mapping[str, Path]]],
@@ -150,7 +175,7 @@ def _made(
     validation: Dataset,
 ) -> list[StepManifest]:
     """The steps in the order in which they run, their files in the bundle's folder."""
-    rescored = "rescore" in opened
+    rescored = "rescore" in opened or any(step.role == "rescore" for step, _ in extra)
 
     def of_role(role: str) -> list[StepManifest]:
         steps = []

@@ -56,12 +56,15 @@ class Bundled:
 
     Attributes
     ----------
+    malignancy_threshold
+        The bundle's.
     split, data_sha256
         Of its training; None if its manifest states none.
     """
 
     folder: Path
     manifest: StepManifest
+    malignancy_threshold: float
     preprocess: PreprocessSettings
     split: SplitSettings | None
     data_sha256: str | None
@@ -134,7 +137,14 @@ def _bundled(role: RoleName, folder: Path) -> Bundled:
         split = SplitSettings.model_validate(origin.recipe.get("split", {})) if origin else None
     except ValidationError as error:
         raise BundleError(f"{folder / MANIFEST}: {role}: recipe.split: {error.errors()[0]['msg']}") from None
-    return Bundled(folder, step, bundle.manifest.preprocess, split, origin.data_sha256 if origin else None)
+    return Bundled(
+        folder,
+        step,
+        bundle.manifest.thresholds.malignancy,
+        bundle.manifest.preprocess,
+        split,
+        origin.data_sha256 if origin else None,
+    )
 
 
 def _run(role: RoleName, folder: Path) -> Run:

@@ -55,6 +55,8 @@ def crop_cases(dataset: Dataset) -> Iterator[LesionCase]:
 def cut_cases(dataset: Dataset, settings: PreprocessSettings) -> Iterator[LesionCase]:
     """All lesions, cut from their full images by their true boxes; those on images without a breast are left out."""
     for image, lesions in dataset.images.items():
+        if not lesions:
+            continue
         view = PreparedView.of(dataset_mammogram(dataset, image), settings)
         if view.breast is None:
             continue

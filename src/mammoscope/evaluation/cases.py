@@ -62,7 +62,12 @@ class ExamCase:
 
 
 def exam_cases(
-    dataset: Dataset, bundle: Bundle, progress: Progress | None = None, *, whole_images: bool = False
+    dataset: Dataset,
+    bundle: Bundle,
+    progress: Progress | None = None,
+    *,
+    whole_images: bool = False,
+    with_lesions: bool = False,
 ) -> Iterator[ExamCase]:
     """The exams of a dataset, prepared as the bundle does.
 
@@ -70,9 +75,16 @@ def exam_cases(
     ----------
     whole_images
         Use the whole image if no breast is found on it, so that its lesions can be evaluated like all others.
+    with_lesions
+        Read the exams with a lesion only; the others count as done.
     """
     done = 0
     for images in exams_of(dataset):
+        if with_lesions and not any(dataset.images[image] for image in images):
+            done += len(images)
+            if progress:
+                progress(done, len(dataset.images))
+            continue
         views, found = [], []
         for image in images:
             mammogram = dataset_mammogram(dataset, image)
@@ -103,15 +115,15 @@ def detect_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = 
     detected: dict[str, DetectedImage] = {}
     for case in exam_cases(dataset, bundle, progress):
         found = run(bundle.finding, case.exam, Candidates.none(), case.place)
-        detected |= {image.image: image for image in detected_images(case, found)}
+        detected |= {image.image: image for image in detected_images(dataset, case, found)}
     return [detected[image] for image in dataset.judged_images]
 
 
-def detected_images(case: ExamCase, found: Candidates) -> list[DetectedImage]:
+def detected_images(dataset: Dataset, case: ExamCase, found: Candidates) -> list[DetectedImage]:
     """The lesions and detections of each image of an exam, in its ``original`` frame."""
     return [
-        _detected_image(case.patient, image, lesions, prepared.breast, found.of_view(view).ranked())
-        for view, (image, lesions, prepared) in enumerate(zip(case.images, case.lesions, case.exam.views, strict=True))
+        _detected_image(dataset, image, prepared.breast, found.of_view(view).ranked())
+        for view, (image, prepared) in enumerate(zip(case.images, case.exam.views, strict=True))
     ]
 
 
@@ -127,7 +139,7 @@ def analyse_images(dataset: Dataset, bundle: Bundle, progress: Progress | None =
         found = run(bundle.finding, case.exam, Candidates.none(), case.place)
         if not alone:
             found = run(bundle.grading, case.exam, found.above(THRESHOLDS[0]), case.place)
-        for view, detected in enumerate(detected_images(case, found)):
+        for view, detected in enumerate(detected_images(dataset, case, found)):
             rows = found.of_view(view).ranked()
             lesion = match(detected.iou, MATCH_IOU)
             taken = lesion >= 0
@@ -158,14 +170,14 @@ def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None =
     """
     scores: dict[str, FloatArray] = {}
     without_breast = 0
-    for case in exam_cases(dataset, bundle, progress, whole_images=True):
+    for case in exam_cases(dataset, bundle, progress, whole_images=True, with_lesions=True):
         truth = true_candidates(case)
         malignancy = _malignancy(graded_alone(bundle, case.exam, truth, case.place), bundle)
         for view, (image, found) in enumerate(zip(case.images, case.breast_found, strict=True)):
             scores[image] = malignancy[truth.view == view]
             without_breast += 0 if found else len(case.lesions[view])
     lesions = [lesion for of_image in dataset.images.values() for lesion in of_image]
-    in_order = np.concatenate([np.zeros(0), *(scores[image] for image in dataset.images)])
+    in_order = np.concatenate([np.zeros(0), *(scores[image] for image in dataset.images if image in scores)])
     return classified([_identity(lesion) for lesion in lesions], in_order.tolist()), without_breast
 
 
@@ -297,16 +309,14 @@ def _not_alone(bundle: Bundle, does: str) -> BundleError:
     return BundleError(f"{bundle.folder}: no step {does} given regions, so it cannot be evaluated alone{hint}")
 
 
-def _detected_image(
-    patient: str, image: str, lesions: Sequence[Lesion], breast: Preprocessed | None, found: Candidates
-) -> DetectedImage:
+def _detected_image(dataset: Dataset, image: str, breast: Preprocessed | None, found: Candidates) -> DetectedImage:
     return DetectedImage(
         image=image,
-        patient=patient,
-        lesion_boxes=np.array([lesion.box for lesion in lesions], dtype=np.float64).reshape(-1, 4),
+        patient=dataset.patient_of(image),
+        lesion_boxes=dataset.boxes_of(image),
         boxes=found.boxes if breast is None else breast.from_original.inverse().boxes(found.boxes),
         scores=found.detection_score,
-        lesion_kinds=np.array([lesion.kind for lesion in lesions], dtype=np.str_),
+        lesion_kinds=np.array([lesion.kind for lesion in dataset.images[image]], dtype=np.str_),
         kinds=found.kind,
         breast_found=breast is not None,
     )

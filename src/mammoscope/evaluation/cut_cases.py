@@ -38,14 +38,14 @@ def box_errors(dataset: Dataset, bundle: Bundle, progress: Progress | None = Non
         widths and heights of the true box, logarithms of detected over true length.
     """
     errors: dict[str, FloatArray] = {}
-    for case in exam_cases(dataset, bundle, progress):
+    for case in exam_cases(dataset, bundle, progress, with_lesions=True):
         found = run(bundle.finding, case.exam, Candidates.none(), case.place)
         truth = true_candidates(case)
         for view, image in enumerate(case.images):
             true, boxes = truth.of_view(view).boxes, found.of_view(view).ranked().boxes
             taken = match(box_iou(boxes, true), MATCH_IOU)
             errors[image] = _errors(boxes[taken >= 0], true[taken[taken >= 0]])
-    return np.concatenate([np.zeros((0, 4)), *(errors[image] for image in dataset.images)])
+    return np.concatenate([np.zeros((0, 4)), *(errors[image] for image in dataset.images if image in errors)])
 
 
 def erring(box: FloatArray, error: FloatArray) -> FloatArray:
@@ -83,7 +83,7 @@ def segment_cuts(
     # One draw for every lesion, so that a lesion's box does not depend on whether another was cut.
     error_of = {id(row): errors[rng.integers(len(errors))] if len(errors) else None for row in rows}
     measured: dict[str, dict[int, CutLesion]] = {name: {} for name in (*(f"{width:g}" for width in WIDTHS), JITTERED)}
-    for case in exam_cases(dataset, bundle, progress):
+    for case in exam_cases(dataset, bundle, progress, with_lesions=True):
         for view, lesions in enumerate(case.lesions):
             breast = case.exam.views[view].breast
             if breast is None:

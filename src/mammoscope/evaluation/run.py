@@ -114,7 +114,7 @@ def _segmenter(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress:
     errors = box_errors(dataset, bundle, _from(progress, len(crops), total))
     cuts = segment_cuts(dataset, bundle, average, errors, bootstrap.seed, _from(progress, len(crops) + images, total))
     figures = segmentation.segmentation_figures(lesions, bootstrap)
-    figures |= all_cut_figures(cuts, errors, len(crops), bootstrap)
+    figures |= all_cut_figures(cuts, errors, sum(bool(row.mask) for row in dataset.lesions), bootstrap)
     figures["breakdown"] = breakdown(dataset, crops, segmentation.lesion_statistic(lesions), bootstrap)
     drawn = [plots.iou_histogram([lesion.iou for lesion in lesions]), plots.cuts_plot(figures)]
     if lesions:

@@ -25,7 +25,7 @@ def measure(outline: NDArray[np.float64], kind: Kind, spacing: PixelSpacing | No
     )
 
 
-def mass_outline(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.float64]:
+def outline_of_mask(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.float64]:
     """The outline of the largest region at or above a threshold, finer than a pixel.
 
     Parameters

@@ -56,7 +56,8 @@ def load_views(
             views.append(LesionViews(lesion, crop, full))
         return views
 
-    return [view for views in map_in_threads(load, list(dataset.images), label) for view in views]
+    with_lesions = [image for image, lesions in dataset.images.items() if lesions]
+    return [view for views in map_in_threads(load, with_lesions, label) for view in views]
 
 
 def random_picture(

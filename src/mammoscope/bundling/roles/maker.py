@@ -18,7 +18,7 @@ from mammoscope.datasets.layout import Dataset
 from mammoscope.families.family import NOUNS, RoleName
 from mammoscope.families.recipe import Recipe
 from mammoscope.stages.manifests import BundleManifest, Metrics, StepFile, StepManifest
-from mammoscope.training.pictures import as_input
+from mammoscope.training.network_input import as_input
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 

@@ -18,8 +18,8 @@ _QUANTILES = {"p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 
 DEFINITIONS = {
     "lesions_cut": "Lesions measured in cuts from their full images: those whose published mask can be laid there, as "
-    "the orientation of their crop is known, and on whose image a breast was found.",
-    "lesions_left_out": "Lesions with a crop and a mask that were not cut.",
+    "it has no crop or one of known orientation, and on whose image a breast was found.",
+    "lesions_left_out": "Lesions with a mask that were not cut.",
     "wider": "The lesions cut from their full images by the true box: 1 frames the mass as the crops do, 1.5 and 2 "
     "have so many times the side, so that the mass spans 0.6 and 0.45 of it. Mass beyond the cut counts as missed.",
     "box_baseline_iou_pooled": "iou_pooled of the average mask laid on the true box, however wide the cut: what "
@@ -131,7 +131,7 @@ def all_cut_figures(
     errors
         ``(N, 4)`` that the jittered boxes were drawn from, in the order of ``ERRORS``.
     with_mask
-        How many lesions have a crop and a mask.
+        How many lesions have a mask.
     """
     measured = len(cuts[f"{WIDTHS[0]:g}"])
     spread = np.quantile(errors, list(_QUANTILES.values()), axis=0).T if len(errors) else np.zeros((0, 0))

@@ -124,12 +124,12 @@ def count(images: Sequence[AnalysedImage], threshold: float, malignancy_threshol
 
 
 def threshold_at_lesion_count(images: Sequence[AnalysedImage]) -> float | None:
-    """The detection score at which the number found is nearest to the number of lesions; None: nothing is found."""
+    """The detection score at which the number found is nearest to the number of lesions; None: either is 0."""
     scores = np.sort(np.concatenate([np.zeros(0), *(image.detected.scores for image in images)]))[::-1]
-    if not len(scores):
+    lesions = sum(len(image.lesion_malignant) for image in images)
+    if not len(scores) or not lesions:
         return None
     ends = np.flatnonzero(np.diff(scores, append=-np.inf) != 0)
-    lesions = sum(len(image.lesion_malignant) for image in images)
     return float(scores[ends[np.argmin(np.abs(ends + 1 - lesions))]])
 
 
@@ -144,9 +144,19 @@ def threshold_at_one_false_positive(images: Sequence[AnalysedImage]) -> float | 
 
 
 def point_figures(
-    images: Sequence[AnalysedImage], threshold: float | None, malignancy_threshold: float, bootstrap: Bootstrap
+    images: Sequence[AnalysedImage],
+    threshold: float | None,
+    malignancy_threshold: float,
+    bootstrap: Bootstrap,
+    reason: str = _TOO_MANY,
 ) -> Json:
-    """The figures at one detection threshold, by the keys of ``report.json``; None counts as above all scores."""
+    (
+        """The figures at one detection threshold, by the keys of ``report.json``; None counts as above all scores.
+
+    ``reason`` says why there is no threshold although something is found.
+    """
+        ""
+    )
     counts = count(images, np.inf if threshold is None else threshold, malignancy_threshold)
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
@@ -169,7 +179,7 @@ def point_figures(
     }
     if threshold is not None:
         return point
-    return point | {"reason": _TOO_MANY if any(len(image.lesion) for image in images) else _NO_DETECTION}
+    return point | {"reason": reason if any(len(image.lesion) for image in images) else _NO_DETECTION}
 
 
 def pipeline_figures(
@@ -177,8 +187,8 @@ def pipeline_figures(
 ) -> Json:
     """All figures of the pipeline, by the keys of ``report.json``."""
 
-    def point(threshold: float | None) -> Json:
-        return point_figures(images, threshold, malignancy_threshold, bootstrap)
+    def point(threshold: float | None, reason: str = _TOO_MANY) -> Json:
+        return point_figures(images, threshold, malignancy_threshold, bootstrap, reason)
 
     ungraded = sum(int((~image.lesion_graded).sum()) for image in images)
     unknown = {"pathology_unknown": ungraded} if ungraded else {}
@@ -189,7 +199,7 @@ def pipeline_figures(
         **unknown,
         "malignancy_threshold": malignancy_threshold,
         "thresholds": [point(threshold) for threshold in THRESHOLDS],
-        "at_lesion_count": point(threshold_at_lesion_count(images)),
+        "at_lesion_count": point(threshold_at_lesion_count(images), _REASONS["detected"]),
         "at_one_false_positive": point(threshold_at_one_false_positive(images)),
         "operating_point": point(detection_threshold),
     }

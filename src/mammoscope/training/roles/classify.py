@@ -16,7 +16,7 @@ from mammoscope.families.recipe import ClassifierRecipe
 from mammoscope.families.roles import ClassifierFamily
 from mammoscope.families.samples import ClassifierBatch, LesionPicture, LesionViews
 from mammoscope.training.lesion_rois import load_views, plain_picture, random_picture
-from mammoscope.training.pictures import as_input
+from mammoscope.training.network_input import as_input
 from mammoscope.training.roles.role import Role, check_both_classes
 
 _VALIDATION_BATCH = 32

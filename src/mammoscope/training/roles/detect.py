@@ -28,8 +28,8 @@ from mammoscope.geometry import FrameChange
 from mammoscope.stages.detect import detector_input
 from mammoscope.stages.preprocess import preprocess
 from mammoscope.training.augment import Warp, random_erasure, random_light, random_warp
+from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
-from mammoscope.training.pictures import as_input
 from mammoscope.training.roles.role import Role
 
 _VALIDATION_BATCH = 4
@@ -70,7 +70,7 @@ def place_breast(dataset: Dataset, image: str, recipe: BreastRecipe) -> tuple[Br
         return None
     pixels, change = detector_input(prepared, size, size, recipe.contrast)
     to_input = prepared.from_original.then(change)
-    boxes = to_input.boxes(lesion_boxes(dataset, image))
+    boxes = to_input.boxes(dataset.boxes_of(image))
     aspect = prepared.pixel_aspect * prepared.height / prepared.width
     return BreastImage(pixels, np.clip(boxes, 0, size), aspect), to_input
 
@@ -91,11 +91,6 @@ def usable_images(dataset: Dataset) -> list[str]:
     """The images that a detector can learn from: with lesions, or known to show none."""
     normals = set(dataset.normals)
     return [image for image, lesions in dataset.images.items() if lesions or image in normals]
-
-
-def lesion_boxes(dataset: Dataset, image: str) -> NDArray[np.float64]:
-    """``(N, 4)`` boxes of an image's lesions, frame ``original``; none where it has no lesion."""
-    return np.array([row.box for row in dataset.images[image]], dtype=np.float64).reshape(-1, 4)
 
 
 class DetectorTask:

@@ -17,8 +17,8 @@ from mammoscope.families.recipe import JointRecipe
 from mammoscope.families.roles import GradedFound, JointFamily
 from mammoscope.families.samples import GradedImage, JointBatch
 from mammoscope.geometry import box_iou
+from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
-from mammoscope.training.pictures import as_input
 from mammoscope.training.roles.detect import (
     check_lesions,
     detected,

@@ -29,9 +29,9 @@ from mammoscope.stages.rescore import region_views, rescored
 from mammoscope.stages.roi import stretch_contrast
 from mammoscope.stages.step import PreparedExam, PreparedView
 from mammoscope.training.augment import random_erasure, random_light, random_warp
+from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
-from mammoscope.training.pictures import as_input
-from mammoscope.training.roles.detect import detection_metrics, lesion_boxes, usable_images
+from mammoscope.training.roles.detect import detection_metrics, usable_images
 from mammoscope.training.roles.role import Role
 
 _SPARE = 1.3  # tissue beyond the square, for shifts and rotations
@@ -104,7 +104,7 @@ def load_proposed(dataset: Dataset, bundle: Bundle, recipe: RescorerRecipe, labe
         breast = preprocess(dataset_mammogram(dataset, image), recipe.preprocess)
         if breast is None:
             return None
-        lesions = breast.from_original.boxes(lesion_boxes(dataset, image))
+        lesions = breast.from_original.boxes(dataset.boxes_of(image))
         proposed = run_steps(steps, PreparedExam((PreparedView(breast),)), Candidates.none())
         return ProposedImage(breast, lesions, proposed) if len(lesions) or len(proposed) else None
 

@@ -16,8 +16,8 @@ from mammoscope.families.recipe import SegmenterRecipe
 from mammoscope.families.roles import SegmenterFamily
 from mammoscope.families.samples import LesionPicture, LesionViews, SegmenterBatch
 from mammoscope.training.lesion_rois import load_crop, load_views, plain_picture, random_picture
+from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
-from mammoscope.training.pictures import as_input
 from mammoscope.training.roles.role import Role
 
 _VALIDATION_BATCH = 16
