@@ -82,7 +82,7 @@ def test_any_backend_gives_what_threads_give(
         outcomes = list(analyze_files(paths, tmp_path / name, bundle, options))
         assert [done.path for done in outcomes if done.error] == [dark[7]]
         results[name] = [_without_times(file) for file in sorted((tmp_path / name).glob("*.json"))]
-    assert len(results["threads"]) == 3
+    assert len(results["threads"]) == 4  # three images, and the exam of two of them
     assert results[backend] == results["threads"]
 
 
