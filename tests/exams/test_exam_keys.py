@@ -130,6 +130,8 @@ def test_no_pixel_is_read_and_a_long_header_is(tmp_path: Path) -> None:
     after = mammogram(**ANNA)
     after.private_block(0x0029, "UNIT", create=True).add_new(0x10, "OB", bytes(6 << 20))
     assert key_of(save(tmp_path / "after.dcm", after, ImplicitVRLittleEndian)) == key_of(short)
+    after.private_block(0x0029, "UNIT").add_new(0x11, "OB", bytes(3 << 20))  # more than a header has
+    assert read_exam_key(save(tmp_path / "longest.dcm", after, ImplicitVRLittleEndian)) is None
 
 
 def test_a_key_says_nothing_without_its_secret(tmp_path: Path) -> None:
