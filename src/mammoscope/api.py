@@ -89,8 +89,8 @@ def analyze_exam(
     Raises
     ------
     ValueError
-        There is no view, or views state different patients or studies: two women never share an exam. Views of which
-        none states its study (PNG, JPEG, TIFF) are taken on your word.
+        There is no view, or several do not all state one study of one patient: two women never share an exam. PNG,
+        JPEG and TIFF views, which can state none, are taken on your word where no DICOM view is among them.
     InputError, BundleError, TypeError
         As ``analyze``.
     """
@@ -98,7 +98,8 @@ def analyze_exam(
         raise TypeError(f"views is one {type(views).__name__}, expected several mammograms or files; or use analyze")
     models, limit = _bundle(bundle), _threshold(threshold)
     read = tuple(_mammogram(view) for view in views)
-    exam = Exam(read) if any(view.exam_key for view in read) else Exam.vouched(read)
+    is_stated = any(view.exam_key or view.file_format == "DICOM" for view in read)
+    exam = Exam(read) if is_stated else Exam.vouched(read)
     return tuple(examination.analysis for examination in examine_views(exam.views, models, threshold=limit))
 
 

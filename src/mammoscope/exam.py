@@ -47,8 +47,7 @@ class Exam:
         if None in keys:
             nameless = [view.name for view in self.views if view.exam_key is None]
             raise ValueError(
-                f"{', '.join(nameless)}: states no study, so it cannot be in an exam with other images; "
-                "use Exam.vouched to state yourself that they belong together"
+                f"{', '.join(nameless)}: states no study, so it cannot be in an exam with other images; analyse it alone"
             )
         if len(keys) > 1:
             raise ValueError(
@@ -58,15 +57,17 @@ class Exam:
 
     @classmethod
     def vouched(cls, views: Sequence[Mammogram]) -> Exam:
-        """An exam of images that state no study; the caller states that they are of one woman, taken at one time.
+        """An exam of images that cannot state a study; the caller states that they are of one woman, taken at one time.
 
         Raises
         ------
         ValueError
-            There is no view, or one of them states its study, which then decides.
+            There is no view, or one of them is DICOM: what it states decides, and without a study it is alone.
         """
         if stated := [view.name for view in views if view.exam_key is not None]:
             raise ValueError(f"{', '.join(stated)}: states its study and patient, which decide")
+        if dicom := [view.name for view in views if view.file_format == "DICOM"]:
+            raise ValueError(f"{', '.join(dicom)}: is a DICOM image that states no study; analyse it alone")
         word = secrets.token_hex(32)
         return cls(tuple(dataclasses.replace(view, exam_key=word) for view in views))
 

@@ -117,5 +117,9 @@ def test_the_public_face_refuses_two_women(tmp_path: Path, bundle: Bundle) -> No
         mammoscope.analyze_exam([anna, berta], bundle)
     with pytest.raises(ValueError, match=r"c: states no study"):
         mammoscope.analyze_exam([anna, pictures[0]], bundle)
+    nameless = [image(tmp_path / f"{name}.dcm", {**ANNA, "PatientID": name, "StudyInstanceUID": None}) for name in "ef"]
+    with pytest.raises(ValueError, match=r"e, f: states no study, so it cannot be in an exam with other images"):
+        mammoscope.analyze_exam(nameless, bundle)
+    assert len(mammoscope.analyze_exam(nameless[:1], bundle)) == 1
     assert len(mammoscope.analyze_exam(pictures, bundle)) == 2  # on the caller's word
     assert len(mammoscope.analyze_exam([made(96, 80)], bundle)) == 1

@@ -9,8 +9,8 @@ from mammoscope.mammogram import Mammogram
 from writers.made_analyses import mammogram
 
 
-def view(name: str, key: str | None) -> Mammogram:
-    return mammogram(80, 64, name=name, exam_key=key)
+def view(name: str, key: str | None, file_format: str = "DICOM") -> Mammogram:
+    return mammogram(80, 64, name=name, exam_key=key, file_format=file_format)
 
 
 @pytest.mark.parametrize("key", [None, "k"])
@@ -27,7 +27,7 @@ def test_views_of_one_study_and_patient_are_an_exam() -> None:
     [
         ((), "an exam has 0 views"),
         ((None, None), "a, b: states no study"),
-        (("k", None), "b: states no study"),
+        (("k", None), "b: states no study, so it cannot be in an exam with other images; analyse it alone$"),
         (("k", "l"), "a, b: these images are of 2 exams"),
         (("k", "k", "l"), "these images are of 2 exams"),
     ],
@@ -38,13 +38,15 @@ def test_other_images_are_none(keys: tuple[str | None, ...], problem: str) -> No
 
 
 def test_a_word_joins_only_images_that_state_nothing() -> None:
-    exam = Exam.vouched([view("a", None), view("b", None)])
+    exam = Exam.vouched([view("a", None, "PNG"), view("b", None, "TIFF")])
     assert [one.name for one in exam.views] == ["a", "b"]
-    other = Exam.vouched([view("c", None)])
+    other = Exam.vouched([view("c", None, "JPEG")])
     with pytest.raises(ValueError, match="of 2 exams"):
         Exam((*exam.views, *other.views))
     with pytest.raises(ValueError, match="b: states its study"):
-        Exam.vouched([view("a", None), view("b", "k")])
+        Exam.vouched([view("a", None, "PNG"), view("b", "k")])
+    with pytest.raises(ValueError, match="b: is a DICOM image that states no study; analyse it alone"):
+        Exam.vouched([view("a", None, "PNG"), view("b", None)])
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,9 @@ def key_of(path: Path) -> str | None:
         ({"PatientName": " Beispiel ^Anna "}, True),
         ({"PatientName": "Beispiel Anna"}, False),
         ({"PatientID": " ANNA-77310 "}, True),
-        ({"PatientSex": "F", "AccessionNumber": "77", "StudyTime": "101010"}, True),
-        (NOBODY, False),
+        ({"PatientSex": "F", "PatientAge": "086Y", "SeriesTime": "101010", "AcquisitionDate": "20260101"}, True),
+        ({"AccessionNumber": "77"}, False),
+        ({"StudyDate": "20260101", **NOBODY}, False),
     ],
 )
 def test_study_and_patient_must_agree(tmp_path: Path, changes: dict[str, Any], is_same: bool) -> None:
@@ -68,25 +69,45 @@ def test_an_umlaut_is_the_same_in_every_character_set(tmp_path: Path) -> None:
     [
         ({}, True),
         ({"StudyDate": "20260102"}, False),
+        ({"StudyTime": "111010"}, False),
+        ({"StudyTime": "101010"}, True),
         ({"AccessionNumber": "2"}, False),
         ({"PatientAge": "061Y"}, False),
     ],
 )
-def test_without_a_patient_the_whole_study_must_agree(tmp_path: Path, changes: dict[str, Any], is_same: bool) -> None:
+@pytest.mark.parametrize("patient", [NOBODY, {**NOBODY, "PatientID": "ANON", "PatientName": "ANONYMOUS"}])
+def test_where_no_patient_is_told_apart_the_whole_study_must_agree(
+    tmp_path: Path, patient: dict[str, Any], changes: dict[str, Any], is_same: bool
+) -> None:
     stated = {
-        **NOBODY,
+        **patient,
         "StudyInstanceUID": STUDY,
         "StudyDate": "20260101",
+        "StudyTime": "101010.25",
         "AccessionNumber": "1",
         "PatientAge": "060Y",
     }
     one, other = image(tmp_path / "1.dcm", stated), image(tmp_path / "2.dcm", {**stated, **changes})
-    assert (key_of(one) == key_of(other)) == is_same
+    assert key_of(one) is not None and (key_of(one) == key_of(other)) == is_same
 
 
-@pytest.mark.parametrize("study", [None, ""])
-def test_without_a_study_an_image_is_alone(tmp_path: Path, study: str | None) -> None:
-    assert key_of(image(tmp_path / "a.dcm", {**ANNA, "StudyInstanceUID": study})) is None
+@pytest.mark.parametrize("changes", [{}, {"StudyTime": "101010"}, {"StudyTime": "101011"}])
+def test_a_study_is_one_however_its_time_is_written(tmp_path: Path, changes: dict[str, Any]) -> None:
+    stated = {**ANNA, "StudyDate": "20260101", "StudyTime": "101010.000000", "AccessionNumber": "1", "StudyID": "7"}
+    one, other = image(tmp_path / "1.dcm", stated), image(tmp_path / "2.dcm", {**stated, **changes})
+    assert (key_of(one) == key_of(other)) == (changes.get("StudyTime") != "101011")
+
+
+@pytest.mark.parametrize(
+    "woman",
+    [
+        {**ANNA, "StudyInstanceUID": None},
+        {**ANNA, "StudyInstanceUID": ""},
+        {**NOBODY, "StudyInstanceUID": STUDY, "PatientAge": "060Y"},  # given to whatever files an archive holds
+    ],
+)
+def test_without_a_study_or_all_of_its_facts_an_image_is_alone(tmp_path: Path, woman: dict[str, Any]) -> None:
+    assert key_of(image(tmp_path / "a.dcm", woman)) is None
 
 
 def test_what_is_not_dicom_states_nothing(tmp_path: Path) -> None:
@@ -109,6 +130,8 @@ def test_no_pixel_is_read_and_a_long_header_is(tmp_path: Path) -> None:
     after = mammogram(**ANNA)
     after.private_block(0x0029, "UNIT", create=True).add_new(0x10, "OB", bytes(6 << 20))
     assert key_of(save(tmp_path / "after.dcm", after, ImplicitVRLittleEndian)) == key_of(short)
+    after.private_block(0x0029, "UNIT").add_new(0x11, "OB", bytes(3 << 20))  # more than a header has
+    assert read_exam_key(save(tmp_path / "longest.dcm", after, ImplicitVRLittleEndian)) is None
 
 
 def test_a_key_says_nothing_without_its_secret(tmp_path: Path) -> None:

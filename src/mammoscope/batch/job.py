@@ -182,19 +182,25 @@ class _Analyst:
     reader: IsolatedReader
 
     def __call__(self, item: Together) -> tuple[Done, ...]:
+        done: dict[Planned, Done] = {}
+        try:
+            self._analyse(item, done)
+        except Exception as error:
+            done |= {file: self._failure(file, error) for file in item.files if file not in done}
+        return tuple(done[file] for file in item.files)
+
+    def _analyse(self, item: Together, done: dict[Planned, Done]) -> None:
+        """Add to ``done`` the outcome of each file."""
         earlier = {} if self.options.overwrite else self._earlier(item)
-        done = self._kept(item, earlier)
+        done |= self._kept(item, earlier)
         views = self._read([file for file in item.files if file not in done], done)
         if item.exam_report is not None:
             if views:  # a view more than before: all are analysed again
-                done = {file: outcome for file, outcome in done.items() if not outcome.skipped}
+                for file in [file for file, outcome in done.items() if outcome.skipped]:
+                    del done[file]
                 views = self._read([file for file in item.files if file not in done], done)
             earlier = {}  # a view's results depend on the others
-        try:
-            done |= self._examine(views, earlier)
-        except Exception as error:
-            done |= {file: self._failure(file, error) for file in views}
-        return tuple(done[file] for file in item.files)
+        done |= self._examine(views, earlier)
 
     def _earlier(self, item: Together) -> dict[Planned, Analysis]:
         """Analyses of these very files by this bundle at this threshold, as far as there are any."""
@@ -297,9 +303,9 @@ def _write_dicom(
 
 def _earlier_analysis(file: Planned, bundle: Bundle, options: Options) -> Analysis | None:
     """The analysis of this very file by this bundle at this threshold, if it has been done."""
-    if not file.report.exists():
-        return None
     try:
+        if not file.report.exists():
+            return None
         earlier = read_analysis(file.report)
         same_file = earlier.input.sha256 == file_sha256(file.path)
     except (InputError, OSError):

@@ -92,4 +92,7 @@ def _with_report(file: Planned, done: Done, reports: ExamReports) -> Done:
         report = reports.add(file.exam, file.target.name, is_analysed=done.analysis is not None)
     except MammoscopeError as error:
         return replace(done, exam_error=error)
+    except (OSError, ValueError) as error:  # such as an analysis that another run replaced meanwhile
+        problem = MammoscopeError(f"{file.report}: no report on its exam ({' '.join(str(error).split())})")
+        return replace(done, exam_error=problem)
     return replace(done, exam_report=report)

@@ -13,6 +13,7 @@ from mammoscope.readers.source import MAGIC_BYTES, Source, detect_format
 
 # A header is some kilobytes; one with large private elements before its pixels is read again, and further.
 _FIRST_BYTES, _GROWTH = 1 << 18, 16
+_MOST_BYTES = 8 << 20
 
 
 def read_exam_key(path: Path, limits: Limits = DEFAULT_LIMITS, secret: ExamSecret = RUN_SECRET) -> str | None:
@@ -21,7 +22,8 @@ def read_exam_key(path: Path, limits: Limits = DEFAULT_LIMITS, secret: ExamSecre
     Returns
     -------
     str or None
-        None if the file states no study, is not DICOM, or cannot be read: it is a separate exam.
+        None if the file states no study, is not DICOM, has a header of more than 8 MiB, or cannot be read: it is a
+        separate exam.
     """
     path = Path(path)
     try:
@@ -40,7 +42,7 @@ def _key_in(path: Path, stream: BinaryIO, limits: Limits, secret: ExamSecret) ->
     from mammoscope.readers.dicom.exam_identity import exam_key_of  # noqa: PLC0415
     from mammoscope.readers.dicom.header import read_header  # noqa: PLC0415
 
-    for data, is_whole in _starts(stream, limits.file_bytes):
+    for data, is_whole in _starts(stream, min(limits.file_bytes, _MOST_BYTES)):
         try:
             file = read_header(Source(path, data, sha256=""))
         except InputError:
