@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from mammoscope.errors import InputError
 from mammoscope.example import EXAM_FILES
 from mammoscope.findings import Analysis
 from mammoscope.server.analysis_store import NewAnalysis, NewFile, QueueFullError
@@ -18,6 +19,7 @@ from mammoscope.server.routes.found import FoundAnalysis, problems
 from mammoscope.server.state import ServerState, StateOf
 from mammoscope.server.upload_exams import exams_in, part
 from mammoscope.server.uploads import FIELD, RefusedUploadError, drain
+from mammoscope.writers.json import current_json
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +143,8 @@ def result(status: FoundAnalysis, state: StateOf) -> Response:
         raise HTTPException(409, "the analysis is not done yet")
     done = [state.store.place(status.id, file.number).analysis for file in status.files if file.state == "done"]
     try:
-        parts = [path.read_bytes() for path in done]
-    except OSError:
+        parts = [current_json(path) for path in done]
+    except InputError:
         raise HTTPException(404, "the analysis is gone") from None
     return Response(b"[" + b",".join(parts) + b"]", media_type="application/json")
 
