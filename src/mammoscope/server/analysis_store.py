@@ -345,4 +345,4 @@ def _warnings(files: Sequence[File], *, is_vouched: bool) -> tuple[str, ...]:
     views = [file.view for file in files if file.view is not None]
     failed = sum(file.state == "failed" for file in files)
     is_known = views and all(file.view is not None or file.state == "failed" for file in files)
-    return (*([VOUCHED] if is_vouched else []), *(warnings_on(views, failed) if is_known else []))
+    return (*([VOUCHED] if is_vouched else []), *(warnings_on(views, failed, of="this upload") if is_known else []))
