@@ -47,7 +47,8 @@ class Exam:
         if None in keys:
             nameless = [view.name for view in self.views if view.exam_key is None]
             raise ValueError(
-                f"{', '.join(nameless)}: states no study, so it cannot be in an exam with other images; analyse it alone"
+                f"{', '.join(nameless)}: states no study, so it cannot be in an exam with other images; "
+                "analyse it alone"
             )
         if len(keys) > 1:
             raise ValueError(

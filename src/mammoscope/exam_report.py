@@ -81,7 +81,10 @@ class ExamReport(_Record):
     bundle: BundleIdentity
     thresholds: Thresholds
     views: tuple[ExamView, ...] = Field(min_length=1, description="As they hang: R CC, L CC, R MLO, L MLO, others.")
-    not_analysed: int = Field(ge=0, description="Files of this exam that could not be analysed.")
+    not_analysed: int | None = Field(
+        ge=0,
+        description="Files of this exam that could not be analysed; null: not known, as where images still arrive.",
+    )
     breasts: tuple[Breast, ...] = Field(description="Right before left; images of an unknown side count in neither.")
     highest: HighestScores = Field(description="Among the findings of all images.")
     warnings: tuple[str, ...]
@@ -109,7 +112,7 @@ class ViewFacts(Protocol):
 def report_on(
     analyses: Sequence[tuple[str, Analysis]],
     *,
-    not_analysed: int = 0,
+    not_analysed: int | None = 0,
     warnings: Sequence[str] = (),
 ) -> ExamReport:
     """The report on an exam.
@@ -119,7 +122,7 @@ def report_on(
     analyses
         Name of the JSON file and analysis of each image, at least one; all by one bundle at one operating point.
     not_analysed
-        Files of the exam that could not be analysed.
+        Files of the exam that could not be analysed; None: not known.
     warnings
         What is to be said of the exam beside what its views tell.
 
@@ -162,11 +165,19 @@ def report_on(
     )
 
 
-def warnings_on(images: Sequence[ViewFacts], not_analysed: int = 0) -> list[str]:
-    """What a reader must know about the exam's images taken together, as full sentences."""
+def warnings_on(images: Sequence[ViewFacts], not_analysed: int | None = 0, *, of: str = "this exam") -> list[str]:
+    """What a reader must know about the exam's images taken together, as full sentences.
+
+    Parameters
+    ----------
+    images
+        Those that were analysed.
+    not_analysed, of
+        How many files could not be analysed (None: not known), and whose they are.
+    """
     found = []
     if not_analysed:
-        found.append(f"{_counted(not_analysed, 'file')} of this exam could not be analysed.")
+        found.append(f"{_counted(not_analysed, 'file')} of {of} could not be analysed.")
     names = [(image.laterality, image.view) for image in images]
     if unknown := sum(side is None or view is None for side, view in names):
         found.append(f"The side or the view of {_counted(unknown, 'image')} is not known.")

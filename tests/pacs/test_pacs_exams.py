@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,16 @@ def kept(root: Path, number: int, **values: Any) -> str:
 def reported(root: Path) -> dict[str, list[str]]:
     """The images that each report is about."""
     return {
-        path.name.removesuffix(".exam.json"): [
+        path.name.removesuffix(".exam.json"): sorted(
             Path(view["report"]).parent.name for view in json.loads(path.read_text())["views"]
-        ]
+        )
         for path in (root / "exams").glob("*")
     }
+
+
+def together(*exams: list[str]) -> dict[str, list[str]]:
+    """One report for each exam, named after the first of its images in the order of their names."""
+    return {min(exam): sorted(exam) for exam in exams}
 
 
 def test_reports_grow_with_their_exams_and_survive_a_restart(tmp_path: Path) -> None:
@@ -65,16 +71,40 @@ def test_reports_grow_with_their_exams_and_survive_a_restart(tmp_path: Path) -> 
     add(5, StudyInstanceUID="")
     assert reported(tmp_path) == {}
     add(6)
-    assert reported(tmp_path) == {images[1]: [images[1], images[6]]}
+    assert reported(tmp_path) == together([images[1], images[6]])
     reports.add(images[6], read_exam_key(tmp_path / "files" / images[6] / "image.dcm"))  # analysed again
-    assert reported(tmp_path) == {images[1]: [images[1], images[6]]}
+    assert reported(tmp_path) == together([images[1], images[6]])
     reports = ExamReports(tmp_path)
     add(7)
     add(8, **OTHER_WOMAN)
-    assert reported(tmp_path) == {
-        images[1]: [images[1], images[6], images[7]],
-        images[3]: [images[3], images[8]],
-    }
+    exams = [images[1], images[6], images[7]], [images[3], images[8]]
+    assert reported(tmp_path) == together(*exams)
+    report = json.loads(next((tmp_path / "exams").iterdir()).read_text())
+    assert report["not_analysed"] is None  # dead letters of the exam are not known
+
+
+def test_an_exam_of_which_a_part_is_older_than_a_day_has_one_report_after_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    for number in range(6):
+        image = kept(tmp_path, number)
+        reports = ExamReports(tmp_path)
+        reports.add(image, read_exam_key(tmp_path / "files" / image / "image.dcm"))
+        age = time.time() - 90_000 * (number % 2)
+        os.utime(ImagePlace(tmp_path / "files" / image).analysis, (age, age))
+    assert reported(tmp_path) == together([key_of(film_uid(number)) for number in range(6)])
+
+
+def test_images_of_before_are_not_parsed_by_the_service_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "files").mkdir()
+    first = kept(tmp_path, 1)
+    key = read_exam_key(tmp_path / "files" / first / "image.dcm")
+    with monkeypatch.context() as patch:
+        for module in ("header", "exam_identity"):  # importing them here fails; the decoder's process has its own
+            patch.setitem(sys.modules, f"mammoscope.readers.dicom.{module}", None)
+        reports = ExamReports(tmp_path)
+    second = kept(tmp_path, 2)
+    reports.add(second, key)
+    assert reported(tmp_path) == together([first, second])
 
 
 def test_a_report_that_cannot_be_written_is_said_and_stops_nothing(
@@ -118,7 +148,7 @@ def test_a_receiver_that_keeps_images_reports_on_each_womans_exam(tmp_path: Path
         assert pacs.end() == 0
     assert "whole exams" not in log
     one, two, three, four = (key_of(film_uid(number)) for number in (1, 2, 3, 4))
-    assert reported(root) == {one: [one, two], three: [three, four]}
+    assert reported(root) == together([one, two], [three, four])
     for name, members in reported(root).items():
         document = json.loads((root / "exams" / f"{name}.exam.json").read_text())
         for view, member in zip(document["views"], members, strict=True):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from threading import Thread
 
 import hostile_reads
 import numpy as np
@@ -117,14 +118,38 @@ def test_a_worker_that_was_killed_between_files_is_replaced(reader: IsolatedRead
     pytest.fail("no new worker within 5 s")
 
 
-def test_a_closed_reader_leaves_no_process_and_reads_again() -> None:
+def test_a_closed_reader_leaves_no_process_and_starts_no_other() -> None:
     reader = IsolatedReader(read=hostile_reads.read)
     process = process_of(reader.read(Path("good")))
     reader.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
-    assert process_of(reader.read(Path("good"))) != process
+    with pytest.raises(MammoscopeError, match="was ended"):
+        reader.read(Path("good"))
+    with pytest.raises(MammoscopeError, match="was ended"):
+        reader.exam_key(Path("good"))
     reader.close()
+
+
+def test_closing_does_not_wait_for_a_file_that_is_being_read() -> None:
+    reader = IsolatedReader(read=hostile_reads.read)
+    reader.read(Path("good"))
+    problems: list[str] = []
+
+    def read_slowly() -> None:
+        try:
+            reader.read(Path("hang"))
+        except InputError as error:
+            problems.append(error.problem)
+
+    thread = Thread(target=read_slowly)
+    thread.start()
+    time.sleep(0.2)
+    started = time.monotonic()
+    reader.close()
+    assert time.monotonic() - started < 10
+    thread.join(10)
+    assert problems == ["the decoder crashed on it"]
 
 
 def test_only_functions_with_a_name_can_be_isolated() -> None:

@@ -1,15 +1,20 @@
-"""A data folder of an earlier server opens as it is: the SQL here is that of version 1 of the tables."""
+"""A data folder of an earlier server opens as it is: the SQL here is that of version 1 of the tables, and the JSON is
+what that server wrote, of an outline six points."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from test_analysis_store import VIEW
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.server.analysis_store import VOUCHED, AnalysisStore, NewAnalysis, NewFile
+from mammoscope.server.file_place import FilePlace
 
 VERSION_1 = """
 CREATE TABLE analyses (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created TEXT NOT NULL);
@@ -26,6 +31,33 @@ CREATE TABLE files (
     UNIQUE (analysis, number)
 );
 CREATE INDEX files_by_state ON files (state, position);
+"""
+FACTS = """{"name": "phantom-L-MLO", "sha256": "3019f30f2b0a404de1b42f592ff3b344b7b3481ce940985a25e58d103daef7f5",
+"file_format": "DICOM", "view": "MLO", "sop_instance_uid": "2.25.158987136989943227113837378508539436956",
+"modality": "MG", "manufacturer": "mammoscope", "rows": 3328, "columns": 2560, "bits": 12, "laterality": "LEFT",
+"spacing": [0.07, 0.07, "ImagerPixelSpacing"], "pixel_aspect": 1.0,
+"warnings": ["This is a quality control image, not a patient's."]}"""
+ANALYSIS = """{
+  "schema_version": "1.0",
+  "notice": "Research use only. Not for diagnostic use.",
+  "software": "mammoscope 0.1.0",
+  "outcome": "findings",
+  "statement": "1 finding at or above the detection threshold of 0.50, 1 of malignant appearance.",
+  "input": {"name": "phantom-L-MLO", "sha256": "3019f30f2b0a404de1b42f592ff3b344b7b3481ce940985a25e58d103daef7f5",
+    "file_format": "DICOM", "rows": 3328, "columns": 2560, "bits": 12, "laterality": "LEFT", "view": "MLO",
+    "spacing": {"row_mm": 0.07, "column_mm": 0.07, "source": "ImagerPixelSpacing"}, "pixel_aspect": 1.0,
+    "sop_instance_uid": "2.25.158987136989943227113837378508539436956", "modality": "MG", "manufacturer": "mammoscope"},
+  "bundle": {"name": "mammoscope-cbis-ddsm", "version": "0.4.0",
+    "sha256": "ee06e84e04d0bea62a909347b983460f903152b854e54857116056a1369cd5af"},
+  "thresholds": {"detection": 0.5, "malignancy": 0.5},
+  "findings": [{"box": {"x0": 698.71, "y0": 1446.62, "x1": 1000.61, "y1": 1715.35},
+    "outline": [[828.63, 1435.9], [933.9, 1473.48], [972.54, 1551.06], [735.0, 1527.41], [718.13, 1503.95],
+      [739.06, 1460.76]],
+    "detection_score": 0.8418222985980419, "malignancy_score": 0.9755270058881891, "malignancy": "malignant",
+    "size": {"area_mm2": 258.4, "longest_diameter_mm": 21.26, "unknown_because": null}}],
+  "warnings": ["This is a quality control image, not a patient's."],
+  "seconds": {"preprocess": 0.2333, "detect": 3.7129, "segment": 0.5906, "classify": 0.7793}
+}
 """
 DONE, HALF_DONE, CUT_OFF = "d" * 32, "e" * 32, "f" * 32
 
@@ -104,3 +136,28 @@ def test_a_damaged_file_is_one_line_that_names_it_and_no_upload_is_lost(folder: 
     with pytest.raises(MammoscopeError, match=r"state\.sqlite: is damaged"):
         AnalysisStore(folder, queue=8)
     assert len(list((folder / "files").iterdir())) == 3
+
+
+def test_its_results_overlays_and_reports_can_be_had(folder: Path, idle: Callable[..., TestClient]) -> None:
+    place = FilePlace(folder / "files" / DONE / "0")
+    place.facts.write_text(FACTS)
+    place.analysis.write_text(ANALYSIS)
+    np.zeros((3328, 2560), "<u2").tofile(place.original)
+    client, path = idle(), f"/api/v1/analyses/{DONE}"
+    (found,) = client.get(f"{path}/result").json()
+    assert (found["schema_version"], found["findings"][0]["kind"]) == ("1.1", "mass")
+    assert client.get(f"{path}/files/0/overlay").content.startswith(b"\x89PNG")
+    assert client.post(f"{path}/report", json={"threshold": 0.5}).content.startswith(b"%PDF")
+    place.analysis.write_text(ANALYSIS[:-100])
+    assert client.get(f"{path}/result").status_code == 404
+
+
+def test_what_is_done_is_not_analysed_again_with_other_views(folder: Path) -> None:
+    with sqlite3.connect(folder / "state.sqlite") as database:
+        database.execute("UPDATE files SET state = 'done' WHERE name = 'c.dcm'")
+    database.close()
+    store = AnalysisStore(folder, queue=8)
+    (waiting,) = store.next_together()
+    store.update(waiting, "queued", 0.4, view=VIEW)
+    assert [(file.name, file.is_read) for file in store.next_together()] == [(waiting.name, True)]
+    store.close()

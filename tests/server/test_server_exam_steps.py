@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from server_process import Server
 
-from exams.two_women import ANNA, BERTA, image
+from exams.two_women import ANNA, BERTA, image, picture
 from installed import PACKAGES, with_step
 from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.findings import ANALYSED_ALONE, Analysis
@@ -85,21 +85,20 @@ def test_a_worker_that_dies_of_an_exam_costs_this_exam(exam: Path, tmp_path: Pat
         assert server.wait(server.upload(sent(exam, "R-CC", "R-MLO")))["state"] == "done"
 
 
-def test_two_women_whom_an_earlier_server_took_for_one_exam_are_not_analysed_together(
+def test_images_that_are_together_because_they_were_sent_together_are_analysed_one_by_one(
     paired: Bundle, tmp_path: Path
 ) -> None:
     store = AnalysisStore(tmp_path / "data", queue=8)
-    analyses = []
-    for woman in (BERTA, ANNA):
-        analysis, folder = store.new_folder()
-        for number, path in enumerate([image(tmp_path / "1.dcm", ANNA, view="CC"), image(tmp_path / "2.dcm", woman)]):
-            (folder / str(number)).mkdir()
-            shutil.move(path, folder / str(number) / "upload")
-        store.add(NewAnalysis(analysis, (NewFile("1.dcm"), NewFile("2.dcm")), is_vouched=True))
-        analyses.append(analysis)
+    analysis, folder = store.new_folder()
+    for number, path in enumerate([image(tmp_path / "1.dcm", ANNA, view="CC"), image(tmp_path / "2.dcm", BERTA)]):
+        (folder / str(number)).mkdir()
+        shutil.move(path, folder / str(number) / "upload")
+    store.add(NewAnalysis(analysis, (NewFile("1.dcm"), NewFile("2.dcm")), is_vouched=True))
     store.close()
     with Server(tmp_path, "--bundle", str(paired.folder), "--data", str(tmp_path / "data")) as server:
-        assert [server.wait(analysis)["state"] for analysis in analyses] == ["done", "done"]
-        mixed, annas = (results(server, analysis) for analysis in analyses)
-    assert [ANALYSED_ALONE in one.warnings for one in mixed] == [True, True]
-    assert [ANALYSED_ALONE in one.warnings for one in annas] == [False, False]
+        assert server.wait(analysis)["state"] == "done"
+        pictures = [(f"{side}.png", picture(tmp_path / f"{side}.png").read_bytes()) for side in "RL"]
+        sent_together = server.upload(pictures)
+        assert [file["state"] for file in server.wait(sent_together)["files"]] == ["done", "done"]
+        found = [*results(server, analysis), *results(server, sent_together)]
+    assert [ANALYSED_ALONE in one.warnings for one in found] == [True] * 4

@@ -102,11 +102,34 @@ def test_images_without_a_study_are_one_exam_with_a_warning_and_only_without_dic
     assert not any(exam["warnings"] for exam in exams)
 
 
-def test_a_file_that_is_not_an_image_is_named_with_the_first_exam(idle: Idle, tmp_path: Path) -> None:
+def test_images_without_a_study_are_apart_where_they_are_of_several_folders_or_archives(
+    idle: Idle, tmp_path: Path
+) -> None:
+    content = picture(tmp_path / "a.png").read_bytes()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writer:
+        for name in ("anna/1.png", "berta/2.png", "anna/3.png"):
+            writer.writestr(name, content)
+    sent = [
+        ("anna/a.png", content),
+        ("women.zip", archive.getvalue()),
+        ("berta\\b.png", content),
+        ("anna/c.png", content),
+        ("more.zip", archive.getvalue()),
+    ]
+    client = idle()
+    created = client.post(ANALYSES, files=[("files", one) for one in sent]).json()["exams"]
+    exams = client.get(ANALYSES).json()
+    assert names_of(exams) == [["a.png", "c.png"], *[["1.png", "3.png"], ["2.png"]], ["b.png"], *names_of(exams)[1:3]]
+    assert [exam["id"] for exam in exams] == [exam["id"] for exam in created]
+    assert [VOUCHED in exam["warnings"] for exam in exams] == [True, True, False, False, True, False]
+
+
+def test_a_file_that_is_not_an_image_is_no_womans_where_there_are_two(idle: Idle, tmp_path: Path) -> None:
     letter = tmp_path / "letter.dcm"
     letter.write_text("dear radiologist")
     women = [image(tmp_path / "a.dcm", ANNA), image(tmp_path / "b.dcm", BERTA)]
-    assert names_of(exams_of(idle(), [letter, *women])) == [["letter.dcm", "a.dcm"], ["b.dcm"]]
+    assert names_of(exams_of(idle(), [letter, *women])) == [["a.dcm"], ["b.dcm"], ["letter.dcm"]]
 
 
 def test_an_upload_that_is_refused_leaves_none_of_its_exams(idle: Idle, tmp_path: Path) -> None:

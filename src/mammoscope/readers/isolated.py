@@ -48,6 +48,7 @@ class IsolatedReader:
         self._limits = limits
         self._setup = setup_message(read, limits, _IMPORTS)
         self._worker: _Worker | None = None
+        self._is_closed = False
         self._lock = Lock()
 
     def __enter__(self) -> IsolatedReader:
@@ -65,7 +66,10 @@ class IsolatedReader:
             self._running_worker()
 
     def close(self) -> None:
-        """End the worker. Reading starts another."""
+        """End the worker, also where it is busy with a file, for good: later calls raise MammoscopeError."""
+        self._is_closed = True
+        if (worker := self._worker) is not None:
+            worker.kill()
         with self._lock:
             self._end_worker()
 
@@ -112,6 +116,8 @@ class IsolatedReader:
             return answer
 
     def _running_worker(self) -> _Worker:
+        if self._is_closed:
+            raise MammoscopeError("the decoder process was ended, and no file is read any more")
         if self._worker is None or not self._worker.is_running:
             self._end_worker()
             self._worker = _Worker(self._setup)
@@ -189,10 +195,14 @@ class _Worker:
         self.is_sound = not deadline.passed
         return answer
 
-    def end(self) -> None:
-        """Kill the process: an idle one has nothing to lose, a busy one may be stuck."""
-        self.is_sound = False
+    def kill(self) -> None:
+        """Kill the process, from any thread: an idle one has nothing to lose, a busy one may be stuck."""
         self._process.kill()
+
+    def end(self) -> None:
+        """Kill the process and wait for its end."""
+        self.is_sound = False
+        self.kill()
         self._process.wait()
         for stream in (self._requests, self._replies):
             with suppress(OSError):

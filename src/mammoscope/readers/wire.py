@@ -71,7 +71,7 @@ def from_facts(facts: dict[str, Any], pixels: NDArray[np.uint16]) -> Mammogram:
         spacing=None if spacing is None else PixelSpacing(float(spacing[0]), float(spacing[1]), str(spacing[2])),
         pixel_aspect=float(facts["pixel_aspect"]),
         warnings=tuple(str(warning) for warning in facts["warnings"]),
-        exam_key=checked_exam_key(facts["exam_key"]),
+        exam_key=checked_exam_key(facts.get("exam_key")),  # facts on disk may be of a version that had none
         **texts,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
@@ -14,11 +13,9 @@ from mammoscope.example import EXAM_FILES, write_view
 from mammoscope.pipeline import Examination, examine_views
 from mammoscope.queue.background import Message, Reply, Tools, serve_jobs
 from mammoscope.readers import input_name
-from mammoscope.server.archives import Received
 from mammoscope.server.file_place import FilePlace
 from mammoscope.server.mammogram_files import store_mammogram, stored_mammogram
 from mammoscope.server.models import View
-from mammoscope.server.upload_exams import exams_in
 from mammoscope.writers.json import write_analysis
 from mammoscope.writers.png import write_png
 
@@ -49,27 +46,17 @@ def _read(job: Message, tools: Tools, reply: Reply) -> None:
 def _examine(job: Message, tools: Tools, reply: Reply) -> None:
     """Analyse files that were read, together, and say how far they are."""
     places = [FilePlace(Path(folder)) for folder in job["folders"]]
-    groups = [places] if _is_one_exam(places, tools) else [[place] for place in places]
-    done = []
-    for number, group in enumerate(groups):
-
-        def tell(_: str, share: float, before: int = number) -> None:
-            reply({"progress": (before + share) / len(groups)})
-
-        views = [stored_mammogram(place) for place in group]
-        found = examine_views(views, tools.bundle, threshold=tools.settings["floor"], progress=tell)
-        for place, examination in zip(group, found, strict=True):
-            _write(examination, place, tools)
-        done += [View.of(view, one.prepared) for view, one in zip(views, found, strict=True)]
+    views = [stored_mammogram(place) for place in places]
+    found = examine_views(
+        views,
+        tools.bundle,
+        threshold=tools.settings["floor"],
+        progress=lambda _, share: reply({"progress": share}),
+    )
+    for place, examination in zip(places, found, strict=True):
+        _write(examination, place, tools)
+    done = [View.of(view, one.prepared) for view, one in zip(views, found, strict=True)]
     reply({"done": [view.model_dump_json() for view in done]})
-
-
-def _is_one_exam(places: Sequence[FilePlace], tools: Tools) -> bool:
-    """Whether files are of one exam: those that an earlier server took on together may be of two women."""
-    if len(places) == 1:
-        return True
-    files = [Received("")] * len(places)
-    return len(exams_in(files, lambda number: places[number].upload, tools.reader.exam_key)) == 1
 
 
 def _write(examination: Examination, place: FilePlace, tools: Tools) -> None:

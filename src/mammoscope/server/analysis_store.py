@@ -53,6 +53,7 @@ _PRAGMAS = (
 
 # An empty file in an analysis's folder: its images state one study of one patient. Without it they are together
 # because they were sent together: images that state no study, or an upload to an earlier version, which did not check.
+# They are shown together, but models that look at whole exams get them one by one.
 _STATED = "one-exam"
 VOUCHED = (
     "These images are together because they were sent together, not because they state one study of one patient. "
@@ -219,11 +220,12 @@ class AnalysisStore:
     def next_together(self) -> tuple[QueuedFile, ...]:
         """As ``next_file``, for models that look at whole exams: a file to be read, or an exam's views to be analysed.
 
-        Their turn comes when each file of the exam was read or has failed. A view that an earlier server analysed is
-        among them again: what is found on it depends on the others. Empty: nothing waits.
+        Their turn comes when each file of the exam was read or has failed. A view that was analysed before the server
+        was started again is among them: what is found on it depends on the others. Images that do not state that they
+        belong together are analysed one by one: they may be of two women. Empty: nothing waits.
         """
         file = self._next(_IN_WHOLE_EXAMS)
-        if file is None or not file.is_read:
+        if file is None or not file.is_read or not self._is_stated(file.analysis):
             return () if file is None else (file,)
         rows = self._database.rows(
             f"SELECT {_COLUMNS} FROM files "  # noqa: S608 (the columns are ours)
@@ -231,6 +233,9 @@ class AnalysisStore:
             (file.analysis,),
         )
         return tuple(_file_of(row) for row in rows)
+
+    def _is_stated(self, analysis: str) -> bool:
+        return (self.analysis_folder(analysis) / _STATED).exists()
 
     def _next(self, waiting: str) -> QueuedFile | None:
         row = self._database.row(
@@ -283,7 +288,7 @@ class AnalysisStore:
         for row in rows:
             grouped.setdefault((row[0], row[1]), []).append(row[2:])
         return [
-            _status(analysis, created, files, is_vouched=not (self.analysis_folder(analysis) / _STATED).exists())
+            _status(analysis, created, files, is_vouched=not self._is_stated(analysis))
             for (analysis, created), files in grouped.items()
         ]
 
@@ -340,4 +345,4 @@ def _warnings(files: Sequence[File], *, is_vouched: bool) -> tuple[str, ...]:
     views = [file.view for file in files if file.view is not None]
     failed = sum(file.state == "failed" for file in files)
     is_known = views and all(file.view is not None or file.state == "failed" for file in files)
-    return (*([VOUCHED] if is_vouched else []), *(warnings_on(views, failed) if is_known else []))
+    return (*([VOUCHED] if is_vouched else []), *(warnings_on(views, failed, of="this upload") if is_known else []))

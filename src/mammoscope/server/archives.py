@@ -65,17 +65,25 @@ class Received:
         Why it will not be analysed; None if it will.
     part
         Place in the form of the file, or of the archive that it was in.
+    source
+        The folder or archive that it was in: on the sender's word, only files of one are an exam.
     """
 
     name: str
     problem: str | None = None
     part: int = 0
+    source: str = ""
 
 
 def shown_name(name: str) -> str:
     """The last part of a path as text of one line, whatever system the path came from."""
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     return printable(last)[:_LONGEST_NAME] or "unnamed"
+
+
+def folder_of(name: str) -> str:
+    """A path without its last part, whatever system it came from."""
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[0]
 
 
 def is_archive(path: Path) -> bool:
@@ -159,7 +167,7 @@ def _copy(
                     target.write(block)
     except (zipfile.BadZipFile, zlib.error, EOFError):
         return Received(name, "is damaged in the ZIP archive")
-    return Received(name)
+    return Received(name, source=folder_of(entry.filename))
 
 
 def _directory_problem(stream: BinaryIO) -> str | None:

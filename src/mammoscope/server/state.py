@@ -19,7 +19,7 @@ from mammoscope.server.analysis_thread import AnalysisThread
 from mammoscope.server.settings import ServerSettings
 from mammoscope.server.uploads import Uploads
 
-_HEADER_SECONDS = 10.0
+_HEADER_SECONDS = 2.0
 
 
 class ServerState:
@@ -31,6 +31,8 @@ class ServerState:
         As their classes say.
     headers
         Tells of which exam a file is, before it is taken on.
+    grouping
+        Lets the headers of one upload be read at a time: each has ``headers`` to itself, for a limited time.
     drawing
         Lets one overlay or report be drawn at a time: each takes a core, and the memory of a full image.
 
@@ -61,6 +63,7 @@ class ServerState:
             audit=audit,
         )
         self.headers = IsolatedReader(replace(settings.limits.for_reader(), seconds=_HEADER_SECONDS))
+        self.grouping = CapacityLimiter(1)
         self.uploads = Uploads(settings.limits, settings.reserve)
         self.drawing = CapacityLimiter(1)
 

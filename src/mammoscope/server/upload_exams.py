@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 
 from mammoscope.exam import grouped
 from mammoscope.readers.source import MAGIC_BYTES, detect_format
@@ -34,8 +35,9 @@ def exams_in(received: Sequence[Received], place: Callable[[int], Path], key_of:
     """Divide an upload into exams, in the order of each exam's first file.
 
     DICOM images are grouped by the study and patient that they state; one that states no study is an exam of its own.
-    PNG, JPEG and TIFF images state no patient: beside a DICOM image each is a separate exam; without a DICOM image all
-    are one exam, on the word of the sender. Files that are not images are listed with the first exam.
+    PNG, JPEG and TIFF images state no patient: beside a DICOM image each is a separate exam; without a DICOM image
+    those of one folder or archive are one exam, on the word of the sender. Files that are not images are listed with
+    the exam where there is one, else by themselves after all exams: nobody knows whose they are.
 
     Parameters
     ----------
@@ -49,9 +51,17 @@ def exams_in(received: Sequence[Received], place: Callable[[int], Path], key_of:
     others = [number for number in range(len(received)) if number not in images]
     has_dicom = "DICOM" in images.values()
     keys = ((number, key_of(place(number)) if kind == "DICOM" else None) for number, kind in images.items())
-    groups = grouped(keys) if has_dicom else [tuple(images)]
+    groups = grouped(keys) if has_dicom else grouped((number, received[number].source) for number in images)
     exams = [UploadedExam(group, is_vouched=not has_dicom and len(group) > 1) for group in groups]
-    return [replace(exams[0], members=tuple(sorted((*exams[0].members, *others)))), *exams[1:]]
+    if len(exams) == 1:
+        return [replace(exams[0], members=tuple(sorted((*images, *others))))]
+    return [*exams, *([UploadedExam(tuple(others))] if others else [])]
+
+
+def within(seconds: float, key_of: KeyOf) -> KeyOf:
+    """The same keys, but None from so many seconds on: files of slow headers keep one upload no longer."""
+    end = monotonic() + seconds
+    return lambda path: key_of(path) if monotonic() < end else None
 
 
 def part(folder: Path, exam: UploadedExam, target: Path) -> None:

@@ -14,7 +14,7 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from mammoscope.server.archives import Budget, Received, TooMuchError, expand, is_archive, shown_name
+from mammoscope.server.archives import Budget, Received, TooMuchError, expand, folder_of, is_archive, shown_name
 from mammoscope.server.file_place import FilePlace
 from mammoscope.server.settings import UploadLimits
 
@@ -136,7 +136,7 @@ class _Form:
     def __init__(self, boundary: bytes, folder: Path, limits: UploadLimits) -> None:
         self._folder, self._limits = folder, limits
         self._budget = Budget(limits)
-        self._parts: list[tuple[str, Path]] = []
+        self._parts: list[tuple[str, str, Path]] = []  # name, folder, and where it is
         self._target: BinaryIO | None = None
         self._header, self._value, self._disposition = bytearray(), bytearray(), b""
         self._bytes, self._is_complete = 0, False
@@ -168,7 +168,7 @@ class _Form:
         if self._target is not None:
             self._target.close()
             self._target = None
-            self.has_archive = self.has_archive or is_archive(self._parts[-1][1])
+            self.has_archive = self.has_archive or is_archive(self._parts[-1][-1])
 
     def finish(self) -> list[Received]:
         """Number the files, with those of archives in the archive's place."""
@@ -176,17 +176,17 @@ class _Form:
             raise ValueError("the last boundary is missing")
         received: list[Received] = []
         budget = Budget(self._limits)
-        for part, (name, path) in enumerate(self._parts):
+        for part, (name, folder, path) in enumerate(self._parts):
             if is_archive(path):
                 for entry in expand(path, name, lambda: self._place(len(received)), budget):
                     if entry.problem is not None:
                         shutil.rmtree(self._folder / str(len(received)), ignore_errors=True)
-                    received.append(replace(entry, part=part))
+                    received.append(replace(entry, part=part, source=f"{part}:{entry.source}"))
                 path.unlink()
             else:
                 budget.take_file()
                 path.replace(self._place(len(received)))
-                received.append(Received(name, part=part))
+                received.append(Received(name, part=part, source=folder))
         return received
 
     def _place(self, number: int) -> Path:
@@ -217,7 +217,8 @@ class _Form:
         self._budget.take_file()
         path = self._folder / f"part-{len(self._parts)}"
         self._target = path.open("wb")
-        self._parts.append((shown_name(name.decode("utf-8", "replace")), path))
+        sent = name.decode("utf-8", "replace")
+        self._parts.append((shown_name(sent), folder_of(sent), path))
 
     def _write_part(self, data: bytes, start: int, end: int) -> None:
         if self._target is not None:

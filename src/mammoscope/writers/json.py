@@ -36,10 +36,30 @@ def read_analysis(path: Path) -> Analysis:
     InputError
         The file cannot be read, or is not an analysis of this version; names the first field that is wrong.
     """
+    return _parsed(path, _content(path))
+
+
+def current_json(path: Path) -> bytes:
+    """What ``write_analysis`` wrote, as JSON of today's schema; parsed only where an earlier version wrote it.
+
+    Raises
+    ------
+    InputError
+        As ``read_analysis`` does.
+    """
+    raw = _content(path)
+    is_current = raw.startswith(f'{{\n  "schema_version": "{SCHEMA_VERSION}",'.encode())
+    return raw if is_current else _parsed(path, raw).model_dump_json().encode()
+
+
+def _content(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})") from None
+
+
+def _parsed(path: Path, raw: bytes) -> Analysis:
     try:
         return Analysis.model_validate_json(raw)
     except ValidationError as error:

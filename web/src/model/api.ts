@@ -110,7 +110,7 @@ export async function reportPdf(id: string, record: ReadingRecord): Promise<Blob
 /** Sends files in one request; `sent` is told how many bytes of the whole are on their way. */
 export function upload(files: readonly File[], sent: (bytes: number, of: number) => void): Promise<Created> {
   const form = new FormData();
-  for (const file of files) form.append(UPLOAD_FIELD, file, file.name);
+  for (const file of files) form.append(UPLOAD_FIELD, file, file.webkitRelativePath || file.name);
   const request = new XMLHttpRequest();
   request.open("POST", at(ANALYSES, {}));
   request.upload.onprogress = (event) => sent(event.loaded, event.total);

@@ -109,7 +109,7 @@ export class Session {
         this.tell();
       });
       this.uploads = this.uploads.filter((other) => other !== upload);
-      if (exams.length > 1) this.parted = `The files are ${exams.length} exams: they state different patients or studies.`;
+      if (exams.length > 1) this.parted = `The files are ${exams.length} exams: those of one exam state the same patient and study.`;
       if (saved) for (const { id } of exams) this.waiting.set(id, saved);
       await this.take(exams.map(({ id }) => id));
       const names = await Promise.all(files.map(patientName));

@@ -31,7 +31,11 @@ async function droppedFiles(data: DataTransfer): Promise<File[]> {
   return found;
 }
 
-const fileOf = (entry: FileSystemFileEntry) => new Promise<File>((resolve, reject) => entry.file(resolve, reject));
+/** The file, with its path from the dropped folder on, as a chosen folder's files have it: the server needs it. */
+const fileOf = async (entry: FileSystemFileEntry) => {
+  const file = await new Promise<File>((resolve, reject) => entry.file(resolve, reject));
+  return Object.defineProperty(file, "webkitRelativePath", { value: entry.fullPath.replace(/^\//, "") });
+};
 
 /** In the order of their names: the browser gives entries in any. */
 async function filesBelow(folder: FileSystemDirectoryEntry): Promise<File[]> {

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from mammoscope.errors import InputError
 from mammoscope.example import EXAM_FILES
 from mammoscope.findings import Analysis
 from mammoscope.server.analysis_store import NewAnalysis, NewFile, QueueFullError
@@ -16,14 +18,16 @@ from mammoscope.server.archives import Received
 from mammoscope.server.models import AnalysisStatus, Created, CreatedExam
 from mammoscope.server.routes.found import FoundAnalysis, problems
 from mammoscope.server.state import ServerState, StateOf
-from mammoscope.server.upload_exams import exams_in, part
+from mammoscope.server.upload_exams import exams_in, part, within
 from mammoscope.server.uploads import FIELD, RefusedUploadError, drain
+from mammoscope.writers.json import current_json
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/analyses", tags=["analyses"])
 
 _RETRY_SECONDS = "10"
+_GROUPING_SECONDS = 20.0  # of an upload; a header takes milliseconds
 _FORM = {
     "type": "object",
     "required": [FIELD],
@@ -67,7 +71,7 @@ async def create(request: Request, response: Response, state: StateOf) -> Create
         upload, folder = await run_in_threadpool(state.store.new_folder)
         ours.append(upload)
         received = await state.uploads.receive(request, folder)
-        exams = await run_in_threadpool(_parted, state, upload, received, ours)
+        exams = await to_thread.run_sync(_parted, state, upload, received, ours, limiter=state.grouping)
         await run_in_threadpool(state.store.add, *exams)
     except BaseException as error:
         for analysis in ours:
@@ -82,7 +86,8 @@ async def create(request: Request, response: Response, state: StateOf) -> Create
 def _parted(state: ServerState, upload: str, received: Sequence[Received], ours: list[str]) -> list[NewAnalysis]:
     """Part an upload into exams, each in the folder of an id of its own; those that are made are put into ``ours``."""
     store = state.store
-    exams = exams_in(received, lambda number: store.place(upload, number).upload, state.headers.exam_key)
+    key_of = within(_GROUPING_SECONDS, state.headers.exam_key)
+    exams = exams_in(received, lambda number: store.place(upload, number).upload, key_of)
     for exam in exams[1:]:
         analysis, folder = store.new_folder()
         ours.append(analysis)
@@ -141,8 +146,8 @@ def result(status: FoundAnalysis, state: StateOf) -> Response:
         raise HTTPException(409, "the analysis is not done yet")
     done = [state.store.place(status.id, file.number).analysis for file in status.files if file.state == "done"]
     try:
-        parts = [path.read_bytes() for path in done]
-    except OSError:
+        parts = [current_json(path) for path in done]
+    except InputError:
         raise HTTPException(404, "the analysis is gone") from None
     return Response(b"[" + b",".join(parts) + b"]", media_type="application/json")
 
