@@ -50,11 +50,11 @@ def test_bad_files_are_named_and_good_ones_done(
         if result.error:
             assert name in str(result.error) and "\n" not in str(result.error)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a.exam.json",  # a and e state one study
         "a.json",
         "a.overlay.png",
         "e.json",
         "e.overlay.png",
-        "exam-1.exam.json",  # a and e state one study
     ]
 
 

@@ -64,7 +64,7 @@ def test_study_and_patient_decide(
 ) -> None:
     paths = [image(tmp_path / "one.dcm", ANNA, "R"), image(tmp_path / "two.dcm", ANNA, "L", **others)]
     run(paths, tmp_path / "out", bundle)
-    assert reported(tmp_path / "out") == ({} if report is None else {"exam-1.exam.json": report})
+    assert reported(tmp_path / "out") == ({} if report is None else {"one.exam.json": report})
 
 
 def test_images_without_a_study_are_alone_wherever_they_lie(tmp_path: Path, bundle: Bundle) -> None:
@@ -94,11 +94,11 @@ def test_a_report_follows_its_exam_from_run_to_run(tmp_path: Path, bundle: Bundl
 def test_the_command_says_what_it_grouped_and_writes_nothing_of_whom(tmp_path: Path, bundle: Bundle) -> None:
     paths = [*four_views(tmp_path / "in", ANNA, "a-")[:2], *four_views(tmp_path / "in", BERTA, "b-")[2:]]
     out = tmp_path / "out"
-    (out / "exam-1.exam.json").mkdir(parents=True)
+    (out / "a-L-CC.exam.json").mkdir(parents=True)
     command = [sys.executable, "-m", "mammoscope", "analyze", str(tmp_path / "in"), "--out", str(out)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 3 and "exam-1.exam.json: cannot be written" in ended.stderr
-    (out / "exam-1.exam.json").rmdir()
+    assert ended.returncode == 3 and "a-L-CC.exam.json: cannot be written" in ended.stderr
+    (out / "a-L-CC.exam.json").rmdir()
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "2 exams of several images, each with a report EXAM.exam.json" in ended.stdout
     needles = [str(woman[name]) for woman in (ANNA, BERTA) for name in ("PatientID", "PatientName", "StudyInstanceUID")]

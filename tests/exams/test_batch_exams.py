@@ -10,6 +10,7 @@ import pytest
 from mammoscope.batch.exams import ALONE, ExamReports, plan_exams
 from mammoscope.errors import MammoscopeError
 from mammoscope.mammogram import Laterality
+from mammoscope.writers.exam_json import reported_in
 from mammoscope.writers.json import write_analysis
 from writers.made_analyses import analysis, mammogram
 
@@ -19,34 +20,66 @@ from writers.made_analyses import analysis, mammogram
     [
         ([["phantom-R-CC", "phantom-L-CC", "phantom-L-MLO"]], ["phantom"]),
         ([["phantom-L-CC", "phantom-L-MLO"]], ["phantom-L"]),
-        ([["a_cc", "a_mlo"], ["b_cc", "b_mlo"]], ["exam-1", "exam-2"]),
+        ([["a_cc", "a_mlo"], ["b_cc", "b_mlo"]], ["a_cc", "b_cc"]),
         ([["case 7 L", "case 7 R"]], ["case 7"]),
-        ([["IM0001", "IM0002"]], ["exam-1"]),
+        ([["IM0002", "IM0001"]], ["IM0001"]),
         ([["image", "image2"]], ["image"]),
         ([["image2", "image"]], ["image"]),
         ([["1.2.840.55.1", "1.2.840.55.2"]], ["1.2.840.55"]),
-        ([["case-1", "case-2"], ["CASE-3", "CASE-4"]], ["case", "CASE-2"]),
-        ([["R", "L"], ["R_1", "L_1"]], ["exam-1", "exam-2"]),
-        ([["case-1", "case-2"], ["Case.exam"], ["case-2.exam"]], ["case-3"]),
-        ([["R", "L"], ["exam-1.exam"]], ["exam-1-2"]),
+        ([["case-1", "case-2"], ["CASE-3", "CASE-4"]], ["case", "CASE-3"]),
+        ([["case-1", "case-2"], ["case-3", "case-4"], ["case-5", "case-6"]], ["case", "case-3", "case-5"]),
+        ([["R", "L"], ["R_1", "L_1"]], ["L", "L_1"]),
+        ([["case-1", "case-2"], ["Case.exam"], ["case-2.exam"]], ["case-1"]),
+        ([["R", "L"], ["l.exam"], ["L-2.exam"]], ["L-3"]),
         ([], []),
     ],
 )
 def test_an_exam_is_called_after_its_files_and_takes_the_name_of_no_analysis(
-    exams: list[list[str]], names: list[str]
+    tmp_path: Path, exams: list[list[str]], names: list[str]
 ) -> None:
+    assert [path.name for path in reported(tmp_path, *exams)] == [f"{name}.exam.json" for name in names]
+
+
+def reported(out: Path, *exams: list[str]) -> list[Path]:
+    """The reports that one run writes on exams, whose images have these names."""
     keys = [f"{number:064x}" for number, members in enumerate(exams) for _ in members]
-    plan = plan_exams(keys, (name for members in exams for name in members))
-    assert list(plan.names) == names
+    names = [name for members in exams for name in members]
+    plan = plan_exams(keys, names)
+    reports, written = ExamReports(out, plan), []
+    for name, number in zip(names, plan.exam.tolist(), strict=True):
+        write_analysis(analysis(mammogram(80, 64)), out / f"{name}.json")
+        written.append(reports.add(number, name, is_analysed=True))
+    return [path for path in written if path is not None]
+
+
+def test_the_report_on_another_exam_stays_when_a_folder_is_used_again(tmp_path: Path) -> None:
+    anna, berta = ["case-1", "case-2"], ["case-3", "case-4"]
+    (of_anna,) = reported(tmp_path, anna)
+    (of_berta,) = reported(tmp_path, berta)
+    assert (of_anna.name, of_berta.name) == ("case.exam.json", "case-3.exam.json")
+    for _ in range(2):  # in any order, together or alone, each keeps its own
+        assert reported(tmp_path, berta, anna) == [of_berta, of_anna]
+        assert reported(tmp_path, berta) == [of_berta]
+    assert reported(tmp_path, [*anna, "case-0"]) == [of_anna]  # more images of hers
+    assert reported_in(of_anna) == {"case-0.json", "case-1.json", "case-2.json"}
+    (fewer,) = reported(tmp_path, anna)  # may be another exam
+    assert fewer.name == "case-1.exam.json" and len(reported_in(of_anna) or ()) == 3
+    assert reported_in(of_berta) == {"case-3.json", "case-4.json"}
+
+
+def test_no_report_takes_the_place_of_an_analysis_of_an_earlier_run(tmp_path: Path) -> None:
+    write_analysis(analysis(mammogram(80, 64)), tmp_path / "case.exam.json")  # that of the file case.exam.dcm
+    assert reported(tmp_path, ["case-1", "case-2"]) == [tmp_path / "case-1.exam.json"]
+    assert reported_in(tmp_path / "case.exam.json") is None
 
 
 def test_files_are_planned_by_key_and_those_alone_have_no_report() -> None:
     a, b, c = (sign * 64 for sign in "abc")
     plan = plan_exams([c, None, a, b, a, None, c, c], (f"{number}-x" for number in range(8)))
     assert plan.exam.tolist() == [0, ALONE, 1, ALONE, 1, ALONE, 0, 0]
-    assert plan.sizes == (3, 2) and plan.names == ("exam-1", "exam-2")
-    assert plan.members() == [[0, 6, 7], [1], [2, 4], [3], [5]]
-    assert plan_exams([], []).members() == []
+    assert plan.sizes == (3, 2) and plan.names == (("0-x",), ("2-x",))
+    assert list(plan.members()) == [[0, 6, 7], [1], [2, 4], [3], [5]]
+    assert list(plan_exams([], []).members()) == []
 
 
 def test_a_report_is_written_with_the_last_file_and_without_failed_ones(tmp_path: Path) -> None:

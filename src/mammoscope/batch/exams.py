@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os.path
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import chain, count, takewhile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.exam_report import report_on
-from mammoscope.writers.exam_json import EXAM_SUFFIX, write_exam_report
+from mammoscope.writers.exam_json import EXAM_SUFFIX, reported_in, write_exam_report
 from mammoscope.writers.json import read_analysis
 
 ALONE = -1
@@ -29,33 +30,34 @@ class ExamPlan:
     exam
         ``(N,) int32``: for each file the number of its exam; ``ALONE``: it shares one with no other file.
     names
-        Of each exam's report, without ``.exam.json``, unique.
+        What each exam's report may be called, without ``.exam.json``, the best first; several exams may want one name.
     sizes
         How many files each exam has, two or more.
+    taken
+        Names that no report may have, in lower case: they are those of analyses.
     """
 
     exam: NDArray[np.int32]
-    names: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
     sizes: tuple[int, ...]
+    taken: frozenset[str]
 
-    def members(self) -> list[list[int]]:
+    def members(self) -> Iterator[list[int]]:
         """Places of the files of each exam, in the order of each exam's first; a file alone is a list of one."""
-        groups: list[list[int]] = []
-        place_of: dict[int, int] = {}
-        for place, exam in enumerate(self.exam.tolist()):
-            if exam == ALONE or exam not in place_of:
-                place_of[exam] = len(groups)
-                groups.append([place])
-            else:
-                groups[place_of[exam]].append(place)
-        return groups
+        places = np.argsort(self.exam, kind="stable")
+        starts = np.searchsorted(self.exam[places], np.arange(len(self.sizes)))
+        for place, exam in enumerate(self.exam):
+            if exam == ALONE:
+                yield [place]
+            elif place == places[starts[exam]]:
+                yield places[starts[exam] : starts[exam] + self.sizes[exam]].tolist()
 
 
 def plan_exams(keys: Iterable[str | None], names: Iterable[str]) -> ExamPlan:
     """Group the files of a batch by their exam keys, in the order of each exam's first file.
 
-    The name of an exam is the common start of its files' names, up to a hyphen, underscore, dot or space, or
-    ``exam-N`` if there is none: it tells no more of a patient than those names, and nothing of a header.
+    The name of an exam is the common start of its files' names, up to a hyphen, underscore, dot or space, else the
+    first of their names: it is the same in every run, and tells no more of a patient than those names.
 
     Parameters
     ----------
@@ -68,17 +70,20 @@ def plan_exams(keys: Iterable[str | None], names: Iterable[str]) -> ExamPlan:
     several = counts > 1
     renumbered = np.where(several, np.cumsum(several) - 1, ALONE).astype(np.int32)
     exam = np.where(found >= 0, renumbered[found], ALONE).astype(np.int32)
-    return ExamPlan(exam, _names_of(exam, names, int(several.sum())), tuple(counts[several].tolist()))
+    wanted, taken = _names_of(exam, names, int(several.sum()))
+    return ExamPlan(exam, wanted, tuple(counts[several].tolist()), taken)
 
 
 @dataclass
 class _Common:
-    """The common start of names, and the length of the shortest."""
+    """The common start of names, the length of the shortest, and the first in the alphabet."""
 
     start: str | None = None
     shortest: int = 0
+    first: str = ""
 
     def add(self, name: str) -> None:
+        self.first = min(self.first or name, name)
         if self.start is None:
             self.start, self.shortest = name, len(name)
             return
@@ -94,31 +99,32 @@ class _Common:
         return start if len(start) >= _SHORTEST_NAME else ""
 
 
-def _names_of(exam: NDArray[np.int32], names: Iterable[str], count: int) -> tuple[str, ...]:
-    common = [_Common() for _ in range(count)]
-    used = set()
+def _names_of(
+    exam: NDArray[np.int32], names: Iterable[str], exams: int
+) -> tuple[tuple[tuple[str, ...], ...], frozenset[str]]:
+    """``names`` and ``taken`` of the plan."""
+    common = [_Common() for _ in range(exams)]
+    taken = set()
     for number, name in zip(exam.tolist(), names, strict=True):
         if number != ALONE:
             common[number].add(name)
         if name.casefold().endswith(".exam"):
-            used.add(name.casefold())  # its analysis is NAME.json, which no report may overwrite
-    found = []
-    for number, one in enumerate(common, 1):
-        wanted = name = one.name() or f"exam-{number}"
-        turn = 1
-        while f"{name}.exam".casefold() in used:
-            turn += 1
-            name = f"{wanted}-{turn}"
-        used.add(f"{name}.exam".casefold())
-        found.append(name)
-    return tuple(found)
+            taken.add(name.casefold().removesuffix(".exam"))  # its analysis is NAME.json, which no report may overwrite
+    found: list[tuple[str, ...]] = []
+    spelling: dict[str, str] = {}
+    for one in common:
+        name = one.name()
+        # Names that differ only in case may be one file.
+        is_common = bool(name) and spelling.setdefault(name.casefold(), name) == name
+        found.append((name, one.first) if is_common and name != one.first else (one.first,))
+    return tuple(found), frozenset(taken)
 
 
 @dataclass
 class _Open:
-    """An exam whose files are not all done: how many are missing, and the names of those that were analysed."""
+    """An exam whose files are not all done: the JSON files of those that are, and of those that were analysed."""
 
-    missing: int
+    done: list[str] = field(default_factory=list)
     analysed: list[str] = field(default_factory=list)
 
 
@@ -137,9 +143,27 @@ class ExamReports:
         self._out, self._plan = out, plan
         self._open: dict[int, _Open] = {}
 
-    def path(self, exam: int) -> Path | None:
-        """Path of the report on an exam; None for a single file, which has none."""
-        return None if exam == ALONE else self._out / f"{self._plan.names[exam]}{EXAM_SUFFIX}"
+    def path(self, exam: int, members: Collection[str]) -> Path | None:
+        """Path of the report on an exam: never that of a report on files that are not in it.
+
+        A report on these files, or on some of them, is replaced.
+
+        Parameters
+        ----------
+        exam, members
+            The number of the exam, and the names of the JSON files of its analyses.
+
+        Returns
+        -------
+        Path or None
+            None for a single file, which has no report.
+        """
+        if exam == ALONE:
+            return None
+        names = self._plan.names[exam]
+        free = (name for name in chain(names, _numbered(names[-1])) if name.casefold() not in self._plan.taken)
+        paths = (self._out / f"{name}{EXAM_SUFFIX}" for name in free)
+        return next(path for path in paths if _may_be_written(path, members))
 
     def add(self, exam: int, name: str, *, is_analysed: bool) -> Path | None:
         """Note that a file is done.
@@ -159,19 +183,28 @@ class ExamReports:
         MammoscopeError
             The report cannot be written, or an analysis that it is about cannot be read any more.
         """
-        path = self.path(exam)
-        if path is None:
+        if exam == ALONE:
             return None
-        size = self._plan.sizes[exam]
-        known = self._open.setdefault(exam, _Open(size))
-        known.missing -= 1
-        known.analysed += [name] if is_analysed else []
-        if known.missing:
+        known = self._open.setdefault(exam, _Open())
+        known.done.append(f"{name}.json")
+        known.analysed += [f"{name}.json"] if is_analysed else []
+        if len(known.done) < self._plan.sizes[exam]:
             return None
         del self._open[exam]
-        if not known.analysed:
+        path = self.path(exam, known.done)
+        if path is None or not known.analysed:
             return None
-        reports = [f"{one}.json" for one in sorted(known.analysed)]
-        analyses = [(report, read_analysis(self._out / report)) for report in reports]
-        write_exam_report(report_on(analyses, not_analysed=size - len(reports)), path)
+        analyses = [(report, read_analysis(self._out / report)) for report in sorted(known.analysed)]
+        write_exam_report(report_on(analyses, not_analysed=len(known.done) - len(analyses)), path)
         return path
+
+
+def _numbered(name: str) -> Iterator[str]:
+    return (f"{name}-{number}" for number in count(2))
+
+
+def _may_be_written(path: Path, members: Collection[str]) -> bool:
+    reported = reported_in(path)
+    if reported is None:  # another file, such as an analysis, stays; what is no file is said when it cannot be written
+        return not os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises where a network share is gone)
+    return reported <= set(members)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,13 @@ Shared = frozenset[int]
 
 
 def result_names(paths: Sequence[Path]) -> Iterator[str]:
-    """A unique name for the results of each file, in their order; unique also if a file system ignores case.
+    """A unique name for the results of each file, in their order, see ``naming``."""
+    name_of = naming(paths)
+    return (name_of(place, path) for place, path in enumerate(paths))
+
+
+def naming(paths: Sequence[Path]) -> Callable[[int, Path], str]:
+    """What gives the name of a file's results from its place and path; unique also if a file system ignores case.
 
     Files of one name in different folders get the folder's name in front, or more of the path if needed. No list of
     names is kept: only eight bytes for each file while names are compared, and the names that several files share.
@@ -27,9 +33,12 @@ def result_names(paths: Sequence[Path]) -> Iterator[str]:
             break
         shared.append(found)
     is_numbered = len(shared) > len(_LONGER)
-    for number, path in enumerate(paths, start=1):
+
+    def name_of(place: int, path: Path) -> str:
         name = _name(path, shared)
-        yield f"{name}_{number}" if is_numbered else name
+        return f"{name}_{place + 1}" if is_numbered else name
+
+    return name_of
 
 
 def _name(path: Path, shared: Sequence[Shared]) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from mammoscope.batch.exams import ExamPlan, ExamReports, plan_exams
 from mammoscope.batch.job import AnalysisJob, Done, Options, Planned, Together, failed
-from mammoscope.batch.result_names import result_names
+from mammoscope.batch.result_names import naming, result_names
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
@@ -18,6 +18,7 @@ from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
 
 _HEADER_SECONDS = 10.0
+_MOST_VIEWS = 16  # an exam has four, with spot views and repeats rarely ten; more at a time would only take memory
 
 
 def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Options) -> Generator[Done]:
@@ -28,7 +29,8 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
     many files take no more memory than few.
 
     Files that state one study of one patient are an exam. One of several files also gets ``EXAM.exam.json``, when the
-    last of them is done. Images that state no study, such as PNG, are exams of their own.
+    last of them is done. Images that state no study, such as PNG, are exams of their own. Models that use whole exams
+    analyse the images of an exam together, or each alone if it has more than 16.
 
     Yields
     ------
@@ -69,16 +71,21 @@ def _planned(
     paths: Sequence[Path], out: Path, plan: ExamPlan, reports: ExamReports, bundle: Bundle
 ) -> Iterator[Together]:
     """What is analysed together: whole exams if a step of the bundle uses them, else each file alone."""
-    files = (
-        Planned(path, out / name, exam)
-        for path, name, exam in zip(paths, result_names(paths), plan.exam.tolist(), strict=True)
-    )
+    name_of = naming(paths)
+
+    def planned(places: Iterable[int]) -> Iterator[Planned]:
+        for place in places:
+            yield Planned(paths[place], out / name_of(place, paths[place]), int(plan.exam[place]))
+
     if not bundle.sees_exams:
-        yield from (Together((file,)) for file in files)
+        yield from (Together((file,)) for file in planned(range(len(paths))))
         return
-    listed = list(files)
     for members in plan.members():
-        yield Together(tuple(listed[one] for one in members), reports.path(listed[members[0]].exam))
+        if len(members) > _MOST_VIEWS:
+            yield from (Together((file,)) for file in planned(members))
+            continue
+        files = tuple(planned(members))
+        yield Together(files, reports.path(files[0].exam, [file.report.name for file in files]))
 
 
 def _crashed(item: Together, crashed: Crashed, options: Options) -> tuple[Done, ...]:
