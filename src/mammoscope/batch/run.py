@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +16,17 @@ from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
+from mammoscope.readers.source import MAGIC_BYTES, detect_format
 
-_HEADER_SECONDS = 10.0
+Progress = Callable[[int, int], None]
+
+_HEADER_SECONDS = 2.0
 _MOST_VIEWS = 16  # an exam has four, with spot views and repeats rarely ten; more at a time would only take memory
 
 
-def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Options) -> Generator[Done]:
+def analyze_files(
+    paths: Sequence[Path], out: Path, bundle: Bundle, options: Options, *, looking: Progress | None = None
+) -> Generator[Done]:
     """Analyse files and write ``NAME.json``, ``NAME.overlay.png`` and other requested results for each into ``out``.
 
     Files of one name in different folders get the folder's name in front. Results are complete or missing, so a
@@ -32,6 +37,13 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
     last of them is done. Images that state no study, such as PNG, are exams of their own. Models that use whole exams
     analyse the images of an exam together, or each alone if it has more than 16.
 
+    Parameters
+    ----------
+    paths, out, bundle, options
+        The files, the folder for the results, the models, and how.
+    looking
+        Called with the number of files that were looked at for exams, and of all, before the first is analysed.
+
     Yields
     ------
     Done
@@ -40,7 +52,7 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
     Raises
     ------
     MammoscopeError
-        ``out`` cannot be made or written to, or no worker can be started.
+        ``out`` cannot be made or written to, no backend has the name, or no worker can be started.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -48,10 +60,10 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
         raise MammoscopeError(f"{out}: cannot be made ({error.strerror})") from None
     if not os.access(out, os.W_OK | os.X_OK):
         raise MammoscopeError(f"{out}: cannot be written to, choose another folder")
-    plan = _plan(paths, options.limits)
+    backend = backend_named(options.backend, options.workers)
+    plan = _plan(paths, options.limits, looking)
     reports = ExamReports(out, plan)
     job = AnalysisJob(SharedBundle.of(bundle), options)
-    backend = backend_named(options.backend, options.workers)
     with closing(backend.run(job, _planned(paths, out, plan, reports, bundle))) as outcomes:
         for item, answer in outcomes:
             outcome = _crashed(item, answer, options) if isinstance(answer, Crashed) else answer
@@ -59,12 +71,30 @@ def analyze_files(paths: Sequence[Path], out: Path, bundle: Bundle, options: Opt
                 yield _with_report(file, done, reports)
 
 
-def _plan(paths: Sequence[Path], limits: Limits) -> ExamPlan:
+def _plan(paths: Sequence[Path], limits: Limits, looking: Progress | None) -> ExamPlan:
     """Which files are one exam, by their headers alone: some milliseconds for each file, in a separate process."""
     if len(paths) < 2:
         return plan_exams([None] * len(paths), map(str, paths))
-    with IsolatedReader(replace(limits, seconds=min(limits.seconds, _HEADER_SECONDS))) as reader:
-        return plan_exams(map(reader.exam_key, paths), result_names(paths))
+    with closing(IsolatedReader(replace(limits, seconds=min(limits.seconds, _HEADER_SECONDS)))) as reader:
+        return plan_exams(_exam_keys(paths, reader, looking), result_names(paths))
+
+
+def _exam_keys(paths: Sequence[Path], reader: IsolatedReader, looking: Progress | None) -> Iterator[str | None]:
+    """The exam key of each file; None, so that it is alone, where it cannot be told. Only DICOM starts the reader."""
+    for number, path in enumerate(paths, start=1):
+        try:
+            yield reader.exam_key(path) if _is_dicom(path) else None
+        except (MammoscopeError, OSError, ValueError):  # said when the file is analysed
+            yield None
+        if looking is not None:
+            looking(number, len(paths))
+
+
+def _is_dicom(path: Path) -> bool:
+    if not path.is_file():  # opening a pipe would wait
+        return False
+    with path.open("rb") as stream:
+        return detect_format(stream.read(MAGIC_BYTES)) == "DICOM"
 
 
 def _planned(

@@ -62,7 +62,14 @@ def analyze(
     results: dict[Path, Done] = {}
     analysed = skipped = without_dicom = exams = without_report = 0
     with progress_bar("analysing", len(files)) as advance:
-        for number, done in enumerate(analyze_files(files, out, models, options), start=1):
+
+        def looking(done: int, total: int) -> None:
+            if done < total:
+                advance(done, total, "looking for exams")
+            else:
+                advance(0, total)
+
+        for number, done in enumerate(analyze_files(files, out, models, options, looking=looking), start=1):
             if done.error:
                 complain(done.error)
             analysed += done.analysis is not None

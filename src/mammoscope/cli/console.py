@@ -48,7 +48,7 @@ def complain(error: Exception) -> None:
 
 
 class progress_bar:  # noqa: N801 (used as a function)
-    """A progress bar on standard error during a block, as a function of the items done and of all."""
+    """A progress bar on standard error during a block, as a function of the items done, of all, and of the work."""
 
     def __init__(self, label: str, total: int | None = None) -> None:
         self._label, self._total = label, total
@@ -66,7 +66,13 @@ class progress_bar:  # noqa: N801 (used as a function)
         )
         self._bar.start()
         task = self._bar.add_task(self._label, total=self._total)
-        return lambda done, total: self._bar.update(task, completed=done, total=total)
+
+        def advance(done: int, total: int, label: str = self._label) -> None:
+            if label != self._bar.tasks[0].description:  # work of another speed
+                self._bar.reset(task, description=label)
+            self._bar.update(task, completed=done, total=total)
+
+        return advance
 
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
