@@ -508,7 +508,7 @@ test("two women that are dropped together hang as two exams, each under her own 
   await drop(page, [at("small.dcm"), at("other-woman.dcm"), at("marked.dcm")]);
   const first = await analysed(page, last);
   await drawn(page, 1); // the second L CC is on a sheet of its own
-  await page.getByText("The files are 2 exams: they state different patients or studies.").waitFor();
+  await page.getByText("The files are 2 exams: those of one exam state the same patient and study.").waitFor();
   assert.equal(await page.locator(".exams > .exam").count(), before + 2);
   assert.deepEqual(await page.locator(".exam.open .file-name").allInnerTexts(), ["small.dcm", "marked.dcm"]);
   assert.equal(await page.locator(".patient").innerText(), "Patient: SYNTHETIC, PHANTOM");
