@@ -52,6 +52,9 @@ def main(folder: Path) -> None:
     _folder(folder / "folder", small)
     with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
         archive.write(folder / "small.dcm", "some/where/small.dcm")
+    for name in ("anna/1", "anna/2", "berta/1"):
+        (folder / "women" / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / "women" / f"{name}.png"), (_dataset(left).pixel_array >> 4).astype(np.uint8))
     _bundle(folder / "bundle")
 
 

@@ -522,6 +522,16 @@ test("two women that are dropped together hang as two exams, each under her own 
   noTroubles();
 });
 
+test("images that state no woman are one exam for each folder below the one that is dropped", inTests, async () => {
+  const last = await reading(() => globalThis.mammoscope.reading.status?.id);
+  await dropFromDesktop(page, at("women"));
+  await page.getByText("The files are 2 exams").waitFor();
+  await analysed(page, last);
+  assert.deepEqual(await page.locator(".exam.open .file-name").allInnerTexts(), ["1.png", "2.png"]);
+  await page.getByText("Warning: These images are together because they were sent together").first().waitFor();
+  noTroubles();
+});
+
 test("a folder is dropped; a fifth view hangs on a sheet of its own", inTests, async () => {
   const last = await reading(() => globalThis.mammoscope.reading.status.id);
   await dropFromDesktop(page, at("folder"));
