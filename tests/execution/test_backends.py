@@ -169,7 +169,12 @@ def test_workers_end_with_the_one_who_asked(tmp_path: Path, name: str, number: s
         "        print(pid, flush=True)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     worker = int(process.stdout.readline())
