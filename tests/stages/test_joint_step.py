@@ -74,7 +74,7 @@ def exam() -> PreparedExam:
 
 def test_boxes_scores_outlines_and_malignancy_come_at_once(tmp_path: Path, exam: PreparedExam) -> None:
     found = _step(tmp_path)(exam, Candidates.none())
-    assert found.problem(1) is None
+    assert found.problem([True]) is None
     # The first is left out for the second, the last lies below the floor; one that leaves the breast is clipped.
     assert found.detection_score == pytest.approx([0.9, 0.8, 0.5])
     assert found.boxes == pytest.approx(np.array([[22, 40, 62, 80], [80, 160, 120, 200], [100, 224, 128, 256]]))
@@ -98,7 +98,7 @@ def test_it_adds_to_what_was_found_before(tmp_path: Path, exam: PreparedExam) ->
     step = _step(tmp_path)
     earlier = step(exam, Candidates.none()).take(np.array([0]))
     both = step(exam, earlier)
-    assert len(both) == 4 and both.masks is not None and both.problem(1) is None
+    assert len(both) == 4 and both.masks is not None and both.problem([True]) is None
     bare = step(exam, replace(earlier, rois=None, masks=None, malignancy_score=None))
     assert len(bare) == 4 and bare.masks is None and bare.malignancy_score is None
 
