@@ -16,9 +16,13 @@ from held.images import GROUPS, NEEDS, TRAINING
 from held.record import SMALL, SMALL_OPTIONS, VALIDATION, machine, read
 from mammoscope.bundle import Bundle
 
+MANY_IMAGES = ("training-images",)
 
-@pytest.mark.timeout(1800)  # forty images take minutes where the cores are shared
-@pytest.mark.parametrize("group", GROUPS)
+
+@pytest.mark.timeout(1800)  # many images take minutes where the cores are shared
+@pytest.mark.parametrize(
+    "group", [pytest.param(name, marks=[pytest.mark.load] if name in MANY_IMAGES else []) for name in GROUPS]
+)
 def test_findings_are_those_of_the_release(group: str, bundle: Bundle, tmp_path: Path) -> None:
     _skip_without(NEEDS.get(group))
     held, moved, names = read(group), list[str](), list[str]()
