@@ -102,6 +102,8 @@ def test_mask_and_crop_in_the_other_order_are_told_apart(faulty: tuple[Path, Pat
     lesion = load_dataset(faulty[1] / "train").lesions[1]
     assert (lesion.patient_id, lesion.x, lesion.y, lesion.width, lesion.height) == ("P_00002", 30, 60, 24, 36)
     assert faulty[2].remarks["swapped"] == ("train/P_00002_LEFT_CC_1",)
+    written = json.loads((faulty[1] / "import_report.json").read_text())
+    assert (written["swapped"], written["swapped_lesions"]) == (1, ["train/P_00002_LEFT_CC_1"])
 
 
 def test_mask_of_another_size_is_resized_and_reported(faulty: tuple[Path, Path, ImportReport]) -> None:

@@ -152,6 +152,22 @@ def test_files_of_one_name_become_one_image_or_two(tmp_path: Path) -> None:
     assert {image: len(lesions) for image, lesions in dataset.images.items()} == {"a.png": 1, "a_copy2.png": 0}
 
 
+def test_lesions_of_two_images_are_told_apart_whatever_their_names(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    cv2.imwrite(str(source / "m1.png"), ellipse((30, 60, 24, 36)))
+    cv2.imwrite(str(source / "m2.png"), ellipse((20, 40, 16, 16)))
+    cases = ["P1.png,w1,l,CC,,,", "P1_L.png,w2,l,CC,,,"]
+    findings = ["P1.png,L_1,,m1.png,mass,m", "P1_L.png,1,,m2.png,mass,b", "P1_L.png,1,,m2.png,mass,b"]
+    report = run_import(Invented(), collection(source, cases, findings), tmp_path / "out", workers=1)
+    assert report.skipped[-1] == ("P1_L_1", "the collection lists this lesion twice") and len(report.skipped) == 2
+    dataset = load_dataset(tmp_path / "out")
+    assert [(row.image, row.abnormality_id, row.crop) for row in dataset.lesions] == [
+        ("P1.png", "L_1", "P1_L%5F1.png"), ("P1_L.png", "1", "P1_L_1.png"),
+    ]  # fmt: skip
+    assert check_integrity(dataset) == ()
+
+
 def test_next_run_does_what_changed_and_nothing_else(tmp_path: Path) -> None:
     cases = ["a.png,w1,l,CC,,,normal", "b.png,w2,l,CC,,,", "c.png,w3,l,CC,,,normal"]
     findings = ["b.png,1,1 1 9 9,,mass,?"]

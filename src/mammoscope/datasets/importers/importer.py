@@ -18,6 +18,14 @@ from mammoscope.kinds import DEFAULT_KIND
 ReadImage = Callable[[], NDArray[np.uint16]]
 
 
+def lesion_name(image: str, abnormality_id: str) -> str:
+    """A lesion's name in reports and files: ``P_00001_LEFT_CC_1``.
+
+    An underscore of the id is written as in an address, ``%5F``, so that lesions of two images never share a name.
+    """
+    return f"{image}_{abnormality_id.replace('%', '%25').replace('_', '%5F')}"
+
+
 class UnusableError(Exception):
     """An image or mask that is missing, or that is not what it should be; the text says what."""
 
@@ -134,7 +142,7 @@ class FoundImage:
 
     def name_of(self, lesion: FoundLesion) -> str:
         """A lesion's name in reports: ``train/P_00001_LEFT_CC_1``."""
-        return f"{self.place}_{lesion.abnormality_id}"
+        return lesion_name(self.place, lesion.abnormality_id)
 
     def names(self) -> tuple[str, ...]:
         """The names in reports of its lesions, or its own where it has none."""
@@ -163,6 +171,8 @@ class Found:
         Texts to write beside the splits, by plain file name.
     remarks
         More for the report, by a word each: names or ids.
+    counted
+        Words of remarks: the report holds under the word how many there are, and under WORD_lesions which.
     """
 
     images: tuple[FoundImage, ...]
@@ -171,6 +181,7 @@ class Found:
     folds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counted: tuple[str, ...] = ()
 
 
 class Importer(Protocol):

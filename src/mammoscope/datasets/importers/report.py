@@ -35,6 +35,8 @@ class ImportReport:
         Pairs of images with the same pixels under different names, patients or splits: kept as they are.
     remarks
         What the importer noticed itself, by a word each: lesions or patients.
+    counted
+        Words of remarks that are written as a count; what was counted is written under WORD_lesions.
     """
 
     splits: Mapping[str, SplitCounts]
@@ -44,6 +46,7 @@ class ImportReport:
     merged_images: int
     same_pixels: tuple[tuple[str, str], ...]
     remarks: Mapping[str, tuple[str, ...]]
+    counted: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """Flat, with the counts of each split first: ``train_lesions``."""
@@ -59,5 +62,6 @@ class ImportReport:
             "resized_masks": self.resized_masks,
             "merged_images": self.merged_images,
             "same_pixels": self.same_pixels,
-            **self.remarks,
+            **{word: len(self.remarks.get(word, ())) for word in self.counted},
+            **{f"{word}_lesions" if word in self.counted else word: names for word, names in self.remarks.items()},
         }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mammoscope.datasets.importers.importer import Found, FoundImage, Importer
+from mammoscope.datasets.importers.importer import Found, FoundImage, Importer, lesion_name
 from mammoscope.datasets.importers.records import ImportedImage, ImportedLesion, ViewResult, ViewTask
 from mammoscope.datasets.importers.report import ImportReport, SplitCounts
 from mammoscope.datasets.importers.view import import_view
@@ -43,7 +43,7 @@ class _Split:
         if lesions and known.row.normal is not False:
             self.images[image.row.image] = replace(known, row=replace(known.row, normal=False))
         self.lesions += lesions
-        self.names += [f"{found.place}_{one.lesion.abnormality_id}" for one in lesions]
+        self.names += [lesion_name(found.place, one.lesion.abnormality_id) for one in lesions]
 
     def counts(self) -> SplitCounts:
         """How many images, images without a lesion, and lesions."""
@@ -98,6 +98,7 @@ def run_import(
         merged_images=sum(split.files - len(split.images) for split in splits.values()),
         same_pixels=_same_pixels(splits),
         remarks=_remarks(splits, found),
+        counted=found.counted,
     )
     write_json(out / REPORT, report.as_json())
     return report
@@ -206,7 +207,8 @@ def _lesions(splits: Mapping[str, _Split]) -> Iterator[tuple[str, ImportedLesion
 
 
 def _remarks(splits: Mapping[str, _Split], found: Found) -> dict[str, tuple[str, ...]]:
-    remarks = {word: list(names) for word, names in found.remarks.items()}
+    remarks: dict[str, list[str]] = {word: [] for word in found.counted}
+    remarks |= {word: list(names) for word, names in found.remarks.items()}
     for name, lesion in _lesions(splits):
         if lesion.remark:
             remarks.setdefault(lesion.remark, []).append(name)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mammoscope.datasets.files import write_png
 from mammoscope.datasets.importers.crops import cut_crop, cut_mask, lesion_in_mask
-from mammoscope.datasets.importers.importer import FoundImage, FoundLesion, UnusableError
+from mammoscope.datasets.importers.importer import FoundImage, FoundLesion, UnusableError, lesion_name
 from mammoscope.datasets.importers.records import (
     ImportedImage,
     ImportedLesion,
@@ -101,7 +101,7 @@ def _import_lesion(
             raise _SkippedError("mask: holds no lesion")
         area, whole = lesion_in_mask(mask, is_one_part=lesion.is_one_part)
         roi = cut_crop(pixels, whole, _pixel_aspect(found))
-        name = f"{Path(row.image).stem}_{lesion.abnormality_id}.png"
+        name = f"{lesion_name(Path(row.image).stem, lesion.abnormality_id)}.png"
         write_png(out / "crops" / name, roi.pixels)
         write_png(out / "masks" / name, cut_mask(area, roi))
         x, y, box_width, box_height = whole

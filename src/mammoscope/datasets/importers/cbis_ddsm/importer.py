@@ -51,10 +51,10 @@ class CbisDdsm:
             folds={"train": {patient: fold for patient, (_, fold) in published_folds().items()}},
             files={PATIENTS_TABLE: tables.patients_table()},
             remarks={
-                "swapped": (),
                 "patients_in_mass_and_calc": tables.in_mass_and_calc,
                 "patients_in_train_and_test": tables.in_train_and_test,
             },
+            counted=("swapped",),
         )
 
 
