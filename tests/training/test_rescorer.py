@@ -111,7 +111,7 @@ def test_a_bundle_by_another_division_of_patients_is_refused(recipe: RegionResco
     dataset = write_dataset(tmp_path / "set", patients=8)
     with pytest.raises(RecipeError, match="its detector's patients were divided by"):
         train("rescorer", dataset, str(write_recipe(tmp_path, "rescorer")), tmp_path / "run")
-    with pytest.raises(RecipeError, match="of use to the rescorer, not to the segmenter"):
+    with pytest.raises(RecipeError, match="is for the rescorer only, not for the segmenter"):
         recipe_file = str(write_recipe(tmp_path, "segmenter"))
         train("segmenter", dataset, recipe_file, tmp_path / "run", proposing=load_bundle().folder)
     assert not (tmp_path / "run").exists()
