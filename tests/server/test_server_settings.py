@@ -25,9 +25,9 @@ from mammoscope.server import ServerSettings, UploadLimits, serve
         ({"port": 65536}, "range"),
         ({"queue": 0}, "1 or more"),
         ({"reserve": -1}, "0 or more"),
-        ({"allowed_hosts": ("http://a",)}, "no host name"),
-        ({"allowed_hosts": ("a:99999",)}, "no host name"),
-        ({"allowed_hosts": ("*",)}, "no host name"),
+        ({"allowed_hosts": ("http://a",)}, "not a host name"),
+        ({"allowed_hosts": ("a:99999",)}, "not a host name"),
+        ({"allowed_hosts": ("*",)}, "not a host name"),
     ],
 )
 def test_what_is_not_safe_is_refused(settings: dict[str, Any], problem: str) -> None:
