@@ -71,7 +71,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     plain, paired = folder / "plain", folder / "paired"
     command("bundle", "build", data, "--out", plain, *(word for part in parts.items() for word in part))
     taken = [word for part in parts for word in (part, plain)]
-    said = command("bundle", "build", data, "--out", paired, *taken, "--step", "pair:paired-views:rescore")
+    said = command("bundle", "build", data, "--out", paired, *taken, "--step", "pair:paired-views")
     return Built(data, plain, paired, said)
 
 
