@@ -303,7 +303,9 @@ def _report(folder: Path, *found: Finding) -> list[str]:
     place = FilePlace(folder)
     store_mammogram(view, place)
     file = File(number=0, name="x", state="done", progress=1, error=None, result=0, view=View.of(view))
-    status = AnalysisStatus(id="0" * 32, created="2026-01-31T12:00:00Z", state="done", progress=1, files=(file,))
+    status = AnalysisStatus(
+        id="0" * 32, created="2026-01-31T12:00:00Z", state="done", progress=1, warnings=(), files=(file,)
+    )
     drawn = [{"file": 0, "outline": [[1, 1], [9, 1], [5, 9]]}]
     record = Record.model_validate({"threshold": 0.3, "drawn": drawn})
     content = render_report(status, [ReportedFile(file, place, analysis(view, *found))], record)
