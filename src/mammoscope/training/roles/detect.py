@@ -57,8 +57,8 @@ class DetectRole(Role[DetectorRecipe, BreastImage]):
 
 
 def load_breasts(dataset: Dataset, recipe: BreastRecipe, label: str) -> list[BreastImage]:
-    """The ``usable_images`` as the detector sees them; those without a breast are left out."""
-    placed = map_in_threads(lambda image: place_breast(dataset, image, recipe), usable_images(dataset), label)
+    """The ``judged_images`` as the detector sees them; those without a breast are left out."""
+    placed = map_in_threads(lambda image: place_breast(dataset, image, recipe), dataset.judged_images, label)
     return [each[0] for each in placed if each is not None]
 
 
@@ -85,12 +85,6 @@ def check_lesions(images: Sequence[BreastImage], part: Dataset, name: str) -> No
     """
     if not any(len(image.boxes) for image in images):
         raise DatasetError(f"{part.folder}: no {name} patient has a breast with a lesion")
-
-
-def usable_images(dataset: Dataset) -> list[str]:
-    """The images that a detector can learn from: with lesions, or known to show none."""
-    normals = set(dataset.normals)
-    return [image for image, lesions in dataset.images.items() if lesions or image in normals]
 
 
 class DetectorTask:

@@ -26,7 +26,6 @@ from mammoscope.training.roles.detect import (
     found_on,
     place_breast,
     random_breast,
-    usable_images,
 )
 from mammoscope.training.roles.role import Role, check_both_classes
 
@@ -53,7 +52,7 @@ class JointRole(Role[JointRecipe, GradedImage]):
 
 
 def load_graded(dataset: Dataset, recipe: JointRecipe, label: str) -> list[GradedImage]:
-    """The ``usable_images`` as the network sees them, with what is known of their lesions.
+    """The ``judged_images`` as the network sees them, with what is known of their lesions.
 
     Those without a breast are left out. A lesion is outlined where its mask can be laid on the image.
     """
@@ -74,7 +73,7 @@ def load_graded(dataset: Dataset, recipe: JointRecipe, label: str) -> list[Grade
             seen.pixels, seen.boxes, seen.pixel_aspect, malignant, outlined, outlines, image_label(malignant)
         )
 
-    images = map_in_threads(load, usable_images(dataset), label)
+    images = map_in_threads(load, dataset.judged_images, label)
     return [image for image in images if image is not None]
 
 

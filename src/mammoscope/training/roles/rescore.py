@@ -31,7 +31,7 @@ from mammoscope.stages.step import PreparedExam, PreparedView
 from mammoscope.training.augment import random_erasure, random_light, random_warp
 from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
-from mammoscope.training.roles.detect import detection_metrics, usable_images
+from mammoscope.training.roles.detect import detection_metrics
 from mammoscope.training.roles.role import Role
 
 _SPARE = 1.3  # tissue beyond the square, for shifts and rotations
@@ -92,7 +92,7 @@ def proposers(bundle: Bundle) -> tuple[BundledStep, ...]:
 
 
 def load_proposed(dataset: Dataset, bundle: Bundle, recipe: RescorerRecipe, label: str) -> list[ProposedImage]:
-    """Preprocess the ``usable_images`` and let the bundle's detector propose.
+    """Preprocess the ``judged_images`` and let the bundle's detector propose.
 
     Each image is a separate exam. Those without a breast, or with neither a lesion nor a proposed region, are left out.
     """
@@ -108,7 +108,7 @@ def load_proposed(dataset: Dataset, bundle: Bundle, recipe: RescorerRecipe, labe
         proposed = run_steps(steps, PreparedExam((PreparedView(breast),)), Candidates.none())
         return ProposedImage(breast, lesions, proposed) if len(lesions) or len(proposed) else None
 
-    images = map_in_threads(load, usable_images(dataset), label)
+    images = map_in_threads(load, dataset.judged_images, label)
     return [image for image in images if image is not None]
 
 
