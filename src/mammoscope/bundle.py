@@ -38,6 +38,11 @@ class BundledStep:
     folder: Path
     manifest: StepManifest
 
+    @property
+    def _place(self) -> str:
+        """Where the step stands, for an error."""
+        return f"{self.folder / MANIFEST}: step {self.manifest.name!r}"
+
     @cached_property
     def implementation(self) -> type[StepImplementation]:
         """The implementation of that name.
@@ -47,14 +52,13 @@ class BundledStep:
         BundleError
             There is none of that name, or it cannot be imported.
         """
-        place = f"{self.folder / MANIFEST}: step {self.manifest.name!r}"
         try:
             found = implementation_named(self.manifest.implementation)
         except BundleError as error:
-            raise BundleError(f"{place}: {error}") from error
+            raise BundleError(f"{self._place}: {error}") from error
         if found is None:
             raise BundleError(
-                f"{place}: no built-in implementation and no entry point "
+                f"{self._place}: no built-in implementation and no entry point "
                 f"of {GROUP} is named {self.manifest.implementation!r}"
             )
         return found
@@ -71,8 +75,7 @@ class BundledStep:
         try:
             return self.implementation.Settings.model_validate(self.manifest.settings)
         except ValidationError as error:
-            place = f"{self.folder / MANIFEST}: step {self.manifest.name!r}: settings"
-            raise BundleError(f"{place}.{_first_problem(error)}") from None
+            raise BundleError(f"{self._place}: settings.{_first_problem(error)}") from None
 
     @cached_property
     def step(self) -> Step:
@@ -83,15 +86,14 @@ class BundledStep:
         BundleError
             It cannot be loaded from its files.
         """
-        place = f"{self.folder / MANIFEST}: step {self.manifest.name!r}"
         paths = {label: self.folder / entry.file for label, entry in self.manifest.files.items()}
         try:
             return self.implementation.open(_StepFiles(paths), self.settings)
         except _NoFileError as error:
             needed = f"which {self.manifest.implementation!r} needs"
-            raise BundleError(f"{place}: has no file labelled {error}, {needed}") from None
+            raise BundleError(f"{self._place}: has no file labelled {error}, {needed}") from None
         except Exception as error:
-            raise BundleError(f"{place}: cannot be loaded ({type(error).__name__}: {error})") from error
+            raise BundleError(f"{self._place}: cannot be loaded ({type(error).__name__}: {error})") from error
 
 
 class _NoFileError(KeyError):
