@@ -5,7 +5,6 @@ The schema that ships, ``schemas/exam.schema.json``, is what ``python -m mammosc
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from mammoscope.exam_report import EXAM_SCHEMA_VERSION, ExamReport
 from mammoscope.files import write_text
+from mammoscope.writers.json_schema import as_committed, published_schema
 
 EXAM_SUFFIX = ".exam.json"
 
@@ -40,18 +40,12 @@ def reported_in(path: Path) -> set[str] | None:
 
 def exam_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the files that ``write_exam_report`` writes."""
-    schema = ExamReport.model_json_schema(mode="serialization")
-    head = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:mammoscope:exam:{EXAM_SCHEMA_VERSION}",
-        "title": "mammoscope report on one exam",
-    }
-    return head | {key: value for key, value in schema.items() if key not in head}
+    return published_schema(ExamReport, f"urn:mammoscope:exam:{EXAM_SCHEMA_VERSION}", "mammoscope report on one exam")
 
 
 def exam_schema_text() -> str:
     """``exam_schema`` as the committed file holds it."""
-    return json.dumps(exam_schema(), indent=2, ensure_ascii=False) + "\n"
+    return as_committed(exam_schema())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ The schema that ships, ``schemas/analysis.schema.json``, is what ``python -m mam
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from mammoscope.errors import InputError
 from mammoscope.files import write_text
 from mammoscope.findings import SCHEMA_VERSION, Analysis
+from mammoscope.writers.json_schema import as_committed, published_schema
 
 
 def write_analysis(analysis: Analysis, path: Path) -> None:
@@ -72,18 +72,14 @@ def _parsed(path: Path, raw: bytes) -> Analysis:
 
 def analysis_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the files that ``write_analysis`` writes."""
-    schema = Analysis.model_json_schema(mode="serialization")
-    head = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:mammoscope:analysis:{SCHEMA_VERSION}",
-        "title": "mammoscope analysis of one mammogram",
-    }
-    return head | {key: value for key, value in schema.items() if key not in head}
+    return published_schema(
+        Analysis, f"urn:mammoscope:analysis:{SCHEMA_VERSION}", "mammoscope analysis of one mammogram"
+    )
 
 
 def schema_text() -> str:
     """``analysis_schema`` as the committed file holds it."""
-    return json.dumps(analysis_schema(), indent=2, ensure_ascii=False) + "\n"
+    return as_committed(analysis_schema())
 
 
 if __name__ == "__main__":
