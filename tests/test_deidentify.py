@@ -28,16 +28,16 @@ from mammoscope.readers import read_mammogram
 from readers.dicom_files import breast, jpeg2000, mammogram, save
 
 SALT = "a secret of the hospital"
-NAME, IDENTIFIER, BORN, ACCESSION = "Zwirnleitner^Ottilie", "PID-77310", "19391113", "ACC-90117"
-SECRETS = ("Zwirnleitner", "Ottilie", "77310", BORN, "90117", "GEHEIM")
+NAME, IDENTIFIER, BORN, ACCESSION = "Zwirnleitner^Ottilie", "PID-77310466", "19391113", "ACC-90117466"
+SECRETS = ("Zwirnleitner", "Ottilie", "77310466", BORN, "90117466", "GEHEIM")
 PATIENT: dict[str, Any] = {
     "PatientName": NAME,
     "PatientID": IDENTIFIER,
     "PatientBirthDate": BORN,
     "AccessionNumber": ACCESSION,
-    "StudyInstanceUID": "1.2.826.77310.1",
-    "SeriesInstanceUID": "1.2.826.77310.1.1",
-    "SOPInstanceUID": "1.2.826.77310.1.1.1",
+    "StudyInstanceUID": "1.2.826.77310466.1",
+    "SeriesInstanceUID": "1.2.826.77310466.1.1",
+    "SOPInstanceUID": "1.2.826.77310466.1.1.1",
     "BurnedInAnnotation": "NO",
 }
 
@@ -63,14 +63,14 @@ def secrets_in(path: Path) -> list[str]:
 
 
 _FILLING: dict[str, Any] = {
-    **dict.fromkeys(("AE", "CS", "SH", "LO", "ST", "LT", "UC", "UT", "UR"), "GEHEIM-77310"),
+    **dict.fromkeys(("AE", "CS", "SH", "LO", "ST", "LT", "UC", "UT", "UR"), "GEHEIM-77310466"),
     "PN": "GEHEIM^Ottilie",
-    "UI": "1.2.826.77310.99",
+    "UI": "1.2.826.77310466.99",
     "DA": BORN,
     "DT": f"{BORN}1200",
     "TM": "193911",
     "AS": "087Y",
-    **dict.fromkeys(("OB", "OW", "OD", "OF", "OL", "OV", "UN"), b"GEHEIM-77310"),
+    **dict.fromkeys(("OB", "OW", "OD", "OF", "OL", "OV", "UN"), b"GEHEIM-77310466"),
 }
 
 
@@ -107,7 +107,7 @@ def test_what_stands_around_the_data_set_goes(tmp_path: Path) -> None:
     dataset = pydicom.dcmread(path)
     dataset.preamble = b"GEHEIM".ljust(128, b"\0")
     dataset.file_meta.SourceApplicationEntityTitle = "GEHEIM"
-    dataset.file_meta.PrivateInformationCreatorUID = "1.2.826.77310"
+    dataset.file_meta.PrivateInformationCreatorUID = "1.2.826.77310466"
     dataset.file_meta.PrivateInformation = b"GEHEIM"
     dataset.PixelData += b"GEHEIM"  # behind the image
     dataset.save_as(path)
@@ -200,7 +200,7 @@ def test_a_batch_agrees_with_itself_and_under_the_same_salt_with_a_later_one(tmp
     first = one("a", StudyDate="20200301", StudyTime="101112")
     second = one(
         "b",
-        SOPInstanceUID="1.2.826.77310.1.1.2",
+        SOPInstanceUID="1.2.826.77310466.1.1.2",
         PatientName="ZWIRNLEITNER^OTTILIE^DR",
         StudyDate="20200311",
         SourceImageSequence=[source],
@@ -318,7 +318,7 @@ def _cut(path: Path) -> Path:
 def test_a_bad_file_is_one_error_and_leaves_nothing(tmp_path: Path, make: Callable[[Path], Path], problem: str) -> None:
     good = save(tmp_path / "good.dcm", film(SOPInstanceUID="1.2.3.4"))
     bad, done = deidentify(make(tmp_path / "bad.dcm"), good, out=tmp_path / "out")
-    assert problem in str(bad.error) and "77310" not in str(bad.error)
+    assert problem in str(bad.error) and "77310466" not in str(bad.error)
     assert done.error is None and [done.written] == list((tmp_path / "out").iterdir())
 
 

@@ -44,9 +44,16 @@ class PhaseSettings(Settings):
 
 
 class LoopSettings(PhaseSettings):
-    """How the weights are fitted: AdamW, warm-up and cosine decay or steps, averaged weights."""
+    """How the weights are fitted: optimiser, warm-up and decay of the learning rate, averaged weights."""
 
     batch_size: Count
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="Of sgd; the others have none.")
+    schedule: Literal["cosine", "polynomial", "constant"] = Field(
+        default="cosine",
+        description="Of the learning rate after the warm-up: half a cosine; (1 - progress) ** 0.9 (Chen et al. 2017, "
+        '"DeepLab"); or as it is. drop_epochs take its place.',
+    )
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.5
     final_rate: Share = Field(default=0.01, description="Share of the learning rate that is left at the end.")
     weight_decay: Annotated[float, Field(ge=0)] = 0.02

@@ -6,7 +6,7 @@ import csv
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,12 @@ logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 METRICS = "metrics.csv"
+# What is left of the learning rate at a progress from 0 to 1.
+_DECAYS: dict[str, Callable[[float], float]] = {
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    "polynomial": lambda progress: (1 - progress) ** 0.9,
+    "constant": lambda progress: 1.0,
+}
 _RANDOM = "random"  # the state that the first weights of the next phase are drawn from
 
 
@@ -121,7 +127,7 @@ class _Loop:
             self.model, multi_avg_fn=_running_average(settings.average_decay), use_buffers=True
         )
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        self.optimizer = _optimizer(self.parameters, settings)
         # A last batch of one sample would break batch normalisation.
         self.steps = max(1, len(task) // settings.batch_size)
         self.at = _Position()
@@ -218,7 +224,7 @@ class _Loop:
         if done < warmup:
             return settings.learning_rate * done / warmup
         progress = min(1.0, (done - warmup) / max(1.0, settings.epochs * self.steps - warmup))
-        share = settings.final_rate + (1 - settings.final_rate) * (1 + math.cos(math.pi * progress)) / 2
+        share = settings.final_rate + (1 - settings.final_rate) * _DECAYS[settings.schedule](progress)
         return settings.learning_rate * share
 
     def _save(self) -> None:
@@ -240,6 +246,15 @@ class _Loop:
             writer = csv.DictWriter(stream, fieldnames=list(self.at.rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.at.rows)
+
+
+def _optimizer(parameters: Sequence[nn.Parameter], settings: LoopSettings) -> torch.optim.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(parameters, rate, momentum=settings.momentum, weight_decay=decay)
+    return (torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam)(
+        parameters, rate, weight_decay=decay
+    )
 
 
 def _prefetched(batches: Sequence[np.ndarray], sample: Any, loaders: ThreadPoolExecutor) -> Iterator[list[Any]]:
