@@ -224,9 +224,9 @@ def test_importer_of_another_package_is_found(tmp_path: Path, monkeypatch: pytes
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     assert importer_names() == ("broken", "cbis-ddsm", "invented", "wrong")
     assert isinstance(find_importer("invented"), Invented)
-    with pytest.raises(DatasetError, match="importer 'broken': no_such_module:Importer cannot be opened"):
+    with pytest.raises(DatasetError, match="importer 'broken': no_such_module:Importer cannot be imported"):
         find_importer("broken")
-    with pytest.raises(DatasetError, match="importer 'wrong': pathlib:Path lacks title, licence"):
+    with pytest.raises(DatasetError, match="importer 'wrong': PosixPath lacks title, licence"):
         find_importer("wrong")
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Generic, Protocol, cast
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.execution.job import Item, Job, Result
+from mammoscope.extensions import Extensions
 
 GROUP = "mammoscope.backends"
 BUILT_IN = {
@@ -72,19 +71,17 @@ def backend_named(name: str, workers: int) -> Backend:
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}, it must be 1 or more")
-    if name in BUILT_IN:
-        module, _, of_module = BUILT_IN[name].partition(":")
-        made = getattr(import_module(module), of_module)(workers)
-    else:
-        others = entry_points(group=GROUP)
-        if name not in others.names:
-            known = ", ".join(sorted({*BUILT_IN, *others.names}))
-            raise MammoscopeError(f"backend {name!r} is not known; known are: {known}")
-        try:
-            made = others[name].load()(workers)
-        except Exception as error:
-            problem = f"{others[name].value} cannot be used ({type(error).__name__}: {error})"
-            raise MammoscopeError(f"backend {name!r}: {problem}") from error
+    backends = Extensions(GROUP, BUILT_IN)
+    try:
+        backend = backends.load(name, MammoscopeError)
+    except MammoscopeError as error:
+        raise MammoscopeError(f"backend {name!r}: {error}") from error
+    if backend is None:
+        raise MammoscopeError(f"backend {name!r} is not known; known are: {', '.join(backends.names)}")
+    try:
+        made = backend(workers)
+    except Exception as error:
+        raise MammoscopeError(f"backend {name!r}: cannot be made ({type(error).__name__}: {error})") from error
     return cast(Backend, made)
 
 

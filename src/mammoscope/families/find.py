@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mammoscope.errors import RecipeError
+from mammoscope.extensions import loaded
 from mammoscope.families.family import ROLES, Family, RoleName
 from mammoscope.families.recipe import Recipe
 
@@ -151,9 +152,9 @@ def _defined_in(module: ModuleType) -> type[AnyFamily]:
 def _loaded(point: EntryPoint) -> type[AnyFamily]:
     place = f"entry point {point.name!r} of {_package(point)} in {GROUP!r}"
     try:
-        family = point.load()
-    except Exception as error:
-        raise RecipeError(f"{place}: {point.value} cannot be imported ({type(error).__name__}: {error})") from error
+        family = loaded(point, (), RecipeError)
+    except RecipeError as error:
+        raise RecipeError(f"{place}: {error}") from error
     if not (isinstance(family, type) and issubclass(family, Family)):
         raise RecipeError(f"{place}: {point.value} is not a Family")
     if isabstract(family):

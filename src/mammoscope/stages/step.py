@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, cast
 
@@ -17,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mammoscope.candidates import Candidates
 from mammoscope.errors import BundleError
+from mammoscope.extensions import Extensions
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 from mammoscope.stages.preprocess import Preprocessed, PreprocessSettings, preprocess
 
@@ -129,16 +128,5 @@ def implementation_named(name: str) -> type[StepImplementation] | None:
     BundleError
         That of another package cannot be imported, or lacks what an implementation has; names the package's object.
     """
-    if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        return cast(type[StepImplementation], getattr(import_module(module), attribute))
-    for found in entry_points(group=GROUP, name=name):
-        try:
-            loaded = found.load()
-        except Exception as error:
-            raise BundleError(f"{found.value} cannot be imported ({type(error).__name__}: {error})") from error
-        missing = [part for part in ("scope", "row_by_row", "Settings", "open") if not hasattr(loaded, part)]
-        if missing:
-            raise BundleError(f"{found.value} is not an implementation of a step: it has no {', '.join(missing)}")
-        return cast(type[StepImplementation], loaded)
-    return None
+    found = Extensions(GROUP, BUILT_IN, ("scope", "row_by_row", "Settings", "open")).load(name, BundleError)
+    return cast("type[StepImplementation] | None", found)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from mammoscope.datasets.importers.importer import Importer
 from mammoscope.errors import DatasetError
+from mammoscope.extensions import Extensions
 
 GROUP = "mammoscope.importers"
-_BUILT_IN = (EntryPoint("cbis-ddsm", "mammoscope.datasets.importers.cbis_ddsm.importer:CbisDdsm", GROUP),)
+_BUILT_IN = {"cbis-ddsm": "mammoscope.datasets.importers.cbis_ddsm.importer:CbisDdsm"}
 _NEEDED = ("name", "title", "licence", "credit", "citation", "find")
+_IMPORTERS = Extensions(GROUP, _BUILT_IN)
 
 
 def importer_names() -> tuple[str, ...]:
     """The names of all importers there are, sorted."""
-    return tuple(sorted(_known()))
+    return _IMPORTERS.names
 
 
 def find_importer(name: str) -> Importer:
@@ -26,20 +27,14 @@ def find_importer(name: str) -> Importer:
     DatasetError
         There is none of that name (lists the known names), or the one of another package cannot be used.
     """
-    known = _known()
-    if name not in known:
-        raise DatasetError(f"no importer is named {name!r}; known are {', '.join(importer_names())}")
     try:
-        importer = known[name].load()()
+        found = _IMPORTERS.load(name, DatasetError)
+        importer = None if found is None else found()
     except Exception as error:
-        raise DatasetError(f"importer {name!r}: {known[name].value} cannot be opened ({error})") from error
-    missing = [attribute for attribute in _NEEDED if not hasattr(importer, attribute)]
-    if missing:
-        raise DatasetError(f"importer {name!r}: {known[name].value} lacks {', '.join(missing)}")
+        problem = error if isinstance(error, DatasetError) else f"cannot be made ({type(error).__name__}: {error})"
+        raise DatasetError(f"importer {name!r}: {problem}") from error
+    if importer is None:
+        raise DatasetError(f"no importer is named {name!r}; known are {', '.join(importer_names())}")
+    if missing := [attribute for attribute in _NEEDED if not hasattr(importer, attribute)]:
+        raise DatasetError(f"importer {name!r}: {type(importer).__name__} lacks {', '.join(missing)}")
     return cast(Importer, importer)
-
-
-def _known() -> dict[str, EntryPoint]:
-    """By name; a built-in one cannot be replaced."""
-    brought = {point.name: point for point in entry_points(group=GROUP)}
-    return brought | {point.name: point for point in _BUILT_IN}
