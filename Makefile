@@ -32,8 +32,10 @@ demo: $(VENV)/.run
 serve: $(VENV)/.run
 	$(BIN)/mammoscope serve
 
+# Workers of one thread each, one more than there are cores: some tests wait for servers.
+WORKERS ?= auto
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 # Guided by coverage too where atheris is installed, which has no build for every system.
 fuzz: $(VENV)/.dev

@@ -74,7 +74,7 @@ def test_three_runs_make_a_bundle_that_analyses(dataset: Path, runs: dict[RoleNa
     assert analysis.outcome == "findings" and analysis.bundle.name == "small"
     assert any("differs from its network" in line for line in lines)
     # Built again over itself, one step from its run and two from the bundle: replaced as a whole.
-    kept: dict[RoleName, Path] = {**runs, "detect": tmp_path / "bundle", "segment": tmp_path / "bundle"}
+    kept: dict[RoleName, Path] = {**runs, "detect": tmp_path / "bundle", "classify": tmp_path / "bundle"}
     again = build_bundle(kept, dataset, tmp_path / "bundle", name="small", version="1").manifest
     assert load_bundle(tmp_path / "bundle").manifest == again and again.version == "1"
     assert again.steps == built.manifest.steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
@@ -18,7 +17,7 @@ from mammoscope.bundling.steps import LICENCE, bundled_step, extra_step, trained
 from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients, write_split
 from mammoscope.errors import RecipeError
-from mammoscope.evaluation.run import Stage, evaluate
+from mammoscope.evaluation.run import Stage, figures_of
 from mammoscope.families.family import NOUNS, RoleName
 from mammoscope.files import write_text
 from mammoscope.kinds import SOUGHT
@@ -36,7 +35,6 @@ _STAGES: dict[Stage, tuple[RoleName, ...]] = {
     "classifier": ("classify",),
 }
 _COUNTS = ("images", "lesions", "malignant")
-_NO_FIGURES = ("definition", "published_reference", "dataset", "bundle")
 
 
 def build_bundle(
@@ -115,7 +113,7 @@ def build_bundle(
             if changed:
                 log(f"{step.name}, fitted: " + ", ".join(f"{key} {value}" for key, value in changed.items()))
         _, validation_folder = write_split(dataset, Path(place) / "split", **split)
-        manifest = _measured(manifest, folder, validation_folder, Path(place), log)
+        manifest = _measured(manifest, folder, validation_folder, log)
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         if out.exists():
             shutil.rmtree(out)
@@ -202,15 +200,14 @@ def _made(
 
 
 def _measured(
-    manifest: BundleManifest, folder: Path, validation_folder: Path, place: Path, log: Callable[[str], None]
+    manifest: BundleManifest, folder: Path, validation_folder: Path, log: Callable[[str], None]
 ) -> BundleManifest:
     """Choose the detection threshold, and add the figures of the validation patients to the manifest."""
 
-    def report_of(stage: Stage) -> dict[str, Any]:
-        report = evaluate(stage, validation_folder, place / stage, Bundle(folder, manifest, ""))
-        return cast("dict[str, Any]", json.loads(report.read_text(encoding="utf-8")))
+    def figures(stage: Stage) -> dict[str, Any]:
+        return figures_of(stage, validation_folder, Bundle(folder, manifest, ""))
 
-    whole = report_of("pipeline")
+    whole = figures("pipeline")
     chosen = round(float(whole["at_lesion_count"]["threshold"] or manifest.thresholds.detection), 4)
     thresholds = manifest.thresholds.model_copy(update={"detection": chosen})
     kept = {key: whole[key] for key in (*_COUNTS, "at_lesion_count", "at_one_false_positive") if key in whole}
@@ -220,19 +217,17 @@ def _measured(
         step = next((step for role in roles if (step := manifest.first(role))), None)
         if step is None:
             continue
-        metrics = _figures(report_of(stage))
+        metrics = _figures(figures(stage))
         manifest = manifest.with_metrics(step.name, metrics)
         shown = "  ".join(f"{key} {_shown(value)}" for key, value in metrics.items())
         log(f"{stage}, validation patients: {shown}")
     return manifest
 
 
-def _figures(report: Mapping[str, Any], prefix: str = "") -> Metrics:
-    """The figures of a report under flat names: ``crops.predicted_mask.auc``."""
+def _figures(measured: Mapping[str, Any], prefix: str = "") -> Metrics:
+    """Figures under flat names: ``crops.predicted_mask.auc``."""
     found: Metrics = {}
-    for key, value in report.items():
-        if key in _NO_FIGURES:
-            continue
+    for key, value in measured.items():
         if isinstance(value, Mapping):
             if isinstance(value.get("value"), int | float) and value.get("ci95"):
                 found[f"{prefix}{key}"] = Figure(value=round(value["value"], 4), ci95=_rounded(value["ci95"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
@@ -26,6 +27,7 @@ from mammoscope.evaluation.metrics.cuts import DEFINITIONS as CUTS
 from mammoscope.evaluation.metrics.cuts import all_cut_figures, cut_rows
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json
 from mammoscope.evaluation.report import panels, plots
+from mammoscope.evaluation.report.plots import Plot
 from mammoscope.evaluation.report.write import Measured, make_folder, write_report
 
 Stage = Literal["detector", "segmenter", "classifier", "pipeline"]
@@ -72,17 +74,16 @@ def evaluate(
     MammoscopeError
         ``out`` cannot be written.
     """
-    measure = {
-        "detector": _detector,
-        "segmenter": _segmenter,
-        "classifier": _classifier,
-        "pipeline": _pipeline,
-    }[stage]
-    dataset = load_dataset(dataset_folder).of_kinds(bundle.kinds)
-    bootstrap = Bootstrap(draws, seed)
+    dataset, bootstrap = load_dataset(dataset_folder).of_kinds(bundle.kinds), Bootstrap(draws, seed)
     make_folder(out)
-    measured = measure(dataset, bundle, bootstrap, progress)
+    measured = _MEASURES[stage](dataset, bundle, bootstrap, progress)
     return write_report(stage, measured, out, dataset=dataset, bundle=bundle, bootstrap=bootstrap)
+
+
+def figures_of(stage: Stage, dataset_folder: Path, bundle: Bundle, *, seed: int = 0, draws: int = 2000) -> Json:
+    """The figures of a stage by the keys of ``report.json``, without a report; see ``evaluate``."""
+    dataset = load_dataset(dataset_folder).of_kinds(bundle.kinds)
+    return _MEASURES[stage](dataset, bundle, Bootstrap(draws, seed), None).figures
 
 
 def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
@@ -93,11 +94,15 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     figures |= _unlisted(dataset)
     figures |= normals.normal_figures(images, dataset.normals, bundle.manifest.thresholds.detection, bootstrap)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
-    drawn = [
-        plots.precision_recall_plot(ranking),
-        plots.froc_plot(ranking, figures),
-        panels.detected_panel(dataset, images, detection.threshold_at_rate(ranking, detection.FROC_IOUS[0], 1)),
-    ]
+
+    def drawn() -> list[Plot]:
+        threshold = detection.threshold_at_rate(ranking, detection.FROC_IOUS[0], 1)
+        return [
+            plots.precision_recall_plot(ranking),
+            plots.froc_plot(ranking, figures),
+            panels.detected_panel(dataset, images, threshold),
+        ]
+
     return Measured(
         figures,
         detection.DEFINITIONS | normals.DEFINITIONS | group_definitions(dataset.info),
@@ -116,9 +121,11 @@ def _segmenter(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress:
     figures = segmentation.segmentation_figures(lesions, bootstrap)
     figures |= all_cut_figures(cuts, errors, sum(bool(row.mask) for row in dataset.lesions), bootstrap)
     figures["breakdown"] = breakdown(dataset, crops, segmentation.lesion_statistic(lesions), bootstrap)
-    drawn = [plots.iou_histogram([lesion.iou for lesion in lesions]), plots.cuts_plot(figures)]
-    if lesions:
-        drawn.append(panels.segmented_panel(dataset, bundle, lesions))
+
+    def drawn() -> list[Plot]:
+        of_figures = [plots.iou_histogram([lesion.iou for lesion in lesions]), plots.cuts_plot(figures)]
+        return [*of_figures, panels.segmented_panel(dataset, bundle, lesions)] if lesions else of_figures
+
     meaning = segmentation.BASELINE_OF_TRAINING if of_training else segmentation.BASELINE_OF_DATASET
     definition = segmentation.DEFINITIONS | {"baseline_iou_pooled": meaning} | CUTS | group_definitions(dataset.info)
     return Measured(figures, definition, [*segmentation.segmentation_rows(lesions), *cut_rows(cuts)], drawn)
@@ -149,12 +156,14 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
             "predicted_mask": found["crops.predicted_mask"],
         },
     }
-    drawn = []
-    for name, lesions in sets.items():
-        auc = cast(Json, found[name]["auc"])
-        drawn += [plots.roc_plot(lesions, name, auc), plots.calibration_plot(lesions, name)]
-    if crops:
-        drawn.append(panels.classified_panel(dataset, bundle, with_predicted, crops))
+
+    def drawn() -> list[Plot]:
+        of_sets = []
+        for name, lesions in sets.items():
+            auc = cast(Json, found[name]["auc"])
+            of_sets += [plots.roc_plot(lesions, name, auc), plots.calibration_plot(lesions, name)]
+        return [*of_sets, panels.classified_panel(dataset, bundle, with_predicted, crops)] if crops else of_sets
+
     definition = classification.DEFINITIONS | group_definitions(dataset.info)
     return Measured(figures, definition, classification.classification_rows(sets, threshold), drawn)
 
@@ -172,11 +181,23 @@ def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     figures |= normals.normal_figures(detected, dataset.normals, detection_threshold, bootstrap)
     statistic = end_to_end.lesion_statistic(images, shown, malignancy_threshold)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
-    panel = panels.analysed_panel(dataset, images, shown, malignancy_threshold)
     groups = group_definitions(dataset.info)
     groups["breakdown"] += " Threshold: at_lesion_count."
     definition = end_to_end.DEFINITIONS | normals.DEFINITIONS | groups
-    return Measured(figures, definition, rows, [*plots.threshold_plots(figures), panel])
+
+    def drawn() -> list[Plot]:
+        panel = panels.analysed_panel(dataset, images, shown, malignancy_threshold)
+        return [*plots.threshold_plots(figures), panel]
+
+    return Measured(figures, definition, rows, drawn)
+
+
+_MEASURES: dict[Stage, Callable[[Dataset, Bundle, Bootstrap, Progress | None], Measured]] = {
+    "detector": _detector,
+    "segmenter": _segmenter,
+    "classifier": _classifier,
+    "pipeline": _pipeline,
+}
 
 
 def _unlisted(dataset: Dataset) -> Json:

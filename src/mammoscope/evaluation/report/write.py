@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from io import StringIO
@@ -41,14 +41,14 @@ class Measured:
         One sentence for each key of ``figures``, at any depth.
     rows
         One object a case, for ``cases.csv``.
-    plots
-        For ``report.html``.
+    draw
+        Draws the plots of ``report.html``.
     """
 
     figures: Json
     definition: dict[str, str]
     rows: Sequence[Json]
-    plots: Sequence[Plot]
+    draw: Callable[[], Sequence[Plot]]
 
 
 def make_folder(out: Path) -> None:
@@ -117,5 +117,5 @@ def _as_html(report: Json, measured: Measured, published: Json | None) -> str:
         intervals=INTERVALS,
         tables=list(figure_tables(measured.figures, measured.definition)),
         references=list(reference_tables(published)) if published is not None else [],
-        plots=measured.plots,
+        plots=measured.draw(),
     )
