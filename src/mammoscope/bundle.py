@@ -173,6 +173,14 @@ class Bundle:
         floors = [getattr(step.settings, "floor", 0.0) for step in self.of_roles("detect", "joint")]
         return float(min(floors, default=0.0))
 
+    @cached_property
+    def attributes(self) -> dict[str, tuple[str, ...]]:
+        """What its steps say of a finding besides its malignancy, by name, and the words that they choose from."""
+        named: dict[str, tuple[str, ...]] = {}
+        for step in self.steps:
+            named |= getattr(step.settings, "attributes", {})
+        return named
+
     @property
     def average_mask(self) -> Path | None:
         """The mean training mask, which figures are compared with; None if the bundle has none."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from mammoscope.geometry import FloatArray, FrameChange
 from mammoscope.kinds import DEFAULT_KIND, is_kind
 
 IntArray = NDArray[np.int64]
+_SUM_TOLERANCE = 1e-3  # of probabilities that other packages may give in 16 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +100,9 @@ class Candidates:
         The outline in each ROI; None until a step has drawn them. They go with ``rois``.
     malignancy_score
         ``(N,) float64`` calibrated probabilities in [0, 1]; None until a step has classified.
+    attributes
+        What else a step says of each, by name (``"birads"``, ``"shape"``): ``(N, K) float64`` probabilities of K words,
+        which the settings of that step list. Rows of NaN where no step has said it.
     """
 
     view: IntArray
@@ -108,6 +112,7 @@ class Candidates:
     rois: RoiBatch | None = None
     masks: Masks | None = None
     malignancy_score: FloatArray | None = None
+    attributes: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.detection_score)
@@ -118,6 +123,9 @@ class Candidates:
             column = getattr(self, name)
             if column is not None and len(column) != count:
                 raise ValueError(f"{name} has {len(column)} rows, there are {count} candidates")
+        for name, said in self.attributes.items():
+            if said.ndim != 2 or len(said) != count:
+                raise ValueError(f"attributes {name!r} are {said.shape}, there are {count} candidates")
 
     def __len__(self) -> int:
         return len(self.detection_score)
@@ -157,6 +165,7 @@ class Candidates:
             rois=None if rois is None else RoiBatch.joined(rois),
             masks=None if masks is None else Masks.joined(masks),
             malignancy_score=None if malignancy is None else np.concatenate(malignancy),
+            attributes=_attributes(filled),
         )
 
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Candidates:
@@ -170,6 +179,7 @@ class Candidates:
             rois=None if self.rois is None else self.rois.take(places),
             masks=None if self.masks is None else self.masks.take(places),
             malignancy_score=None if self.malignancy_score is None else self.malignancy_score[places],
+            attributes={name: said[places] for name, said in self.attributes.items()},
         )
 
     def of_view(self, view: int) -> Candidates:
@@ -208,6 +218,9 @@ class Candidates:
                 return f"a {name} that is not a number from 0 to 1"
         if self.masks is not None and not np.isfinite(self.masks.probabilities).all():
             return "a mask that is not finite"
+        for name, said in self.attributes.items():
+            if not _probabilities(said[~np.isnan(said).all(axis=1)]):
+                return f"attributes {name!r} that are not probabilities whose sum is 1"
         return None
 
 
@@ -218,3 +231,17 @@ def _all(columns: Sequence[Column | None]) -> list[Column] | None:
     """The columns, or None unless every part has one."""
     there = [column for column in columns if column is not None]
     return there if len(there) == len(columns) else None
+
+
+def _attributes(parts: Sequence[Candidates]) -> dict[str, FloatArray]:
+    """The attributes of all parts, with rows of NaN for parts of which no step has said one."""
+    words = {name: said.shape[1] for part in parts for name, said in part.attributes.items()}
+    return {
+        name: np.concatenate([part.attributes.get(name, np.full((len(part), count), np.nan)) for part in parts])
+        for name, count in words.items()
+    }
+
+
+def _probabilities(said: FloatArray) -> bool:
+    """Whether each row of ``(N, K)`` is a distribution."""
+    return bool((said >= 0).all() and (np.abs(said.sum(axis=1) - 1) <= _SUM_TOLERANCE).all())

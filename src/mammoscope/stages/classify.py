@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mammoscope.candidates import Candidates, Masks, RoiBatch
 from mammoscope.errors import BundleError
-from mammoscope.stages.onnx import NetworkSettings, load_session, normalised, resized, sigmoid
+from mammoscope.stages.onnx import NetworkSettings, load_session, normalised, resized, sigmoid, softmax
 from mammoscope.stages.roi import rois_of
 from mammoscope.stages.step import NETWORK, PreparedExam, Scope
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _BATCH = 2  # larger batches take more memory, and no less time on a CPU
+_LOGIT = "logit"
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -29,10 +30,25 @@ class ClassifierSettings(NetworkSettings):
 
     slope: _Number = Field(description="Fitted on validation patients, as the intercept.")
     intercept: _Number
+    attributes: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="What else the network says, by the name of the output, and the words that its columns stand for.",
+    )
+
+    @field_validator("attributes")
+    @classmethod
+    def _words_differ(cls, attributes: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, words in attributes.items():
+            if name == _LOGIT or len(words) < 2 or len(set(words)) < len(words):
+                raise ValueError(f"{name} has the words {', '.join(words) or 'none'}, expected two or more that differ")
+        return attributes
 
 
 class OnnxClassifier:
-    """A classifier: its network turns ``roi`` and ``mask``, ``(N, 1, H, W)`` each, into ``logit (N,)``."""
+    """A classifier: its network turns ``roi`` and ``mask``, ``(N, 1, H, W)`` each, into ``logit (N,)``.
+
+    It may give more, as its settings say: for each of ``attributes`` logits ``(N, K)`` of K words, under its name.
+    """
 
     scope: ClassVar[Scope] = "view"
     row_by_row: ClassVar[bool] = True
@@ -44,11 +60,23 @@ class OnnxClassifier:
 
     @classmethod
     def open(cls, files: Mapping[str, Path], settings: ClassifierSettings) -> OnnxClassifier:
-        """Load the network."""
-        return cls(load_session(files[NETWORK]), settings)
+        """Load the network.
+
+        Raises
+        ------
+        BundleError
+            It does not give the attributes that the settings name.
+        """
+        session = load_session(files[NETWORK])
+        columns = {output.name: output.shape[-1] for output in session.get_outputs()}
+        for name, words in settings.attributes.items():
+            if columns.get(name) != len(words):
+                there = ", ".join(f"{output} ({count})" for output, count in columns.items())
+                raise BundleError(f"attributes.{name} has {len(words)} words; the network's outputs are {there}")
+        return cls(session, settings)
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
-        """The same candidates with a malignancy score each.
+        """The same candidates with a malignancy score each, and with attributes, where the network says any.
 
         Raises
         ------
@@ -59,22 +87,33 @@ class OnnxClassifier:
             raise BundleError("the classifier needs outlines, and no step of the bundle before it draws any")
         rois = rois_of(exam, found)
         masks = found.masks or Masks(np.zeros(rois.pixels.shape, dtype=np.float32), 0.5)
-        return replace(found, rois=rois, malignancy_score=self.classify(rois, masks))
+        logits, said = self._outputs(rois, masks)
+        attributes = {**found.attributes, **{name: softmax(values) for name, values in said.items()}}
+        return replace(found, rois=rois, malignancy_score=self._calibrated(logits), attributes=attributes)
 
     def classify(self, rois: RoiBatch, masks: Masks) -> NDArray[np.float64]:
         """``(N,)`` calibrated probabilities that each mass is malignant (Platt 1999)."""
-        settings = self._settings
-        return np.asarray(sigmoid(settings.slope * self.logits(rois, masks) + settings.intercept))
+        return self._calibrated(self.logits(rois, masks))
 
     def logits(self, rois: RoiBatch, masks: Masks) -> NDArray[np.float64]:
         """``(N,)`` raw outputs of the network, before calibration."""
+        return self._outputs(rois, masks)[0]
+
+    def _calibrated(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(sigmoid(self._settings.slope * logits + self._settings.intercept))
+
+    def _outputs(self, rois: RoiBatch, masks: Masks) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+        """The network's outputs: logits of malignancy ``(N,)``, and ``(N, K)`` of each attribute."""
         settings = self._settings
         size = settings.input_width, settings.input_height
         logits = np.zeros(len(rois))
+        said = {name: np.zeros((len(rois), len(words))) for name, words in settings.attributes.items()}
         for start in range(0, len(rois), _BATCH):
             place = slice(start, start + _BATCH)
             pixels = np.stack([settings.contrast.apply(roi) for roi in rois.pixels[place]])
             inside = resized(masks.binary[place].astype(np.uint8) * 255, *size)[:, None] > 127
             inputs = {"roi": normalised(resized(pixels, *size), settings), "mask": inside.astype(np.float32)}
-            (logits[place],) = self._session.run(None, inputs)
-        return logits
+            logits[place], *attributes = self._session.run([_LOGIT, *said] if said else None, inputs)
+            for values, output in zip(said.values(), attributes, strict=True):
+                values[place] = output
+        return logits, said

@@ -58,6 +58,12 @@ def resized(images: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     return np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) for image in images])
 
 
+def softmax(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Probabilities from logits ``(N, K)``: each row's sum is 1."""
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=values.dtype)
+
+
 def sigmoid(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """The logistic function, without overflow."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)), dtype=values.dtype)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mammoscope.bundling.calibration import fit_platt
@@ -19,6 +21,7 @@ from mammoscope.evaluation.cases import graded_alone
 from mammoscope.families.recipe import ClassifierRecipe
 from mammoscope.stages.classify import OnnxClassifier
 from mammoscope.stages.manifests import BundleManifest, StepManifest
+from mammoscope.stages.onnx import softmax
 
 
 class ClassifierMaker(StepMaker[ClassifierRecipe]):
@@ -36,6 +39,11 @@ class ClassifierMaker(StepMaker[ClassifierRecipe]):
         rois, masks = example_rois(validation, recipe.preprocess)
         inside = torch.from_numpy(np.stack(at_size(masks, recipe.input_size)) > 127)[:, None].float()
         return [{"roi": as_inputs(rois, recipe.input_size, recipe), "mask": inside}]
+
+    def comparable(self, outputs: Sequence[NDArray[np.float32]], recipe: ClassifierRecipe) -> list[NDArray[np.float32]]:
+        """Probabilities: of malignancy, and of the words of each attribute."""
+        logit, *attributes = outputs
+        return [*super().comparable([logit], recipe), *map(softmax, attributes)]
 
     def fitted(self, step: StepManifest, manifest: BundleManifest, folder: Path, validation: Dataset) -> dict[str, Any]:
         """Slope and intercept, on crops and on cuts, with the masks that the steps before it draw."""
