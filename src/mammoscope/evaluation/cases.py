@@ -168,17 +168,19 @@ def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None =
     tuple
         The lesions, image by image, and how many of them are on images where no breast was found.
     """
-    scores: dict[str, FloatArray] = {}
+    graded: dict[str, Candidates] = {}
     without_breast = 0
     for case in exam_cases(dataset, bundle, progress, whole_images=True, with_lesions=True):
         truth = true_candidates(case)
-        malignancy = _malignancy(graded_alone(bundle, case.exam, truth, case.place), bundle)
+        said = graded_alone(bundle, case.exam, truth, case.place)
+        said = replace(said, malignancy_score=_malignancy(said, bundle), rois=None, masks=None)
         for view, (image, found) in enumerate(zip(case.images, case.breast_found, strict=True)):
-            scores[image] = malignancy[truth.view == view]
+            graded[image] = said.take(truth.view == view)
             without_breast += 0 if found else len(case.lesions[view])
     lesions = [lesion for of_image in dataset.images.values() for lesion in of_image]
-    in_order = np.concatenate([np.zeros(0), *(scores[image] for image in dataset.images if image in scores)])
-    return classified([_identity(lesion) for lesion in lesions], in_order.tolist()), without_breast
+    in_order = Candidates.joined(graded[image] for image in dataset.images if image in graded)
+    found = classified([_identity(lesion) for lesion in lesions], _malignancy(in_order, bundle).tolist())
+    return replace(found, attributes=in_order.attributes), without_breast
 
 
 def true_candidates(case: ExamCase) -> Candidates:

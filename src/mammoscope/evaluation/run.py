@@ -21,7 +21,7 @@ from mammoscope.evaluation.cases import (
 )
 from mammoscope.evaluation.crops import average_mask, lesions_with_crop
 from mammoscope.evaluation.cut_cases import box_errors, segment_cuts
-from mammoscope.evaluation.metrics import classification, detection, end_to_end, normals, segmentation
+from mammoscope.evaluation.metrics import attributes, classification, detection, end_to_end, normals, segmentation
 from mammoscope.evaluation.metrics.breakdown import breakdown, group_definitions, in_order_of_images
 from mammoscope.evaluation.metrics.cuts import DEFINITIONS as CUTS
 from mammoscope.evaluation.metrics.cuts import all_cut_figures, cut_rows
@@ -146,6 +146,11 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
         | {"breakdown": breakdown(dataset, rows[name], classification.lesion_statistic(lesions, threshold), bootstrap)}
         for name, lesions in sets.items()
     }
+    told = attributes.told_words(boxes.attributes, bundle.attributes, rows["boxes"])
+    if told:
+        found["boxes"]["attributes"] = {
+            name: attributes.attribute_figures(words, boxes.patients, bootstrap) for name, words in told.items()
+        }
     figures: Json = {
         "threshold": threshold,
         **({"pathology_unknown": unknown} if unknown else {}),
@@ -165,7 +170,12 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
         return [*of_sets, panels.classified_panel(dataset, bundle, with_predicted, crops)] if crops else of_sets
 
     definition = classification.DEFINITIONS | group_definitions(dataset.info)
-    return Measured(figures, definition, classification.classification_rows(sets, threshold), drawn)
+    cases = classification.classification_rows(sets, threshold)
+    if told:
+        definition |= attributes.DEFINITIONS
+        for row in range(len(boxes)):  # the first of the sets
+            cases[row] |= attributes.attribute_columns(told, row)
+    return Measured(figures, definition, cases, drawn)
 
 
 def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:

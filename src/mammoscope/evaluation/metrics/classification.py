@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,8 @@ class ClassifiedLesions:
         ``(N,) bool``: by pathology.
     scores
         ``(N,) float64`` malignancy scores in [0, 1].
+    attributes
+        ``(N, K)`` probabilities of K words, by the attribute's name; a row of NaN says nothing.
     """
 
     images: tuple[str, ...]
@@ -58,6 +60,7 @@ class ClassifiedLesions:
     abnormality_ids: tuple[str, ...]
     malignant: NDArray[np.bool_]
     scores: FloatArray
+    attributes: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.scores)
