@@ -19,7 +19,7 @@ from mammoscope.bundling.roles.maker import StepMaker
 from mammoscope.bundling.sources import Bundled, ExtraStep, Run
 from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import RecipeError
-from mammoscope.families.backbone import CREDITS, backbone_of
+from mammoscope.families.backbone import CREDITS, backbones_of
 from mammoscope.families.find import recipe_of
 from mammoscope.files import file_sha256
 from mammoscope.stages.manifests import Provenance, StepFile, StepManifest
@@ -140,7 +140,7 @@ def _outputs(network: nn.Module, inputs: Mapping[str, Tensor]) -> list[NDArray[n
 
 
 def _provenance(run: Run, dataset: Dataset, training: Dataset, validation: Dataset, difference: float) -> Provenance:
-    backbone = CREDITS.get(backbone_of(run.recipe) or "") if run.facts["init"] else None
+    started = dict.fromkeys(backbones_of(run.recipe)) if run.facts["init"] else {}
     split = run.split
     return Provenance(
         family=run.recipe.family,
@@ -153,6 +153,6 @@ def _provenance(run: Run, dataset: Dataset, training: Dataset, validation: Datas
         epochs=run.header["epoch"],
         code_version=run.facts["versions"]["mammoscope"],
         licence=LICENCE,
-        credits=tuple(line for line in (dataset.credit, backbone) if line),
+        credits=tuple(line for line in (dataset.credit, *map(CREDITS.get, started)) if line),
         onnx_difference=float(f"{difference:.2g}"),
     )

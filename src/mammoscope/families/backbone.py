@@ -23,9 +23,10 @@ CREDITS = {
 }
 
 
-def backbone_of(recipe: Recipe) -> str | None:
-    """The timm backbone that a recipe names in its setting ``backbone``; None where its family has none."""
-    return getattr(recipe, "backbone", None)
+def backbones_of(recipe: Recipe) -> tuple[str, ...]:
+    """The timm backbones that a recipe names in its setting ``backbone`` or ``backbones``; none if it has neither."""
+    one = getattr(recipe, "backbone", None)
+    return (one,) if one else tuple(getattr(recipe, "backbones", ()))
 
 
 def make_backbone(name: str, init: str | None, **options: Any) -> nn.Module:
@@ -52,6 +53,11 @@ def make_backbone(name: str, init: str | None, **options: Any) -> nn.Module:
     if init and init != "timm":
         _load_start(model, name, Path(init))
     return model
+
+
+def feature_width(backbone: nn.Module) -> int:
+    """Features that a backbone without classes gives for an image; some widen them once more before their classes."""
+    return cast(int, getattr(backbone, "head_hidden_size", backbone.num_features))
 
 
 def make_levels(name: str, init: str | None, input_size: int, strides: Sequence[int] | None = None) -> nn.Module:

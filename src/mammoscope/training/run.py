@@ -16,7 +16,7 @@ import torchvision
 from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
-from mammoscope.families.backbone import backbone_of
+from mammoscope.families.backbone import backbones_of
 from mammoscope.families.family import NOUNS
 from mammoscope.families.find import GROUP, find_family, has_families, load_recipe, recipe_of
 from mammoscope.files import file_sha256, write_json
@@ -150,7 +150,7 @@ def _earlier_weights(init: str | None, role: AnyRole) -> Path | None:
     if not init:
         return None
     path = Path(init)
-    if backbone_of(role.recipe):
+    if backbones_of(role.recipe):
         return path if is_ours(path) else None
     # Without a backbone there is nothing else to start from: load_weights says what is wrong with another file.
     if not path.is_file():

@@ -1,33 +1,59 @@
-"""A classifier that sees the region, its shape and its margin, each through a backbone of its own."""
+"""A classifier that sees the region, its shape and its margin, each through a backbone of its own.
+
+It may have fewer of these branches, and one more that sees the region through a vision transformer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mammoscope.families.attributes import Attributes
-from mammoscope.families.backbone import make_backbone, seen_by
+from mammoscope.families.backbone import feature_width, make_backbone, seen_by
+from mammoscope.families.dense import dense_layers
 from mammoscope.families.family import Fitted, Phase, Source
-from mammoscope.families.recipe import ClassifierRecipe, Count, PhaseSettings, Share
+from mammoscope.families.recipe import ClassifierRecipe, Count, PhaseSettings, Settings, Share
 from mammoscope.families.roles import ClassifierFamily, smoothed_cross_entropy
 from mammoscope.families.samples import ClassifierBatch, LesionViews
+from mammoscope.families.transformer import PooledTransformer
 
 BranchName = Literal["roi", "shape", "margin"]
 BRANCHES: tuple[BranchName, ...] = ("roi", "shape", "margin")
 _TARGETS = "auxiliary_targets"
+_TRANSFORMER = "transformer"
+
+
+class TransformerSettings(Settings):
+    """Of the branch with a vision transformer, which sees the region."""
+
+    patch_size: Count = 16
+    embedding: Count = 192
+    layers: Count = 4
+    heads: Count = 3
+
+    @model_validator(mode="after")
+    def _heads_share_the_embedding(self) -> Self:
+        if self.embedding % self.heads:
+            raise ValueError(f"embedding is {self.embedding}, expected a multiple of heads, {self.heads}")
+        return self
 
 
 class ThreeBranchRecipe(ClassifierRecipe):
-    """Settings of three branches, trained one by one, then joined, then tuned together; ``loop`` trains each branch."""
+    """Settings of the branches, trained one by one, then joined, then tuned together; ``loop`` trains each branch."""
 
     backbone: str
+    branches: Annotated[tuple[BranchName, ...], Field(min_length=1)] = Field(
+        default=BRANCHES, description="What is seen through a backbone each: the region, its shape, its margin."
+    )
+    transformer: TransformerSettings | None = Field(
+        default=None, description="One more branch, that sees the region through a vision transformer; None: no such."
+    )
     layers: tuple[Count, Count, Count] = Field(
         default=(512, 256, 128), description="Widths of the dense layers that join the branches."
     )
@@ -40,16 +66,26 @@ class ThreeBranchRecipe(ClassifierRecipe):
     joined: PhaseSettings
     tuned: PhaseSettings
 
+    @model_validator(mode="after")
+    def _branches_fit(self) -> Self:
+        if len(set(self.branches)) < len(self.branches):
+            raise ValueError(f"branches are {', '.join(self.branches)}, expected each once")
+        if self.transformer and self.input_size % self.transformer.patch_size:
+            size = self.transformer.patch_size
+            raise ValueError(f"input_size is {self.input_size}, expected a multiple of transformer.patch_size, {size}")
+        return self
+
 
 class ThreeBranchFamily(ClassifierFamily[ThreeBranchRecipe]):
-    """Three backbones, for the region, its shape and its margin, joined by dense layers."""
+    """Backbones for the region, its shape and its margin, joined by dense layers."""
 
     name = "three_branch"
     Recipe = ThreeBranchRecipe
     source = Source(
         paper="the classifier of a system published in 2023, as far as it is described",
         licence="Apache-2.0 (timm)",
-        differs="any timm backbone; auxiliary targets if auxiliary_weight is above 0",
+        differs="any timm backbone; auxiliary targets if auxiliary_weight is above 0; a branch with a vision "
+        'transformer (Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words") if transformer is set',
     )
     trial: ClassVar = {
         "backbone": "test_efficientnet",
@@ -69,15 +105,15 @@ class ThreeBranchFamily(ClassifierFamily[ThreeBranchRecipe]):
 
     def network(self, recipe: ThreeBranchRecipe, fitted: Fitted, init: str | None) -> ThreeBranchClassifier:
         """See ``ThreeBranchClassifier``."""
-        return ThreeBranchClassifier(recipe.backbone, init, recipe.layers, recipe.dropout)
+        branches = {name: make_branch(name, recipe, init) for name in branch_names(recipe)}
+        return ThreeBranchClassifier(branches, recipe.layers, recipe.dropout)
 
     def phases(self, recipe: ThreeBranchRecipe, fitted: Fitted, init: str | None) -> Iterator[Phase]:
         """Each branch alone, then the layers that join them, then all together."""
         attributes = Attributes.of(fitted[_TARGETS]) if _TARGETS in fitted else None
         branches = {}
-        for name in BRANCHES:
-            branches[name] = branch = Branch(name, recipe.backbone, init)
-            seen_by(branch.backbone, recipe.backbone, torch.zeros(1, 1, recipe.input_size, recipe.input_size))
+        for name in branch_names(recipe):
+            branches[name] = branch = make_branch(name, recipe, init)
             yield Phase(name, DescribingBranch(branch, attributes) if attributes else branch, recipe.loop)
         model = self.network(recipe, fitted, None)
         for name, branch in branches.items():
@@ -121,14 +157,23 @@ def branch_view(branch: BranchName, rois: Tensor, masks: Tensor) -> Tensor:
 
 
 class Branch(nn.Module):
-    """One backbone with a logit of its own, as it is trained before the branches are joined."""
+    """One backbone with a logit of its own, as it is trained before the branches are joined.
 
-    def __init__(self, name: BranchName, backbone: str, init: str | None) -> None:
+    Parameters
+    ----------
+    name
+        What it sees.
+    backbone
+        A timm name, or a network that gives ``num_features`` features.
+    init
+        Where a backbone of timm starts, see ``make_backbone``.
+    """
+
+    def __init__(self, name: BranchName, backbone: str | PooledTransformer, init: str | None) -> None:
         super().__init__()
         self.name = name
-        self.backbone = make_backbone(backbone, init, num_classes=0)
-        # Some backbones widen their features once more before their classes.
-        self.width = cast(int, getattr(self.backbone, "head_hidden_size", self.backbone.num_features))
+        self.backbone = make_backbone(backbone, init, num_classes=0) if isinstance(backbone, str) else backbone
+        self.width = feature_width(self.backbone)
         self.output = nn.Linear(self.width, 1)
 
     def features(self, rois: Tensor, masks: Tensor) -> Tensor:
@@ -159,19 +204,16 @@ class DescribingBranch(nn.Module):
 
 
 class ThreeBranchClassifier(nn.Module):
-    """The branches' features joined by dense layers.
+    """The features of ``branches`` joined by dense layers of the widths ``layers``.
 
     Inputs ``rois (N, 1, H, W)`` normalised and ``masks (N, 1, H, W)`` of 0 and 1; output logits ``(N,)``.
     """
 
-    def __init__(self, backbone: str, init: str | None, layers: Sequence[int], dropout: float) -> None:
+    def __init__(self, branches: Mapping[str, Branch], layers: Sequence[int], dropout: float) -> None:
         super().__init__()
-        self.branches = nn.ModuleDict({name: Branch(name, backbone, init) for name in BRANCHES})
-        width = sum(cast(Branch, branch).width for branch in self.branches.values())
-        joined: list[nn.Module] = []
-        for wider, narrower in pairwise([width, *layers]):
-            joined += [nn.Linear(wider, narrower), nn.ReLU(), nn.Dropout(dropout)]
-        self.joined = nn.Sequential(*joined, nn.Linear(layers[-1], 1))
+        self.branches = nn.ModuleDict(branches)
+        width = sum(branch.width for branch in branches.values())
+        self.joined = nn.Sequential(*dense_layers([width, *layers], dropout), nn.Linear(layers[-1], 1))
         self.branches_frozen = False
 
     def freeze_branches(self, frozen: bool) -> None:
@@ -191,3 +233,23 @@ class ThreeBranchClassifier(nn.Module):
         """See the class."""
         features = [cast(Branch, branch).features(rois, masks) for branch in self.branches.values()]
         return cast(Tensor, self.joined(torch.cat(features, dim=1))[:, 0])
+
+
+def branch_names(recipe: ThreeBranchRecipe) -> tuple[str, ...]:
+    """The branches of a recipe, in the order in which they are trained."""
+    return (*recipe.branches, *([_TRANSFORMER] if recipe.transformer else []))
+
+
+def make_branch(name: str, recipe: ThreeBranchRecipe, init: str | None) -> Branch:
+    """The branch of a name; ``init`` is for backbones of timm, a transformer starts from random weights.
+
+    Raises
+    ------
+    RecipeError
+        The backbone is not known, does not fit ``init``, or does not accept images of the recipe's size.
+    """
+    if name == _TRANSFORMER and recipe.transformer:
+        return Branch("roi", PooledTransformer(recipe.input_size, **recipe.transformer.model_dump()), None)
+    branch = Branch(cast(BranchName, name), recipe.backbone, init)
+    seen_by(branch.backbone, recipe.backbone, torch.zeros(1, 1, recipe.input_size, recipe.input_size))
+    return branch

@@ -14,7 +14,6 @@ from typing import Annotated, ClassVar, Protocol, cast
 
 import torch
 from pydantic import Field
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,6 +22,7 @@ from mammoscope.families.backbone import level_channels, level_strides, make_lev
 from mammoscope.families.family import Fitted, Source
 from mammoscope.families.recipe import Count, SegmenterRecipe
 from mammoscope.families.roles import SegmenterFamily
+from mammoscope.families.transformer import TransformerBranch
 
 
 class TransResUNetRecipe(SegmenterRecipe):
@@ -94,30 +94,6 @@ class ResidualBlock(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, C', H / stride, W / stride)``."""
         return cast(Tensor, self.path(maps) + self.shortcut(maps))
-
-
-class TransformerBranch(nn.Module):
-    """Patches, embedded with their position, through transformer layers, to a map of ``channels``."""
-
-    def __init__(
-        self, input_size: int, patch_size: int, embedding: int, layers: int, heads: int, channels: int
-    ) -> None:
-        super().__init__()
-        self.patch_size = patch_size
-        side = input_size // patch_size
-        self.embed = nn.Conv2d(1, embedding, patch_size, patch_size)
-        self.position = nn.Parameter(torch.empty(1, side * side, embedding))
-        nn.init.trunc_normal_(self.position, std=0.02)
-        self.layers = nn.Sequential(*(Block(embedding, heads, qkv_bias=True) for _ in range(layers)))
-        self.norm = nn.LayerNorm(embedding)
-        self.project = nn.Linear(embedding, channels)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """``(N, 1, S, S)`` to ``(N, channels, S / patch_size, S / patch_size)``."""
-        patches = self.embed(pictures)
-        tokens = patches.flatten(2).transpose(1, 2) + self.position
-        described = self.project(self.norm(self.layers(tokens)))
-        return cast(Tensor, described.transpose(1, 2).reshape(-1, described.shape[2], *patches.shape[2:]))
 
 
 class Encoder(Protocol):
