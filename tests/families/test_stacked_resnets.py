@@ -10,11 +10,14 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
 import torch
+from safetensors.torch import save_file
 
 from made_lesions import made_lesion
 from mammoscope.bundling.onnx_export import export_onnx
 from mammoscope.bundling.roles.classify import ClassifierMaker
 from mammoscope.candidates import Candidates, Masks, RoiBatch
+from mammoscope.errors import RecipeError
+from mammoscope.families.backbone import backbones_of, make_backbone
 from mammoscope.families.classify.stacked_resnets import (
     WORDS,
     StackedResNets,
@@ -125,6 +128,19 @@ def test_a_bundle_says_birads_and_shape_beside_malignancy(
     assert after.attributes["shape"] == pytest.approx(shape.softmax(1).numpy(), abs=1e-3)
     none = step(PreparedExam((PreparedView(breast),)), found.take(np.zeros(0, np.intp)))
     assert {name: said.shape for name, said in none.attributes.items()} == {"birads": (0, 5), "shape": (0, 4)}
+
+
+def test_every_backbone_starts_where_init_says(recipe: StackedResNetsRecipe, tmp_path: Path) -> None:
+    assert backbones_of(recipe) == recipe.backbones
+    torch.manual_seed(0)
+    start = make_backbone("test_resnet", None, num_classes=0).state_dict()
+    save_file(start, tmp_path / "start.safetensors")
+    network = FAMILY.network(recipe, {}, str(tmp_path / "start.safetensors"))
+    for backbone in network.backbones:
+        assert all(torch.equal(tensor, start[name]) for name, tensor in backbone.state_dict().items())
+    other = recipe.model_copy(update={"backbones": ("test_resnet", "test_efficientnet", "test_resnet")})
+    with pytest.raises(RecipeError, match=r"start\.safetensors: its weights fit only .* 'test_efficientnet'"):
+        FAMILY.network(other, {}, str(tmp_path / "start.safetensors"))
 
 
 def test_the_small_recipe_stacks_three_depths() -> None:

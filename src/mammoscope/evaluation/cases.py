@@ -179,8 +179,8 @@ def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None =
             without_breast += 0 if found else len(case.lesions[view])
     lesions = [lesion for of_image in dataset.images.values() for lesion in of_image]
     in_order = Candidates.joined(graded[image] for image in dataset.images if image in graded)
-    found = classified([_identity(lesion) for lesion in lesions], _malignancy(in_order, bundle).tolist())
-    return replace(found, attributes=in_order.attributes), without_breast
+    scored = classified([_identity(lesion) for lesion in lesions], _malignancy(in_order, bundle).tolist())
+    return replace(scored, attributes=in_order.attributes), without_breast
 
 
 def true_candidates(case: ExamCase) -> Candidates:

@@ -158,7 +158,11 @@ class SegmenterFamily(Family[SegmenterT, LesionViews, SegmenterBatch]):
 
 
 class ClassifierFamily(Family[ClassifierT, LesionViews, ClassifierBatch]):
-    """Classifiers: ``rois`` and ``masks``, ``(N, 1, S, S)`` each, to logits ``(N,)``, above 0 for malignant."""
+    """Classifiers: ``rois`` and ``masks``, ``(N, 1, S, S)`` each, to logits ``(N,)``, above 0 for malignant.
+
+    The exported network may say more of a lesion, see ``mammoscope.stages.classify.OnnxClassifier``: an output beside
+    ``logit`` for each attribute, and its words in the setting ``attributes``.
+    """
 
     role: ClassVar[RoleName] = "classify"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +17,8 @@ from mammoscope.stages.step import StepSettings
 
 if TYPE_CHECKING:
     import onnxruntime
+
+Float = TypeVar("Float", bound=np.floating[Any])
 
 
 class NetworkSettings(StepSettings):
@@ -58,7 +60,7 @@ def resized(images: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     return np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) for image in images])
 
 
-def softmax(values: NDArray[np.floating]) -> NDArray[np.floating]:
+def softmax(values: NDArray[Float]) -> NDArray[Float]:
     """Probabilities from logits ``(N, K)``: each row's sum is 1."""
     powers = np.exp(values - values.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=values.dtype)
