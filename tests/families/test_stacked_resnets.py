@@ -143,6 +143,19 @@ def test_every_backbone_starts_where_init_says(recipe: StackedResNetsRecipe, tmp
         FAMILY.network(other, {}, str(tmp_path / "start.safetensors"))
 
 
+def test_backbones_of_several_architectures_start_from_a_folder(tmp_path: Path) -> None:
+    names = ("test_resnet", "test_efficientnet")
+    torch.manual_seed(0)
+    starts = [make_backbone(name, None, num_classes=0).state_dict() for name in names]
+    for name, start in zip(names, starts, strict=True):
+        save_file(start, tmp_path / f"{name}.safetensors")
+    for name, start in zip(names, starts, strict=True):
+        backbone = make_backbone(name, str(tmp_path), num_classes=0)
+        assert all(torch.equal(tensor, start[key]) for key, tensor in backbone.state_dict().items())
+    with pytest.raises(RecipeError, match=r"test_vit\.safetensors'?: no such file"):
+        make_backbone("test_vit", str(tmp_path))
+
+
 def test_the_small_recipe_stacks_three_depths() -> None:
     recipe = load_recipe("classify", "stacked-resnets-small")
     assert isinstance(recipe, StackedResNetsRecipe)

@@ -30,8 +30,9 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="Where a backbone starts: a safetensors file of timm's, or 'timm' for its own weights. Where a whole "
-            "network starts: best.safetensors of an earlier run."
+            help="Where a backbone starts: a safetensors file of timm's, a folder of such files named after their "
+            "architectures, or 'timm' for its own weights. Where a whole network starts: best.safetensors of an "
+            "earlier run."
         ),
     ] = None,
     bundle: Annotated[

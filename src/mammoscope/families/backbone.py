@@ -37,8 +37,9 @@ def make_backbone(name: str, init: str | None, **options: Any) -> nn.Module:
     name
         timm's name of the architecture.
     init
-        A safetensors file with a timm state dict of that architecture; ``"timm"`` for timm's own pretrained weights
-        (fetched by timm where there is a network); None for random weights.
+        A safetensors file with a timm state dict of that architecture; a folder of such files, each named after its
+        architecture; ``"timm"`` for timm's own pretrained weights (fetched by timm where there is a network); None for
+        random weights.
     options
         For ``timm.create_model``: ``features_only``, ``out_indices``, ``num_classes``…
 
@@ -51,8 +52,14 @@ def make_backbone(name: str, init: str | None, **options: Any) -> nn.Module:
         raise RecipeError(f"backbone is {name!r}, which timm {timm.__version__} does not know")
     model: nn.Module = timm.create_model(name, pretrained=init == "timm", in_chans=1, **options)
     if init and init != "timm":
-        _load_start(model, name, Path(init))
+        _load_start(model, name, start_file(init, name))
     return model
+
+
+def start_file(init: str, name: str) -> Path:
+    """The file with the weights that a backbone starts from."""
+    path = Path(init)
+    return path / f"{name}.safetensors" if path.is_dir() else path
 
 
 def feature_width(backbone: nn.Module) -> int:

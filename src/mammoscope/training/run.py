@@ -16,7 +16,7 @@ import torchvision
 from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
-from mammoscope.families.backbone import backbones_of
+from mammoscope.families.backbone import backbones_of, start_file
 from mammoscope.families.family import NOUNS
 from mammoscope.families.find import GROUP, find_family, has_families, load_recipe, recipe_of
 from mammoscope.files import file_sha256, write_json
@@ -68,7 +68,8 @@ def train(
         The run's folder: ``run.json`` (what it is), ``train.log``, ``metrics.csv``, ``tensorboard/``,
         ``checkpoint.safetensors``, ``best.safetensors``; a family of several phases keeps a folder for each.
     init
-        Where to start. For a backbone: a safetensors file with a timm state dict, or ``"timm"`` for timm's own weights.
+        Where to start. For a backbone: a safetensors file with a timm state dict, a folder of such files named after
+        their architectures, or ``"timm"`` for timm's own weights.
         For a whole network: ``best.safetensors`` of an earlier run. None: random weights.
     proposing
         For the rescorer: the bundle whose detector proposes regions; None takes the built-in one.
@@ -192,14 +193,10 @@ def _identity(
     dataset: Dataset, role: AnyRole, init: str | None, training: Dataset, validation: Dataset
 ) -> dict[str, Any]:
     """What must be the same for a training to be resumed."""
-    start: dict[str, str] | None = None
-    if init:
-        path = Path(init)
-        start = {"name": path.name, "sha256": file_sha256(path)} if path.is_file() else {"name": init}
     return {
         "task": role.noun,
         "recipe": role.recipe.model_dump(mode="json"),
-        "init": start,
+        "init": _start(init, role) if init else None,
         **role.identity,
         "dataset": {"name": dataset.name, "sha256": dataset.sha256},
         "split": {
@@ -208,6 +205,15 @@ def _identity(
             "validation_patients": list(validation.patients),
         },
     }
+
+
+def _start(init: str, role: AnyRole) -> dict[str, Any]:
+    """Where a training starts, by its content."""
+    path = Path(init)
+    if path.is_dir():
+        files = [start_file(init, name) for name in backbones_of(role.recipe)]
+        return {"name": path.name, "sha256": {file.name: file_sha256(file) for file in files if file.is_file()}}
+    return {"name": path.name, "sha256": file_sha256(path)} if path.is_file() else {"name": init}
 
 
 def _open_run(out: Path, role: AnyRole, identity: dict[str, Any]) -> None:
