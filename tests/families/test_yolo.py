@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -20,10 +22,11 @@ from mammoscope.families.samples import DetectorBatch
 CENTRES = torch.tensor([[5.0, 5], [15, 5], [25, 5], [35, 5]])
 STRIDES = torch.full((4,), 10.0)
 EVEN = torch.zeros(4)  # of the scores
+Rows = Sequence[Sequence[float]]
 PRECISE = torch.autocast("cpu", enabled=False)
 
 
-def pairs(predicted: list[list[float]], lesions: list[list[float]], logits: Tensor = EVEN, **limits: float) -> Tensor:
+def pairs(predicted: Rows, lesions: Rows, logits: Tensor = EVEN, **limits: float) -> Tensor:
     """Cell, lesion and IoU of each pair, ``(P, 3)``."""
     truth = torch.tensor(lesions, dtype=torch.float32).reshape(-1, 4)
     found = assign(
@@ -143,12 +146,12 @@ def test_what_it_detects_is_what_the_bundle_runs() -> None:
     recipe = small()
     network = Yolo(recipe, None).eval()
     with torch.no_grad():
-        network.heads[0].score[-1].bias.fill_(1.0)  # type: ignore[index, union-attr, operator]
+        network.heads[0].score[-1].bias.fill_(1.0)  # type: ignore[index, union-attr]
         image = torch.rand(1, 1, 128, 128)
         boxes, scores = YoloExport(network, 128)(image)
         found = YoloFamily().detect(network, image, PRECISE)[0]
     assert boxes.shape == (336, 4) and scores.shape == (336,)
-    assert 0 <= boxes.min() and boxes.max() <= 128
+    assert boxes.min() >= 0 and boxes.max() <= 128
     assert found.scores[0] == pytest.approx(scores.max().item())
     assert found.boxes[0] == pytest.approx(boxes[scores.argmax()].numpy())
     assert (np.diff(found.scores) <= 0).all() and len(found.scores) <= 100

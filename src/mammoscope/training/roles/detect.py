@@ -172,7 +172,7 @@ def found_in_tiles(
         of_each = [each for _, each in found_on(cut, recipe, device, detect)]
         boxes, scores = stitched(tiles, [each.boxes for each in of_each], [each.scores for each in of_each])
         kept = suppress_overlaps(boxes, scores, floor=0, iou=recipe.overlaps.nms_iou, limit=len(boxes))
-        found.append((image, Found(boxes[kept], scores[kept])))
+        found.append((image, Found(boxes[kept], scores[kept].astype(np.float64))))
     return found
 
 
