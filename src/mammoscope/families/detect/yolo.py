@@ -289,5 +289,5 @@ class Head(nn.Module):
         return torch.cat([self.score(stem), self.box(stem)], dim=1)
 
 
-def _conv(before: int, width: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    return Conv2dNormActivation(before, width, kernel, stride, activation_layer=nn.SiLU)
+def _conv(before: int, width: int, kernel: int, stride: int = 1) -> nn.Module:
+    return cast(nn.Module, Conv2dNormActivation(before, width, kernel, stride, activation_layer=nn.SiLU))
