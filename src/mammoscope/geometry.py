@@ -22,6 +22,7 @@ class Frame(StrEnum):
     ORIGINAL = "original"  # pixels of the file as stored
     PREPROCESSED = "preprocessed"  # flipped so that the chest wall is left, cropped to the breast, not scaled
     MODEL_INPUT = "model_input"  # what a network sees of the whole breast
+    TILE = "tile"  # a part of that which a network sees by itself
     ROI = "roi"  # the square cut around one region
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammoscope.stages.preprocess import ContrastSettings, PreprocessSettings
+from mammoscope.stages.tiles import TileGrid, TileSettings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -109,9 +110,25 @@ class BreastRecipe(Recipe):
 
     input_size: Annotated[int, Field(ge=128, le=2048, multiple_of=32)]
 
+    @property
+    def grid(self) -> TileGrid:
+        """The tiles in which the network sees the breast: one."""
+        return TileGrid(TileSettings(), self.input_size, self.input_size)
+
 
 class DetectorRecipe(BreastRecipe):
     """What the recipes of all detectors share."""
+
+    tiles: TileSettings = Field(
+        default=TileSettings(), description="In which the network, whose input is one tile, sees the breast."
+    )
+    tile_lesion_share: Share = Field(
+        default=0.5,
+        description="How often an image that has tiles with and without a lesion is shown by one with a lesion.",
+    )
+    tile_least_inside: Share = Field(
+        default=0.3, description="Share of a lesion's box that a tile must show for the lesion to be sought on it."
+    )
 
     overlaps: OverlapSettings = Field(
         default=OverlapSettings(nms_iou=0.4, vote_iou=0.5),
@@ -123,6 +140,11 @@ class DetectorRecipe(BreastRecipe):
         description="If a rescorer follows, which scores two boxes on one mass alike. Default: the most masses at 1 "
         "false positive an image.",
     )
+
+    @property
+    def grid(self) -> TileGrid:
+        """The tiles in which the network sees the breast."""
+        return TileGrid(self.tiles, self.input_size, self.input_size)
 
 
 class RescorerRecipe(Recipe):

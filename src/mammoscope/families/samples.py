@@ -20,7 +20,7 @@ class BreastImage:
     Attributes
     ----------
     pixels
-        ``(S, S) uint8``, black outside the breast.
+        ``(S, S) uint8``, black outside the breast; of the size of the recipe's grid if that has several tiles.
     boxes
         ``(N, 4)`` of (x0, y0, x1, y1), frame ``model_input``; no row without a lesion.
     pixel_aspect

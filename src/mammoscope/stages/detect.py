@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mammoscope.candidates import Candidates
-from mammoscope.geometry import Frame, FrameChange, box_iou, clip_boxes, scale_boxes
+from mammoscope.geometry import FloatArray, Frame, FrameChange, box_iou, clip_boxes, scale_boxes
 from mammoscope.stages.onnx import NetworkSettings, load_session, normalised
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed
 from mammoscope.stages.step import NETWORK, PreparedExam, Scope
+from mammoscope.stages.tiles import TileGrid, TileSettings, stitched
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -37,6 +38,9 @@ class DetectorSettings(RegionSettings):
     )
     box_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         default=1.0, description="Of each box's sides about its middle: boxes tend to be short. Fitted on validation."
+    )
+    tiles: TileSettings = Field(
+        default=TileSettings(), description="In which the network, whose input is one tile, sees the breast."
     )
 
 
@@ -85,12 +89,28 @@ class OnnxDetector:
     def detect(self, image: Preprocessed) -> Candidates:
         """All regions down to the floor that do not overlap a better one, highest score first."""
         settings = self._settings
-        pixels, change = detector_input(image, settings.input_height, settings.input_width, settings.contrast)
-        boxes, scores = self._session.run(None, {"image": normalised(pixels[None], settings)})
+        grid = TileGrid(settings.tiles, settings.input_height, settings.input_width)
+        pixels, change = detector_input(image, *grid.size, settings.contrast)
+        boxes, scores = self._seen(pixels) if len(grid.tiles) == 1 else self._seen_in_tiles(pixels, grid)
+        placed = scale_boxes(change.inverse().boxes(boxes), settings.box_scale)
+        return Candidates.on_view(clip_boxes(placed, image.width, image.height), scores)
+
+    def _seen_in_tiles(self, pixels: NDArray[np.uint8], grid: TileGrid) -> tuple[FloatArray, NDArray[np.floating]]:
+        """Boxes in ``pixels``, which are of the grid's size, and their scores."""
+        seen = [self._seen(tile.cut(pixels)) for tile in grid.tiles]
+        return self._thinned(*stitched(grid.tiles, [boxes for boxes, _ in seen], [scores for _, scores in seen]))
+
+    def _seen(self, pixels: NDArray[np.uint8]) -> tuple[FloatArray, NDArray[np.floating]]:
+        """Boxes in ``pixels``, which are of the input's size, and their scores."""
+        return self._thinned(*self._session.run(None, {"image": normalised(pixels[None], self._settings)}))
+
+    def _thinned(
+        self, boxes: NDArray[np.floating], scores: NDArray[np.floating]
+    ) -> tuple[FloatArray, NDArray[np.floating]]:
+        """Without boxes that overlap a better one, highest score first."""
+        settings = self._settings
         kept = suppress_overlaps(boxes, scores, floor=settings.floor, iou=settings.nms_iou, limit=settings.max_regions)
-        voted = vote_boxes(boxes, scores, kept, floor=settings.floor, iou=settings.vote_iou)
-        placed = scale_boxes(change.inverse().boxes(voted), settings.box_scale)
-        return Candidates.on_view(clip_boxes(placed, image.width, image.height), scores[kept])
+        return vote_boxes(boxes, scores, kept, floor=settings.floor, iou=settings.vote_iou), scores[kept]
 
 
 def suppress_overlaps(

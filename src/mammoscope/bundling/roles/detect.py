@@ -32,7 +32,9 @@ class DetectorMaker(StepMaker[DetectorRecipe]):
 
     def settings(self, recipe: DetectorRecipe, *, rescored: bool) -> dict[str, Any]:
         """Boxes are used as the network gives them."""
-        return {**input_settings(recipe, recipe.input_size), **self.kept(recipe, rescored=rescored), "box_scale": 1.0}
+        settings = {**input_settings(recipe, recipe.input_size), **self.kept(recipe, rescored=rescored)}
+        tiles = {"tiles": recipe.tiles.model_dump()} if len(recipe.grid.tiles) > 1 else {}
+        return {**settings, "box_scale": 1.0, **tiles}
 
     def kept(self, recipe: DetectorRecipe, *, rescored: bool) -> dict[str, Any]:
         """How overlapping boxes are joined."""
@@ -54,19 +56,19 @@ class DetectorMaker(StepMaker[DetectorRecipe]):
 
 
 def example_breasts(recipe: BreastRecipe, validation: Dataset) -> list[dict[str, Tensor]]:
-    """The breasts on the first images, one by one.
+    """The breasts on the first images, one by one; the first tile of each, if there are several.
 
     Raises
     ------
     RecipeError
         There is none.
     """
-    size, found = recipe.input_size, []
+    grid, found = recipe.grid, []
     for image in list(validation.images)[:_EXAMPLES]:
         prepared = preprocess(dataset_mammogram(validation, image), recipe.preprocess)
         if prepared is not None:
-            pixels, _ = detector_input(prepared, size, size, recipe.contrast)
-            found.append({"image": as_inputs(pixels[None], size, recipe)})
+            pixels, _ = detector_input(prepared, *grid.size, recipe.contrast)
+            found.append({"image": as_inputs(grid.tiles[0].cut(pixels)[None], grid.height, recipe)})
     if not found:
         raise RecipeError(f"{validation.folder}: its validation patients have no breast to test the bundle on")
     return found

@@ -24,9 +24,10 @@ from mammoscope.evaluation.metrics.detection import (
 from mammoscope.families.recipe import BreastRecipe, DetectorRecipe
 from mammoscope.families.roles import DetectorFamily, Found, FoundT, ImageT
 from mammoscope.families.samples import BreastImage, DetectorBatch
-from mammoscope.geometry import FrameChange
-from mammoscope.stages.detect import detector_input
+from mammoscope.geometry import FrameChange, clip_boxes
+from mammoscope.stages.detect import detector_input, suppress_overlaps
 from mammoscope.stages.preprocess import preprocess
+from mammoscope.stages.tiles import Tile, inside, stitched
 from mammoscope.training.augment import Warp, random_erasure, random_light, random_warp
 from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
@@ -64,15 +65,15 @@ def load_breasts(dataset: Dataset, recipe: BreastRecipe, label: str) -> list[Bre
 
 def place_breast(dataset: Dataset, image: str, recipe: BreastRecipe) -> tuple[BreastImage, FrameChange] | None:
     """An image as the network sees it, and the change from ``original`` to its input; None where there is no breast."""
-    size = recipe.input_size
+    height, width = recipe.grid.size
     prepared = preprocess(dataset_mammogram(dataset, image), recipe.preprocess)
     if prepared is None:
         return None
-    pixels, change = detector_input(prepared, size, size, recipe.contrast)
+    pixels, change = detector_input(prepared, height, width, recipe.contrast)
     to_input = prepared.from_original.then(change)
     boxes = to_input.boxes(dataset.boxes_of(image))
-    aspect = prepared.pixel_aspect * prepared.height / prepared.width
-    return BreastImage(pixels, np.clip(boxes, 0, size), aspect), to_input
+    aspect = prepared.pixel_aspect * prepared.height / prepared.width * (width / height)
+    return BreastImage(pixels, clip_boxes(boxes, width, height), aspect), to_input
 
 
 def check_lesions(images: Sequence[BreastImage], part: Dataset, name: str) -> None:
@@ -107,8 +108,8 @@ class DetectorTask:
         return len(self.training)
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
-        """Pixels ``(S, S) uint8`` and boxes ``(N, 4)``."""
-        image, size = self.training[index], self.recipe.input_size
+        """Pixels ``(S, S) uint8`` and boxes ``(N, 4)``; of one tile, if there are several."""
+        image, size = random_tile(rng, self.training[index], self.recipe), self.recipe.input_size
         warp, pixels = random_breast(rng, image, self.recipe)
         return pixels, warp.boxes(image.boxes, size, size)
 
@@ -121,7 +122,23 @@ class DetectorTask:
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
         """AP, AP50, sensitivity at 1 false positive an image, in the input's frame: IoU does not mind its stretch."""
         detect = partial(self.family.detect, model, autocast=autocast)
-        return detection_metrics(detected(found_on(self.validation, self.recipe, device, detect)))
+        found = found_in_tiles if len(self.recipe.grid.tiles) > 1 else found_on
+        return detection_metrics(detected(found(self.validation, self.recipe, device, detect)))
+
+
+def tile_image(image: BreastImage, tile: Tile, least: float) -> BreastImage:
+    """A tile of an image, and what it shows of the lesions' boxes, see ``inside``."""
+    return BreastImage(tile.cut(image.pixels), inside(image.boxes, tile, least), image.pixel_aspect)
+
+
+def random_tile(rng: np.random.Generator, image: BreastImage, recipe: DetectorRecipe) -> BreastImage:
+    """One tile of an image, as the recipe prefers those with a lesion; the whole image where that is one tile."""
+    if len(recipe.grid.tiles) == 1:
+        return image
+    tiles = [tile_image(image, tile, recipe.tile_least_inside) for tile in recipe.grid.tiles]
+    without, having = ([tile for tile in tiles if bool(len(tile.boxes)) is lesion] for lesion in (False, True))
+    chosen = having if not without or (having and rng.random() < recipe.tile_lesion_share) else without
+    return chosen[rng.integers(len(chosen))]
 
 
 def random_breast(rng: np.random.Generator, image: BreastImage, recipe: BreastRecipe) -> tuple[Warp, NDArray[np.uint8]]:
@@ -141,6 +158,21 @@ def found_on(
         batch = images[start : start + _VALIDATION_BATCH]
         pixels = as_input([image.pixels for image in batch], recipe, device)
         found += zip(batch, detect(pixels), strict=True)
+    return found
+
+
+def found_in_tiles(
+    images: Sequence[BreastImage], recipe: DetectorRecipe, device: torch.device, detect: Callable[[Tensor], list[Found]]
+) -> list[tuple[BreastImage, Found]]:
+    """The same of images in tiles: what a network finds on each, stitched and thinned out as the bundle does it."""
+    found: list[tuple[BreastImage, Found]] = []
+    tiles = recipe.grid.tiles
+    for image in images:
+        cut = [tile_image(image, tile, recipe.tile_least_inside) for tile in tiles]
+        of_each = [each for _, each in found_on(cut, recipe, device, detect)]
+        boxes, scores = stitched(tiles, [each.boxes for each in of_each], [each.scores for each in of_each])
+        kept = suppress_overlaps(boxes, scores, floor=0, iou=recipe.overlaps.nms_iou, limit=len(boxes))
+        found.append((image, Found(boxes[kept], scores[kept].astype(np.float64))))
     return found
 
 
