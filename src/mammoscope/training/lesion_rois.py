@@ -11,13 +11,14 @@ from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.datasets.placed_masks import mask_in_cut, placed
 from mammoscope.families.recipe import Augmentation
 from mammoscope.families.samples import LesionPicture, LesionViews
-from mammoscope.stages.preprocess import PreprocessSettings, preprocess
+from mammoscope.stages.preprocess import ContrastSettings, PreprocessSettings, preprocess
 from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, cut_roi, stretch_contrast
 from mammoscope.training.augment import random_coarseness, random_erasure, random_light, random_warp
 from mammoscope.training.parallel import map_in_threads
 
 # ROIs cut from full images are kept with tissue around them, so that a shifted or smaller view shows real tissue.
 CONTEXT = 1.6
+_UNCHANGED = ContrastSettings(clip_limit=0)
 
 
 def load_crop(dataset: Dataset, lesion: Lesion) -> LesionPicture | None:
@@ -61,7 +62,13 @@ def load_views(
 
 
 def random_picture(
-    rng: np.random.Generator, settings: Augmentation, source: LesionPicture, size: int, *, widen: float = 1.0
+    rng: np.random.Generator,
+    settings: Augmentation,
+    source: LesionPicture,
+    size: int,
+    *,
+    contrast: ContrastSettings = _UNCHANGED,
+    widen: float = 1.0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """An augmented image and mask, ``(size, size) uint8`` each, the mass spanning about ``MASS_FRACTION / widen``."""
     side = source.pixels.shape[0]
@@ -69,15 +76,17 @@ def random_picture(
     warp = random_warp(rng, settings, source=(side, side), target=(size, size), enlarge=enlarge)
     pixels = warp.picture(source.pixels, size, size, mirrored_border=True)
     mask = warp.picture(source.mask, size, size, mirrored_border=True)
-    pixels = stretch_contrast(pixels)
+    pixels = contrast.apply(stretch_contrast(pixels))
     if source.sharp:
         pixels = random_coarseness(rng, settings, pixels)
     return random_erasure(rng, settings, random_light(rng, settings, pixels)), mask
 
 
-def plain_picture(source: LesionPicture, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def plain_picture(
+    source: LesionPicture, size: int, contrast: ContrastSettings = _UNCHANGED
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The same without random changes, for validation."""
-    return random_picture(np.random.default_rng(0), Augmentation(), source, size)
+    return random_picture(np.random.default_rng(0), Augmentation(), source, size, contrast=contrast)
 
 
 def _ellipse(roi: Roi, box: NDArray[np.float64]) -> NDArray[np.uint8]:

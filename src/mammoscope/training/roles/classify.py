@@ -63,7 +63,9 @@ class ClassifierTask:
         self.training = [views for views in training if views.crop or views.full]
         size = recipe.input_size
         self.validation = {
-            name: [(*plain_picture(picture, size), views.lesion) for views, picture in pictures if picture]
+            name: [
+                (*plain_picture(picture, size, recipe.contrast), views.lesion) for views, picture in pictures if picture
+            ]
             for name, pictures in {
                 "crops": [(views, views.crop) for views in validation],
                 "boxes": [(views, views.full) for views in validation],
@@ -75,10 +77,10 @@ class ClassifierTask:
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Pixels and mask, ``(S, S) uint8`` each, and the lesion."""
-        views = self.training[index]
-        by_crop = views.full is None or (views.crop is not None and rng.random() < self.recipe.crop_share)
+        recipe, views = self.recipe, self.training[index]
+        by_crop = views.full is None or (views.crop is not None and rng.random() < recipe.crop_share)
         picture = cast(LesionPicture, views.crop if by_crop else views.full)
-        pixels, mask = random_picture(rng, self.recipe.augmentation, picture, self.recipe.input_size)
+        pixels, mask = random_picture(rng, recipe.augmentation, picture, recipe.input_size, contrast=recipe.contrast)
         return pixels, mask, views.lesion
 
     def loss(self, samples: Sequence[Sample], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:

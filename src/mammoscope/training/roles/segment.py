@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -71,11 +72,10 @@ class SegmenterTask:
         validation: Sequence[LesionViews],
     ) -> None:
         self.family, self.recipe, self.model, self.training = family, recipe, network, training
-        self.validation = [plain_picture(view.crop, recipe.input_size) for view in validation if view.crop]
+        plain = partial(plain_picture, size=recipe.input_size, contrast=recipe.contrast)
+        self.validation = [plain(view.crop) for view in validation if view.crop]
         # The usual cut from the full image, which is what the segmenter meets in use.
-        self.validation_cuts = [
-            plain_picture(full, recipe.input_size) for view in validation if (full := _placed(view))
-        ]
+        self.validation_cuts = [plain(full) for view in validation if (full := _placed(view))]
         displaced = {"shift": recipe.full_shift, "zoom": recipe.full_zoom}
         self._displaced = recipe.augmentation.model_copy(
             update={name: value for name, value in displaced.items() if value is not None}
@@ -87,12 +87,13 @@ class SegmenterTask:
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Pixels and mask, ``(S, S) uint8`` each."""
         recipe, view = self.recipe, self.training[index]
+        changed = partial(random_picture, rng, size=recipe.input_size, contrast=recipe.contrast)
         full = _placed(view)
         if full and (view.crop is None or rng.random() < recipe.full_share):
             widen = recipe.widest ** (rng.random() ** recipe.widening_power)
-            return random_picture(rng, self._displaced, full, recipe.input_size, widen=widen)
+            return changed(self._displaced, full, widen=widen)
         assert view.crop is not None  # load_outlined
-        return random_picture(rng, recipe.augmentation, view.crop, recipe.input_size)
+        return changed(recipe.augmentation, view.crop)
 
     def loss(self, samples: Sequence[Sample], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
         """See the family."""
