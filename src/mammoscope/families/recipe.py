@@ -11,6 +11,7 @@ from mammoscope.stages.tiles import TileGrid, TileSettings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+MaskLoss = Literal["dice", "dice_iou", "iou_sobel"]
 
 
 class Settings(BaseModel):
@@ -172,6 +173,14 @@ class SegmenterRecipe(Recipe):
     """What the recipes of all segmenters share."""
 
     input_size: Annotated[int, Field(ge=64, le=1024, multiple_of=16)] = 256
+    loss: MaskLoss = Field(
+        default="dice",
+        description="dice: cross entropy of the pixels and 1 - Dice; dice_iou: 0.4 (1 - Dice) + 0.6 (1 - IoU); "
+        "iou_sobel: 1 - IoU of the masks and 1 - IoU of their edges.",
+    )
+    sobel_weight: Share = Field(
+        default=0.3, description="Weight of the edges in iou_sobel; that of the masks is the rest to 1."
+    )
     full_share: Share = Field(
         default=0.0, description="How often a lesion is shown as cut from its full image, with more tissue around it."
     )

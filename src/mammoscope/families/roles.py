@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mammoscope.families.family import Exported, Family, Fitted, RoleName
+from mammoscope.families.mask_losses import mask_losses
 from mammoscope.families.recipe import (
     BreastRecipe,
     ClassifierRecipe,
@@ -140,17 +141,10 @@ class SegmenterFamily(Family[SegmenterT, LesionViews, SegmenterBatch]):
     def loss(
         self, network: nn.Module, batch: SegmenterBatch, recipe: SegmenterT, autocast: torch.autocast
     ) -> dict[str, Tensor]:
-        """Cross entropy of the pixels, and 1 - Dice of each image (Milletari et al. 2016)."""
+        """The one that the recipe names, see ``mammoscope.families.mask_losses``."""
         with autocast:
-            raw = network(batch.rois)
-        logits, target = raw.float(), batch.masks
-        probability = logits.sigmoid()
-        common = (probability * target).sum(dim=(1, 2, 3))
-        both = probability.sum(dim=(1, 2, 3)) + target.sum(dim=(1, 2, 3))
-        return {
-            "pixel_loss": functional.binary_cross_entropy_with_logits(logits, target),
-            "dice_loss": 1 - ((2 * common + 1) / (both + 1)).mean(),
-        }
+            logits = network(batch.rois)
+        return mask_losses(logits.float(), batch.masks, recipe)
 
     def export(self, network: nn.Module, recipe: SegmenterT, fitted: Fitted) -> Exported:
         """The network unchanged."""
