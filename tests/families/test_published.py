@@ -19,7 +19,7 @@ import torch
 from made_lesions import made_lesion
 from mammoscope.families.family import RoleName
 from mammoscope.families.find import find_family, load_recipe
-from mammoscope.families.samples import ClassifierBatch, DetectorBatch
+from mammoscope.families.samples import ClassifierBatch, DetectorBatch, SegmenterBatch
 
 pytestmark = pytest.mark.training
 
@@ -52,6 +52,11 @@ PUBLISHED = [
     Published("detect", "yolo-published", 61.5, 128, changes={"input_size": 128}),
     Published("detect", "yolo-large-published", 76.7, 128, changes={"input_size": 128}),
     Published("classify", "stacked-resnets-published", 23.5 + 42.5 + 58.1 + 3.3, 64, 0.001),  # the last: the dense head
+    Published("segment", "unet-published", 31.0, 64),
+    Published("segment", "connected-unets-published", 20.0, 64),
+    Published("segment", "connected-unets-attention-published", None, 64),
+    Published("segment", "connected-unets-residual-published", None, 64),
+    Published("segment", "aunet-published", 75.5, 32),
 ]
 
 
@@ -67,7 +72,17 @@ def classifier_batch(size: int) -> ClassifierBatch:
     return ClassifierBatch(torch.randn(2, 1, size, size), masks, lesions, torch.tensor([1.0, 0.0]))
 
 
-BATCHES: dict[RoleName, Callable[[int], Any]] = {"detect": detector_batch, "classify": classifier_batch}
+def segmenter_batch(size: int) -> SegmenterBatch:
+    masks = torch.zeros(2, 1, size, size)
+    masks[:, :, size // 4 : size // 2, size // 4 : size // 2] = 1
+    return SegmenterBatch(torch.randn(2, 1, size, size), masks)
+
+
+BATCHES: dict[RoleName, Callable[[int], Any]] = {
+    "detect": detector_batch,
+    "classify": classifier_batch,
+    "segment": segmenter_batch,
+}
 
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.recipe)
