@@ -19,7 +19,7 @@ import torch
 from made_lesions import made_lesion
 from mammoscope.families.family import RoleName
 from mammoscope.families.find import find_family, load_recipe
-from mammoscope.families.samples import ClassifierBatch, DetectorBatch, SegmenterBatch
+from mammoscope.families.samples import ClassifierBatch, DetectorBatch, JointBatch, SegmenterBatch
 
 pytestmark = pytest.mark.training
 
@@ -57,6 +57,7 @@ PUBLISHED = [
     Published("segment", "connected-unets-attention-published", None, 64),
     Published("segment", "connected-unets-residual-published", None, 64),
     Published("segment", "aunet-published", 75.5, 32),
+    Published("joint", "glam-published", 2.8 + 21.3, 128, 0.01, {"patch_size": 32}),
 ]
 
 
@@ -78,10 +79,18 @@ def segmenter_batch(size: int) -> SegmenterBatch:
     return SegmenterBatch(torch.randn(2, 1, size, size), masks)
 
 
+def joint_batch(size: int) -> JointBatch:
+    found = detector_batch(size)
+    outlines = segmenter_batch(size).masks * torch.tensor([1.0, 0.0])[:, None, None, None]
+    grades, outlined = [torch.ones(1), torch.zeros(0)], [torch.ones(1).bool(), torch.zeros(0).bool()]
+    return JointBatch(found.images, found.boxes, grades, outlined, outlines, torch.tensor([1.0, 0.0]))
+
+
 BATCHES: dict[RoleName, Callable[[int], Any]] = {
     "detect": detector_batch,
     "classify": classifier_batch,
     "segment": segmenter_batch,
+    "joint": joint_batch,
 }
 
 
