@@ -118,14 +118,14 @@ def test_a_rescorer_follows_it(joint: Bundle, dataset: Path, tmp_path: Path) -> 
     assert built.manifest.steps[0].settings["nms_iou"] == 0.15
 
 
-def test_without_a_family_the_command_says_what_is_missing(dataset: Path, tmp_path: Path) -> None:
+def test_without_a_recipe_the_command_says_which_there_are(dataset: Path, tmp_path: Path) -> None:
     paths = os.pathsep.join(path for path in sys.path if path != str(PACKAGES))
     command = [sys.executable, "-m", "mammoscope", "train", "joint", str(dataset), "--out", str(tmp_path / "run")]
     environment = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "no joint network can be trained: no family of role 'joint' is built in or installed" in done.stderr
+    assert "built-in recipes: glam-published, glam-small" in done.stderr
     assert not (tmp_path / "run").exists()
 
 

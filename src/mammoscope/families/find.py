@@ -67,11 +67,6 @@ def all_families() -> Iterator[AnyFamily]:
         yield _loaded(point)()
 
 
-def has_families(role: RoleName) -> bool:
-    """Whether there is any family of a role. Imports those of other packages where none is built in."""
-    return bool(_built_in(role)) or any(_loaded(point).role == role for point in entry_points(group=GROUP))
-
-
 def load_recipe(role: RoleName, recipe: str) -> Recipe:
     """Read a recipe.
 
