@@ -113,7 +113,7 @@ def test_the_data_commands(tmp_path: Path) -> None:
     assert described.returncode == 0 and (tmp_path / "overview" / "overview.json").exists()
 
 
-@pytest.mark.parametrize("stage", ["detector", "segmenter", "classifier", "pipeline"])
+@pytest.mark.parametrize("stage", ["detector", "segmenter", "classifier", "pipeline", "weak"])
 def test_evaluate_on_one_image(stage: str, tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "set", patients=1)
     result = _mammoscope("evaluate", stage, dataset, "--out", tmp_path / "out", "--draws", "50")

@@ -39,7 +39,7 @@ from mammoscope.files import file_sha256
 from mammoscope.stages.roi import rois_of
 from mammoscope.stages.step import PreparedExam
 
-STAGES = ("detector", "segmenter", "classifier", "pipeline")
+STAGES = ("detector", "segmenter", "classifier", "pipeline", "weak")
 NEAR: Disc = (60, 150, 12)
 FAR: Disc = (110, 130, 20)
 
@@ -128,6 +128,7 @@ KEYS = {
     ],
     "classifier": ["boxes", "crops"],
     "pipeline": ["thresholds", "at_lesion_count", "operating_point"],
+    "weak": ["image_auc", "pointing_game", "pointing_game_malignant", "dice_mean", "iou_pooled"],
 }
 
 
@@ -190,7 +191,9 @@ def test_every_lesion_is_in_one_group_of_each_kind(stage: str, place: str, evalu
         assert sum(row["lesions"] for row in groups if row["by"] == by) == measured["lesions"]
 
 
-@pytest.mark.parametrize(("stage", "pictures"), [("detector", 3), ("segmenter", 3), ("classifier", 7), ("pipeline", 3)])
+@pytest.mark.parametrize(
+    ("stage", "pictures"), [("detector", 3), ("segmenter", 3), ("classifier", 7), ("pipeline", 3), ("weak", 2)]
+)
 def test_curves_and_cases_are_shown(stage: str, pictures: int, evaluated: dict[str, Path]) -> None:
     page = (evaluated[stage] / "report.html").read_text()
     assert page.count("<img") == pictures
@@ -308,7 +311,7 @@ def test_pipeline(evaluated: dict[str, Path]) -> None:
 
 
 def test_progress_counts_up_to_all_cases(exams: Path, bundle: Bundle, tmp_path: Path) -> None:
-    for stage, total in zip(STAGES, (4, 3 + 4 + 4, 4 + 3, 4), strict=True):
+    for stage, total in zip(STAGES, (4, 3 + 4 + 4, 4 + 3, 4, 4), strict=True):
         calls: list[tuple[int, int]] = []
         run(stage, exams, bundle, tmp_path / stage, progress=lambda done, of, calls=calls: calls.append((done, of)))
         assert [done for done, _ in calls] == sorted({done for done, _ in calls})

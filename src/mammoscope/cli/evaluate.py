@@ -19,10 +19,17 @@ class Stage(StrEnum):
     SEGMENTER = "segmenter"
     CLASSIFIER = "classifier"
     PIPELINE = "pipeline"
+    WEAK = "weak"
 
 
 def evaluate(
-    stage: Stage,
+    stage: Annotated[
+        Stage,
+        typer.Argument(
+            help="What to measure; 'weak': what the whole chain says of whole images and where it looks, for networks "
+            "that learn from labels of images."
+        ),
+    ],
     dataset: Annotated[Path, typer.Argument(help="Folder in the dataset layout.")],
     out: Annotated[Path, typer.Option(help="Folder for report.json, report.html and cases.csv.")],
     bundle: BundleOption = None,
@@ -31,8 +38,9 @@ def evaluate(
 ) -> None:
     """Measure a stage of a bundle, or the whole chain, with 95% intervals by patient."""
     from mammoscope.bundle import load_bundle
+    from mammoscope.evaluation.report.write import subject_of
     from mammoscope.evaluation.run import evaluate as run
 
-    with progress_bar(f"evaluating the {stage.value}") as advance:
+    with progress_bar(f"evaluating {subject_of(stage.value)}") as advance:
         report = run(stage.value, dataset, out, load_bundle(bundle), seed=seed, draws=draws, progress=advance)
     typer.echo(report)

@@ -148,7 +148,7 @@ def analyse_images(dataset: Dataset, bundle: Bundle, progress: Progress | None =
                 graded = rows.take(taken)
                 if alone:
                     graded = graded_alone(bundle, case.exam, graded, case.place)
-                malignancy[taken] = _malignancy(graded, bundle)
+                malignancy[taken] = malignancy_of(graded, bundle)
             pathology = [row.malignant for row in case.lesions[view]]
             analysed[detected.image] = AnalysedImage(
                 detected,
@@ -173,13 +173,13 @@ def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None =
     for case in exam_cases(dataset, bundle, progress, whole_images=True, with_lesions=True):
         truth = true_candidates(case)
         said = graded_alone(bundle, case.exam, truth, case.place)
-        said = replace(said, malignancy_score=_malignancy(said, bundle), rois=None, masks=None)
+        said = replace(said, malignancy_score=malignancy_of(said, bundle), rois=None, masks=None)
         for view, (image, found) in enumerate(zip(case.images, case.breast_found, strict=True)):
             graded[image] = said.take(truth.view == view)
             without_breast += 0 if found else len(case.lesions[view])
     lesions = [lesion for of_image in dataset.images.values() for lesion in of_image]
     in_order = Candidates.joined(graded[image] for image in dataset.images if image in graded)
-    scored = classified([_identity(lesion) for lesion in lesions], _malignancy(in_order, bundle).tolist())
+    scored = classified([_identity(lesion) for lesion in lesions], malignancy_of(in_order, bundle).tolist())
     return replace(scored, attributes=in_order.attributes), without_breast
 
 
@@ -208,7 +208,7 @@ def classify_crops(
             (with_predicted, ("segment", "classify"), truth),
         ):
             graded = run(bundle.of_roles(*roles), exam, given, lesion.crop)
-            scores.extend(_malignancy(graded, bundle).tolist())
+            scores.extend(malignancy_of(graded, bundle).tolist())
         if progress:
             progress(done, len(lesions))
     identities = [_identity(lesion) for lesion in lesions]
@@ -297,7 +297,14 @@ def run(steps: Sequence[BundledStep], exam: PreparedExam, found: Candidates, pla
         raise BundleError(f"{error}, on {place}") from None
 
 
-def _malignancy(graded: Candidates, bundle: Bundle) -> FloatArray:
+def malignancy_of(graded: Candidates, bundle: Bundle) -> FloatArray:
+    """The malignancy scores ``(N,)`` of graded candidates.
+
+    Raises
+    ------
+    BundleError
+        There are candidates, and no step has classified them.
+    """
     if graded.malignancy_score is None:
         if len(graded):
             raise _not_alone(bundle, "classifies")

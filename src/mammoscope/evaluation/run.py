@@ -21,7 +21,7 @@ from mammoscope.evaluation.cases import (
 )
 from mammoscope.evaluation.crops import average_mask, lesions_with_crop
 from mammoscope.evaluation.cut_cases import box_errors, segment_cuts
-from mammoscope.evaluation.metrics import attributes, classification, detection, end_to_end, normals, segmentation
+from mammoscope.evaluation.metrics import attributes, classification, detection, end_to_end, normals, segmentation, weak
 from mammoscope.evaluation.metrics.breakdown import breakdown, group_definitions, in_order_of_images
 from mammoscope.evaluation.metrics.cuts import DEFINITIONS as CUTS
 from mammoscope.evaluation.metrics.cuts import all_cut_figures, cut_rows
@@ -29,8 +29,9 @@ from mammoscope.evaluation.metrics.intervals import Bootstrap, Json
 from mammoscope.evaluation.report import panels, plots
 from mammoscope.evaluation.report.plots import Plot
 from mammoscope.evaluation.report.write import Measured, make_folder, write_report
+from mammoscope.evaluation.weak_cases import look_at_images
 
-Stage = Literal["detector", "segmenter", "classifier", "pipeline"]
+Stage = Literal["detector", "segmenter", "classifier", "pipeline", "weak"]
 
 
 def evaluate(
@@ -48,7 +49,8 @@ def evaluate(
     Parameters
     ----------
     stage
-        What to measure.
+        What to measure; ``"weak"``: what the whole chain says of whole images, and where it looks, as networks are
+        measured that learn from the labels of images.
     dataset_folder
         A folder in the dataset layout.
     out
@@ -202,11 +204,25 @@ def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     return Measured(figures, definition, rows, drawn)
 
 
+def _weak(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
+    images = look_at_images(dataset, bundle, progress)
+    figures = weak.weak_figures(images, bundle.manifest.thresholds.detection, bootstrap) | _unlisted(dataset)
+    definition = weak.DEFINITIONS | {"unlisted": normals.DEFINITIONS["unlisted"]}
+
+    def drawn() -> list[Plot]:
+        caption = "Images with a malignant lesion against all others."
+        roc = plots.roc_plot(weak.scored_images(images), "images", cast(Json, figures["image_auc"]), caption)
+        return [roc, panels.pointed_panel(dataset, images)]
+
+    return Measured(figures, definition, weak.weak_rows(images), drawn)
+
+
 _MEASURES: dict[Stage, Callable[[Dataset, Bundle, Bootstrap, Progress | None], Measured]] = {
     "detector": _detector,
     "segmenter": _segmenter,
     "classifier": _classifier,
     "pipeline": _pipeline,
+    "weak": _weak,
 }
 
 

@@ -16,6 +16,7 @@ from mammoscope.evaluation.metrics.classification import ClassifiedLesions
 from mammoscope.evaluation.metrics.detection import DetectedImage
 from mammoscope.evaluation.metrics.end_to_end import AnalysedImage
 from mammoscope.evaluation.metrics.segmentation import SegmentedLesion
+from mammoscope.evaluation.metrics.weak import LookedAt
 from mammoscope.evaluation.report.plots import BoxedImage, Plot, boxes_plot, outlines_plot
 from mammoscope.geometry import box_iou
 
@@ -91,6 +92,24 @@ def analysed_panel(
     )
     return boxes_plot(
         "Best, median and worst case", f"{caption}regions are found as there are masses. {_BOXES}", pictures
+    )
+
+
+def pointed_panel(dataset: Dataset, images: Sequence[LookedAt]) -> Plot:
+    """Mammograms with a lesion, first those where the strongest candidate points at one, then by Dice coefficient."""
+    pictures = []
+    shown = [image for image in images if len(image.lesion_boxes)]
+    for name, image in best_median_worst(shown, lambda image: (not image.hit, -np.nan_to_num(image.dice))):
+        said = {True: "malignant", False: "benign", None: "pathology unknown"}[image.malignant]
+        title = f"{name}: {'hit' if image.hit else 'missed'} ({said}), image score {image.score:.2f}\n{image.image}"
+        rows = [] if image.strongest is None else [image.strongest]
+        labels = [f"{image.detection[row]:.2f}, malignancy {image.malignancy[row]:.2f}" for row in rows]
+        pixels = read_image(dataset.image_path(image.image))
+        aspect = dataset.pixel_aspect(image.image, pixels.shape[1], pixels.shape[0])
+        pictures.append(BoxedImage(title, pixels, aspect, image.lesion_boxes, image.boxes[rows], tuple(labels)))
+    caption = "By whether the strongest candidate points at a lesion, then by the Dice coefficient of all outlines. "
+    return boxes_plot(
+        "Best, median and worst case", f"{caption}Green: true box. Orange: the strongest candidate.", pictures
     )
 
 

@@ -169,8 +169,10 @@ def cuts_plot(figures: Json) -> Plot:
     return _finish(figure, axes, "Wider cuts and boxes that err", "Cut from the full images; bars are 95% intervals.")
 
 
-def roc_plot(lesions: ClassifiedLesions, title: str, auc: Json) -> Plot:
-    """ROC curve of the malignancy score, with the reported area under it."""
+def roc_plot(
+    lesions: ClassifiedLesions, title: str, auc: Json, caption: str = "Malignant against both benign kinds."
+) -> Plot:
+    """ROC curve of a score of malignancy, with the reported area under it."""
     figure, axes = _figure("1 - specificity", "Sensitivity")
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
     false_rate, true_rate = roc_curve(lesions)
@@ -178,7 +180,7 @@ def roc_plot(lesions: ClassifiedLesions, title: str, auc: Json) -> Plot:
         axes.plot(false_rate, true_rate, color=_BLUE, label=f"AUC {auc['value']:.3f}{_interval(auc)}")
     else:
         axes.text(0.5, 0.4, "no curve: one class only", ha="center", color=_GREY)
-    return _finish(figure, axes, f"ROC: {title}", "Malignant against both benign kinds.")
+    return _finish(figure, axes, f"ROC: {title}", caption)
 
 
 def calibration_plot(lesions: ClassifiedLesions, title: str) -> Plot:

@@ -51,6 +51,11 @@ class Measured:
     draw: Callable[[], Sequence[Plot]]
 
 
+def subject_of(stage: str) -> str:
+    """What the evaluation of a stage is about, in words."""
+    return "whole images" if stage == "weak" else f"the {stage}"
+
+
 def make_folder(out: Path) -> None:
     """Make the output folder before an evaluation that may take hours.
 
@@ -114,6 +119,7 @@ def _as_html(report: Json, measured: Measured, published: Json | None) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
         report=report,
+        subject=subject_of(str(report["stage"])),
         intervals=INTERVALS,
         tables=list(figure_tables(measured.figures, measured.definition)),
         references=list(reference_tables(published)) if published is not None else [],
