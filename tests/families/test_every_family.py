@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mammoscope.bundle import BundledStep
 from mammoscope.bundling.fits import MAKERS
@@ -33,7 +33,7 @@ from mammoscope.families.samples import ClassifierBatch, DetectorBatch, JointBat
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.step import PreparedExam, PreparedView
-from mammoscope.training.loop import Task
+from mammoscope.training.roles.role import RoleTask
 from mammoscope.training.run import AnyRole, role_of, run_phases, train
 from small_recipes import as_toml, small_table
 from synthetic_dataset import write_dataset
@@ -108,7 +108,7 @@ def test_its_loss_falls_on_samples_that_it_sees_again(trained: Trained) -> None:
 class StoppedTask:
     """A task that is stopped without warning, as by a key or a signal, after some batches."""
 
-    def __init__(self, task: Task, left: list[int]) -> None:
+    def __init__(self, task: RoleTask[Any, Any, Any], left: list[int]) -> None:
         self.task, self.left = task, left
 
     def __len__(self) -> int:
@@ -118,10 +118,17 @@ class StoppedTask:
         return getattr(self.task, name)
 
     def loss(self, samples: Sequence[Any], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
+        self._count()
+        return self.task.loss(samples, device, autocast)
+
+    def turns(self, opponent: nn.Module, samples: Sequence[Any], *where: Any) -> Iterator[dict[str, Tensor]]:
+        self._count()
+        return self.task.turns(opponent, samples, *where)
+
+    def _count(self) -> None:
         if not self.left[0]:
             raise KeyboardInterrupt
         self.left[0] -= 1
-        return self.task.loss(samples, device, autocast)
 
 
 def stopped_after(batches: int, role: AnyRole) -> AnyRole:

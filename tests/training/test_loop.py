@@ -1,9 +1,9 @@
-"""The training loop with each optimiser and schedule that a recipe may name."""
+"""The training loop with each optimiser and schedule that a recipe may name, and with a second network."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from mammoscope.families.recipe import LoopSettings
-from mammoscope.training.loop import BEST, CHECKPOINT, METRICS, fit
+from mammoscope.training.loop import BEST, CHECKPOINT, METRICS, Opponent, fit
 
 SAMPLES, BATCH = 12, 4
 
@@ -94,3 +95,94 @@ def test_optimizers_are_those_that_are_named(tmp_path: Path) -> None:
 def test_the_learning_rate_follows_the_schedule(schedule: str, shares: list[float], tmp_path: Path) -> None:
     fit(Line(), settings(schedule=schedule), tmp_path, "line")
     assert rates(tmp_path) == pytest.approx([0.1 * share for share in shares])
+
+
+class Duel(Line):
+    """Its line must look true to a critic, which learns to tell points ``(x, y)`` of the true line from its."""
+
+    def __init__(self, batches: int = 1000) -> None:
+        super().__init__(batches)
+        layers = (nn.Linear(2, 8), nn.Linear(8, 1))
+        self.critic = nn.Sequential(spectral_norm(layers[0]), nn.ReLU(), nn.Dropout(0.2), spectral_norm(layers[1]))
+        self.seen: list[list[Tensor]] = []  # the weights of both, in each turn
+
+    def loss(self, samples: Sequence[float], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
+        raise AssertionError("the losses of both are wanted in turn")
+
+    def turns(
+        self, samples: Sequence[float], device: torch.device, autocast: torch.autocast
+    ) -> Iterator[dict[str, Tensor]]:
+        fit_loss = super().loss(samples, device, autocast)["loss"]
+        x = torch.tensor(samples, dtype=torch.float32, device=device)[:, None]
+        y = self.model(x)
+        self._note()
+        true, ours = torch.cat([x, 2 * x + 1], 1), torch.cat([x, y], 1)
+        yield {"critic_loss": self.critic(ours.detach()).mean() - self.critic(true).mean()}
+        self._note()
+        yield {"fit_loss": fit_loss, "critic_says": -self.critic(ours).mean()}
+
+    def _note(self) -> None:
+        self.seen.append([p.detach().clone() for net in (self.model, self.critic) for p in net.parameters()])
+
+
+def duelled(folder: Path, batches: int = 1000, **changes: Any) -> Duel:
+    task = Duel(batches)
+    fit(task, settings(**changes), folder, "duel", Opponent(task.critic, task.turns))
+    return task
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_stopped_duel_ends_as_one_that_was_not(optimizer: str, tmp_path: Path) -> None:
+    straight = duelled(tmp_path / "straight", optimizer=optimizer)
+    for batches in (2, 5):
+        with pytest.raises(KeyboardInterrupt):
+            duelled(tmp_path / "stopped", batches, optimizer=optimizer)
+    resumed = duelled(tmp_path / "stopped", optimizer=optimizer)
+    for name in (BEST, CHECKPOINT):
+        one, other = load_file(tmp_path / "straight" / name), load_file(tmp_path / "stopped" / name)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(values, other[key]) for key, values in one.items())
+    # What a next phase would start with, the estimates of the spectral norm included.
+    states = straight.critic.state_dict(), resumed.critic.state_dict()
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(values, states[1][key]) for key, values in states[0].items())
+
+
+def test_the_opponent_of_a_finished_training_is_as_it_ended(tmp_path: Path) -> None:
+    ended, read = duelled(tmp_path), duelled(tmp_path, batches=0)
+    assert all(map(torch.equal, ended.critic.state_dict().values(), read.critic.state_dict().values()))
+
+
+def test_both_learn_in_turn_the_opponent_first(tmp_path: Path) -> None:
+    task = duelled(tmp_path, epochs=1, schedule="constant")
+    line, critic = slice(0, 2), slice(2, None)
+    assert len(task.seen) == 2 * SAMPLES // BATCH
+    for before, between in zip(task.seen[::2], task.seen[1::2], strict=True):
+        assert all(map(torch.equal, before[line], between[line]))
+        assert not any(map(torch.equal, before[critic], between[critic]))
+    for between, after in zip(task.seen[1::2], task.seen[2::2], strict=False):
+        assert not any(map(torch.equal, between[line], after[line]))
+        assert all(map(torch.equal, between[critic], after[critic]))
+    assert all(parameter.requires_grad for parameter in task.critic.parameters())
+
+
+def test_the_opponent_is_no_part_of_the_result(tmp_path: Path) -> None:
+    task = duelled(tmp_path / "duel")
+    assert load_file(tmp_path / "duel" / BEST).keys() == task.model.state_dict().keys()
+    with (tmp_path / "duel" / METRICS).open(newline="") as stream:
+        last = list(csv.DictReader(stream))[-1]
+    assert {"critic_loss", "fit_loss", "critic_says"} <= last.keys()
+    kept = load_file(tmp_path / "duel" / CHECKPOINT)
+    parts = {key.partition("/")[0] for key in kept}
+    assert parts == {"model", "average", "optimizer", "opponent_model", "opponent_optimizer", "random"}
+    assert not any("critic" in key or key.startswith("average/module.0") for key in kept)
+    fit(Line(), settings(), tmp_path / "line", "line")
+    alone = {key.partition("/")[0] for key in load_file(tmp_path / "line" / CHECKPOINT)}
+    assert alone == {"model", "average", "optimizer", "random"}
+
+
+def test_a_loss_of_the_opponent_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:
+    task = Duel()
+    nn.init.constant_(task.critic[0].bias, float("inf"))
+    with pytest.raises(FloatingPointError, match="in epoch 1, batch 1"):
+        fit(task, settings(), tmp_path, "duel", Opponent(task.critic, task.turns))

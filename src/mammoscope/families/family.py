@@ -60,11 +60,14 @@ class Phase:
         What is trained; parameters that require no gradient stay unchanged.
     settings
         How long and how fast.
+    opponent
+        A second network that is trained in turn with the first, see ``Family.turns``; it is no part of the result.
     """
 
     name: str
     network: nn.Module
     settings: recipes.PhaseSettings
+    opponent: nn.Module | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +161,16 @@ class Family(ABC, Generic[RecipeT, SampleT, BatchT]):
     @abstractmethod
     def loss(self, network: nn.Module, batch: BatchT, recipe: RecipeT, autocast: torch.autocast) -> dict[str, Tensor]:
         """The parts of the loss of a batch, whose sum is minimised; ``autocast`` is for the network."""
+
+    def turns(
+        self, network: nn.Module, opponent: nn.Module, batch: BatchT, recipe: RecipeT, autocast: torch.autocast
+    ) -> Iterator[dict[str, Tensor]]:
+        """The losses of a batch in a phase with an opponent, as ``loss``; for families that have such phases.
+
+        First that of the opponent; then, once that has taken its step, that of the network. Their parts have different
+        names. What the network gave can serve both, detached for the opponent.
+        """
+        raise NotImplementedError(f"{self.name} has no opponent")
 
     def phases(self, recipe: RecipeT, fitted: Fitted, init: str | None) -> Iterator[Phase]:
         """The parts of the training, in their order: one, unless a family says otherwise.

@@ -1,4 +1,7 @@
-"""The training loop that all tasks share: resumable at any step, averaged weights, the best epoch kept."""
+"""The training loop that all tasks share: resumable at any step, averaged weights, the best epoch kept.
+
+A second network can be trained in turn with the first, on the same samples: see ``Opponent``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import csv
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +25,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mammoscope.families.recipe import LoopSettings
 from mammoscope.files import replacing
-from mammoscope.training.checkpoint import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
+from mammoscope.training.checkpoint import read_tensors, write_tensors
+from mammoscope.training.learner import Learner
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +39,7 @@ _DECAYS: dict[str, Callable[[float], float]] = {
     "polynomial": lambda progress: (1 - progress) ** 0.9,
     "constant": lambda progress: 1.0,
 }
+_OPPONENT = "opponent_"  # before the names of its parts of a checkpoint
 _RANDOM = "random"  # the state that the first weights of the next phase are drawn from
 
 
@@ -67,6 +73,23 @@ class Task(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Opponent:
+    """A second network that the task's network learns against; only checkpoints keep it, it is not averaged.
+
+    Attributes
+    ----------
+    network
+        With its start weights; it is trained with the same settings as the task's.
+    turns
+        In place of the task's ``loss``, with its arguments: first the parts of the loss of the opponent, then, once
+        that has taken its step, those of the task's network. Their names differ.
+    """
+
+    network: nn.Module
+    turns: Callable[[Sequence[Any], torch.device, torch.autocast], Iterator[dict[str, Tensor]]]
+
+
 @dataclass
 class _Position:
     """The position of a training: everything besides tensors that is needed to resume it."""
@@ -80,7 +103,9 @@ class _Position:
     rows: list[dict[str, float]] = field(default_factory=list)  # one a finished epoch
 
 
-def fit(task: Task, settings: LoopSettings, folder: Path, label: str) -> dict[str, Any]:
+def fit(
+    task: Task, settings: LoopSettings, folder: Path, label: str, opponent: Opponent | None = None
+) -> dict[str, Any]:
     """Train until the last epoch, from the last checkpoint in ``folder`` if there is one.
 
     A resumed training sees the same samples in the same order as one that was never stopped: every random number
@@ -92,7 +117,7 @@ def fit(task: Task, settings: LoopSettings, folder: Path, label: str) -> dict[st
         The header of ``best.safetensors``: ``epoch``, ``metrics``, ``seconds``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    loop = _Loop(task, settings, folder)
+    loop = _Loop(task, settings, folder, opponent)
     if loop.resume() and loop.at.epoch >= settings.epochs:
         logger.info("%s: finished earlier", label)
     elif loop.steps_done:
@@ -118,16 +143,16 @@ def fit(task: Task, settings: LoopSettings, folder: Path, label: str) -> dict[st
 
 
 class _Loop:
-    def __init__(self, task: Task, settings: LoopSettings, folder: Path) -> None:
+    def __init__(self, task: Task, settings: LoopSettings, folder: Path, opponent: Opponent | None) -> None:
         self.task, self.settings, self.folder = task, settings, folder
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=_uses_bfloat16(settings, self.device))
-        self.model = task.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.learner = Learner(task.model, settings, self.device)
         self.average = AveragedModel(
-            self.model, multi_avg_fn=_running_average(settings.average_decay), use_buffers=True
+            self.learner.network, multi_avg_fn=_running_average(settings.average_decay), use_buffers=True
         )
-        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = _optimizer(self.parameters, settings)
+        self.opponent = opponent
+        self.opposing = Learner(opponent.network, settings, self.device) if opponent else None
         # A last batch of one sample would break batch normalisation.
         self.steps = max(1, len(task) // settings.batch_size)
         self.at = _Position()
@@ -144,14 +169,14 @@ class _Loop:
         if not path.exists():
             return False
         tensors, header = read_tensors(path)
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        parts: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, value in tensors.items():
             part, _, name = key.partition("/")
-            if part in parts:
-                parts[part][name] = value
-        self.model.load_state_dict(parts["model"])
+            parts[part][name] = value
+        self.learner.restore(parts)
         self.average.load_state_dict(parts["average"])
-        restore_optimizer(self.optimizer, parts["optimizer"])
+        if self.opposing:
+            self.opposing.restore({name: parts[f"{_OPPONENT}{name}"] for name in self.opposing.state()})
         self.at = _Position(**header)
         if _RANDOM in tensors:  # missing in those of earlier versions
             torch.set_rng_state(tensors[_RANDOM])
@@ -163,23 +188,20 @@ class _Loop:
         at, settings = self.at, self.settings
         order = np.random.default_rng((settings.seed, at.epoch)).permutation(len(self.task))
         batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
-        self.model.train()
+        self.learner.network.train()
+        if self.opposing:
+            self.opposing.network.train()
         self.begun = time.monotonic() - at.seconds
         for samples in _prefetched(batches[at.step : self.steps], self._sample, loaders):
             torch.manual_seed(hash((settings.seed, at.epoch, at.step)) % 2**63)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self._learning_rate()
-            losses = self.task.loss(samples, self.device, self.autocast)
-            total = torch.stack(list(losses.values())).sum()
-            if not torch.isfinite(total):
-                raise FloatingPointError(f"the loss is {float(total)} in epoch {at.epoch + 1}, batch {at.step + 1}")
-            self.optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.parameters, settings.gradient_clip)
-            self.optimizer.step()
-            self.average.update_parameters(self.model)
-            for name, value in losses.items():
-                at.sums[name] = at.sums.get(name, 0.0) + value.item()
+            if self.opponent and self.opposing:
+                turns = self.opponent.turns(samples, self.device, self.autocast)
+                self._step(self.opposing, next(turns))
+                with self.opposing.frozen():
+                    self._step(self.learner, next(turns))
+            else:
+                self._step(self.learner, self.task.loss(samples, self.device, self.autocast))
+            self.average.update_parameters(self.learner.network)
             at.step += 1
             if time.monotonic() - self.saved > settings.checkpoint_seconds:
                 self._save()
@@ -212,6 +234,14 @@ class _Loop:
         self._write_metrics()
         return row
 
+    def _step(self, learner: Learner, losses: Mapping[str, Tensor]) -> None:
+        at, total = self.at, torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(total):
+            raise FloatingPointError(f"the loss is {total.item()} in epoch {at.epoch + 1}, batch {at.step + 1}")
+        learner.step(total, self._learning_rate())
+        for name, value in losses.items():
+            at.sums[name] = at.sums.get(name, 0.0) + value.item()
+
     def _sample(self, index: int) -> Any:
         return self.task.sample(index, np.random.default_rng((self.settings.seed, self.at.epoch, index)))
 
@@ -229,9 +259,10 @@ class _Loop:
 
     def _save(self) -> None:
         self.at.seconds = time.monotonic() - self.begun if self.at.step else 0.0
-        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
-        tensors |= {f"optimizer/{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        parts = {**self.learner.state(), "average": self.average.state_dict()}
+        if self.opposing:
+            parts |= {f"{_OPPONENT}{name}": part for name, part in self.opposing.state().items()}
+        tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
         tensors[_RANDOM] = torch.get_rng_state()
         write_tensors(self.folder / CHECKPOINT, tensors, vars(self.at))
         self.saved = time.monotonic()
@@ -246,15 +277,6 @@ class _Loop:
             writer = csv.DictWriter(stream, fieldnames=list(self.at.rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.at.rows)
-
-
-def _optimizer(parameters: Sequence[nn.Parameter], settings: LoopSettings) -> torch.optim.Optimizer:
-    rate, decay = settings.learning_rate, settings.weight_decay
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(parameters, rate, momentum=settings.momentum, weight_decay=decay)
-    return (torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam)(
-        parameters, rate, weight_decay=decay
-    )
 
 
 def _prefetched(batches: Sequence[np.ndarray], sample: Any, loaders: ThreadPoolExecutor) -> Iterator[list[Any]]:

@@ -6,6 +6,7 @@ import json
 import logging
 import platform
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from mammoscope.kinds import SOUGHT
 from mammoscope.processes.cores import usable_cores
 from mammoscope.training.checkpoint import is_ours, load_weights
 from mammoscope.training.code_version import code_version
-from mammoscope.training.loop import BEST, fit
+from mammoscope.training.loop import BEST, Opponent, fit
 from mammoscope.training.roles.classify import ClassifyRole
 from mammoscope.training.roles.detect import DetectRole
 from mammoscope.training.roles.joint import JointRole
@@ -136,7 +137,8 @@ def run_phases(role: AnyRole, init: str | None, samples: Sequence[Any], held_out
             earlier = None
         loop = recipe.loop.model_copy(update=phase.settings.model_dump())
         task = role.task(phase.network, samples, held_out)
-        fit(task, loop, out / phase.name, f"{role.noun} {phase.name}".strip())
+        opponent = Opponent(phase.opponent, partial(task.turns, phase.opponent)) if phase.opponent else None
+        fit(task, loop, out / phase.name, f"{role.noun} {phase.name}".strip(), opponent)
         load_weights(phase.network, out / phase.name / BEST)
 
 

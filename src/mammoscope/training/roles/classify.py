@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.evaluation.metrics.classification import roc_auc
@@ -17,7 +17,7 @@ from mammoscope.families.roles import ClassifierFamily
 from mammoscope.families.samples import ClassifierBatch, LesionPicture, LesionViews
 from mammoscope.training.lesion_rois import load_views, plain_picture, random_picture
 from mammoscope.training.network_input import as_input
-from mammoscope.training.roles.role import Role, check_both_classes
+from mammoscope.training.roles.role import Role, RoleTask, check_both_classes
 
 _VALIDATION_BATCH = 32
 
@@ -46,8 +46,8 @@ class ClassifyRole(Role[ClassifierRecipe, LesionViews]):
         return ClassifierTask(self.family, self.recipe, network, training, validation)
 
 
-class ClassifierTask:
-    """What the training loop needs."""
+class ClassifierTask(RoleTask[ClassifierRecipe, Sample, ClassifierBatch]):
+    """Lesions, by AUC."""
 
     criterion = "auc"
 
@@ -59,7 +59,7 @@ class ClassifierTask:
         training: Sequence[LesionViews],
         validation: Sequence[LesionViews],
     ) -> None:
-        self.family, self.recipe, self.model = family, recipe, network
+        super().__init__(family, recipe, network)
         self.training = [views for views in training if views.crop or views.full]
         size = recipe.input_size
         self.validation = {
@@ -83,10 +83,6 @@ class ClassifierTask:
         pixels, mask = random_picture(rng, recipe.augmentation, picture, recipe.input_size, contrast=recipe.contrast)
         return pixels, mask, views.lesion
 
-    def loss(self, samples: Sequence[Sample], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
-        """See the family."""
-        return self.family.loss(self.model, self._batch(samples, device), self.recipe, autocast)
-
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
         """AUC on published crops and on ROIs cut from full images, and the mean of both."""
         metrics = {}
@@ -95,7 +91,7 @@ class ClassifierTask:
                 continue
             logits = []
             for start in range(0, len(samples), _VALIDATION_BATCH):
-                batch = self._batch(samples[start : start + _VALIDATION_BATCH], device)
+                batch = self.batch(samples[start : start + _VALIDATION_BATCH], device)
                 with autocast:
                     logits.append(model(batch.rois, batch.masks).float().cpu().numpy())
             labels = np.array([lesion.malignant is True for *_, lesion in samples])
@@ -103,7 +99,8 @@ class ClassifierTask:
             metrics[f"auc_{name}"] = float(roc_auc(scores, labels, np.ones((1, len(labels))))[0])
         return {"auc": float(np.mean(list(metrics.values()))), **metrics}
 
-    def _batch(self, samples: Sequence[Sample], device: torch.device) -> ClassifierBatch:
+    def batch(self, samples: Sequence[Sample], device: torch.device) -> ClassifierBatch:
+        """Normalised, with masks of 0 and 1."""
         rois = as_input([pixels for pixels, *_ in samples], self.recipe, device)
         inside = torch.from_numpy(np.stack([mask > 127 for _, mask, _ in samples]))[:, None].to(device)
         masks = inside.float().contiguous(memory_format=torch.channels_last)

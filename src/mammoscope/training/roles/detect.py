@@ -31,7 +31,7 @@ from mammoscope.stages.tiles import Tile, inside, stitched
 from mammoscope.training.augment import Warp, random_erasure, random_light, random_warp
 from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
-from mammoscope.training.roles.role import Role
+from mammoscope.training.roles.role import Role, RoleTask
 
 _VALIDATION_BATCH = 4
 
@@ -88,10 +88,11 @@ def check_lesions(images: Sequence[BreastImage], part: Dataset, name: str) -> No
         raise DatasetError(f"{part.folder}: no {name} patient has a breast with a lesion")
 
 
-class DetectorTask:
-    """What the training loop needs."""
+class DetectorTask(RoleTask[DetectorRecipe, Sample, DetectorBatch]):
+    """Breasts, by AP."""
 
     criterion = "ap"
+    family: DetectorFamily[DetectorRecipe]
 
     def __init__(
         self,
@@ -101,7 +102,7 @@ class DetectorTask:
         training: Sequence[BreastImage],
         validation: Sequence[BreastImage],
     ) -> None:
-        self.family, self.recipe, self.model = family, recipe, network
+        super().__init__(family, recipe, network)
         self.training, self.validation = training, validation
 
     def __len__(self) -> int:
@@ -113,11 +114,11 @@ class DetectorTask:
         warp, pixels = random_breast(rng, image, self.recipe)
         return pixels, warp.boxes(image.boxes, size, size)
 
-    def loss(self, samples: Sequence[Sample], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
-        """See the family."""
+    def batch(self, samples: Sequence[Sample], device: torch.device) -> DetectorBatch:
+        """Normalised."""
         images = as_input([pixels for pixels, _ in samples], self.recipe, device)
         boxes = [torch.as_tensor(boxes, dtype=torch.float32, device=device) for _, boxes in samples]
-        return self.family.loss(self.model, DetectorBatch(images, boxes), self.recipe, autocast)
+        return DetectorBatch(images, boxes)
 
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
         """AP, AP50, sensitivity at 1 false positive an image, in the input's frame: IoU does not mind its stretch."""

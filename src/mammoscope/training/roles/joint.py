@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.placed_masks import mask_on_input, placed
@@ -27,7 +27,7 @@ from mammoscope.training.roles.detect import (
     place_breast,
     random_breast,
 )
-from mammoscope.training.roles.role import Role, check_both_classes
+from mammoscope.training.roles.role import Role, RoleTask, check_both_classes
 
 
 class JointRole(Role[JointRecipe, GradedImage]):
@@ -84,9 +84,10 @@ def image_label(malignant: NDArray[np.float32]) -> float:
     return float("nan") if np.isnan(malignant).any() else 0.0
 
 
-class JointTask:
-    """What the training loop needs."""
+class JointTask(RoleTask[JointRecipe, GradedImage, JointBatch]):
+    """Breasts, by AP50 and AUC."""
 
+    family: JointFamily[JointRecipe]
     criterion = "mean"  # of what finding is measured by, and grading
 
     def __init__(
@@ -97,7 +98,7 @@ class JointTask:
         training: Sequence[GradedImage],
         validation: Sequence[GradedImage],
     ) -> None:
-        self.family, self.recipe, self.model = family, recipe, network
+        super().__init__(family, recipe, network)
         self.training, self.validation = training, validation
 
     def __len__(self) -> int:
@@ -112,10 +113,10 @@ class JointTask:
         malignant, outlined = image.malignant[kept], image.outlined[kept]
         return GradedImage(pixels, boxes, image.pixel_aspect, malignant, outlined, outlines, image.label)
 
-    def loss(self, samples: Sequence[GradedImage], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
-        """See the family."""
+    def batch(self, samples: Sequence[GradedImage], device: torch.device) -> JointBatch:
+        """Normalised, with what is known of the lesions."""
         outlines = torch.from_numpy(np.stack([sample.outlines for sample in samples]))[:, None].to(device)
-        batch = JointBatch(
+        return JointBatch(
             images=as_input([sample.pixels for sample in samples], self.recipe, device),
             boxes=[torch.as_tensor(sample.boxes, dtype=torch.float32, device=device) for sample in samples],
             malignant=[torch.as_tensor(sample.malignant, device=device) for sample in samples],
@@ -123,7 +124,6 @@ class JointTask:
             outlines=outlines.float() / 255.0,
             labels=torch.tensor([sample.label for sample in samples], device=device),
         )
-        return self.family.loss(self.model, batch, self.recipe, autocast)
 
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
         """AP and AP50 of the boxes; AUC of lesions and of images, where both classes are there; and a mean.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from mammoscope.bundle import Bundle, BundledStep, load_bundle
 from mammoscope.candidates import Candidates
@@ -32,7 +32,7 @@ from mammoscope.training.augment import random_erasure, random_light, random_war
 from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.roles.detect import detection_metrics
-from mammoscope.training.roles.role import Role
+from mammoscope.training.roles.role import Role, RoleTask
 
 _SPARE = 1.3  # tissue beyond the square, for shifts and rotations
 _EVEN = 0.5  # weight of the rescorer's logit in validation; the bundle's is fitted when it is built
@@ -115,8 +115,8 @@ def load_proposed(dataset: Dataset, bundle: Bundle, recipe: RescorerRecipe, labe
 Shown = tuple[NDArray[np.uint8], float]
 
 
-class RescorerTask:
-    """What the training loop needs; a sample is an image, of which it shows several regions."""
+class RescorerTask(RoleTask[RescorerRecipe, list[Shown], RescorerBatch]):
+    """Regions, by AUC; a sample is an image, of which it shows several regions."""
 
     criterion = "auc"  # AP at equal weights depends on the weight, which is fitted later
 
@@ -128,7 +128,7 @@ class RescorerTask:
         training: Sequence[ProposedImage],
         validation: Sequence[ProposedImage],
     ) -> None:
-        self.family, self.recipe, self.model = family, recipe, network
+        super().__init__(family, recipe, network)
         self.training, self.validation = training, validation
         self._views = [
             region_views(image.breast, image.proposed.boxes, recipe.input_size, recipe.mass_fraction)
@@ -146,12 +146,12 @@ class RescorerTask:
         shares = mass_share(boxes, image.lesions, recipe)
         return [(self._picture(image.breast, box, rng), float(share)) for box, share in zip(boxes, shares, strict=True)]
 
-    def loss(self, samples: Sequence[list[Shown]], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
-        """See the family."""
+    def batch(self, samples: Sequence[list[Shown]], device: torch.device) -> RescorerBatch:
+        """Normalised."""
         shown = [region for image in samples for region in image]
         regions = as_input([pixels for pixels, _ in shown], self.recipe, device)
         shares = torch.tensor([share for _, share in shown], device=device)
-        return self.family.loss(self.model, RescorerBatch(regions, shares), self.recipe, autocast)
+        return RescorerBatch(regions, shares)
 
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
         """AUC of mass against not, and AP, AP50, sensitivity at 1 false positive an image, scores joined evenly."""

@@ -3,20 +3,66 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.families.family import NOUNS, Family, RoleName
 from mammoscope.families.recipe import Recipe
-from mammoscope.training.loop import Task
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 SampleT = TypeVar("SampleT")
+BatchT = TypeVar("BatchT")
+
+
+class RoleTask(ABC, Generic[RecipeT, SampleT, BatchT]):
+    """What the training loop needs, by the losses of a family; ``SampleT`` is one augmented sample.
+
+    Attributes
+    ----------
+    family, recipe, model
+        What is trained.
+    """
+
+    def __init__(self, family: Family[RecipeT, Any, BatchT], recipe: RecipeT, model: nn.Module) -> None:
+        self.family, self.recipe, self.model = family, recipe, model
+
+    @property
+    @abstractmethod
+    def criterion(self) -> str:
+        """See ``mammoscope.training.loop.Task``."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """See ``Task``."""
+
+    @abstractmethod
+    def sample(self, index: int, rng: np.random.Generator) -> SampleT:
+        """See ``Task``."""
+
+    @abstractmethod
+    def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
+        """See ``Task``."""
+
+    @abstractmethod
+    def batch(self, samples: Sequence[SampleT], device: torch.device) -> BatchT:
+        """What the family learns from."""
+
+    def loss(self, samples: Sequence[SampleT], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
+        """See the family."""
+        return self.family.loss(self.model, self.batch(samples, device), self.recipe, autocast)
+
+    def turns(
+        self, opponent: nn.Module, samples: Sequence[SampleT], device: torch.device, autocast: torch.autocast
+    ) -> Iterator[dict[str, Tensor]]:
+        """See the family."""
+        return self.family.turns(self.model, opponent, self.batch(samples, device), self.recipe, autocast)
 
 
 class Role(ABC, Generic[RecipeT, SampleT]):
@@ -78,7 +124,9 @@ class Role(ABC, Generic[RecipeT, SampleT]):
         """
 
     @abstractmethod
-    def task(self, network: nn.Module, training: Sequence[SampleT], validation: Sequence[SampleT]) -> Task:
+    def task(
+        self, network: nn.Module, training: Sequence[SampleT], validation: Sequence[SampleT]
+    ) -> RoleTask[RecipeT, Any, Any]:
         """What the loop runs to train a network."""
 
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.placed_masks import placed
@@ -19,7 +19,7 @@ from mammoscope.families.samples import LesionPicture, LesionViews, SegmenterBat
 from mammoscope.training.lesion_rois import load_crop, load_views, plain_picture, random_picture
 from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
-from mammoscope.training.roles.role import Role
+from mammoscope.training.roles.role import Role, RoleTask
 
 _VALIDATION_BATCH = 16
 _SPARE = 1.2  # tissue beyond the widest cut, for shifts and rotations
@@ -60,8 +60,8 @@ def load_outlined(dataset: Dataset, recipe: SegmenterRecipe, label: str) -> list
     return [view for view in views if view.crop or _placed(view)]
 
 
-class SegmenterTask:
-    """What the training loop needs."""
+class SegmenterTask(RoleTask[SegmenterRecipe, Sample, SegmenterBatch]):
+    """Lesions, by IoU."""
 
     def __init__(
         self,
@@ -71,7 +71,8 @@ class SegmenterTask:
         training: Sequence[LesionViews],
         validation: Sequence[LesionViews],
     ) -> None:
-        self.family, self.recipe, self.model, self.training = family, recipe, network, training
+        super().__init__(family, recipe, network)
+        self.training = training
         plain = partial(plain_picture, size=recipe.input_size, contrast=recipe.contrast)
         self.validation = [plain(view.crop) for view in validation if view.crop]
         # The usual cut from the full image, which is what the segmenter meets in use.
@@ -95,11 +96,11 @@ class SegmenterTask:
         assert view.crop is not None  # load_outlined
         return changed(recipe.augmentation, view.crop)
 
-    def loss(self, samples: Sequence[Sample], device: torch.device, autocast: torch.autocast) -> dict[str, Tensor]:
-        """See the family."""
+    def batch(self, samples: Sequence[Sample], device: torch.device) -> SegmenterBatch:
+        """Normalised, with masks from 0 to 1."""
         rois = as_input([pixels for pixels, _ in samples], self.recipe, device)
         masks = torch.from_numpy(np.stack([mask for _, mask in samples]))[:, None].to(device).float() / 255.0
-        return self.family.loss(self.model, SegmenterBatch(rois, masks), self.recipe, autocast)
+        return SegmenterBatch(rois, masks)
 
     @property
     def criterion(self) -> str:
