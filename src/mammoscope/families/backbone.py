@@ -94,6 +94,7 @@ def make_levels(name: str, init: str | None, input_size: int, strides: Sequence[
         body = _levels(name, init, tuple(map(there.index, strides)))
     if body is None:
         raise RecipeError(f"backbone is {name!r}, which does not give maps of several levels")
+    _drop_unused(body)
     maps = seen_by(body, name, torch.zeros(1, 1, input_size, input_size))
     for stride, channels, level in zip(level_strides(body), level_channels(body), maps, strict=True):
         expected, found = (channels, input_size / stride, input_size / stride), tuple(level.shape[1:])
@@ -142,6 +143,14 @@ def _levels(name: str, init: str | None, places: tuple[int, ...] | None) -> nn.M
         return make_backbone(name, init, features_only=True, **({} if places is None else {"out_indices": places}))
     except (AssertionError, AttributeError, IndexError, RuntimeError):  # how timm says so differs by architecture
         return None
+
+
+def _drop_unused(body: nn.Module) -> None:
+    """Remove the stages after the one of the last map, which timm's EfficientNets keep and run for nothing."""
+    stages, _, last = cast("list[str]", body.feature_info.module_name())[-1].partition(".")  # type: ignore[operator, union-attr]
+    sequence = getattr(body, stages, None)
+    if isinstance(sequence, nn.Sequential) and last.isdecimal():
+        setattr(body, stages, sequence[: int(last) + 1])
 
 
 def _usual_places(strides: Sequence[int]) -> tuple[int, ...]:
