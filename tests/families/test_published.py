@@ -58,6 +58,9 @@ PUBLISHED = [
     Published("segment", "connected-unets-residual-published", None, 64),
     Published("segment", "aunet-published", 75.5, 32),
     Published("joint", "glam-published", 2.8 + 21.3, 128, 0.01, {"patch_size": 32}),
+    Published("segment", "medt-published", 1.4, 64, changes={"input_size": 64}),
+    Published("segment", "transunet-published", 105.3, 64, changes={"input_size": 64}),
+    Published("segment", "multiscale-adversarial-published", 7.8, 64),
 ]
 
 
