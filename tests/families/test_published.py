@@ -37,7 +37,7 @@ class Published:
     tolerance
         Largest relative difference of the parameters.
     changes
-        Of the recipe, that change no parameter: networks that depend on the size of the images.
+        Of the recipe, that change next to no parameter: networks that depend on the size of the images.
     """
 
     role: RoleName
