@@ -32,17 +32,23 @@ def fit_on_validation(manifest: BundleManifest, folder: Path, validation: Datase
         A step cannot be loaded, or its result is not candidates; names it.
     """
     for name in [step.name for step in manifest.steps if step.role != "select"]:
-        step = next(step for step in manifest.steps if step.name == name)
-        own = alone(manifest, name, folder).steps[0]
-        maker = MAKERS.get(step.role)
-        if isinstance(own.step, FittableStep):
-            fitted = dict(own.step.fitted(_cases(step, manifest, folder, validation)))
-        elif maker and step.implementation == maker.implementation:
-            fitted = maker.fitted(step, manifest, folder, validation)
-        else:
-            continue
-        manifest = manifest.with_settings(name, **fitted)
-        _ = alone(manifest, name, folder).steps[0].settings  # raises here if they do not fit the implementation
+        manifest = fit_step(manifest, name, folder, validation)
+    return manifest
+
+
+def fit_step(manifest: BundleManifest, name: str, folder: Path, validation: Dataset) -> BundleManifest:
+    """Fit one step, on the output of those before it; raises as ``fit_on_validation``."""
+    step = next(step for step in manifest.steps if step.name == name)
+    own = alone(manifest, name, folder).steps[0]
+    maker = MAKERS.get(step.role)
+    if isinstance(own.step, FittableStep):
+        fitted = dict(own.step.fitted(_cases(step, manifest, folder, validation)))
+    elif maker and step.implementation == maker.implementation:
+        fitted = maker.fitted(step, manifest, folder, validation)
+    else:
+        return manifest
+    manifest = manifest.with_settings(name, **fitted)
+    _ = alone(manifest, name, folder).steps[0].settings  # raises here if they do not fit the implementation
     return manifest
 
 

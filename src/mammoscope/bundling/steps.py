@@ -75,12 +75,17 @@ def bundled_step(source: Bundled, maker: StepMaker[Any] | None, folder: Path, *,
     ``maker`` is that of its role; None if no network of that role is trained by mammoscope.
     """
     step = source.manifest
-    for entry in step.files.values():
-        _copy(source.folder / entry.file, folder / entry.file)
+    copied_files(step, source.folder, folder)
     if maker is None or step.provenance is None or step.implementation != maker.implementation:
         return step
     recipe = recipe_of(maker.role, step.provenance.recipe, f"{source.folder}: {step.name}: recipe")
     return step.model_copy(update={"settings": {**step.settings, **maker.kept(recipe, rescored=rescored)}})
+
+
+def copied_files(step: StepManifest, source: Path, folder: Path) -> None:
+    """Copy a step's files from one bundle's folder into another's."""
+    for entry in step.files.values():
+        _copy(source / entry.file, folder / entry.file)
 
 
 def extra_step(extra: ExtraStep) -> StepManifest:

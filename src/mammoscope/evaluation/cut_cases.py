@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,8 +21,9 @@ from mammoscope.evaluation.metrics.cuts import JITTERED, WIDTHS, CutLesion
 from mammoscope.evaluation.metrics.detection import match
 from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU
 from mammoscope.geometry import FloatArray, box_iou
+from mammoscope.stages.average_mask import laid_on
 from mammoscope.stages.preprocess import Preprocessed
-from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, Roi, cut_roi, roi_batch
+from mammoscope.stages.roi import MASS_FRACTION, Roi, cut_roi, roi_batch
 
 Mask = NDArray[np.bool_]
 
@@ -97,7 +97,7 @@ def segment_cuts(
                 masks = outlined(bundle, case.exam.alone(view), given, case.images[view])
                 for (name, roi, box), predicted in zip(cuts, masks.binary, strict=True):
                     true, whole = mask_in_cut(dataset, lesion, breast, roi)
-                    on_box = _laid_on(average, roi, box)
+                    on_box = laid_on(average.astype(np.uint8), roi.from_preprocessed, box) > 0
                     measured[name][id(lesion)] = _compared(lesion, predicted, true, whole, average, on_box)
     return {name: [cuts[id(lesion)] for lesion in rows if id(lesion) in cuts] for name, cuts in measured.items()}
 
@@ -116,19 +116,6 @@ def _cuts(prepared: Preprocessed, box: FloatArray, error: FloatArray | None) -> 
     if error is not None:
         moved = erring(box, error)
         yield JITTERED, cut_roi(prepared.pixels, moved, prepared.pixel_aspect), moved
-
-
-def _laid_on(average: Mask, roi: Roi, box: FloatArray) -> Mask:
-    """The average mask shrunk so that its frame is the usual cut of a box, in a cut that may be wider."""
-    x0, y0, x1, y1 = roi.from_preprocessed.boxes(box[None])[0]
-    side = max(1, round(max(x1 - x0, y1 - y0) / MASS_FRACTION))
-    small = cv2.resize(average.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
-    laid = np.zeros((ROI_SIZE, ROI_SIZE), dtype=bool)
-    left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2)
-    rows = slice(max(0, top), min(ROI_SIZE, top + side))
-    columns = slice(max(0, left), min(ROI_SIZE, left + side))
-    laid[rows, columns] = small[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] > 0
-    return laid
 
 
 def _compared(lesion: Lesion, predicted: Mask, true: Mask, whole: int, average: Mask, on_box: Mask) -> CutLesion:

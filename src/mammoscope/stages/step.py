@@ -28,6 +28,7 @@ BUILT_IN = {
     "onnx-segmenter": "mammoscope.stages.segment:OnnxSegmenter",
     "onnx-classifier": "mammoscope.stages.classify:OnnxClassifier",
     "onnx-joint": "mammoscope.stages.joint:OnnxJoint",
+    "average-mask": "mammoscope.stages.average_mask:AverageMask",
 }
 
 Scope = Literal["view", "exam"]

@@ -20,6 +20,7 @@ from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.families.backbone import backbones_of, start_file
 from mammoscope.families.family import NOUNS
 from mammoscope.families.find import find_family, load_recipe, recipe_of
+from mammoscope.families.recipe import Recipe
 from mammoscope.files import file_sha256, write_json
 from mammoscope.kinds import SOUGHT
 from mammoscope.processes.cores import usable_cores
@@ -80,8 +81,20 @@ def train(
     DatasetError, RecipeError
         Before the first step: what is wrong with the dataset, the recipe or the folder.
     """
+    train_recipe(noun, dataset_folder, load_recipe(role_of(noun).name, recipe_name), out, init, proposing=proposing)
+
+
+def train_recipe(
+    noun: str,
+    dataset_folder: Path,
+    recipe: Recipe,
+    out: Path,
+    init: str | None = None,
+    *,
+    proposing: Path | None = None,
+) -> None:
+    """As ``train``, by a recipe that is read already."""
     role_type = role_of(noun)
-    recipe = load_recipe(role_type.name, recipe_name)
     family = find_family(role_type.name, recipe.family)
     dataset = load_dataset(dataset_folder)
     if recipe.split.fold >= recipe.split.folds:
