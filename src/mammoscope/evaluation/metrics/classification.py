@@ -93,22 +93,8 @@ def calibration_bins(scores: FloatArray) -> NDArray[np.int64]:
 
 def classification_figures(lesions: ClassifiedLesions, threshold: float, bootstrap: Bootstrap) -> Json:
     """All figures of one set of classified lesions, by the keys of ``report.json``."""
-    scores, malignant = lesions.scores, lesions.malignant
-    called = scores >= threshold
-
-    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
-        count = weights.sum(axis=1)
-        caught = weights @ (called & malignant)
-        return {
-            "auc": roc_auc(scores, malignant, weights),
-            "accuracy": ratio(weights @ (called == malignant), count),
-            "sensitivity": ratio(caught, weights @ malignant),
-            "specificity": ratio(weights @ ~(called | malignant), weights @ ~malignant),
-            "precision": ratio(caught, weights @ called),
-            "brier": ratio(weights @ (scores - malignant) ** 2, count),
-            "ece": expected_calibration_error(scores, malignant, weights),
-        }
-
+    malignant = lesions.malignant
+    statistic = classification_statistic(lesions, lesions.scores >= threshold)
     present, absent = ("malignant", "benign") if malignant.any() else ("benign", "malignant")
     reasons = {
         "auc": f"all lesions are {present}",
@@ -124,6 +110,26 @@ def classification_figures(lesions: ClassifiedLesions, threshold: float, bootstr
         "malignant": int(malignant.sum()),
         **{name: figure.as_json() for name, figure in found.items()},
     }
+
+
+def classification_statistic(lesions: ClassifiedLesions, called: NDArray[np.bool_]) -> Statistic:
+    """All figures for lesion weights ``(D, N)``; ``called (N,)``: those called malignant."""
+    scores, malignant = lesions.scores, lesions.malignant
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        count = weights.sum(axis=1)
+        caught = weights @ (called & malignant)
+        return {
+            "auc": roc_auc(scores, malignant, weights),
+            "accuracy": ratio(weights @ (called == malignant), count),
+            "sensitivity": ratio(caught, weights @ malignant),
+            "specificity": ratio(weights @ ~(called | malignant), weights @ ~malignant),
+            "precision": ratio(caught, weights @ called),
+            "brier": ratio(weights @ (scores - malignant) ** 2, count),
+            "ece": expected_calibration_error(scores, malignant, weights),
+        }
+
+    return statistic
 
 
 def lesion_statistic(lesions: ClassifiedLesions, threshold: float) -> Statistic:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammoscope.datasets.layout import Lesion
-from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, ratio
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
 from mammoscope.geometry import FloatArray
 
 WIDTHS = (1.0, 1.5, 2.0)  # sides of the cut, in sides of the usual one
@@ -66,21 +66,24 @@ class CutLesion:
     on_box: int
     on_box_common: int
 
-    @property
-    def dice(self) -> float:
-        """Dice coefficient; 1 where both masks are empty."""
-        total = self.true + self.predicted
-        return 2 * self.common / total if total else 1.0
-
 
 def cut_figures(cuts: Sequence[CutLesion], bootstrap: Bootstrap, *, on_box: bool) -> Json:
     """The figures of one kind of cut; ``on_box`` adds the baseline that knows the box."""
-    true, predicted, common, average, average_common, laid, laid_common = (
-        np.array([getattr(cut, name) for cut in cuts], dtype=np.float64)
-        for name in ("true", "predicted", "common", "average", "average_common", "on_box", "on_box_common")
-    )
+    names = ("true", "predicted", "common", "average", "average_common", "on_box", "on_box_common")
+    counts = {name: np.array([getattr(cut, name) for cut in cuts], dtype=np.float64) for name in names}
+    statistic = cut_statistic(counts, on_box=on_box)
+    reasons = dict.fromkeys(statistic(np.ones((1, len(cuts)))), _NOTHING_CUT)
+    found = bootstrap.estimates(statistic, [cut.lesion.patient_id for cut in cuts], reasons)
+    return {name: figure.as_json() for name, figure in found.items()}
 
-    dice = np.array([cut.dice for cut in cuts])
+
+def cut_statistic(counts: Mapping[str, FloatArray], *, on_box: bool) -> Statistic:
+    """The same for lesion weights ``(D, N)``, of the pixels that ``CutLesion`` names, ``(N,)`` each."""
+    true, predicted, common = counts["true"], counts["predicted"], counts["common"]
+    average, average_common = counts["average"], counts["average_common"]
+    laid, laid_common = counts["on_box"], counts["on_box_common"]
+    total = true + predicted
+    dice = np.where(total > 0, 2 * common / np.maximum(total, 1), 1.0)
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
         figures = {
@@ -92,9 +95,7 @@ def cut_figures(cuts: Sequence[CutLesion], bootstrap: Bootstrap, *, on_box: bool
             figures["box_baseline_iou_pooled"] = ratio(weights @ laid_common, weights @ (true + laid - laid_common))
         return figures
 
-    reasons = dict.fromkeys(statistic(np.ones((1, len(cuts)))), _NOTHING_CUT)
-    found = bootstrap.estimates(statistic, [cut.lesion.patient_id for cut in cuts], reasons)
-    return {name: figure.as_json() for name, figure in found.items()}
+    return statistic
 
 
 def cut_rows(cuts: Mapping[str, Sequence[CutLesion]]) -> list[Json]:

@@ -224,6 +224,19 @@ def lesion_hits(images: Sequence[DetectedImage], iou: float, threshold: float) -
 def detection_figures(images: Sequence[DetectedImage], bootstrap: Bootstrap) -> Json:
     """All figures of the detector stage, by the keys of ``report.json``."""
     ranking = rank(images)
+    found = bootstrap.estimates(detection_statistic(ranking), ranking.patients)
+    return {
+        "images": len(images),
+        "images_without_breast": sum(not image.breast_found for image in images),
+        "lesions": int(ranking.lesions.sum()),
+        "detections": len(ranking.scores),
+        **{name: found[name].as_json() for name in ("ap", "ap50", "ap75", "ar100")},
+        "froc": {f"iou_{iou:g}": _froc_json(found, iou) for iou in FROC_IOUS},
+    }
+
+
+def detection_statistic(ranking: Ranking) -> Statistic:
+    """All figures for image weights ``(D, I)``; ``froc.iou_0.5.1`` is the sensitivity at 1 false positive an image."""
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
         ap = average_precision(ranking, weights)
@@ -238,15 +251,7 @@ def detection_figures(images: Sequence[DetectedImage], bootstrap: Bootstrap) -> 
             figures |= {_froc_name(iou, rate): sensitivity[:, i] for i, rate in enumerate(FROC_RATES)}
         return figures
 
-    found = bootstrap.estimates(statistic, ranking.patients)
-    return {
-        "images": len(images),
-        "images_without_breast": sum(not image.breast_found for image in images),
-        "lesions": int(ranking.lesions.sum()),
-        "detections": len(ranking.scores),
-        **{name: found[name].as_json() for name in ("ap", "ap50", "ap75", "ar100")},
-        "froc": {f"iou_{iou:g}": _froc_json(found, iou) for iou in FROC_IOUS},
-    }
+    return statistic
 
 
 def precision_recall_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:
@@ -276,7 +281,7 @@ def froc_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:
 def detection_rows(images: Sequence[DetectedImage]) -> list[Json]:
     """One row a detection and one a lesion missed at IoU 0.5; boxes in pixels of the original image.
 
-    ``hit_T`` says whether the detection takes a lesion at IoU T. The lesions of a dataset are the rows of kind
+    An image with neither has a row of kind ``nothing``. ``hit_T`` says whether the detection takes a lesion at IoU T. The lesions of a dataset are the rows of kind
     ``missed_lesion`` and those with ``hit_0.50`` = 1, so all figures follow from the table.
     """
     rows: list[Json] = []
@@ -297,6 +302,8 @@ def detection_rows(images: Sequence[DetectedImage]) -> list[Json]:
             | {f"hit_{threshold:.2f}": "" for threshold in MATCH_IOUS}
             for lesion in sorted(set(range(len(image.lesion_boxes))) - set(lesion_of.tolist()))
         ]
+        if not len(image.scores) and not len(image.lesion_boxes):
+            rows.append({"image": image.image, "patient": image.patient, "kind": "nothing"})
     return rows
 
 
@@ -318,7 +325,7 @@ def _chunks(image_of_detection: NDArray[np.int64], weights: FloatArray) -> Itera
 
 
 def _froc_name(iou: float, rate: float) -> str:
-    return f"froc {iou:g} {rate:g}"
+    return f"froc.iou_{iou:g}.{rate:g}"
 
 
 def _froc_json(found: dict[str, Estimate], iou: float) -> Json:

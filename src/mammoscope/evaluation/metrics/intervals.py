@@ -82,7 +82,7 @@ class Bootstrap:
         values = statistic(np.ones((1, len(patients))))
         draws = statistic(self.weights(patients))
         return {
-            name: _estimate(float(value[0]), draws[name], (reasons or {}).get(name, _NO_CASE))
+            name: estimate_of(float(value[0]), draws[name], (reasons or {}).get(name, _NO_CASE))
             for name, value in values.items()
         }
 
@@ -110,7 +110,8 @@ def area_under_roc(positive: FloatArray, negative: FloatArray) -> FloatArray:
     return ratio(ordered_pairs, positive.sum(axis=1) * negative.sum(axis=1))
 
 
-def _estimate(value: float, draws: FloatArray, reason: str) -> Estimate:
+def estimate_of(value: float, draws: FloatArray, reason: str) -> Estimate:
+    """A value with the percentile interval of its draws ``(D,)``; ``reason`` is why it has none, if it is NaN."""
     if np.isnan(value):
         return Estimate(None, None, reason)
     known = draws[~np.isnan(draws)]

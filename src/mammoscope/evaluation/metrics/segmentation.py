@@ -118,6 +118,19 @@ def probability_histogram(probabilities: NDArray[np.floating]) -> NDArray[np.int
 
 def segmentation_figures(lesions: Sequence[SegmentedLesion], bootstrap: Bootstrap) -> Json:
     """All figures of the segmenter stage, by the keys of ``report.json``."""
+    statistic = segmentation_statistic(lesions)
+    patients = [lesion.patient for lesion in lesions]
+    reasons = _REASONS if lesions else dict.fromkeys(statistic(np.ones((1, 0))), _NO_LESION)
+    found = bootstrap.estimates(statistic, patients, reasons)
+    return {
+        "lesions": len(lesions),
+        "threshold": lesions[0].threshold if lesions else None,
+        **{name: figure.as_json() for name, figure in found.items()},
+    }
+
+
+def segmentation_statistic(lesions: Sequence[SegmentedLesion]) -> Statistic:
+    """All figures of lesions on their crops, for lesion weights ``(D, N)``."""
     true, predicted, common, baseline, baseline_common, pixels = (
         np.array([getattr(lesion, name) for lesion in lesions], dtype=np.float64)
         for name in ("true", "predicted", "common", "baseline", "baseline_common", "pixels")
@@ -147,14 +160,7 @@ def segmentation_figures(lesions: Sequence[SegmentedLesion], bootstrap: Bootstra
             "baseline_iou_pooled": ratio(weights @ baseline_common, weights @ (true + baseline - baseline_common)),
         }
 
-    patients = [lesion.patient for lesion in lesions]
-    reasons = _REASONS if lesions else dict.fromkeys(statistic(np.ones((1, 0))), _NO_LESION)
-    found = bootstrap.estimates(statistic, patients, reasons)
-    return {
-        "lesions": len(lesions),
-        "threshold": lesions[0].threshold if lesions else None,
-        **{name: figure.as_json() for name, figure in found.items()},
-    }
+    return statistic
 
 
 def lesion_statistic(lesions: Sequence[SegmentedLesion]) -> Statistic:

@@ -1,0 +1,187 @@
+"""The figures of a stage from its ``cases.csv``: every figure of ``report.json`` can be computed again from it."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mammoscope.errors import MammoscopeError
+from mammoscope.evaluation.metrics.classification import ClassifiedLesions, classification_statistic
+from mammoscope.evaluation.metrics.cuts import WIDTHS, cut_statistic
+from mammoscope.evaluation.metrics.detection import MATCH_IOUS, Ranking, detection_statistic
+from mammoscope.evaluation.metrics.intervals import Statistic
+from mammoscope.evaluation.metrics.segmentation import PROBABILITY_BINS, SegmentedLesion, segmentation_statistic
+from mammoscope.geometry import FloatArray
+
+Row = Mapping[str, str]
+Key = tuple[str, ...]
+_KEY = ("set", "image", "patient", "abnormality_id", "crop")
+_CLASSIFIED = ("boxes", "crops.true_mask", "crops.predicted_mask")
+_CUT_COLUMNS = {
+    "true": "true",
+    "predicted": "predicted",
+    "common": "common",
+    "average": "baseline",
+    "average_common": "baseline_common",
+    "on_box": "box_baseline",
+    "on_box_common": "box_baseline_common",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CaseSet:
+    """N cases that some figures are computed from.
+
+    Attributes
+    ----------
+    keys
+        Which case each is; no two are alike.
+    patients
+        N patient ids.
+    statistic
+        The figures by their place in ``report.json`` (``wider.1.iou_pooled``), for case weights ``(D, N)``.
+    """
+
+    keys: tuple[Key, ...]
+    patients: tuple[str, ...]
+    statistic: Statistic
+
+
+def read_cases(path: Path) -> list[dict[str, str]]:
+    """The rows of a ``cases.csv``.
+
+    Raises
+    ------
+    MammoscopeError
+        It cannot be read, or lacks the columns that all have.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise MammoscopeError(f"{path}: cannot be read ({error})") from None
+    if rows and not {"image", "patient"} <= rows[0].keys():
+        raise MammoscopeError(f"{path}: has no columns image and patient")
+    return rows
+
+
+def case_sets(stage: str, rows: Sequence[Row]) -> list[CaseSet]:
+    """The sets of cases of a stage, each with its figures.
+
+    Parameters
+    ----------
+    stage
+        A key of ``STAGES``.
+    rows
+        Of one ``cases.csv``, or of those of several folds, which are pooled: no patient is in two.
+    """
+    return STAGES[stage](rows)
+
+
+def _segmenter(rows: Sequence[Row]) -> list[CaseSet]:
+    crops = _of_set(rows, "crops")
+    sets = [_set(crops, segmentation_statistic([_segmented(row) for row in crops]))]
+    for width in WIDTHS:
+        cuts = _of_set(rows, f"{width:g}")
+        counts = {name: _column(cuts, column) for name, column in _CUT_COLUMNS.items()}
+        sets.append(_set(cuts, _under(f"wider.{width:g}", cut_statistic(counts, on_box=True))))
+    return sets
+
+
+def _segmented(row: Row) -> SegmentedLesion:
+    pixels = {name: int(row[name]) for name in ("pixels", "true", "predicted", "common", "baseline", "baseline_common")}
+    return SegmentedLesion(
+        image=row["image"],
+        patient=row["patient"],
+        abnormality_id=row["abnormality_id"],
+        crop=row["crop"],
+        threshold=float("nan"),  # no figure depends on it
+        boundary_f1=float(row["boundary_f1"]),
+        mass_histogram=_histogram(row.get("mass_histogram")),
+        background_histogram=_histogram(row.get("background_histogram")),
+        **pixels,
+    )
+
+
+def _histogram(text: str | None) -> NDArray[np.int64]:
+    """Counts of the probabilities; zeros where the table was kept without them, so that pixel_auc has no value."""
+    return np.array(text.split(), dtype=np.int64) if text else np.zeros(PROBABILITY_BINS, dtype=np.int64)
+
+
+def _detector(rows: Sequence[Row]) -> list[CaseSet]:
+    names = list(dict.fromkeys(row["image"] for row in rows))
+    number = {name: place for place, name in enumerate(names)}
+    patient = {row["image"]: row["patient"] for row in rows}
+    lesions = np.zeros(len(names), dtype=np.int64)
+    found = [row for row in rows if row["kind"] == "detection"]
+    for row in rows:
+        lesions[number[row["image"]]] += row["kind"] == "missed_lesion" or row.get("hit_0.50") == "1"
+    image = np.array([number[row["image"]] for row in found], dtype=np.int64)
+    seen: Counter[str] = Counter()
+    places = []
+    for row in found:
+        places.append(seen[row["image"]])
+        seen[row["image"]] += 1
+    scores = _column(found, "score")
+    order = np.argsort(-scores, kind="stable")
+    ranking = Ranking(
+        image[order],
+        np.array(places, dtype=np.int64)[order],
+        scores[order],
+        {iou: (_column(found, f"hit_{iou:.2f}") == 1)[order] for iou in MATCH_IOUS},
+        lesions,
+        tuple(patient[name] for name in names),
+    )
+    keys = tuple((name, patient[name], f"{count} lesions") for name, count in zip(names, lesions, strict=True))
+    return [CaseSet(keys, ranking.patients, detection_statistic(ranking))]
+
+
+def _classifier(rows: Sequence[Row]) -> list[CaseSet]:
+    sets = []
+    for name in _CLASSIFIED:
+        lesions = _of_set(rows, name)
+        classified = ClassifiedLesions(
+            tuple(row["image"] for row in lesions),
+            tuple(row["patient"] for row in lesions),
+            tuple(row["abnormality_id"] for row in lesions),
+            _column(lesions, "malignant") == 1,
+            _column(lesions, "malignancy_score"),
+        )
+        called = _column(lesions, "called_malignant") == 1
+        sets.append(_set(lesions, _under(name, classification_statistic(classified, called))))
+    return sets
+
+
+STAGES: dict[str, Callable[[Sequence[Row]], list[CaseSet]]] = {
+    "detector": _detector,
+    "segmenter": _segmenter,
+    "classifier": _classifier,
+}
+
+
+def _of_set(rows: Sequence[Row], name: str) -> list[Row]:
+    return [row for row in rows if row["set"] == name]
+
+
+def _column(rows: Sequence[Row], name: str) -> FloatArray:
+    return np.array([float(row[name]) for row in rows], dtype=np.float64)
+
+
+def _set(rows: Sequence[Row], statistic: Statistic) -> CaseSet:
+    seen: Counter[Key] = Counter()
+    keys = []
+    for row in rows:
+        key = tuple(row.get(column, "") for column in _KEY)
+        seen[key] += 1
+        keys.append((*key, str(seen[key])))  # two lesions of an image may have one id
+    return CaseSet(tuple(keys), tuple(row["patient"] for row in rows), statistic)
+
+
+def _under(place: str, statistic: Statistic) -> Statistic:
+    return lambda weights: {f"{place}.{name}": values for name, values in statistic(weights).items()}
