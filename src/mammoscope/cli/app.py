@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mammoscope import NOTICE, __version__
-from mammoscope.cli import analyze, audit, bundle, data, deidentify, evaluate, example, pacs, serve, train
+from mammoscope.cli import analyze, audit, bundle, compare, data, deidentify, evaluate, example, pacs, serve, train
 from mammoscope.cli.console import USAGE_ERROR, complain
 
 app = typer.Typer(
@@ -19,7 +19,15 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: its boxes take longer to load than everything else together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze.analyze, deidentify.deidentify, serve.serve, example.example, train.train, evaluate.evaluate):
+for command in (
+    analyze.analyze,
+    deidentify.deidentify,
+    serve.serve,
+    example.example,
+    train.train,
+    evaluate.evaluate,
+    compare.compare,
+):
     app.command()(command)
 for name, group in (("data", data.app), ("bundle", bundle.app), ("audit", audit.app), ("pacs", pacs.app)):
     app.add_typer(group, name=name)

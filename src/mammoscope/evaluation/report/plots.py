@@ -91,14 +91,20 @@ def outlines_plot(
     """Crops with their true and predicted outline: (title, crop, true mask, predicted mask) each."""
     figure = Figure(figsize=(3.2 * max(1, len(pictures)), 3.8), layout="constrained")
     for column, (name, crop, true, predicted) in enumerate(pictures, start=1):
-        axes = figure.add_subplot(1, len(pictures), column)
-        axes.imshow(crop, cmap="gray", vmin=0, vmax=255)
-        for mask, colour in ((true, _GREEN), (predicted, _ORANGE)):
-            if mask.any() and not mask.all():
-                axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.5)
-        axes.set_title(name, fontsize=9)
-        axes.set_axis_off()
-    return Plot(title, caption, _png(figure))
+        draw_outlines(figure.add_subplot(1, len(pictures), column), name, crop, true, predicted)
+    return Plot(title, caption, png(figure))
+
+
+def draw_outlines(
+    axes: Axes, title: str, crop: NDArray[np.uint8], true: NDArray[np.bool_], predicted: NDArray[np.bool_]
+) -> None:
+    """Draw a crop ``(S, S)`` with its true and its predicted outline."""
+    axes.imshow(crop, cmap="gray", vmin=0, vmax=255)
+    for mask, colour in ((true, _GREEN), (predicted, _ORANGE)):
+        if mask.any() and not mask.all():
+            axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.5)
+    axes.set_title(title, fontsize=9)
+    axes.set_axis_off()
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,24 +137,26 @@ def boxes_plot(title: str, caption: str, pictures: Sequence[BoxedImage]) -> Plot
     """Mammograms in their true proportions, with true and detected boxes."""
     figure = Figure(figsize=(3.2 * max(1, len(pictures)), 5.4), layout="constrained")
     for column, picture in enumerate(pictures, start=1):
-        axes = figure.add_subplot(1, len(pictures), column)
-        step = max(1, max(picture.pixels.shape) // _SHOWN_PIXELS)
-        height, width = picture.pixels.shape
-        axes.imshow(
-            picture.pixels[::step, ::step], cmap="gray", extent=(0, width, height, 0), aspect=picture.pixel_aspect
-        )
-        for boxes, colour in ((picture.true, _GREEN), (picture.found, _ORANGE)):
-            for x0, y0, x1, y1 in boxes:
-                axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1.4))
-        for (x0, y0, _, _), label in zip(picture.found, picture.labels, strict=True):
-            right = x0 > width / 2
-            axes.text(
-                x0, y0, label, fontsize=7, color="white", va="bottom", ha="right" if right else "left",
-                bbox={"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 0.8},
-            )  # fmt: skip
-        axes.set_title(picture.title, fontsize=9)
-        axes.set_axis_off()
-    return Plot(title, caption, _png(figure))
+        draw_boxes(figure.add_subplot(1, len(pictures), column), picture)
+    return Plot(title, caption, png(figure))
+
+
+def draw_boxes(axes: Axes, picture: BoxedImage) -> None:
+    """Draw a mammogram in its true proportions, with true and detected boxes."""
+    step = max(1, max(picture.pixels.shape) // _SHOWN_PIXELS)
+    height, width = picture.pixels.shape
+    axes.imshow(picture.pixels[::step, ::step], cmap="gray", extent=(0, width, height, 0), aspect=picture.pixel_aspect)
+    for boxes, colour in ((picture.true, _GREEN), (picture.found, _ORANGE)):
+        for x0, y0, x1, y1 in boxes:
+            axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1.4))
+    for (x0, y0, _, _), label in zip(picture.found, picture.labels, strict=True):
+        right = x0 > width / 2
+        axes.text(
+            x0, y0, label, fontsize=7, color="white", va="bottom", ha="right" if right else "left",
+            bbox={"facecolor": "black", "edgecolor": "none", "alpha": 0.6, "pad": 0.8},
+        )  # fmt: skip
+    axes.set_title(picture.title, fontsize=9)
+    axes.set_axis_off()
 
 
 def cuts_plot(figures: Json) -> Plot:
@@ -257,10 +265,11 @@ def _figure(x_label: str, y_label: str) -> tuple[Figure, Axes]:
 def _finish(figure: Figure, axes: Axes, title: str, caption: str) -> Plot:
     if axes.get_legend_handles_labels()[1]:
         axes.legend(frameon=False, fontsize=8)
-    return Plot(title, caption, _png(figure))
+    return Plot(title, caption, png(figure))
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A figure as PNG."""
     stream = BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(stream, format="png", dpi=_DPI)

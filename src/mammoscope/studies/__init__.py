@@ -1,0 +1,1 @@
+"""Studies: many networks trained, measured and compared on the same patients."""
