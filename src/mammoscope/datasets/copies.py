@@ -1,7 +1,7 @@
 """Copies of every lesion with random changes, as a dataset: to show what splitting after augmentation is worth.
 
-If each copy counts as a patient of its own, copies of one lesion come to both sides of a split by patient, and a network
-is measured on what it has learnt by heart. That is how accuracies of 0.95 and more on CBIS-DDSM come about.
+If each copy counts as a patient of its own, copies of one lesion come to both sides of a split by patient, and a
+network is measured on what it has learnt by heart.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Grey = NDArray[np.uint8]
 def write_copies(dataset: Dataset, out: Path, *, copies: int, are_patients: bool, seed: int = 0) -> None:
     """Write a dataset of layout 2 in which the crop of each lesion is an image, many times, each changed at random.
 
-    Crops are turned by multiples of 90 degrees, mirrored, and made brighter or darker; masks likewise. Lesions without a
-    crop, a mask or a known pathology are left out.
+    Crops are turned by multiples of 90 degrees, mirrored, and made brighter or darker; masks are turned and mirrored
+    with them. Lesions without a crop, a mask or a known pathology are left out.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a study has to do: one item for each entry, fold and seed, and what must be the same for it to be gone on with."""
+"""What a study has to do: one item for each entry, fold and seed, with what must stay the same for it to resume."""
 
 from __future__ import annotations
 
@@ -214,12 +214,12 @@ def _recipe(study: Study, place: Place, entry: Entry) -> dict[str, Any]:
     """The settings of an entry's training, but for fold and seed."""
     role, name = study.role_of(entry), entry.recipe or ""
     read = load_recipe(role, str(place.beside(name)) if name.endswith(".toml") else name)
-    for key in _OWN:
+    for key, instead in _OWN.items():
         part: Any = _nested(entry.set)
         for word in key.split("."):
             part = part.get(word) if isinstance(part, dict) else None
         if part is not None:
-            raise StudyError(f"set: {key} is the study's own: see its {_OWN[key]}")
+            raise StudyError(f"set: {key} is the study's own: see its {instead}")
     own = {"split": {"fold": 0, "folds": study.of_folds, "seed": 0}}
     table = _with(_with(read.model_dump(mode="json"), _nested(entry.set)), own)
     return recipe_of(role, table, "set" if entry.set else "recipe").model_dump(mode="json")

@@ -281,8 +281,9 @@ def froc_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:
 def detection_rows(images: Sequence[DetectedImage]) -> list[Json]:
     """One row a detection and one a lesion missed at IoU 0.5; boxes in pixels of the original image.
 
-    An image with neither has a row of kind ``nothing``. ``hit_T`` says whether the detection takes a lesion at IoU T. The lesions of a dataset are the rows of kind
-    ``missed_lesion`` and those with ``hit_0.50`` = 1, so all figures follow from the table.
+    An image with neither has a row of kind ``nothing``. ``hit_T`` says whether the detection takes a lesion at IoU T.
+    The lesions of a dataset are the rows of kind ``missed_lesion`` and those with ``hit_0.50`` = 1, so all figures
+    follow from the table.
     """
     rows: list[Json] = []
     for image in images:

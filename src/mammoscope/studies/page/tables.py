@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from io import StringIO
 
-from mammoscope.evaluation.metrics import classification, cuts, detection, segmentation
+from mammoscope.evaluation.metrics import classification, detection, segmentation
 from mammoscope.evaluation.metrics.intervals import Estimate
 from mammoscope.evaluation.report.tables import Table
 from mammoscope.studies.comparison import Cell, Comparison, Costs, Line
@@ -28,8 +28,8 @@ _WEAKNESS = (
     "the figures are optimistic and their differences less so."
 )
 _BASE = (
-    "Steps kept from the base bundle are the same for all entries; its training patients are on the sides that validate "
-    "in other folds than its own."
+    "Steps kept from the base bundle are the same for all entries; in folds other than its own they have seen the "
+    "patients that validate."
 )
 _SPLITS = {
     "before-augmentation": "every lesion is copied with random changes; patients are divided, so that no copy of a "
@@ -101,12 +101,12 @@ def notes_of(comparison: Comparison) -> list[str]:
         notes.append(_BASE)
     if study.stage == "detector":
         notes.append("Detectors are measured without a rescorer, but for bundles that are measured as they are.")
-    for line in comparison.lines:
-        if line.entry.bundle and len(line.folds) < len(study.folds):
-            notes.append(
-                f"{line.entry.name} is a bundle, measured only on the patients that it was not trained on: fold "
-                f"{', '.join(map(str, line.folds)) or 'not measured yet'}; differences are of these."
-            )
+    notes += [
+        f"{line.entry.name} is a bundle, measured only on the patients that it was not trained on: fold "
+        f"{', '.join(map(str, line.folds)) or 'not measured yet'}; differences are of these."
+        for line in comparison.lines
+        if line.entry.bundle and len(line.folds) < len(study.folds)
+    ]
     splits = sorted({entry.split for entry in study.entries} & _SPLITS.keys(), reverse=True)
     notes += [f"Split {split}: {_SPLITS[split]}." for split in splits]
     if splits:

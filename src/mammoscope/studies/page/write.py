@@ -65,11 +65,8 @@ def write_markdown(comparison: Comparison, place: Place, page: Path) -> None:
     part = "\n".join([first, *_markdown(comparison), last])
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     pattern = re.compile(re.escape(first) + ".*?" + re.escape(last), re.DOTALL)
-    if pattern.search(text):
-        text = pattern.sub(lambda _: part, text)
-    else:
-        text = f"{text.rstrip()}\n\n{part}\n".lstrip()
-    write_text(page, text)
+    is_there = pattern.search(text) is not None
+    write_text(page, pattern.sub(lambda _: part, text) if is_there else f"{text.rstrip()}\n\n{part}\n".lstrip())
 
 
 def _markdown(comparison: Comparison) -> list[str]:
