@@ -103,7 +103,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cv2.imwrite(str(folder / "images" / "N_000.png"), np.zeros((320, 240), np.uint8))
     names = sorted(path.name for path in (folder / "images").iterdir())
     rows = [f"{name},{name[:5]},{'' if name[0] == 'N' else name.split('_')[2]},CC" for name in names]
-    (folder / "images.csv").write_text("image,patient_id,breast_side,view\n" + "\n".join(rows).replace(".png,CC", ",CC"))
+    (folder / "images.csv").write_text(
+        "image,patient_id,breast_side,view\n" + "\n".join(rows).replace(".png,CC", ",CC")
+    )
     return folder
 
 
@@ -127,7 +129,9 @@ def test_figures_of_the_cases_are_those_of_the_report(stage: Any, dataset: Path,
         for name in figures.values:
             reported, found = at(report, name), figures.estimate(name)
             assert found.value == pytest.approx(reported["value"], abs=1e-12), name
-            assert found.ci95 == (None if reported["ci95"] is None else pytest.approx(reported["ci95"], abs=1e-12)), name
+            assert found.ci95 == (None if reported["ci95"] is None else pytest.approx(reported["ci95"], abs=1e-12)), (
+                name
+            )
             seen += reported["value"] is not None
     assert seen >= 10
 
