@@ -270,10 +270,10 @@ def test_a_study_needs_a_dataset_and_known_figures(folder: Path) -> None:
     with pytest.raises(StudyError, match="dataset: names none; give its folder by --dataset"):
         open_study(folder / "bad.toml", folder / "bad")
     (folder / "bad.toml").write_text((HEAD + ENTRIES).replace('"set"', '"sett"'))
-    with pytest.raises(StudyError, match="dataset: .*sett: no such folder"):
+    with pytest.raises(StudyError, match=r"dataset: .*sett: no such folder"):
         open_study(folder / "bad.toml", folder / "bad")
     (folder / "bad.toml").write_text((HEAD + ENTRIES).replace('"iou_pooled"', '"iou"', 1))
-    with pytest.raises(StudyError, match="figures: 'iou' is not known; known are: .*boundary_f1"):
+    with pytest.raises(StudyError, match=r"figures: 'iou' is not known; known are: .*boundary_f1"):
         run(folder, "bad.toml", "bad")
 
 

@@ -17,6 +17,8 @@ from mammoscope.bundling.steps import copied_files, extra_step, trained_step
 from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import RecipeError
+from mammoscope.evaluation.cases import analyse_images
+from mammoscope.evaluation.metrics.end_to_end import threshold_at_lesion_count
 from mammoscope.families.family import RoleName
 from mammoscope.families.recipe import SplitSettings
 from mammoscope.files import write_text
@@ -102,11 +104,23 @@ def swapped(
             manifest = manifest.model_copy(update={"thresholds": thresholds})
         manifest = BundleManifest.model_validate(manifest.model_dump())  # a chain, with names that differ
         manifest = fit_step(manifest, step.name, folder, validation)
+        if role in ("detect", "joint"):
+            thresholds = manifest.thresholds.model_copy(update={"detection": _threshold(manifest, folder, validation)})
+            manifest = manifest.model_copy(update={"thresholds": thresholds})
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         if out.exists():
             shutil.rmtree(out)
         folder.rename(out)
     return load_bundle(out)
+
+
+def _threshold(manifest: BundleManifest, folder: Path, validation: Dataset) -> float:
+    """The detection score from which validation finds as many regions as there are lesions, as ``build_bundle`` has it.
+
+    It stays as it is where there is none.
+    """
+    chosen = threshold_at_lesion_count(analyse_images(validation, Bundle(folder, manifest, "")))
+    return manifest.thresholds.detection if chosen is None else round(chosen, 4)
 
 
 def _name_for(implementation: str, kept: Sequence[StepManifest]) -> str:

@@ -51,7 +51,7 @@ class AverageMask:
             raise BundleError(f"{path}: is not a square image")
         if grey.shape[0] != ROI_SIZE:
             grey = cv2.resize(grey, (ROI_SIZE, ROI_SIZE), interpolation=cv2.INTER_LINEAR)
-        return cls(grey.astype(np.float32) / 255)
+        return cls(np.asarray(grey / 255, dtype=np.float32))
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
         """The same candidates, each with a mask; ROIs are cut if there are none yet."""

@@ -69,7 +69,7 @@ def gflops(exported: Exported) -> float:
     inputs = [tensor[:1] if exported.dynamic_batch else tensor for tensor in exported.inputs.values()]
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         exported.network.eval()(*inputs)
-    return round(counter.get_total_flops() / 1e9, 4)
+    return round(float(counter.get_total_flops()) / 1e9, 4)
 
 
 def milliseconds(bundle: Bundle, steps: list[BundledStep], validation: Dataset) -> float:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import MammoscopeError
 from mammoscope.evaluation.compare.cases import STAGES, case_sets
+from mammoscope.evaluation.run import Stage
 from mammoscope.families.find import load_recipe, recipe_of
 from mammoscope.stages.step import implementation_named
-from mammoscope.studies.study import DEFAULT, Entry, Study, StudyError
+from mammoscope.studies.study import DEFAULT, Entry, Split, Study, StudyError
 
 _SPLIT = re.compile(r"by patient, fold (\d+) of (\d+) validates, seed (-?\d+)")
 _OWN = {"split": "folds and of_folds", "loop.seed": "seeds"}  # settings of recipes that the study decides
@@ -93,7 +94,7 @@ class Item:
         return self.folder / "run"
 
 
-def plan(study: Study, place: Place, datasets: Mapping[str, Dataset]) -> list[Item]:
+def plan(study: Study, place: Place, datasets: Mapping[Split, Dataset]) -> list[Item]:
     """Every item of a study, in the order of folds, seeds and entries, so that all entries have one fold early.
 
     Parameters
@@ -120,8 +121,9 @@ def plan(study: Study, place: Place, datasets: Mapping[str, Dataset]) -> list[It
 
 
 def _check_figures(study: Study, place: Place) -> None:
-    if study.stage not in STAGES:
-        raise StudyError(f"{place.file}: stage: {study.stage!r} cannot be compared yet; known: {', '.join(STAGES)}")
+    if study.stage not in get_args(Stage):
+        evaluated = ", ".join(name for name in STAGES if name in get_args(Stage))
+        raise StudyError(f"{place.file}: stage: {study.stage!r} cannot be evaluated; known: {evaluated}")
     known = {name for cases in case_sets(study.stage, []) for name in cases.statistic(np.ones((1, 0)))}
     for name in study.tabled:
         if name not in known:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.errors import MammoscopeError
-from mammoscope.evaluation.metrics.classification import ClassifiedLesions, classification_statistic
+from mammoscope.evaluation.metrics.classification import ClassifiedLesions, classification_statistic, roc_auc
 from mammoscope.evaluation.metrics.cuts import WIDTHS, cut_statistic
 from mammoscope.evaluation.metrics.detection import MATCH_IOUS, Ranking, detection_statistic
-from mammoscope.evaluation.metrics.intervals import Statistic
+from mammoscope.evaluation.metrics.intervals import Statistic, ratio
 from mammoscope.evaluation.metrics.segmentation import PROBABILITY_BINS, SegmentedLesion, segmentation_statistic
 from mammoscope.geometry import FloatArray
 
@@ -158,10 +158,29 @@ def _classifier(rows: Sequence[Row]) -> list[CaseSet]:
     return sets
 
 
+def _weak(rows: Sequence[Row]) -> list[CaseSet]:
+    known, outlined = _filled(rows, "malignant"), _filled(rows, "dice")
+    scores, malignant = _column(rows, "image_score"), _column(rows, "malignant") == 1
+    lesions, hit, hit_malignant = (_column(rows, name) > 0 for name in ("lesions", "hit", "hit_malignant"))
+    true, drawn, common, dice = (_column(rows, name) for name in ("true", "drawn", "common", "dice"))
+
+    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
+        return {
+            "image_auc": roc_auc(scores[known], malignant[known], weights[:, known]),
+            "pointing_game": ratio(weights @ (hit & lesions), weights @ lesions),
+            "pointing_game_malignant": ratio(weights @ (hit_malignant & malignant), weights @ malignant),
+            "dice_mean": ratio(weights @ dice, weights @ outlined),
+            "iou_pooled": ratio(weights @ common, weights @ (true + drawn - common)),
+        }
+
+    return [_set(rows, statistic)]
+
+
 STAGES: dict[str, Callable[[Sequence[Row]], list[CaseSet]]] = {
     "detector": _detector,
     "segmenter": _segmenter,
     "classifier": _classifier,
+    "weak": _weak,
 }
 
 
@@ -170,7 +189,12 @@ def _of_set(rows: Sequence[Row], name: str) -> list[Row]:
 
 
 def _column(rows: Sequence[Row], name: str) -> FloatArray:
-    return np.array([float(row[name]) for row in rows], dtype=np.float64)
+    """Numbers ``(N,)``; 0 where a cell is empty."""
+    return np.array([float(row[name] or 0) for row in rows], dtype=np.float64)
+
+
+def _filled(rows: Sequence[Row], name: str) -> NDArray[np.bool_]:
+    return np.array([bool(row[name]) for row in rows], dtype=bool)
 
 
 def _set(rows: Sequence[Row], statistic: Statistic) -> CaseSet:

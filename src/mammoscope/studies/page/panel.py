@@ -66,9 +66,9 @@ def _outlined(columns: Sequence[tuple[str, Item]], first: Item, place: Place, da
 
 def _boxed(columns: Sequence[tuple[str, Item]], first: Item, dataset: Dataset) -> Plot | None:
     best: dict[str, float] = {}
-    for row in read_cases(first.folder / CASES):
-        if row["kind"] == "detection" and row["image"] in dataset.images:
-            best[row["image"]] = max(best.get(row["image"], 0.0), float(row["best_iou"]))
+    for case in read_cases(first.folder / CASES):
+        if case["kind"] == "detection" and case["image"] in dataset.images:
+            best[case["image"]] = max(best.get(case["image"], 0.0), float(case["best_iou"]))
     ranked = sorted(best, key=lambda image: -best[image])
     if not ranked:
         return None
