@@ -40,6 +40,8 @@ def cut(share: float) -> Callable[[Pixels], Pixels]:
 
 COPIES: dict[str, Callable[[Pixels], Pixels]] = {
     "mirrored": lambda pixels: pixels[:, ::-1],
+    "turned": np.rot90,
+    "upside down": lambda pixels: pixels[::-1],
     "compressed": as_jpeg,
     "brighter": scaled(1.15, 8),
     "darker": scaled(0.85, -5),

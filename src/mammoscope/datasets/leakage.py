@@ -3,7 +3,8 @@
 Near duplicates are found in two steps. Candidates come from a descriptor of 48 x 48 values, with even
 contrast so that the breast's outline does not outweigh its texture; they are laid on each other by an affine alignment
 (Evangelidis and Psarakis 2008) and compared in the fine texture. Each image is squeezed to a square first, so a
-stretched copy is compared like any other, and compared with the mirrored image as well.
+stretched copy is compared like any other, and compared with the image mirrored and turned by multiples of 90 degrees as
+well: copies that augmentation has made are found too.
 
 The threshold comes from the 1231 mammograms of the CBIS-DDSM mass training split. Largest similarity of two images of
 different patients: 0.66, of one patient: 0.64; smallest of 200 images and their copies (mirrored, half the size, JPEG
@@ -39,6 +40,7 @@ _THUMBNAIL_SIZE = 128
 _CANDIDATE = 0.6  # least correlation of descriptors
 _CANDIDATES = 6  # of each image at most
 _BLOCK = 512  # images compared at once
+_ORIENTATIONS = 8
 _LEAST_CONTRAST = 2.0  # of 255; darker texture is noise
 _ALIGNMENT_STEPS = 25
 _MOST_STRETCH, _MOST_SHIFT = 0.12, 0.08  # an alignment beyond these joins different images
@@ -77,8 +79,8 @@ class _Fingerprints:
     ----------
     hashes
         Of the pixels.
-    descriptors, mirrored
-        ``(N, D) float32`` of unit length, of the images and of their mirror images.
+    descriptors
+        ``(8, N, D) float32`` of unit length, of the images mirrored and turned in every way; first as they are.
     thumbnails
         ``(N, T, T) uint8``.
     """
@@ -86,7 +88,6 @@ class _Fingerprints:
     images: tuple[str, ...]
     hashes: tuple[str, ...]
     descriptors: Grey
-    mirrored: Grey
     thumbnails: NDArray[np.uint8]
 
 
@@ -145,8 +146,9 @@ def _fingerprints(
     return _Fingerprints(
         tuple(dataset.images),
         tuple(one.digest for one in prints),
-        np.array([one.descriptor for one in prints], dtype=np.float32).reshape(-1, _DESCRIPTOR_SIZE**2),
-        np.array([one.mirrored for one in prints], dtype=np.float32).reshape(-1, _DESCRIPTOR_SIZE**2),
+        np.array([one.descriptors for one in prints], dtype=np.float32)
+        .reshape(-1, _ORIENTATIONS, _DESCRIPTOR_SIZE**2)
+        .swapaxes(0, 1),
         np.array([one.thumbnail for one in prints], dtype=np.uint8).reshape(-1, _THUMBNAIL_SIZE, _THUMBNAIL_SIZE),
     )
 
@@ -155,15 +157,20 @@ class _Fingerprint(NamedTuple):
     """One image, reduced; see ``_Fingerprints``."""
 
     digest: str
-    descriptor: Grey
-    mirrored: Grey
+    descriptors: list[Grey]
     thumbnail: NDArray[np.uint8]
 
 
 def _fingerprint(dataset: Dataset, image: str) -> _Fingerprint:
     pixels = read_image(dataset.image_path(image))
     thumbnail = _thumbnail(pixels)
-    return _Fingerprint(pixel_hash(pixels), _descriptor(thumbnail), _descriptor(thumbnail[:, ::-1]), thumbnail)
+    descriptors = [_descriptor(_oriented(thumbnail, number)) for number in range(_ORIENTATIONS)]
+    return _Fingerprint(pixel_hash(pixels), descriptors, thumbnail)
+
+
+def _oriented(image: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    """A square image as it is (0), turned (1 to 3), mirrored (4), mirrored and turned (5 to 7)."""
+    return np.ascontiguousarray(np.rot90(image[:, ::-1] if number >= 4 else image, number % 4))
 
 
 def _shared_images(first: Dataset, a: _Fingerprints, second: Dataset, b: _Fingerprints) -> list[Leak]:
@@ -175,28 +182,26 @@ def _shared_images(first: Dataset, a: _Fingerprints, second: Dataset, b: _Finger
     for row, column in sorted(equal):
         same.append(Leak("pixels", _place(first, a.images[row]), _place(second, b.images[column]), 1.0))
     near: list[Leak] = []
-    for row, column, is_mirrored in _candidates(a, b):
+    for row, column, orientation in _candidates(a, b):
         if (row, column) in equal:
             continue
-        other = b.thumbnails[column]
-        similarity = _similarity(a.thumbnails[row], other[:, ::-1] if is_mirrored else other)
+        similarity = _similarity(a.thumbnails[row], _oriented(b.thumbnails[column], orientation))
         if similarity >= NEAR_DUPLICATE:
             names = _place(first, a.images[row]), _place(second, b.images[column])
             near.append(Leak("near-duplicate", *names, round(similarity, 4)))
     return same + sorted(near, key=lambda leak: -leak.measure)
 
 
-def _candidates(a: _Fingerprints, b: _Fingerprints) -> list[tuple[int, int, bool]]:
-    """The pairs that may be near duplicates, best first of each image of ``b``: row of a, row of b, mirrored."""
+def _candidates(a: _Fingerprints, b: _Fingerprints) -> list[tuple[int, int, int]]:
+    """The pairs that may be near duplicates, best first of each image of ``b``: row of a, row of b, its orientation."""
     found = []
     for start in range(0, len(b.images), _BLOCK):
-        plain = a.descriptors @ b.descriptors[start : start + _BLOCK].T
-        turned = a.descriptors @ b.mirrored[start : start + _BLOCK].T
-        best = np.maximum(plain, turned)
+        every = a.descriptors[0] @ b.descriptors[:, start : start + _BLOCK].swapaxes(1, 2)
+        best, orientation = every.max(axis=0), every.argmax(axis=0)
         for column in range(best.shape[1]):
             rows = np.argsort(-best[:, column])[:_CANDIDATES]
             found += [
-                (int(row), start + column, bool(turned[row, column] > plain[row, column]))
+                (int(row), start + column, int(orientation[row, column]))
                 for row in rows
                 if best[row, column] >= _CANDIDATE
             ]
