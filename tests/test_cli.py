@@ -31,7 +31,7 @@ def test_help_is_instant() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["analyze", "deidentify", "audit", "example", "data", "train", "evaluate", "bundle"]
+    "command", ["analyze", "deidentify", "audit", "example", "data", "train", "evaluate", "compare", "bundle"]
 )
 def test_every_command_has_a_help_page(command: str) -> None:
     assert _mammoscope(command, "--help").returncode == 0

@@ -1,27 +1,16 @@
-"""Paired statistics, by cases worked out by hand and against the reports that the cases are from."""
+"""Paired statistics, by cases worked out by hand."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any, get_args
-
-import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from mammoscope.bundle import load_bundle
 from mammoscope.errors import MammoscopeError
-from mammoscope.evaluation import evaluate
-from mammoscope.evaluation.compare.cases import STAGES, CaseSet, case_sets, read_cases
+from mammoscope.evaluation.compare.cases import STAGES, CaseSet, case_sets
 from mammoscope.evaluation.compare.paired import difference, drawn, holm, p_value
 from mammoscope.evaluation.metrics.intervals import Bootstrap
-from mammoscope.evaluation.run import Stage
 from mammoscope.geometry import FloatArray
-from synthetic_dataset import write_dataset
-
-DRAWS = 50
 
 
 def mean_of(values: list[float], patients: str = "ABCD", prefix: str = "") -> CaseSet:
@@ -95,46 +84,6 @@ def test_other_cases_are_named() -> None:
         difference(*pair, "mean", "x and y")
     with pytest.raises(MammoscopeError, match="only one has A; B; C and 5 more"):
         drawn([mean_of([1, 2, 3, 4]), mean_of([1, 2, 3, 4], prefix="o")], bootstrap)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_dataset(tmp_path_factory.mktemp("data") / "set", patients=6)
-    # A normal image on which nothing is found: it counts where false positives are counted.
-    cv2.imwrite(str(folder / "images" / "N_000.png"), np.zeros((320, 240), np.uint8))
-    names = sorted(path.name for path in (folder / "images").iterdir())
-    rows = [f"{name},{name[:5]},{'' if name[0] == 'N' else name.split('_')[2]},CC" for name in names]
-    (folder / "images.csv").write_text(
-        "image,patient_id,breast_side,view\n" + "\n".join(rows).replace(".png,CC", ",CC")
-    )
-    return folder
-
-
-def at(report: dict[str, Any], name: str) -> Any:
-    """A figure of a report by its place, whose keys may hold dots."""
-    if not name:
-        return report
-    for key in sorted(report, key=len, reverse=True):
-        if name == key or name.startswith(f"{key}."):
-            return at(report[key], name[len(key) + 1 :])
-    raise KeyError(name)
-
-
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage in get_args(Stage)])
-def test_figures_of_the_cases_are_those_of_the_report(stage: Any, dataset: Path, tmp_path: Path) -> None:
-    path = evaluate(stage, dataset, tmp_path, load_bundle(), draws=DRAWS)
-    report = json.loads(path.read_text())
-    seen = 0
-    for cases in case_sets(stage, read_cases(tmp_path / "cases.csv")):
-        figures = drawn([cases], Bootstrap(DRAWS))
-        for name in figures.values:
-            reported, found = at(report, name), figures.estimate(name)
-            assert found.value == pytest.approx(reported["value"], abs=1e-12), name
-            assert found.ci95 == (None if reported["ci95"] is None else pytest.approx(reported["ci95"], abs=1e-12)), (
-                name
-            )
-            seen += reported["value"] is not None
-    assert seen >= 5
 
 
 def test_figures_of_whole_images() -> None:

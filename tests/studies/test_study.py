@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from mammoscope import NOTICE
-from mammoscope.bundle import load_bundle
+from mammoscope.bundle import MANIFEST, default_bundle_folder, load_bundle
 from mammoscope.families.find import find_family
 from mammoscope.studies.page.write import write_markdown
 from mammoscope.studies.plan import Place, unseen_folds
@@ -38,6 +38,7 @@ stage = "segmenter"
 dataset = "set"
 of_folds = {FOLDS}
 reference = "small"
+base = "base"
 figures = ["iou_pooled", "dice_mean", "wider.1.iou_pooled"]
 """
 ENTRIES = f"""
@@ -69,6 +70,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_dataset(folder / "set", patients=8)
     (folder / "small.toml").write_text(as_toml(small_table(find_family("segment", "plain-unet"), epochs=1)))
     (folder / "study.toml").write_text(HEAD + ENTRIES)
+    shutil.copytree(default_bundle_folder(), folder / "base")  # without the rescorer, which takes most of the time
+    manifest = load_bundle().manifest
+    steps = tuple(step for step in manifest.steps if step.role != "rescore")
+    (folder / "base" / MANIFEST).write_text(manifest.model_copy(update={"steps": steps}).model_dump_json())
     return folder
 
 

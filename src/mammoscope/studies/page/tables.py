@@ -143,7 +143,7 @@ def _csv_row(comparison: Comparison, line: Line, name: str, cell: Cell) -> dict[
         "parameters": costs.parameters,
         "gflops": costs.gflops,
         "milliseconds": costs.milliseconds,
-        "training_hours": None if costs.training_hours is None else round(costs.training_hours, 4),
+        "training_hours": None if costs.training_hours is None else round(costs.training_hours, 6),
         "threads": costs.threads,
         "processor": costs.processors,
     }
