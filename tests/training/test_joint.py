@@ -22,6 +22,7 @@ from installed import PACKAGES, mammoscope
 from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.bundling.build import build_bundle
 from mammoscope.bundling.roles.joint import found_lesions
+from mammoscope.bundling.swap import swapped
 from mammoscope.datasets.layout import load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import BundleError
@@ -69,6 +70,13 @@ def test_one_network_makes_a_bundle_that_is_fitted_and_measured(run: Path, joint
     assert step.settings["slope"] > 0 and step.settings["intercept"] != 0
     assert step.settings["nms_iou"] == 0.3
     assert step.files["network"].file == "joint-network.onnx"
+
+
+def test_swapped_into_another_bundle_it_is_the_same(run: Path, joint: Bundle, dataset: Path, tmp_path: Path) -> None:
+    made = swapped(load_bundle(), "joint", run, load_dataset(dataset), tmp_path / "swapped").manifest
+    assert [step.role for step in made.steps] == ["joint", "select"]
+    assert made.steps[0].settings == joint.manifest.steps[0].settings
+    assert made.thresholds == joint.manifest.thresholds
 
 
 def test_its_outlines_lie_on_the_masses_that_it_finds(joint: Bundle, dataset: Path) -> None:

@@ -112,7 +112,7 @@ def compare(study: Study, items: Sequence[Item], bootstrap: Bootstrap) -> Compar
         folds = tuple(measured[entry.name])
         kept = tuple(item for fold in folds for item in measured[entry.name][fold])
         pending = tuple(
-            f"{item.label}: {progress_of(item, study.role_of(entry))}"
+            f"{item.label}: {progress_of(item, study.role_of(entry)) if item.recipe else 'not measured yet'}"
             for item in of_entry
             if not is_measured(item, study.role_of(entry))
         )
