@@ -290,3 +290,12 @@ def test_a_bundle_is_measured_only_on_the_fold_that_it_has_not_seen() -> None:
     assert unseen_folds(load_bundle(), study) == (0,)
     with pytest.raises(StudyError, match="all patients but those of fold 0, and the study's folds are 1, 2"):
         unseen_folds(load_bundle(), study.model_copy(update={"folds": (1, 2)}))
+
+
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parents[2] / "docs/comparison").glob("*.toml")), ids=lambda file: file.stem
+)
+def test_the_studies_of_the_repository_can_be_read(file: Path) -> None:
+    study = load_study(file)
+    assert study.dataset is None, "data lie elsewhere"
+    assert {entry.split for entry in study.entries} == {"by-patient"} or study.stage == "classifier"
