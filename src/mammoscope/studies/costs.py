@@ -48,7 +48,8 @@ def costs_of_step(bundle: Bundle, role: RoleName, validation: Dataset, run: Path
     run
         The training that it comes from, to count its arithmetic; None: that is not known.
     """
-    steps = [step for step in bundle.steps if step.manifest.role == role]
+    roles = (role, "rescore") if role == "detect" else (role,)  # they find together
+    steps = list(bundle.of_roles(*roles))
     if not steps:
         raise MammoscopeError(f"{bundle.folder}: has no step of role {role!r}")
     exported = None

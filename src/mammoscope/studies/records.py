@@ -151,6 +151,11 @@ def costs_of(item: Item) -> dict[str, Any]:
     return cast("dict[str, Any]", _read(path)) if path.is_file() else {}
 
 
+def report_of(item: Item) -> dict[str, Any]:
+    """The content of a measured item's ``report.json``."""
+    return cast("dict[str, Any]", _read(item.folder / REPORT))
+
+
 def sessions_of(item: Item) -> list[dict[str, Any]]:
     """The threads and the processor of each time that an item was begun, or gone on with."""
     path = item.folder / SESSIONS

@@ -6,20 +6,15 @@ import csv
 from collections.abc import Iterator
 from io import StringIO
 
-from mammoscope.evaluation.metrics import classification, detection, segmentation
 from mammoscope.evaluation.metrics.intervals import Estimate
 from mammoscope.evaluation.report.tables import Table
 from mammoscope.studies.comparison import Cell, Comparison, Costs, Line
 from mammoscope.studies.costs import DEFINITIONS as COSTS
+from mammoscope.studies.records import report_of
 
 _NONE = "–"
-_MEANINGS = {
-    "detector": detection.DEFINITIONS,
-    "segmenter": segmentation.DEFINITIONS,
-    "classifier": classification.DEFINITIONS,
-}
 _PLACES = {
-    "wider": "In a cut from the full image, so many times as wide as usual: ",
+    "wider": "In a cut from the full image, as many times as wide as usual as the name says: ",
     "boxes": "On all lesions, cut by their true boxes: ",
     "crops": "On lesions with a published crop: ",
 }
@@ -63,8 +58,8 @@ def tables_of(comparison: Comparison) -> Iterator[Table]:
     if paired:
         yield Table(
             f"Differences to {study.reference}",
-            f"Of {study.reference}, on the same cases, with 95% intervals; p is two-sided, and adjusted for "
-            f"{len(paired)} comparisons of each figure (Holm). Positive: the figure is higher.",
+            f"Each figure minus that of {study.reference} on the same cases, with its 95% interval; p is two-sided, and "
+            f"adjusted for {len(paired)} comparisons of each figure (Holm).",
             (*head, *study.tabled),
             tuple((*first(line), *(_difference(line.cells[name]) for name in study.tabled)) for line in paired),
         )
@@ -77,8 +72,9 @@ def tables_of(comparison: Comparison) -> Iterator[Table]:
 
 
 def definitions_of(comparison: Comparison) -> dict[str, str]:
-    """A sentence for each figure and cost in the tables."""
-    meanings = _MEANINGS.get(comparison.study.stage, {})
+    """A sentence for each figure and cost in the tables: those of the first report, which all share."""
+    first = next((item for line in comparison.lines for item in line.items), None)
+    meanings = {} if first is None else report_of(first).get("definition", {})
     found = {}
     for name in comparison.study.tabled:
         place, last = name.split(".")[0], name.split(".")[-1]
