@@ -19,7 +19,7 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from mammoscope import NOTICE
 from mammoscope.bundle import MANIFEST, default_bundle_folder, load_bundle
-from mammoscope.families.find import find_family
+from mammoscope.families.find import find_family, recipe_names
 from mammoscope.studies.page.write import write_markdown
 from mammoscope.studies.plan import Place, unseen_folds
 from mammoscope.studies.run import Outcome, open_study, run_study
@@ -299,3 +299,6 @@ def test_the_studies_of_the_repository_can_be_read(file: Path) -> None:
     study = load_study(file)
     assert study.dataset is None, "data lie elsewhere"
     assert {entry.split for entry in study.entries} == {"by-patient"} or study.stage == "classifier"
+    if file.stem != "segmenters":
+        for entry in study.entries:
+            assert entry.recipe is None or entry.recipe in recipe_names(study.role_of(entry))

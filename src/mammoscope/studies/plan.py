@@ -137,7 +137,6 @@ def _of_entry(study: Study, place: Place, entry: Entry, base: Bundle, dataset: D
     if entry.recipe is not None:
         recipe = _recipe(study, place, entry)
         kind = {"init": entry.init}
-        _ = init_of(entry, place)
         if study.role_of(entry) != "joint":
             kind["base"] = base.sha256
     elif entry.step is not None:
@@ -167,16 +166,17 @@ def _of_entry(study: Study, place: Place, entry: Entry, base: Bundle, dataset: D
 
 
 def init_of(entry: Entry, place: Place) -> str | None:
-    """Where an entry's training starts: a file of ``weights`` or beside the study, or a word such as ``timm``.
+    """Where an entry's training starts: a file or folder in ``weights`` or beside the study, or a word such as ``timm``.
 
-    None also where the file is not at hand: finished trainings need none, and others say that it is missing.
+    ``"."`` is the folder of weights itself. None also where a file is not at hand: finished trainings need none, and
+    others say that it is missing.
     """
-    if entry.init is None or not Path(entry.init).suffix:
-        return entry.init
+    if entry.init is None:
+        return None
     for folder in (place.weights, place.file.parent):
-        if folder is not None and (folder / entry.init).is_file():
+        if folder is not None and (folder / entry.init).exists():
             return str(folder / entry.init)
-    return None
+    return None if Path(entry.init).suffix else entry.init
 
 
 def unseen_folds(bundle: Bundle, study: Study) -> tuple[int, ...]:

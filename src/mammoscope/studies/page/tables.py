@@ -58,7 +58,7 @@ def tables_of(comparison: Comparison) -> Iterator[Table]:
     if paired:
         yield Table(
             f"Differences to {study.reference}",
-            f"Each figure minus that of {study.reference} on the same cases, with its 95% interval; p is two-sided, and "
+            f"Each figure minus that of {study.reference} on the same cases, with its 95% interval; p is two-sided, "
             f"adjusted for {len(paired)} comparisons of each figure (Holm).",
             (*head, *study.tabled),
             tuple((*first(line), *(_difference(line.cells[name]) for name in study.tabled)) for line in paired),
