@@ -166,7 +166,7 @@ def _of_entry(study: Study, place: Place, entry: Entry, base: Bundle, dataset: D
 
 
 def init_of(entry: Entry, place: Place) -> str | None:
-    """Where an entry's training starts: a file or folder in ``weights`` or beside the study, or a word such as ``timm``.
+    """Where an entry's training starts: a file or folder of ``weights`` or beside the study, or a word, ``timm``.
 
     ``"."`` is the folder of weights itself. None also where a file is not at hand: finished trainings need none, and
     others say that it is missing.
