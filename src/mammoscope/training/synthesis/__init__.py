@@ -1,0 +1,1 @@
+"""Masses that a trained generator paints into healthy tissue, as training samples."""
