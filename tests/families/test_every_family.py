@@ -26,10 +26,18 @@ from mammoscope.bundling.steps import LARGEST_DIFFERENCE, trained_step
 from mammoscope.candidates import Candidates
 from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
+from mammoscope.errors import RecipeError
 from mammoscope.families.family import NOUNS
 from mammoscope.families.find import AnyFamily, all_families, load_recipe
 from mammoscope.families.recipe import Recipe
-from mammoscope.families.samples import ClassifierBatch, DetectorBatch, JointBatch, RescorerBatch, SegmenterBatch
+from mammoscope.families.samples import (
+    ClassifierBatch,
+    DetectorBatch,
+    GeneratorBatch,
+    JointBatch,
+    RescorerBatch,
+    SegmenterBatch,
+)
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.step import PreparedExam, PreparedView
@@ -176,6 +184,7 @@ def lesion_free(trained: Trained) -> Any:
         "rescore": lambda: RescorerBatch(pictures, torch.zeros(2)),
         "segment": lambda: SegmenterBatch(pictures, black),
         "classify": lambda: ClassifierBatch(pictures, black, (views.lesion, views.lesion), torch.zeros(2)),
+        "generate": lambda: GeneratorBatch(pictures, black, black, torch.zeros(2, len(fitted(trained)["words"]))),
     }[trained.family.role]()
 
 
@@ -198,6 +207,10 @@ def blank_exam() -> PreparedExam:
 
 
 def test_a_bundle_runs_what_was_trained(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:
+    if trained.family.role not in MAKERS:  # it does something else than a step of a bundle
+        with pytest.raises(RecipeError, match=f"{trained.family.name} is a .*, which is no step of a bundle"):
+            open_source(trained.family.role, trained.out)
+        return
     run, maker = open_source(trained.family.role, trained.out), MAKERS[trained.family.role]
     assert isinstance(run, Run)
     training, validation = split_patients(dataset, folds=FOLDS)

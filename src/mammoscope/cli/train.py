@@ -20,6 +20,7 @@ class Task(StrEnum):
     SEGMENTER = "segmenter"
     CLASSIFIER = "classifier"
     JOINT = "joint"
+    GENERATOR = "generator"
 
 
 def train(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mammoscope.families import recipe as recipes
 
-RoleName = Literal["detect", "rescore", "segment", "classify", "joint"]
+RoleName = Literal["detect", "rescore", "segment", "classify", "joint", "generate"]
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
 # The name of a network of each, in commands, runs and errors.
 NOUNS: dict[RoleName, str] = {
@@ -21,6 +21,7 @@ NOUNS: dict[RoleName, str] = {
     "segment": "segmenter",
     "classify": "classifier",
     "joint": "joint network",
+    "generate": "generator",
 }
 
 Fitted = Mapping[str, Any]

@@ -194,6 +194,10 @@ class SegmenterRecipe(Recipe):
         default=None, description="augmentation.shift of such cuts, for misplaced boxes; None takes that."
     )
     full_zoom: Annotated[float, Field(ge=0)] | None = Field(default=None, description="The same of augmentation.zoom.")
+    synthetic_share: Share = Field(
+        default=0.0, description="How often a mass that a generator painted is shown in place of a lesion."
+    )
+    synthetic_pool: Count = Field(default=1024, description="Masses that it paints, once, before the first step.")
 
 
 class ClassifierRecipe(Recipe):
@@ -213,3 +217,21 @@ class JointRecipe(BreastRecipe):
     rescored_nms_iou: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.15, description="The same where a rescorer follows, which rates two boxes on one mass alike."
     )
+
+
+class GeneratorRecipe(Recipe):
+    """What the recipes of all generators share: networks that paint a mass of a given outline into tissue."""
+
+    input_size: Annotated[int, Field(ge=32, le=512, multiple_of=16)] = 128
+    mass_fraction: Annotated[float, Field(gt=0, le=0.9)] = Field(
+        default=0.6, description="Share of the square's side that the mass spans: the rest is tissue around it."
+    )
+    rim: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        default=0.08, description="Width of the tissue around the outline that is painted too, as a share of the side."
+    )
+
+    @model_validator(mode="after")
+    def _changes_no_contrast(self) -> Self:
+        if self.contrast.clip_limit:
+            raise ValueError("contrast.clip_limit must be 0: segmenters change the contrast of what a generator paints")
+        return self

@@ -6,8 +6,9 @@ A family derives from one of these; most need to add only ``network``.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -15,12 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mammoscope.errors import RecipeError
+from mammoscope.families.attributes import Attributes
 from mammoscope.families.family import Exported, Family, Fitted, RoleName
 from mammoscope.families.mask_losses import mask_losses
 from mammoscope.families.recipe import (
     BreastRecipe,
     ClassifierRecipe,
     DetectorRecipe,
+    GeneratorRecipe,
     JointRecipe,
     RescorerRecipe,
     SegmenterRecipe,
@@ -29,9 +33,11 @@ from mammoscope.families.samples import (
     BreastImage,
     ClassifierBatch,
     DetectorBatch,
+    GeneratorBatch,
     GradedImage,
     JointBatch,
     LesionViews,
+    MassPicture,
     ProposedImage,
     RescorerBatch,
     SegmenterBatch,
@@ -46,6 +52,7 @@ JointT = TypeVar("JointT", bound=JointRecipe)
 RescorerT = TypeVar("RescorerT", bound=RescorerRecipe)
 SegmenterT = TypeVar("SegmenterT", bound=SegmenterRecipe)
 ClassifierT = TypeVar("ClassifierT", bound=ClassifierRecipe)
+GeneratorT = TypeVar("GeneratorT", bound=GeneratorRecipe)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +180,35 @@ class ClassifierFamily(Family[ClassifierT, LesionViews, ClassifierBatch]):
         # Two tensors: one that served as both would become a single input of the file.
         example = {name: torch.zeros(2, 1, recipe.input_size, recipe.input_size) for name in ("roi", "mask")}
         return Exported(network.eval(), example, ("logit",))
+
+
+class GeneratorFamily(Family[GeneratorT, MassPicture, GeneratorBatch]):
+    """Generators: tissue with a blank, mask and weights ``(N, 3, S, S)``, words ``(N, K)`` and noise to a mass.
+
+    The blank is 0, where the weights are above 0. The mass ``(N, 1, S, S)`` is normalised like the tissue. No bundle
+    runs a generator: it paints training samples of other networks.
+    """
+
+    role: ClassVar[RoleName] = "generate"
+
+    @abstractmethod
+    def noise_shape(self, recipe: GeneratorT) -> tuple[int, ...]:
+        """Of the noise of one image, from which follows what its outline and words leave open."""
+
+    def fitted(self, recipe: GeneratorT, samples: Sequence[MassPicture]) -> dict[str, Any]:
+        """The words of shapes and margins that are common enough to learn."""
+        return {"words": Attributes.fit([sample.lesion for sample in samples]).spoken}
+
+    def paint(self, network: nn.Module, batch: GeneratorBatch, noise: Tensor, autocast: torch.autocast) -> Tensor:
+        """The ROIs ``(N, 1, S, S)`` of a batch with a mass in each; nothing is changed where the weights are 0."""
+        blank = torch.where(batch.weights > 0, 0.0, batch.rois)
+        with autocast:
+            mass: Tensor = network(torch.cat([blank, batch.masks, batch.weights], dim=1), batch.words, noise)
+        return batch.rois + batch.weights * (mass.float() - batch.rois)
+
+    def export(self, network: nn.Module, recipe: GeneratorT, fitted: Fitted) -> Exported:
+        """Refused."""
+        raise RecipeError(f"{self.name} is a generator, which is no step of a bundle: it paints training samples")
 
 
 def smoothed_cross_entropy(logits: Tensor, malignant: Tensor, smoothing: float) -> Tensor:

@@ -167,3 +167,42 @@ class ClassifierBatch:
     masks: Tensor
     lesions: tuple[Lesion, ...]
     malignant: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class MassPicture:
+    """A lesion with tissue around it, as a generator learns from it.
+
+    Attributes
+    ----------
+    lesion
+        Its row of the dataset's table.
+    pixels, mask
+        ``(S, S) uint8``: brightness as in the mammogram, and 255 on the mass.
+    """
+
+    lesion: Lesion
+    pixels: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratorBatch:
+    """Tissue into which masses are to be painted, in training with the real ones in it.
+
+    Attributes
+    ----------
+    rois
+        ``(N, 1, S, S) float32``, normalised.
+    masks
+        Of the same shape, 0 to 1: the outlines, softer where the margin is to be.
+    weights
+        Of the same shape, 0 to 1: how much of each pixel is painted; the rest of it is the ROI's.
+    words
+        ``(N, K) float32`` of 0 and 1: what is said of shape and margin; all 0 where nothing is.
+    """
+
+    rois: Tensor
+    masks: Tensor
+    weights: Tensor
+    words: Tensor

@@ -119,7 +119,7 @@ class BundleManifest(_Record):
         roles = [step.role for step in self.steps]
         return self.steps[roles.index("select") + 1 :]
 
-    def first(self, role: Role) -> StepManifest | None:
+    def first(self, role: str) -> StepManifest | None:
         """The first step of a role; None: there is none."""
         return next((step for step in self.steps if step.role == role), None)
 

@@ -28,7 +28,8 @@ class Roi:
     Attributes
     ----------
     pixels
-        ``(S, S) uint8``, frame ``roi``: square in the breast (not in the file's pixels), contrast stretched.
+        ``(S, S) uint8``, frame ``roi``: square in the breast (not in the file's pixels), contrast stretched
+        unless it was cut otherwise.
     from_preprocessed
         The change from the ``preprocessed`` frame to ``roi``.
     """
@@ -44,6 +45,7 @@ def cut_roi(
     *,
     size: int = ROI_SIZE,
     mass_fraction: float = MASS_FRACTION,
+    stretch: bool = True,
 ) -> Roi:
     """Cut the square around a box out of a preprocessed mammogram.
 
@@ -59,6 +61,8 @@ def cut_roi(
         Side of the result in pixels.
     mass_fraction
         Share of the square's side that the longer side of the box takes.
+    stretch
+        Whether its contrast is stretched; else it stays that of the mammogram.
 
     Notes
     -----
@@ -71,7 +75,7 @@ def cut_roi(
     window = _window(pixels, left, top, width, height)
     inside = np.zeros((height, width), dtype=bool)
     inside[max(0, -top) : max(0, pixels.shape[0] - top), max(0, -left) : max(0, pixels.shape[1] - left)] = True
-    stretched = stretch_contrast(window, inside)
+    stretched = stretch_contrast(window, inside) if stretch else window
     shrinks = width > size
     resized = cv2.resize(stretched, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     change = FrameChange(Frame.PREPROCESSED, Frame.ROI).cropped(left, top).scaled(size / width, size / height)

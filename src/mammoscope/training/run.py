@@ -29,6 +29,7 @@ from mammoscope.training.code_version import code_version
 from mammoscope.training.loop import BEST, Opponent, fit
 from mammoscope.training.roles.classify import ClassifyRole
 from mammoscope.training.roles.detect import DetectRole
+from mammoscope.training.roles.generate import GenerateRole
 from mammoscope.training.roles.joint import JointRole
 from mammoscope.training.roles.rescore import RescoreRole
 from mammoscope.training.roles.role import Role
@@ -39,7 +40,7 @@ LOG = "train.log"
 
 AnyRole = Role[Any, Any]
 _ROLES: dict[str, type[AnyRole]] = {
-    NOUNS[role.name]: role for role in (DetectRole, RescoreRole, SegmentRole, ClassifyRole, JointRole)
+    NOUNS[role.name]: role for role in (DetectRole, RescoreRole, SegmentRole, ClassifyRole, JointRole, GenerateRole)
 }
 _OTHER_NOUNS = {"reducer": "rescorer", "joint": NOUNS["joint"]}  # a former name, and that of the command
 # What the family fitted, in runs of versions that kept each value under a separate name.
@@ -60,7 +61,8 @@ def train(
     Parameters
     ----------
     noun
-        What is trained: ``"detector"``, ``"rescorer"``, ``"segmenter"``, ``"classifier"`` or ``"joint"``.
+        What is trained: ``"detector"``, ``"rescorer"``, ``"segmenter"``, ``"classifier"``, ``"joint"`` or
+        ``"generator"``.
     dataset_folder
         A folder in the dataset layout; its patients are divided into training and validation by the recipe's split.
         Lesions of other kinds than masses are left out.
