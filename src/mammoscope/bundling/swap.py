@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.bundling.fits import MAKERS, fit_step
@@ -19,11 +20,11 @@ from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import RecipeError
 from mammoscope.evaluation.cases import analyse_images
 from mammoscope.evaluation.metrics.end_to_end import threshold_at_lesion_count
-from mammoscope.families.family import RoleName
+from mammoscope.families.family import NOUNS, RoleName
 from mammoscope.families.recipe import SplitSettings
 from mammoscope.files import write_text
 from mammoscope.kinds import SOUGHT
-from mammoscope.stages.manifests import BundleManifest, StepManifest
+from mammoscope.stages.manifests import BundleManifest, Role, StepManifest
 
 # What a new step of a role takes the place of. A rescorer was trained on what another detector proposes.
 REPLACED: dict[RoleName, tuple[str, ...]] = {
@@ -61,16 +62,9 @@ def swapped(
     ------
     RecipeError
         The training has no validated weights, is of another dataset, or finds the breast by other settings than the
-        bundle; or there is no implementation of that name.
+        bundle; there is no implementation of that name; or no bundle has steps of that role.
     """
-    source = open_source(role, new) if isinstance(new, Path) else None
-    if source is not None:
-        if not isinstance(source, Run):
-            raise RecipeError(f"{new}: is a bundle, expected a training")
-        if source.data_sha256 != dataset.sha256:
-            raise RecipeError(f"{new}: was trained on another dataset than {dataset.folder}")
-        if role != "joint" and source.preprocess != base.manifest.preprocess:
-            raise RecipeError(f"{new}: finds the breast by other settings than the bundle {base.folder}")
+    source = _trained(base, role, new, dataset)
     settings = source.split if source else split or SplitSettings()
     sought = {kind.name for kind in SOUGHT}
     training, validation = (part.of_kinds(sought) for part in split_patients(dataset, **settings.model_dump()))
@@ -84,7 +78,7 @@ def swapped(
         for step in kept:
             copied_files(step, base.folder, folder)
         if source is None:
-            step = extra_step(ExtraStep(_name_for(str(new), kept), str(new), role))
+            step = extra_step(ExtraStep(_name_for(str(new), kept), str(new), cast(Role, role)))
             step = step.model_copy(update={"files": MAKERS[role].more_files(training, folder)})
         else:
             step = trained_step(
@@ -112,6 +106,22 @@ def swapped(
             shutil.rmtree(out)
         folder.rename(out)
     return load_bundle(out)
+
+
+def _trained(base: Bundle, role: RoleName, new: Path | str, dataset: Dataset) -> Run | None:
+    """The training that the new step comes from, see ``swapped``; None if it is an implementation's name."""
+    if role not in REPLACED:
+        raise RecipeError(f"{new}: a {NOUNS[role]} is no step of a bundle")
+    if not isinstance(new, Path):
+        return None
+    source = open_source(role, new)
+    if not isinstance(source, Run):
+        raise RecipeError(f"{new}: is a bundle, expected a training")
+    if source.data_sha256 != dataset.sha256:
+        raise RecipeError(f"{new}: was trained on another dataset than {dataset.folder}")
+    if role != "joint" and source.preprocess != base.manifest.preprocess:
+        raise RecipeError(f"{new}: finds the breast by other settings than the bundle {base.folder}")
+    return source
 
 
 def _threshold(manifest: BundleManifest, folder: Path, validation: Dataset) -> float:

@@ -40,10 +40,16 @@ def train(
         Path | None,
         typer.Option(help="For the rescorer: whose detector proposes the regions; default: the built-in bundle."),
     ] = None,
+    generator: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a segmenter whose recipe has a synthetic_share: the run of the generator that paints it."
+        ),
+    ] = None,
 ) -> None:
     """Train a network; a training that was stopped at any moment resumes where it stopped. Needs the extra 'train'."""
     need_training()
     from mammoscope.training.run import train as run
 
-    run(task.value, dataset, recipe, out, init, proposing=bundle)
+    run(task.value, dataset, recipe, out, init, proposing=bundle, generator=generator)
     typer.echo(out)

@@ -34,6 +34,7 @@ from mammoscope.training.roles.joint import JointRole
 from mammoscope.training.roles.rescore import RescoreRole
 from mammoscope.training.roles.role import Role
 from mammoscope.training.roles.segment import SegmentRole
+from mammoscope.training.synthesis.painter import Painter
 
 RUN = "run.json"
 LOG = "train.log"
@@ -55,6 +56,7 @@ def train(
     init: str | None = None,
     *,
     proposing: Path | None = None,
+    generator: Path | None = None,
 ) -> None:
     """Train a network, or resume a training that was stopped.
 
@@ -77,13 +79,17 @@ def train(
         For a whole network: ``best.safetensors`` of an earlier run. None: random weights.
     proposing
         For the rescorer: the bundle whose detector proposes regions; None takes the built-in one.
+    generator
+        For a segmenter whose recipe has a ``synthetic_share``: the run of a generator, which paints that share of the
+        training samples. It must have learned from training patients alone.
 
     Raises
     ------
     DatasetError, RecipeError
         Before the first step: what is wrong with the dataset, the recipe or the folder.
     """
-    train_recipe(noun, dataset_folder, load_recipe(role_of(noun).name, recipe_name), out, init, proposing=proposing)
+    recipe = load_recipe(role_of(noun).name, recipe_name)
+    train_recipe(noun, dataset_folder, recipe, out, init, proposing=proposing, generator=generator)
 
 
 def train_recipe(
@@ -94,6 +100,7 @@ def train_recipe(
     init: str | None = None,
     *,
     proposing: Path | None = None,
+    generator: Path | None = None,
 ) -> None:
     """As ``train``, by a recipe that is read already."""
     role_type = role_of(noun)
@@ -107,7 +114,8 @@ def train_recipe(
         )
     sought = {kind.name for kind in SOUGHT}
     training, validation = (part.of_kinds(sought) for part in split_patients(dataset, **recipe.split.model_dump()))
-    role = role_type(family, recipe, proposing)
+    painter = Painter.opened(generator, read_run(generator)) if generator else None
+    role = role_type(family, recipe, proposing, painter)
     role.check(training, validation)
     _open_run(out, role, _identity(dataset, role, init, training, validation))
     torch.set_num_threads(usable_cores())

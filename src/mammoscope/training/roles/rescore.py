@@ -33,6 +33,7 @@ from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.roles.detect import detection_metrics
 from mammoscope.training.roles.role import Role, RoleTask
+from mammoscope.training.synthesis.painter import Painter
 
 _SPARE = 1.3  # tissue beyond the square, for shifts and rotations
 _EVEN = 0.5  # weight of the rescorer's logit in validation; the bundle's is fitted when it is built
@@ -45,9 +46,13 @@ class RescoreRole(Role[RescorerRecipe, ProposedImage]):
     family: RescorerFamily[RescorerRecipe]
 
     def __init__(
-        self, family: Family[RescorerRecipe, ProposedImage, Any], recipe: RescorerRecipe, proposing: Path | None
+        self,
+        family: Family[RescorerRecipe, ProposedImage, Any],
+        recipe: RescorerRecipe,
+        proposing: Path | None,
+        painter: Painter | None = None,
     ) -> None:
-        super().__init__(family, recipe, None)
+        super().__init__(family, recipe, None, painter)
         self.bundle = _proposing_bundle(proposing, recipe)
 
     @property

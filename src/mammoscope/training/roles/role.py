@@ -15,6 +15,7 @@ from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.families.family import NOUNS, Family, RoleName
 from mammoscope.families.recipe import Recipe
+from mammoscope.training.synthesis.painter import Painter
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 SampleT = TypeVar("SampleT")
@@ -74,6 +75,8 @@ class Role(ABC, Generic[RecipeT, SampleT]):
         What is trained.
     proposing
         A bundle whose detector proposes regions, for roles that are trained on such regions.
+    painter
+        A generator that paints samples, for roles that are trained on such samples.
 
     Attributes
     ----------
@@ -82,15 +85,26 @@ class Role(ABC, Generic[RecipeT, SampleT]):
     Raises
     ------
     RecipeError
-        A bundle is given that the role does not use, or that does not fit the recipe.
+        A bundle or a generator is given that the role does not use, or that does not fit the recipe.
     """
 
     name: ClassVar[RoleName]
 
-    def __init__(self, family: Family[RecipeT, SampleT, Any], recipe: RecipeT, proposing: Path | None) -> None:
+    def __init__(
+        self,
+        family: Family[RecipeT, SampleT, Any],
+        recipe: RecipeT,
+        proposing: Path | None,
+        painter: Painter | None = None,
+    ) -> None:
         if proposing:
             raise RecipeError(
                 f"a bundle whose detector proposes regions is for the rescorer only, not for the {self.noun}"
+            )
+        if painter:
+            raise RecipeError(
+                f"a generator is for the segmenter only, not for the {self.noun}: of a painted mass nothing is known "
+                "but its outline, shape and margin"
             )
         self.family, self.recipe = family, recipe
 

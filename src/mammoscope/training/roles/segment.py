@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +14,8 @@ from torch import nn
 
 from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.placed_masks import placed
-from mammoscope.errors import DatasetError
+from mammoscope.errors import DatasetError, RecipeError
+from mammoscope.families.family import Family
 from mammoscope.families.recipe import SegmenterRecipe
 from mammoscope.families.roles import SegmenterFamily
 from mammoscope.families.samples import LesionPicture, LesionViews, SegmenterBatch
@@ -20,6 +23,7 @@ from mammoscope.training.lesion_rois import load_crop, load_views, plain_picture
 from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
 from mammoscope.training.roles.role import Role, RoleTask
+from mammoscope.training.synthesis.painter import Painter
 
 _VALIDATION_BATCH = 16
 _SPARE = 1.2  # tissue beyond the widest cut, for shifts and rotations
@@ -33,18 +37,49 @@ class SegmentRole(Role[SegmenterRecipe, LesionViews]):
     name = "segment"
     family: SegmenterFamily[SegmenterRecipe]
 
+    def __init__(
+        self,
+        family: Family[SegmenterRecipe, LesionViews, Any],
+        recipe: SegmenterRecipe,
+        proposing: Path | None,
+        painter: Painter | None = None,
+    ) -> None:
+        super().__init__(family, recipe, proposing)
+        if recipe.synthetic_share and not painter:
+            raise RecipeError(
+                f"synthetic_share is {recipe.synthetic_share:g}, which needs a generator: name its run with --generator"
+            )
+        if painter and not recipe.synthetic_share:
+            raise RecipeError(
+                f"{painter.folder}: this generator would not be used, as the recipe's synthetic_share is 0"
+            )
+        self.painter = painter
+        self._painted: list[LesionPicture] = []
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The generator, if there is one; how it is used stands in the recipe."""
+        return {"generator": self.painter.identity} if self.painter else {}
+
+    def check(self, training: Dataset, validation: Dataset) -> None:
+        """See that no validation patient is painted after."""
+        if self.painter:
+            self.painter.check(training)
+
     def load(self, part: Dataset, name: str) -> list[LesionViews]:
-        """See ``load_outlined``."""
+        """See ``load_outlined``; a generator paints its masses into the images of the training patients."""
         views = load_outlined(part, self.recipe, "reading lesions")
         if not views:
             raise DatasetError(f"{part.folder}: no {name} patient has a lesion whose mask is known")
+        if self.painter and name == "training":
+            self._painted = self.painter.pool(part, self.recipe.synthetic_pool, self.recipe.loop.seed)
         return views
 
     def task(
         self, network: nn.Module, training: Sequence[LesionViews], validation: Sequence[LesionViews]
     ) -> SegmenterTask:
         """See ``Role``."""
-        return SegmenterTask(self.family, self.recipe, network, training, validation)
+        return SegmenterTask(self.family, self.recipe, network, training, validation, self._painted)
 
 
 def load_outlined(dataset: Dataset, recipe: SegmenterRecipe, label: str) -> list[LesionViews]:
@@ -70,9 +105,10 @@ class SegmenterTask(RoleTask[SegmenterRecipe, Sample, SegmenterBatch]):
         network: nn.Module,
         training: Sequence[LesionViews],
         validation: Sequence[LesionViews],
+        painted: Sequence[LesionPicture] = (),
     ) -> None:
         super().__init__(family, recipe, network)
-        self.training = training
+        self.training, self.painted = training, painted
         plain = partial(plain_picture, size=recipe.input_size, contrast=recipe.contrast)
         self.validation = [plain(view.crop) for view in validation if view.crop]
         # The usual cut from the full image, which is what the segmenter meets in use.
@@ -89,12 +125,18 @@ class SegmenterTask(RoleTask[SegmenterRecipe, Sample, SegmenterBatch]):
         """Pixels and mask, ``(S, S) uint8`` each."""
         recipe, view = self.recipe, self.training[index]
         changed = partial(random_picture, rng, size=recipe.input_size, contrast=recipe.contrast)
+        if self.painted and rng.random() < recipe.synthetic_share:
+            return self._cut(changed, self.painted[int(rng.integers(len(self.painted)))], rng)
         full = _placed(view)
         if full and (view.crop is None or rng.random() < recipe.full_share):
-            widen = recipe.widest ** (rng.random() ** recipe.widening_power)
-            return changed(self._displaced, full, widen=widen)
+            return self._cut(changed, full, rng)
         assert view.crop is not None  # load_outlined
         return changed(recipe.augmentation, view.crop)
+
+    def _cut(self, changed: Callable[..., Sample], picture: LesionPicture, rng: np.random.Generator) -> Sample:
+        """A cut from a full image, or what was painted into one, which is as wide as those are."""
+        widen = self.recipe.widest ** (rng.random() ** self.recipe.widening_power)
+        return changed(self._displaced, picture, widen=widen)
 
     def batch(self, samples: Sequence[Sample], device: torch.device) -> SegmenterBatch:
         """Normalised, with masks from 0 to 1."""
