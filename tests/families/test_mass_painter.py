@@ -17,6 +17,7 @@ from mammoscope.families.generate.mass_painter import (
     Painter,
     coarse_difference,
     continued,
+    grain,
     mean_at,
 )
 from mammoscope.families.samples import GeneratorBatch
@@ -100,7 +101,7 @@ def test_painter_and_critic_learn_in_turn() -> None:
             for name, value in losses.items():
                 first.setdefault(name, value.item())
                 last[name] = value.item()
-    assert set(last) == {"critic_loss", "coarse_loss", "feature_loss", "adversarial_loss"}
+    assert set(last) == {"critic_loss", "coarse_loss", "grain_loss", "adversarial_loss"}
     assert np.isfinite(list(last.values())).all()
     assert last["coarse_loss"] < 0.5 * first["coarse_loss"]
 
@@ -116,6 +117,20 @@ def test_only_what_is_painted_counts() -> None:
     values, places = torch.tensor([1.0, 3.0, 100.0]), torch.tensor([True, True, False])
     assert mean_at(places, values) == 2
     assert mean_at(torch.zeros(3, dtype=torch.bool), values) == 0
+
+
+def test_grain_is_how_strong_structures_are_wherever_they_lie() -> None:
+    torch.manual_seed(0)
+    pictures, weights = torch.randn(2, 1, 64, 64), torch.zeros(2, 1, 64, 64)
+    weights[..., 8:56, 8:56] = 1
+    found = grain(pictures, weights)
+    assert found.shape == (2, 3)
+    assert torch.allclose(grain(2 * pictures + 5, weights), found + np.log(2), atol=0.01)
+    assert torch.allclose(grain(pictures.roll(2, dims=3), weights), found, atol=0.2)
+    nothing = grain(pictures, torch.zeros_like(weights))
+    assert torch.allclose(nothing, torch.full_like(nothing, np.log(0.01)))
+    blurred = torch.nn.functional.avg_pool2d(pictures, 5, 1, 2)
+    assert (grain(blurred, weights)[:, 0] < found[:, 0] - 1).all()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from mammoscope.families.samples import GeneratorBatch
 
 _SLOPE = 0.2  # of leaky rectifiers below 0
 _COARSEST = 4  # side of the coarsest tissue that is continued into the blank
+_BANDS = 3  # of structures 2 to 8 pixels across
+_FAINTEST = 0.01  # structure that counts, in standard deviations of the brightness
 _SMOOTHING = 1.0  # pixels: keeps a batch without a mass finite
 
 
@@ -37,10 +39,10 @@ class MassPainterRecipe(GeneratorRecipe):
         default=8, description="Pixels along the side of a square whose mean brightness is to be that of the real mass."
     )
     coarse_weight: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Of that likeness in the loss.")
-    feature_weight: Annotated[float, Field(ge=0)] = Field(
-        default=4.0, description="Of the likeness of what the critic's layers see in painted and in real masses."
+    grain_weight: Annotated[float, Field(ge=0)] = Field(
+        default=0.5, description="Of the likeness of how strong structures of each size are, wherever they lie."
     )
-    adversarial_weight: Annotated[float, Field(gt=0)] = Field(default=0.5, description="Of the critic's judgement.")
+    adversarial_weight: Annotated[float, Field(gt=0)] = Field(default=0.1, description="Of the critic's judgement.")
 
 
 class MassPainterFamily(GeneratorFamily[MassPainterRecipe]):
@@ -54,8 +56,8 @@ class MassPainterFamily(GeneratorFamily[MassPainterRecipe]):
         licence="Apache-2.0 (written from the papers)",
         differs="smaller; conditioned on words of shape and margin beside the outline, by a projection in the critic "
         "(Miyato and Koyama 2018) and by scaled features in the painter (Perez et al. 2018); a hinge loss; the mass's "
-        "brightness is compared in coarse squares only, so that its texture is left to the critic, whose features are "
-        "compared too (Wang et al. 2018) in place of those of another network",
+        "brightness is compared with the real one's in coarse squares, and of finer structures how strong they are, "
+        "so that where they lie is left to noise and critic",
     )
     trial: ClassVar = {"input_size": 32, "filters": [8, 12, 16], "noise_channels": 2, "critic_filters": [4, 8]}
 
@@ -81,9 +83,8 @@ class MassPainterFamily(GeneratorFamily[MassPainterRecipe]):
     def loss(
         self, network: nn.Module, batch: GeneratorBatch, recipe: MassPainterRecipe, autocast: torch.autocast
     ) -> dict[str, Tensor]:
-        """Of the painter without its critic: the coarse likeness."""
-        painted = self.paint(network, batch, self._noise(batch, recipe), autocast)
-        return {"coarse_loss": recipe.coarse_weight * coarse_difference(painted, batch, recipe.coarseness)}
+        """Of the painter without its critic: the likeness to the real masses."""
+        return likeness(self.paint(network, batch, self._noise(batch, recipe), autocast), batch, recipe)
 
     def turns(
         self,
@@ -93,27 +94,20 @@ class MassPainterFamily(GeneratorFamily[MassPainterRecipe]):
         recipe: MassPainterRecipe,
         autocast: torch.autocast,
     ) -> Iterator[dict[str, Tensor]]:
-        """The critic's hinge loss (Lim and Ye 2017); then likeness, features and judgement of what was painted.
+        """The critic's hinge loss (Lim and Ye 2017); then the likeness of what was painted, and its judgement.
 
         Only places that see something painted are judged.
         """
         painted = self.paint(network, batch, self._noise(batch, recipe), autocast)
         with autocast:
-            true, _ = opponent(batch.rois, batch)
-            ours, _ = opponent(painted.detach(), batch)
+            true, ours = opponent(batch.rois, batch), opponent(painted.detach(), batch)
         places = functional.adaptive_max_pool2d(batch.weights, true.shape[-2:]) > 0
         hinge = functional.relu(1 - true) + functional.relu(1 + ours)
         yield {"critic_loss": mean_at(places, hinge)}
         with autocast:
-            ours, seen = opponent(painted, batch)
-            with torch.no_grad():
-                _, aim = opponent(batch.rois, batch)
-        features = torch.stack(
-            [functional.l1_loss(one.float(), other.float()) for one, other in zip(seen, aim, strict=True)]
-        )
+            ours = opponent(painted, batch)
         yield {
-            "coarse_loss": recipe.coarse_weight * coarse_difference(painted, batch, recipe.coarseness),
-            "feature_loss": recipe.feature_weight * features.mean(),
+            **likeness(painted, batch, recipe),
             "adversarial_loss": -recipe.adversarial_weight * mean_at(places, ours),
         }
 
@@ -182,31 +176,29 @@ class Told(nn.Module):
 
 
 class Critic(nn.Module):
-    """How real a mass looks at each place, given its outline and words; and what each layer sees."""
+    """How real a mass looks at each place, given its outline and words."""
 
     def __init__(self, filters: Sequence[int], words: int) -> None:
         super().__init__()
-        # Spectral normalisation in place of this was tried: after 80 steps the critic told nothing apart.
-        self.layers = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(*step, 4, 2, padding=1),
-                nn.GroupNorm(1, step[1]) if number else nn.Identity(),
-                nn.LeakyReLU(_SLOPE),
+        self.layers = nn.Sequential(
+            *(
+                nn.Sequential(
+                    nn.Conv2d(*step, 4, 2, padding=1),
+                    nn.GroupNorm(1, step[1]) if number else nn.Identity(),
+                    nn.LeakyReLU(_SLOPE),
+                )
+                for number, step in enumerate(pairwise((3, *filters)))
             )
-            for number, step in enumerate(pairwise((3, *filters)))
         )
         self.judge = nn.Conv2d(filters[-1], 1, 3, padding=1)
         self.told = nn.Linear(words + 1, filters[-1])
 
-    def forward(self, pictures: Tensor, batch: GeneratorBatch) -> tuple[Tensor, list[Tensor]]:
-        """Of normalised ``pictures (N, 1, S, S)`` of a batch; ``(N, 1, s, s)``, and maps of each layer."""
-        maps, seen = torch.cat([pictures, batch.masks, batch.weights], dim=1), []
-        for layer in self.layers:
-            maps = layer(maps)
-            seen.append(maps)
+    def forward(self, pictures: Tensor, batch: GeneratorBatch) -> Tensor:
+        """Of normalised ``pictures (N, 1, S, S)`` of a batch, ``(N, 1, s, s)``."""
+        maps = self.layers(torch.cat([pictures, batch.masks, batch.weights], dim=1))
         said = self.told(with_constant(batch.words))
         fitting = (maps * said[:, :, None, None]).sum(dim=1, keepdim=True) / said.shape[1] ** 0.5
-        return self.judge(maps).float() + fitting.float(), seen
+        return cast(Tensor, self.judge(maps).float() + fitting.float())
 
 
 def mean_at(places: Tensor, values: Tensor) -> Tensor:
@@ -233,6 +225,30 @@ def continued(tissue: Tensor, known: Tensor) -> Tensor:
     coarse = continued(halved, (share > 0).to(known.dtype))
     finer = functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
     return torch.where(known > 0, tissue, finer)
+
+
+def likeness(painted: Tensor, batch: GeneratorBatch, recipe: MassPainterRecipe) -> dict[str, Tensor]:
+    """How unlike painted and real ROIs are: place by place in coarse squares, as a whole in finer structures."""
+    return {
+        "coarse_loss": recipe.coarse_weight * coarse_difference(painted, batch, recipe.coarseness),
+        "grain_loss": recipe.grain_weight
+        * functional.l1_loss(grain(painted, batch.weights), grain(batch.rois, batch.weights)),
+    }
+
+
+def grain(pictures: Tensor, weights: Tensor) -> Tensor:
+    """How strong the structures of each size are where ROIs ``(N, 1, S, S)`` are painted, ``(N, 3)``.
+
+    Logarithm of the root mean square of each band of a Laplacian pyramid (Burt and Adelson 1983), finest first.
+    """
+    strengths = []
+    for _ in range(_BANDS):
+        halved = functional.avg_pool2d(pictures, 2)
+        band = pictures - functional.interpolate(halved, scale_factor=2.0, mode="bilinear", align_corners=False)
+        energy = (weights * band.square()).sum(dim=(1, 2, 3)) / (weights.sum(dim=(1, 2, 3)) + _SMOOTHING)
+        strengths.append((energy + _FAINTEST**2).log() / 2)
+        pictures, weights = halved, functional.avg_pool2d(weights, 2)
+    return torch.stack(strengths, dim=1)
 
 
 def coarse_difference(painted: Tensor, batch: GeneratorBatch, coarseness: int) -> Tensor:
