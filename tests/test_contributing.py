@@ -44,7 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.training
 def test_a_family_is_trained_built_into_a_bundle_and_measured(site: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the extra 'train'")
-    data = write_dataset(tmp_path / "data", patients=10)
+    data = write_dataset(tmp_path / "data", patients=6)
     run, made = tmp_path / "run", tmp_path / "bundle"
     mammoscope(site, "train", "segmenter", data, "--recipe", site / "blurred.toml", "--out", run)
     assert json.loads((run / "run.json").read_text())["recipe"]["family"] == "blurred"

@@ -94,7 +94,7 @@ def test_an_importer_makes_a_dataset_with_normals_that_is_checked_and_measured(t
     ("content", "named"),
     [
         ("raise OSError('no licence')", r"step 'pair': broken_step:Step cannot be imported \(OSError: no licence\)"),
-        ("class Step: scope = 'view'", r"step 'pair': broken_step:Step is not .* it has no row_by_row, Settings, open"),
+        ("class Step: scope = 'view'", r"step 'pair': broken_step:Step lacks row_by_row, Settings, open"),
         (
             "from mammoscope.stages.step import StepSettings\nclass Step:\n    scope = 'view'\n    row_by_row = False\n"
             "    Settings = StepSettings\n    @classmethod\n"

@@ -31,7 +31,7 @@ class Extensions:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all that there are, sorted."""
-        return tuple(sorted(self._points()))
+        return tuple(sorted({*self.built_in, *entry_points(group=self.group).names}))
 
     def load(self, name: str, error: type[MammoscopeError]) -> Any | None:
         """The extension of a name; None if there is none.
@@ -41,12 +41,11 @@ class Extensions:
         MammoscopeError
             Of the given type: it cannot be imported, or lacks what is needed; names the place.
         """
-        point = self._points().get(name)
-        return None if point is None else loaded(point, self.needed, error)
-
-    def _points(self) -> dict[str, EntryPoint]:
-        brought = {point.name: point for point in entry_points(group=self.group)}
-        return brought | {name: EntryPoint(name, place, self.group) for name, place in self.built_in.items()}
+        if name in self.built_in:  # the packages that are installed take 30 ms to look through
+            return loaded(EntryPoint(name, self.built_in[name], self.group), self.needed, error)
+        for point in entry_points(group=self.group, name=name):
+            return loaded(point, self.needed, error)
+        return None
 
 
 def loaded(point: EntryPoint, needed: Sequence[str], error: type[MammoscopeError]) -> Any:

@@ -125,6 +125,7 @@ def discs(count: int, size: int, random: torch.Generator) -> JointBatch:
     return JointBatch(images, boxes, grades, [each > 2 for each in grades], images * 0, torch.arange(count) % 2.0)
 
 
+@pytest.mark.load
 @pytest.mark.training
 def test_from_labels_of_images_it_learns_where_to_look() -> None:
     torch.manual_seed(0)

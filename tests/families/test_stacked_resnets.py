@@ -103,6 +103,7 @@ def test_the_weight_of_attributes_scales_their_losses(recipe: StackedResNetsReci
         assert twice[name].item() == pytest.approx(factor * once[name].item())
 
 
+@pytest.mark.load
 def test_a_bundle_says_birads_and_shape_beside_malignancy(
     recipe: StackedResNetsRecipe, network: StackedResNets, tmp_path: Path
 ) -> None:

@@ -74,6 +74,7 @@ def torch_seed() -> None:
     torch.manual_seed(0)
 
 
+@pytest.mark.load
 def test_all_branches_go_into_the_file(torch_seed: None, tmp_path: Path) -> None:
     recipe = recipe_with(branches=["roi"], transformer={**VIT, "layers": 1})
     network = FAMILY.network(recipe, {}, None)

@@ -111,6 +111,7 @@ def test_small_networks_are_small(name: str, millions: float) -> None:
     assert sum(weight.numel() for weight in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.03)
 
 
+@pytest.mark.load
 def test_the_onnx_file_of_the_residual_kind_gives_what_its_network_gives(tmp_path: Path) -> None:
     form = {"family": "connected_unets", "kind": "residual", "filters": [8, 16]}  # test_every_family exports another
     recipe = recipe_for(form)

@@ -24,6 +24,7 @@ from mammoscope.studies.page.write import write_markdown
 from mammoscope.studies.plan import Place, unseen_folds
 from mammoscope.studies.run import Outcome, open_study, run_study
 from mammoscope.studies.study import Study, StudyError, load_study
+from mammoscope.training.run import read_run
 from small_recipes import as_toml, small_table
 from synthetic_dataset import write_dataset
 
@@ -57,6 +58,12 @@ recipe = "small.toml"
 set = {{ loop.epochs = {EPOCHS}, "loop.learning_rate" = 0.002 }}
 
 [[entries]]
+name = "painted"
+recipe = "small.toml"
+generator = "painter.toml"
+set = {{ synthetic_share = 0.5, synthetic_pool = 8 }}
+
+[[entries]]
 name = "headless"
 recipe = "small.toml"
 init = "nowhere.safetensors"
@@ -69,6 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     write_dataset(folder / "set", patients=8)
     (folder / "small.toml").write_text(as_toml(small_table(find_family("segment", "plain-unet"), epochs=1)))
+    (folder / "painter.toml").write_text(as_toml(small_table(find_family("generate", "mass_painter"), epochs=1)))
     (folder / "study.toml").write_text(HEAD + ENTRIES)
     shutil.copytree(default_bundle_folder(), folder / "base")  # without the rescorer, which takes most of the time
     manifest = load_bundle().manifest
@@ -148,11 +156,21 @@ def test_a_killed_study_resumes(resumed: Resumed) -> None:
     out = resumed.out
     assert epochs(out) == [str(number + 1) for number in range(EPOCHS)]
     begun = {line.split(",")[0] for line in resumed.lines if line.endswith("begun")}
-    assert begun == {"small", "average-mask", "long", "headless"} - resumed.measured
+    assert begun == {"small", "average-mask", "long", "painted", "headless"} - resumed.measured
     failed = resumed.outcome.failed
     assert list(failed) == ["headless, fold 0, seed 0"] and "nowhere.safetensors" in failed["headless, fold 0, seed 0"]
     sessions = json.loads((out / "long/fold-0-seed-0/sessions.json").read_text())
     assert len(sessions) == 2 and all(session["threads"] >= 1 for session in sessions)
+
+
+def test_a_generator_is_trained_first_on_the_same_patients(resumed: Resumed) -> None:
+    folder = resumed.out / "painted/fold-0-seed-0"
+    painter, segmenter = (read_run(folder / name) for name in ("generator", "run"))
+    assert painter["split"] == segmenter["split"] and segmenter["generator"]
+    hours = {row["entry"]: float(row["training_hours"] or 0) for row in figures(resumed.out)}
+    with (folder / "run/metrics.csv").open(newline="") as stream:
+        alone = sum(float(row["seconds"]) for row in csv.DictReader(stream))
+    assert hours["painted"] * 3600 > alone
 
 
 def test_the_average_mask_is_the_baseline(resumed: Resumed) -> None:
@@ -299,6 +317,6 @@ def test_the_studies_of_the_repository_can_be_read(file: Path) -> None:
     study = load_study(file)
     assert study.dataset is None, "data lie elsewhere"
     assert {entry.split for entry in study.entries} == {"by-patient"} or study.stage == "classifier"
-    if file.stem != "segmenters":
-        for entry in study.entries:
-            assert entry.recipe is None or entry.recipe in recipe_names(study.role_of(entry))
+    for entry in study.entries:
+        assert entry.recipe is None or entry.recipe in recipe_names(study.role_of(entry))
+        assert entry.generator is None or entry.generator in recipe_names("generate")

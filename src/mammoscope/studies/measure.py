@@ -94,7 +94,11 @@ def measure(study: Study, place: Place, item: Item, draws: int) -> None:
             raise StudyError(
                 f"init is {item.entry.init!r}: no such file beside the study or among the weights (--weights DIR)"
             )
-        train_recipe(NOUNS[role], dataset.folder, recipe_of(role, item.recipe), item.run, init)
+        generator = None
+        if item.generator is not None:
+            generator = item.generator_run
+            train_recipe(NOUNS["generate"], dataset.folder, recipe_of("generate", item.generator), generator)
+        train_recipe(NOUNS[role], dataset.folder, recipe_of(role, item.recipe), item.run, init, generator=generator)
     bundle = _bundle(study, place, item, role, dataset)
     validation = split_folder(place, item.entry.split, item.fold) / "validation"
     if bundle.of_roles(role):

@@ -15,6 +15,7 @@ from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import MammoscopeError
 from mammoscope.evaluation.compare.cases import STAGES, case_sets
 from mammoscope.evaluation.run import Stage
+from mammoscope.families.family import RoleName
 from mammoscope.families.find import load_recipe, recipe_of
 from mammoscope.stages.step import implementation_named
 from mammoscope.studies.study import DEFAULT, Entry, Split, Study, StudyError
@@ -72,6 +73,8 @@ class Item:
         Of its results.
     recipe
         The settings of its training; None if nothing is trained.
+    generator
+        The settings of the training of its generator; None if it has none.
     identity
         What must be the same for its results to count.
     """
@@ -81,6 +84,7 @@ class Item:
     seed: int
     folder: Path
     recipe: Mapping[str, Any] | None
+    generator: Mapping[str, Any] | None
     identity: Mapping[str, Any]
 
     @property
@@ -92,6 +96,11 @@ class Item:
     def run(self) -> Path:
         """Folder of its training."""
         return self.folder / "run"
+
+    @property
+    def generator_run(self) -> Path:
+        """Folder of its generator's training."""
+        return self.folder / "generator"
 
 
 def plan(study: Study, place: Place, datasets: Mapping[Split, Dataset]) -> list[Item]:
@@ -134,8 +143,11 @@ def _of_entry(study: Study, place: Place, entry: Entry, base: Bundle, dataset: D
     folds, seeds = study.folds, study.seeds if entry.recipe else study.seeds[:1]
     kind: dict[str, Any] = {}
     recipe: dict[str, Any] | None = None
+    generator: dict[str, Any] | None = None
     if entry.recipe is not None:
         recipe = _recipe(study, place, entry)
+        if entry.generator is not None:
+            generator = _divided(study, "generate", _read(place, "generate", entry.generator))
         kind = {"init": entry.init}
         if study.role_of(entry) != "joint":
             kind["base"] = base.sha256
@@ -150,18 +162,20 @@ def _of_entry(study: Study, place: Place, entry: Entry, base: Bundle, dataset: D
     items = []
     for fold in folds:
         for seed in seeds:
-            own = recipe and _with(recipe, {"split": {"fold": fold}, "loop": {"seed": seed}})
+            of_item = {"split": {"fold": fold}, "loop": {"seed": seed}}
+            own, painting = (table and _with(table, of_item) for table in (recipe, generator))
             identity = {
                 "entry": entry.name,
                 "stage": study.stage,
                 **kind,
                 **({"recipe": own} if own else {}),
+                **({"generator": painting} if painting else {}),
                 "dataset": {"name": dataset.name, "sha256": dataset.sha256},
                 "split": {"how": entry.split, "fold": fold, "folds": study.of_folds, "seed": 0},
                 "seed": seed,
             }
             folder = place.out / entry.name / f"fold-{fold}-seed-{seed}"
-            items.append(Item(entry, fold, seed, folder, own, identity))
+            items.append(Item(entry, fold, seed, folder, own, painting, identity))
     return items
 
 
@@ -214,17 +228,27 @@ def unseen_folds(bundle: Bundle, study: Study) -> tuple[int, ...]:
 
 def _recipe(study: Study, place: Place, entry: Entry) -> dict[str, Any]:
     """The settings of an entry's training, but for fold and seed."""
-    role, name = study.role_of(entry), entry.recipe or ""
-    read = load_recipe(role, str(place.beside(name)) if name.endswith(".toml") else name)
+    role = study.role_of(entry)
+    read = _read(place, role, entry.recipe or "")
     for key, instead in _OWN.items():
         part: Any = _nested(entry.set)
         for word in key.split("."):
             part = part.get(word) if isinstance(part, dict) else None
         if part is not None:
             raise StudyError(f"set: {key} is the study's own: see its {instead}")
+    table = _with(read, _nested(entry.set))
+    return _divided(study, role, table, "set" if entry.set else "recipe")
+
+
+def _read(place: Place, role: RoleName, name: str) -> dict[str, Any]:
+    """The settings of a built-in recipe, or of one beside the study."""
+    return load_recipe(role, str(place.beside(name)) if name.endswith(".toml") else name).model_dump(mode="json")
+
+
+def _divided(study: Study, role: RoleName, table: Mapping[str, Any], place: str = "recipe") -> dict[str, Any]:
+    """The settings of a training, with patients divided as in the study."""
     own = {"split": {"fold": 0, "folds": study.of_folds, "seed": 0}}
-    table = _with(_with(read.model_dump(mode="json"), _nested(entry.set)), own)
-    return recipe_of(role, table, "set" if entry.set else "recipe").model_dump(mode="json")
+    return recipe_of(role, _with(table, own), place).model_dump(mode="json")
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def is_measured(item: Item, role: RoleName) -> bool:
     needed = [item.folder / IDENTITY, item.folder / REPORT, item.folder / CASES]
     if item.recipe is not None:
         needed.append(item.run / RUN)
-    return all(path.is_file() for path in needed) and (item.recipe is None or bool(_metrics(item)))
+    return all(path.is_file() for path in needed) and (item.recipe is None or bool(_metrics(item.run)))
 
 
 def check_identity(item: Item, role: RoleName) -> None:
@@ -95,9 +95,9 @@ def _compare(
     expected = {**json.loads(json.dumps(item.identity)), **(changed or {})}
     for key in earlier.keys() | (expected.keys() if changed is None else set()):
         found, right = earlier.get(key), expected.get(key)
-        if key == "recipe" and isinstance(found, dict):
+        if key in ("recipe", "generator") and isinstance(found, dict):
             # With current settings: one may have been added whose default changes nothing.
-            found = recipe_of(role, found, str(path)).model_dump(mode="json")
+            found = recipe_of(role if key == "recipe" else "generate", found, str(path)).model_dump(mode="json")
         if key == "dataset":  # it may be called otherwise on another machine
             found, right = (part and part.get("sha256") for part in (found, right))
         if found != right:
@@ -126,7 +126,7 @@ def begin(item: Item, threads: int, processor: str) -> None:
 
 def progress_of(item: Item, role: RoleName) -> Progress:
     """How far an item's training is, by its metrics."""
-    rows = [row for table in _metrics(item).values() for row in table]
+    rows = [row for table in _metrics(item.run).values() for row in table]
     if not rows or item.recipe is None:
         return Progress(0, None, 0.0)
     seconds = sum(float(row["seconds"]) for row in rows)
@@ -137,12 +137,13 @@ def curve_of(item: Item, role: RoleName) -> list[dict[str, str]]:
     """One row an epoch, of the training's last phase: that of the whole network."""
     if item.recipe is None:
         return []
-    return _metrics(item).get(item.run / find_family(role, item.recipe["family"]).last_phase / METRICS, [])
+    return _metrics(item.run).get(item.run / find_family(role, item.recipe["family"]).last_phase / METRICS, [])
 
 
 def training_seconds(item: Item) -> float:
-    """Of all phases, as far as they are."""
-    return sum(float(row["seconds"]) for table in _metrics(item).values() for row in table)
+    """Of all phases, and of the generator, as far as they are."""
+    tables = [*_metrics(item.run).values(), *_metrics(item.generator_run).values()]
+    return sum(float(row["seconds"]) for table in tables for row in table)
 
 
 def costs_of(item: Item) -> dict[str, Any]:
@@ -162,10 +163,10 @@ def sessions_of(item: Item) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", _read(path)) if path.is_file() else []
 
 
-def _metrics(item: Item) -> dict[Path, list[dict[str, str]]]:
-    """The rows of each phase of the training, one an epoch."""
+def _metrics(run: Path) -> dict[Path, list[dict[str, str]]]:
+    """The rows of each phase of a training, one an epoch."""
     tables = {}
-    for path in sorted(item.run.rglob(METRICS)):
+    for path in sorted(run.rglob(METRICS)):
         with path.open(newline="", encoding="utf-8") as stream:
             tables[path] = list(csv.DictReader(stream))
     return tables

@@ -62,6 +62,9 @@ class Entry(_Record):
     role: RoleName | None = Field(None, description="Of the network; that of the study's stage unless it says joint.")
     init: str | None = Field(None, description="Where its weights start; as for `mammoscope train --init`.")
     set: dict[str, Any] = Field({}, description="Settings of the recipe that are changed; keys may be dotted.")
+    generator: str | None = Field(
+        None, description="Recipe of the generator of a recipe with a synthetic_share, trained first on its patients."
+    )
     split: Split = Field(
         "by-patient",
         description="Whether patients are divided as always; or every lesion is copied with random changes, and "
@@ -73,7 +76,7 @@ class Entry(_Record):
         given = [name for name in ("recipe", "bundle", "step") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"has {' and '.join(given) or 'none'} of recipe, bundle and step, expected one")
-        extra = [name for name in ("init", "set") if getattr(self, name)]
+        extra = [name for name in ("init", "set", "generator") if getattr(self, name)]
         if self.recipe is None and extra:
             raise ValueError(f"{' and '.join(extra)} is for entries with a recipe")
         return self

@@ -52,7 +52,7 @@ class TransResUNetFamily(SegmenterFamily[TransResUNetRecipe]):
         differs="both in parallel, the transformer's map added to the level of its patch size; any timm backbone as "
         "the encoder",
     )
-    trial: ClassVar = {"input_size": 64, "filters": [16, 16, 32, 32, 32], "embedding": 32, "layers": 2, "heads": 2}
+    trial: ClassVar = {"input_size": 64, "filters": [16, 16, 32], "embedding": 32, "layers": 1, "heads": 2}
 
     def network(self, recipe: TransResUNetRecipe, fitted: Fitted, init: str | None) -> TransResUNet:
         """See ``TransResUNet``."""
