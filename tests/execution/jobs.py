@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from mammoscope.errors import DatasetError
@@ -86,3 +87,8 @@ def fail_oddly(number: int) -> int:
 
 def process_of(number: int) -> int:
     return os.getpid()
+
+
+def say_here(connection: Connection[str, object]) -> None:
+    """The main function of a process that says that it is there."""
+    connection.send("here")

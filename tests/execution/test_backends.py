@@ -151,6 +151,29 @@ def test_processes_work_in_several_processes_and_threads_in_this_one() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_process_that_starts_as_ctrl_c_is_pressed_does_not_mind(tmp_path: Path) -> None:
+    script = tmp_path / "interrupted.py"
+    script.write_text(
+        "import os, signal, time\n"
+        "from execution.jobs import say_here\n"
+        "from mammoscope.processes.spawned import Spawned\n"
+        "if __name__ == '__main__':\n"
+        "    process = Spawned(say_here)\n"
+        "    try:\n"
+        "        os.killpg(0, signal.SIGINT)\n"
+        "        time.sleep(10)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print(process.connection.recv())\n"
+        "    process.end()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, start_new_session=True, check=False
+    )
+    assert (ran.stdout, ran.stderr) == ("here\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize("name", ["threads", "processes"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_workers_end_with_the_one_who_asked(tmp_path: Path, name: str, number: signal.Signals) -> None:
