@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores; read as numerical libraries are imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from mammoscope.bundle import Bundle, load_bundle
+from mammoscope.bundle import Bundle, default_bundle_folder, load_bundle
 from mammoscope.example import write_exam
 from mammoscope.processes.cores import usable_cores
 
@@ -19,6 +21,17 @@ from mammoscope.processes.cores import usable_cores
 def bundle() -> Bundle:
     """The bundle that ships with mammoscope."""
     return load_bundle()
+
+
+@pytest.fixture(scope="session")
+def quick_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The models that ship, but no more than two candidates a view."""
+    folder = tmp_path_factory.mktemp("bundles") / "quick"
+    shutil.copytree(default_bundle_folder(), folder)
+    manifest = json.loads((folder / "bundle.json").read_bytes())
+    manifest["detector"]["max_regions"] = 2
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    return load_bundle(folder)
 
 
 @pytest.fixture(scope="session")

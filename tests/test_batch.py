@@ -17,6 +17,12 @@ from mammoscope.bundle import Bundle
 from mammoscope.errors import MammoscopeError
 
 
+@pytest.fixture(scope="module")
+def bundle(quick_bundle: Bundle) -> Bundle:
+    """Few candidates: it does not matter here what is found."""
+    return quick_bundle
+
+
 @pytest.fixture
 def mixed(exam: Path, tmp_path: Path) -> list[Path]:
     """Two good files among three bad ones."""

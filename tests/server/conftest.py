@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,23 +11,12 @@ import pytest
 from fastapi.testclient import TestClient
 from server_process import Server
 
-from mammoscope.bundle import Bundle, default_bundle_folder, load_bundle
+from mammoscope.bundle import Bundle
 from mammoscope.server import ServerSettings
 from mammoscope.server.app import create_app
 
 PORT = 8000
 logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each question to a server says nothing
-
-
-@pytest.fixture(scope="session")
-def quick_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The models that ship, but no more than two candidates a view."""
-    folder = tmp_path_factory.mktemp("bundles") / "quick"
-    shutil.copytree(default_bundle_folder(), folder)
-    manifest = json.loads((folder / "bundle.json").read_bytes())
-    manifest["detector"]["max_regions"] = 2
-    (folder / "bundle.json").write_text(json.dumps(manifest))
-    return load_bundle(folder)
 
 
 @pytest.fixture(scope="session")
