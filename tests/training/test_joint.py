@@ -117,6 +117,7 @@ def test_it_is_no_segmenter_and_no_classifier_of_given_regions(
         evaluate(stage, dataset, tmp_path, joint, draws=10)  # type: ignore[arg-type]
 
 
+@pytest.mark.load
 def test_a_rescorer_follows_it(joint: Bundle, dataset: Path, tmp_path: Path) -> None:
     recipe = str(write_recipe(tmp_path, "rescorer", epochs=1))
     train("rescorer", dataset, recipe, tmp_path / "rescorer", proposing=joint.folder)
