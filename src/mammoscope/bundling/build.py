@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +10,7 @@ from typing import Any, cast
 from mammoscope import NOTICE
 from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.bundling.fits import MAKERS, fit_on_validation
+from mammoscope.bundling.folder import new_bundle_folder
 from mammoscope.bundling.sources import Bundled, ExtraStep, Run, Source, common_split, open_source
 from mammoscope.bundling.steps import LICENCE, bundled_step, extra_step, trained_step, with_files
 from mammoscope.datasets.layout import Dataset, load_dataset
@@ -79,12 +78,7 @@ def build_bundle(
     _check_chain(opened, [step for step, _ in extra])
     split = common_split(list(opened.values()), dataset).model_dump()
     training, validation = split_patients(dataset, **split)
-    if out.exists() and not (out / MANIFEST).is_file():
-        raise RecipeError(f"{out}: already exists and is not a bundle; name a new folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
-        folder = Path(place) / "bundle"
-        folder.mkdir()
+    with new_bundle_folder(out) as folder:
         sought = {kind.name for kind in SOUGHT}  # what networks were trained on, whatever else the bundle finds
         made = _made(
             opened,
@@ -112,12 +106,9 @@ def build_bundle(
             changed = {key: value for key, value in step.settings.items() if old.settings.get(key) != value}
             if changed:
                 log(f"{step.name}, fitted: " + ", ".join(f"{key} {value}" for key, value in changed.items()))
-        _, validation_folder = write_split(dataset, Path(place) / "split", **split)
+        _, validation_folder = write_split(dataset, folder.parent / "split", **split)
         manifest = _measured(manifest, folder, validation_folder, log)
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
     return load_bundle(out)
 
 

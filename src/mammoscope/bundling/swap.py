@@ -5,14 +5,13 @@ Only the new step is fitted, and nothing is measured, so it takes a fraction of 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.bundling.fits import MAKERS, fit_step
+from mammoscope.bundling.folder import new_bundle_folder
 from mammoscope.bundling.sources import ExtraStep, Run, open_source
 from mammoscope.bundling.steps import copied_files, extra_step, trained_step
 from mammoscope.datasets.layout import Dataset
@@ -68,12 +67,7 @@ def swapped(
     settings = source.split if source else split or SplitSettings()
     sought = {kind.name for kind in SOUGHT}
     training, validation = (part.of_kinds(sought) for part in split_patients(dataset, **settings.model_dump()))
-    if out.exists() and not (out / MANIFEST).is_file():
-        raise RecipeError(f"{out}: already exists and is not a bundle; name a new folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
-        folder = Path(place) / "bundle"
-        folder.mkdir()
+    with new_bundle_folder(out) as folder:
         kept = [step for step in base.manifest.steps if step.role not in REPLACED[role]]
         for step in kept:
             copied_files(step, base.folder, folder)
@@ -102,9 +96,6 @@ def swapped(
             thresholds = manifest.thresholds.model_copy(update={"detection": _threshold(manifest, folder, validation)})
             manifest = manifest.model_copy(update={"thresholds": thresholds})
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
     return load_bundle(out)
 
 
