@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.errors import MammoscopeError
-from mammoscope.evaluation.metrics.classification import ClassifiedLesions, classification_statistic, roc_auc
+from mammoscope.evaluation.metrics.classification import ClassifiedLesions, classification_statistic
 from mammoscope.evaluation.metrics.cuts import WIDTHS, cut_statistic
 from mammoscope.evaluation.metrics.detection import MATCH_IOUS, Ranking, detection_statistic
-from mammoscope.evaluation.metrics.intervals import Statistic, ratio
+from mammoscope.evaluation.metrics.intervals import Statistic
 from mammoscope.evaluation.metrics.segmentation import PROBABILITY_BINS, SegmentedLesion, segmentation_statistic
+from mammoscope.evaluation.metrics.weak import WeakColumns, weak_statistic
 from mammoscope.geometry import FloatArray
 
 Row = Mapping[str, str]
@@ -159,21 +160,20 @@ def _classifier(rows: Sequence[Row]) -> list[CaseSet]:
 
 
 def _weak(rows: Sequence[Row]) -> list[CaseSet]:
-    known, outlined = _filled(rows, "malignant"), _filled(rows, "dice")
-    scores, malignant = _column(rows, "image_score"), _column(rows, "malignant") == 1
-    lesions, hit, hit_malignant = (_column(rows, name) > 0 for name in ("lesions", "hit", "hit_malignant"))
-    true, drawn, common, dice = (_column(rows, name) for name in ("true", "drawn", "common", "dice"))
-
-    def statistic(weights: FloatArray) -> dict[str, FloatArray]:
-        return {
-            "image_auc": roc_auc(scores[known], malignant[known], weights[:, known]),
-            "pointing_game": ratio(weights @ (hit & lesions), weights @ lesions),
-            "pointing_game_malignant": ratio(weights @ (hit_malignant & malignant), weights @ malignant),
-            "dice_mean": ratio(weights @ dice, weights @ outlined),
-            "iou_pooled": ratio(weights @ common, weights @ (true + drawn - common)),
-        }
-
-    return [_set(rows, statistic)]
+    columns = WeakColumns(
+        known=_filled(rows, "malignant"),
+        malignant=_column(rows, "malignant") == 1,
+        scores=_column(rows, "image_score"),
+        lesions=_column(rows, "lesions") > 0,
+        hit=_column(rows, "hit") > 0,
+        hit_malignant=_column(rows, "hit_malignant") > 0,
+        outlined=_filled(rows, "dice"),
+        dice=_column(rows, "dice"),
+        true=_column(rows, "true"),
+        drawn=_column(rows, "drawn"),
+        common=_column(rows, "common"),
+    )
+    return [_set(rows, weak_statistic(columns))]
 
 
 STAGES: dict[str, Callable[[Sequence[Row]], list[CaseSet]]] = {

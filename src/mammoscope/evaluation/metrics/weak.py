@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.evaluation.metrics.classification import ClassifiedLesions, roc_auc
-from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, ratio
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
 from mammoscope.geometry import FloatArray
 
 CANVAS = 1024
@@ -116,29 +116,67 @@ class LookedAt:
         return bool(((boxes[:, :2] <= peak) & (peak <= boxes[:, 2:])).all(axis=1).any())
 
 
-def weak_figures(images: Sequence[LookedAt], threshold: float, bootstrap: Bootstrap) -> Json:
-    """All figures by the keys of ``report.json``; ``threshold`` is that of the outlines."""
-    known = np.array([image.malignant is not None for image in images], dtype=bool)
-    malignant = np.array([image.malignant is True for image in images], dtype=bool)
-    scores = np.array([image.score for image in images], dtype=np.float64)
-    lesions = np.array([len(image.lesion_boxes) > 0 for image in images], dtype=bool)
-    hit = np.array([image.hit for image in images], dtype=bool)
-    hit_malignant = np.array([image.hit_malignant for image in images], dtype=bool)
-    outlined = np.array([image.outlines is not None for image in images], dtype=bool)
-    dice = np.nan_to_num(np.array([image.dice for image in images], dtype=np.float64))
-    true, drawn, common = np.array([image.outlines or (0, 0, 0) for image in images], dtype=np.float64).reshape(-1, 3).T
+@dataclass(frozen=True, eq=False)
+class WeakColumns:
+    """What the figures of N images are computed from.
+
+    Attributes
+    ----------
+    known, malignant, lesions, hit, hit_malignant, outlined
+        ``(N,) bool``: whether the pathology is known, and what ``LookedAt`` says.
+    scores, dice
+        ``(N,) float64``; Dice is 0 where the image is not ``outlined``.
+    true, drawn, common
+        ``(N,) float64``: pixels, 0 where the image is not ``outlined``.
+    """
+
+    known: NDArray[np.bool_]
+    malignant: NDArray[np.bool_]
+    scores: FloatArray
+    lesions: NDArray[np.bool_]
+    hit: NDArray[np.bool_]
+    hit_malignant: NDArray[np.bool_]
+    outlined: NDArray[np.bool_]
+    dice: FloatArray
+    true: FloatArray
+    drawn: FloatArray
+    common: FloatArray
+
+
+def weak_statistic(of: WeakColumns) -> Statistic:
+    """All figures for image weights ``(D, N)``."""
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
         return {
-            "image_auc": roc_auc(scores[known], malignant[known], weights[:, known]),
-            "pointing_game": ratio(weights @ (hit & lesions), weights @ lesions),
-            "pointing_game_malignant": ratio(weights @ (hit_malignant & malignant), weights @ malignant),
-            "dice_mean": ratio(weights @ dice, weights @ outlined),
-            "iou_pooled": ratio(weights @ common, weights @ (true + drawn - common)),
+            "image_auc": roc_auc(of.scores[of.known], of.malignant[of.known], weights[:, of.known]),
+            "pointing_game": ratio(weights @ (of.hit & of.lesions), weights @ of.lesions),
+            "pointing_game_malignant": ratio(weights @ (of.hit_malignant & of.malignant), weights @ of.malignant),
+            "dice_mean": ratio(weights @ of.dice, weights @ of.outlined),
+            "iou_pooled": ratio(weights @ of.common, weights @ (of.true + of.drawn - of.common)),
         }
 
+    return statistic
+
+
+def weak_figures(images: Sequence[LookedAt], threshold: float, bootstrap: Bootstrap) -> Json:
+    """All figures by the keys of ``report.json``; ``threshold`` is that of the outlines."""
+    true, drawn, common = np.array([image.outlines or (0, 0, 0) for image in images], dtype=np.float64).reshape(-1, 3).T
+    columns = WeakColumns(
+        known=np.array([image.malignant is not None for image in images], dtype=bool),
+        malignant=np.array([image.malignant is True for image in images], dtype=bool),
+        scores=np.array([image.score for image in images], dtype=np.float64),
+        lesions=np.array([len(image.lesion_boxes) > 0 for image in images], dtype=bool),
+        hit=np.array([image.hit for image in images], dtype=bool),
+        hit_malignant=np.array([image.hit_malignant for image in images], dtype=bool),
+        outlined=np.array([image.outlines is not None for image in images], dtype=bool),
+        dice=np.nan_to_num(np.array([image.dice for image in images], dtype=np.float64)),
+        true=true,
+        drawn=drawn,
+        common=common,
+    )
+
     reasons = {
-        "image_auc": f"{'all images have' if malignant.any() else 'no image has'} a malignant lesion",
+        "image_auc": f"{'all images have' if columns.malignant.any() else 'no image has'} a malignant lesion",
         "pointing_game": "no image has a lesion",
         "pointing_game_malignant": "no image has a malignant lesion",
         "dice_mean": "no image has a mask of all its lesions",
@@ -146,19 +184,21 @@ def weak_figures(images: Sequence[LookedAt], threshold: float, bootstrap: Bootst
     }
     figures = {
         name: figure.as_json()
-        for name, figure in bootstrap.estimates(statistic, [image.patient for image in images], reasons).items()
+        for name, figure in bootstrap.estimates(
+            weak_statistic(columns), [image.patient for image in images], reasons
+        ).items()
     }
-    unknown = int((~known).sum())
+    unknown = int((~columns.known).sum())
     return {
         "images": len(images),
         "images_without_breast": sum(not image.breast_found for image in images),
-        "malignant": int(malignant.sum()),
+        "malignant": int(columns.malignant.sum()),
         **({"pathology_unknown": unknown} if unknown else {}),
         "image_auc": figures["image_auc"],
-        "images_with_lesion": int(lesions.sum()),
+        "images_with_lesion": int(columns.lesions.sum()),
         "pointing_game": figures["pointing_game"],
         "pointing_game_malignant": figures["pointing_game_malignant"],
-        "images_outlined": int(outlined.sum()),
+        "images_outlined": int(columns.outlined.sum()),
         "threshold": threshold,
         "dice_mean": figures["dice_mean"],
         "iou_pooled": figures["iou_pooled"],
