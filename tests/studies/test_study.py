@@ -203,7 +203,7 @@ def test_the_table_holds_figures_differences_and_costs(resumed: Resumed) -> None
     assert 0 < float(average["p"]) <= float(average["p_holm"]) <= 1
     assert float(average["parameters"]) == float(average["gflops"]) == 0 and average["training_hours"] == ""
     assert float(small["parameters"]) > 1000 and float(small["gflops"]) > 0 and float(small["milliseconds"]) > 0
-    assert float(small["training_hours"]) > 0
+    assert float(small["training_hours"]) > 0 and float(small["training_cpu_hours"]) > 0
 
 
 def test_the_page_shows_curves_cases_and_definitions(resumed: Resumed) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from mammoscope.families.recipe import LoopSettings
+from mammoscope.training.checkpoint import read_tensors, write_tensors
 from mammoscope.training.loop import BEST, CHECKPOINT, METRICS, Opponent, fit
 
 SAMPLES, BATCH = 12, 4
@@ -58,6 +59,19 @@ def settings(**changes: Any) -> LoopSettings:
 def rates(folder: Path) -> list[float]:
     with (folder / METRICS).open(newline="") as stream:
         return [float(row["learning_rate"]) for row in csv.DictReader(stream)]
+
+
+def test_a_training_of_an_earlier_version_that_noted_no_cpu_time_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(Line(4), settings(), tmp_path, "line")
+    tensors, header = read_tensors(tmp_path / CHECKPOINT)
+    del header["cpu_seconds"], header["rows"][0]["cpu_seconds"]
+    write_tensors(tmp_path / CHECKPOINT, tensors, header)
+    fit(Line(), settings(), tmp_path, "line")
+    with (tmp_path / METRICS).open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["cpu_seconds"] == "" for row in rows] == [True, False, False, False]
+    assert all(float(row["cpu_seconds"]) > 0 for row in rows[1:])
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])

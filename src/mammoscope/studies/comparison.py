@@ -11,7 +11,15 @@ from mammoscope.evaluation.compare.cases import case_sets, read_cases
 from mammoscope.evaluation.compare.paired import Drawn, difference, drawn, holm
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Estimate
 from mammoscope.studies.plan import Item
-from mammoscope.studies.records import CASES, costs_of, is_measured, progress_of, sessions_of, training_seconds
+from mammoscope.studies.records import (
+    CASES,
+    costs_of,
+    is_measured,
+    progress_of,
+    sessions_of,
+    training_cpu_seconds,
+    training_seconds,
+)
 from mammoscope.studies.study import Entry, Study
 
 
@@ -45,8 +53,8 @@ class Costs:
 
     Attributes
     ----------
-    training_hours
-        Of one training, mean over folds and seeds.
+    training_hours, training_cpu_hours
+        Of one training, mean over folds and seeds; by the clock on the wall, and of all threads.
     threads
         That trained, such as ``"1"`` or ``"1, 2"``.
     processors
@@ -57,6 +65,7 @@ class Costs:
     gflops: float | None = None
     milliseconds: float | None = None
     training_hours: float | None = None
+    training_cpu_hours: float | None = None
     threads: str = ""
     processors: str = ""
 
@@ -192,6 +201,7 @@ def _costs(items: Sequence[Item]) -> Costs:
         return Costs()
     found: dict[str, Any] = next((costs for item in items if (costs := costs_of(item))), {})
     trained = [item for item in items if item.recipe is not None]
+    cpu = [training_cpu_seconds(item) for item in trained]
     sessions = [session for item in trained for session in sessions_of(item)]
     processors = {str(session["processor"]) for session in sessions} | (
         {str(found["processor"])} if "processor" in found else set()
@@ -201,6 +211,7 @@ def _costs(items: Sequence[Item]) -> Costs:
         found.get("gflops"),
         found.get("milliseconds"),
         mean(map(training_seconds, trained)) / 3600 if trained else None,
+        mean(filter(None, cpu)) / 3600 if trained and all(cpu) else None,
         ", ".join(map(str, sorted({session["threads"] for session in sessions}))),
         "; ".join(sorted(processors)),
     )

@@ -34,6 +34,7 @@ DEFINITIONS = {
     "ONNX Runtime, on the processor named.",
     "training_hours": "Of all epochs of one training with their validation, as its metrics.csv has them; mean over "
     "folds and seeds.",
+    "training_cpu_hours": "The same, of all threads of the training's process.",
 }
 _RUNS = 7
 

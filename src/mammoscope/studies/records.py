@@ -142,8 +142,18 @@ def curve_of(item: Item, role: RoleName) -> list[dict[str, str]]:
 
 def training_seconds(item: Item) -> float:
     """Of all phases, and of the generator, as far as they are."""
+    return sum(float(row["seconds"]) for row in _training_rows(item))
+
+
+def training_cpu_seconds(item: Item) -> float | None:
+    """The same, of all threads; None for a training by an earlier version, which did not note them."""
+    seconds = [row.get("cpu_seconds") for row in _training_rows(item)]
+    return sum(map(float, filter(None, seconds))) if all(seconds) else None
+
+
+def _training_rows(item: Item) -> list[dict[str, str]]:
     tables = [*_metrics(item.run).values(), *_metrics(item.generator_run).values()]
-    return sum(float(row["seconds"]) for table in tables for row in table)
+    return [row for table in tables for row in table]
 
 
 def costs_of(item: Item) -> dict[str, Any]:

@@ -96,7 +96,8 @@ class _Position:
 
     epoch: int = 0
     step: int = 0  # batches done of this epoch
-    seconds: float = 0.0
+    seconds: float = 0.0  # since this epoch began
+    cpu_seconds: float = 0.0  # the same, of all threads of the process
     sums: dict[str, float] = field(default_factory=dict)  # of the losses of this epoch
     best: float = -math.inf
     best_epoch: int = -1
@@ -157,7 +158,7 @@ class _Loop:
         self.steps = max(1, len(task) // settings.batch_size)
         self.at = _Position()
         self.saved = time.monotonic()
-        self.begun = time.monotonic()
+        self.begun = _clocks()
 
     @property
     def steps_done(self) -> int:
@@ -191,7 +192,8 @@ class _Loop:
         self.learner.network.train()
         if self.opposing:
             self.opposing.network.train()
-        self.begun = time.monotonic() - at.seconds
+        wall, cpu = _clocks()
+        self.begun = wall - at.seconds, cpu - at.cpu_seconds
         for samples in _prefetched(batches[at.step : self.steps], self._sample, loaders):
             torch.manual_seed(hash((settings.seed, at.epoch, at.step)) % 2**63)
             if self.opponent and self.opposing:
@@ -215,13 +217,14 @@ class _Loop:
             metrics = self.task.validate(self.average.module, self.device, self.autocast)
         score = metrics[self.task.criterion]
         losses = {name: value / max(1, at.step) for name, value in at.sums.items()}
-        at.seconds = time.monotonic() - self.begun
+        self._take_time()
         row = {
             "epoch": at.epoch + 1,
             **losses,
             **metrics,
             "learning_rate": self._learning_rate(),
             "seconds": at.seconds,
+            "cpu_seconds": at.cpu_seconds,
         }
         at.rows.append(row)
         if score > at.best or at.best_epoch < 0:
@@ -229,7 +232,8 @@ class _Loop:
             weights = self.average.module.state_dict()
             spent = sum(earlier["seconds"] for earlier in at.rows)
             write_tensors(self.folder / BEST, weights, {"epoch": at.epoch + 1, "metrics": metrics, "seconds": spent})
-        at.epoch, at.step, at.sums, at.seconds = at.epoch + 1, 0, {}, 0.0
+        at.epoch, at.step, at.sums = at.epoch + 1, 0, {}
+        self.begun = _clocks()
         self._save()
         self._write_metrics()
         return row
@@ -257,8 +261,12 @@ class _Loop:
         share = settings.final_rate + (1 - settings.final_rate) * _DECAYS[settings.schedule](progress)
         return settings.learning_rate * share
 
+    def _take_time(self) -> None:
+        wall, cpu = _clocks()
+        self.at.seconds, self.at.cpu_seconds = wall - self.begun[0], cpu - self.begun[1]
+
     def _save(self) -> None:
-        self.at.seconds = time.monotonic() - self.begun if self.at.step else 0.0
+        self._take_time()
         parts = {**self.learner.state(), "average": self.average.state_dict()}
         if self.opposing:
             parts |= {f"{_OPPONENT}{name}": part for name, part in self.opposing.state().items()}
@@ -274,9 +282,14 @@ class _Loop:
             replacing(self.folder / METRICS) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as stream,
         ):
-            writer = csv.DictWriter(stream, fieldnames=list(self.at.rows[0]), lineterminator="\n")
+            writer = csv.DictWriter(stream, fieldnames=list(self.at.rows[-1]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.at.rows)
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds on the wall, and of all threads of this process."""
+    return time.monotonic(), time.process_time()
 
 
 def _prefetched(batches: Sequence[np.ndarray], sample: Any, loaders: ThreadPoolExecutor) -> Iterator[list[Any]]:

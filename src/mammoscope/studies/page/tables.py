@@ -64,7 +64,7 @@ def tables_of(comparison: Comparison) -> Iterator[Table]:
             tuple((*first(line), *(_difference(line.cells[name]) for name in study.tabled)) for line in paired),
         )
     if measured:
-        header = (*head, "parameters, M", "GFLOPs", "ms", "training hours", "threads", "processor")
+        header = (*head, "parameters, M", "GFLOPs", "ms", "training hours", "CPU hours", "threads", "processor")
         yield Table("Costs", "", header, tuple((*first(line), *_costs(line.costs)) for line in measured))
     waiting = [(line.entry.name, text) for line in lines for text in line.pending]
     if waiting:
@@ -140,6 +140,7 @@ def _csv_row(comparison: Comparison, line: Line, name: str, cell: Cell) -> dict[
         "gflops": costs.gflops,
         "milliseconds": costs.milliseconds,
         "training_hours": None if costs.training_hours is None else round(costs.training_hours, 6),
+        "training_cpu_hours": None if costs.training_cpu_hours is None else round(costs.training_cpu_hours, 6),
         "threads": costs.threads,
         "processor": costs.processors,
     }
@@ -182,6 +183,7 @@ def _costs(costs: Costs) -> tuple[str, ...]:
         _number(costs.gflops, 2),
         _number(costs.milliseconds, 1),
         _number(costs.training_hours, 2),
+        _number(costs.training_cpu_hours, 2),
         costs.threads or _NONE,
         costs.processors or _NONE,
     )
