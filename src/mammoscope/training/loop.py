@@ -27,6 +27,7 @@ from mammoscope.families.recipe import LoopSettings
 from mammoscope.files import replacing
 from mammoscope.training.checkpoint import read_tensors, write_tensors
 from mammoscope.training.learner import Learner
+from mammoscope.training.precision import autocast_of, training_pass
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ class _Loop:
     def __init__(self, task: Task, settings: LoopSettings, folder: Path, opponent: Opponent | None) -> None:
         self.task, self.settings, self.folder = task, settings, folder
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=_uses_bfloat16(settings, self.device))
+        self.autocast = autocast_of(settings, self.device)
         self.learner = Learner(task.model, settings, self.device)
         self.average = AveragedModel(
             self.learner.network, multi_avg_fn=_running_average(settings.average_decay), use_buffers=True
@@ -196,18 +197,22 @@ class _Loop:
         self.begun = wall - at.seconds, cpu - at.cpu_seconds
         for samples in _prefetched(batches[at.step : self.steps], self._sample, loaders):
             torch.manual_seed(hash((settings.seed, at.epoch, at.step)) % 2**63)
-            if self.opponent and self.opposing:
-                turns = self.opponent.turns(samples, self.device, self.autocast)
-                self._step(self.opposing, next(turns))
-                with self.opposing.frozen():
-                    self._step(self.learner, next(turns))
-            else:
-                self._step(self.learner, self.task.loss(samples, self.device, self.autocast))
+            with training_pass(self.device):
+                self._learn_from(samples)
             self.average.update_parameters(self.learner.network)
             at.step += 1
             if time.monotonic() - self.saved > settings.checkpoint_seconds:
                 self._save()
             yield
+
+    def _learn_from(self, samples: Sequence[Any]) -> None:
+        if self.opponent and self.opposing:
+            turns = self.opponent.turns(samples, self.device, self.autocast)
+            self._step(self.opposing, next(turns))
+            with self.opposing.frozen():
+                self._step(self.learner, next(turns))
+        else:
+            self._step(self.learner, self.task.loss(samples, self.device, self.autocast))
 
     def finish_epoch(self) -> dict[str, float]:
         """Validate the averaged weights, keep them if they are the best, and write metrics and checkpoint."""
@@ -317,16 +322,6 @@ def _running_average(decay: float) -> Any:
                 average.copy_(value)
 
     return torch.no_grad()(update)
-
-
-def _uses_bfloat16(settings: LoopSettings, device: torch.device) -> bool:
-    if settings.precision != "auto":
-        return settings.precision == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    # Emulated, it is slower than 32 bits.
-    flags = Path("/proc/cpuinfo")
-    return flags.exists() and any(name in flags.read_text() for name in ("avx512_bf16", "amx_bf16"))
 
 
 def _progress() -> Progress:
