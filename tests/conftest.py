@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,21 @@ def exam(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exam")
     write_exam(folder, seed=0, rows=1664, columns=1280)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _exporter(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("training"):
+        _parse_operators_once()
+
+
+@functools.cache
+def _parse_operators_once() -> None:
+    """Keep what torch's exporter parses anew for each network: the source of 500 operators, more than a second."""
+    from torch.onnx._internal.exporter import _registration
+
+    operators: Any = _registration.onnxscript_apis
+    operators.get_torchlib_ops = functools.cache(operators.get_torchlib_ops)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -30,13 +30,13 @@ BACKENDS = ["threads", "processes", "one-after-another"]
 
 @pytest.fixture
 def dark(tmp_path: Path) -> list[Path]:
-    """Two hundred small images without a breast, which take no time, three of them cut off."""
+    """Sixty small images without a breast, three of them cut off."""
     folder = tmp_path / "in"
     folder.mkdir()
     _, encoded = cv2.imencode(".png", np.full((64, 64), 7, np.uint8))
-    for number in range(200):
+    for number in range(60):
         content = encoded.tobytes()
-        (folder / f"{number:03}.png").write_bytes(content[:40] if number in (7, 77, 177) else content)
+        (folder / f"{number:03}.png").write_bytes(content[:40] if number in (7, 27, 47) else content)
     return sorted(folder.iterdir())
 
 
@@ -47,10 +47,10 @@ def test_outcomes_are_let_go_as_they_are_told(dark: list[Path], tmp_path: Path, 
     for number, done in enumerate(analyze_files(dark, tmp_path / "out", bundle, Options(workers=2)), start=1):
         if done.error:
             failed.append(done.path.name)
-        if number % 20 == 0:
+        if number % 10 == 0:
             most = max(most, _living_analyses() - before)
-    assert sorted(failed) == ["007.png", "077.png", "177.png"]
-    assert len(list((tmp_path / "out").glob("*.json"))) == 197
+    assert sorted(failed) == ["007.png", "027.png", "047.png"]
+    assert len(list((tmp_path / "out").glob("*.json"))) == 57
     assert most <= 8
 
 
@@ -145,8 +145,8 @@ def test_naming_many_files_holds_no_list_of_names() -> None:
         assert first == ["0_0", "0_1", "0_2", "0_3", "1_0"]
         return peak
 
-    peak_of(12_000)  # what Python itself keeps
-    assert (peak_of(12_000) - peak_of(4_000)) / 8_000 < 60  # bytes a file: the names alone would take more
+    peak_of(3_000)  # what Python itself keeps
+    assert (peak_of(3_000) - peak_of(1_000)) / 2_000 < 60  # bytes a file: the names alone would take more
 
 
 def test_the_command_prints_no_long_table(dark: list[Path], tmp_path: Path) -> None:
@@ -156,9 +156,9 @@ def test_the_command_prints_no_long_table(dark: list[Path], tmp_path: Path) -> N
         command = [sys.executable, "-m", "mammoscope", "analyze", *options, *paths]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
-    long = analyze("one-after-another", dark[:60])
+    long = analyze("one-after-another", dark)
     assert long.returncode == 3
-    assert long.stdout.splitlines() == ["59 of 60 analysed, 1 failed", str(tmp_path / "out")]
+    assert long.stdout.splitlines() == ["57 of 60 analysed, 3 failed", str(tmp_path / "out")]
     assert "007.png: " in long.stderr
     short = analyze("threads", dark[:9])
     assert short.returncode == 3

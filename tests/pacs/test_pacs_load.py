@@ -1,6 +1,6 @@
 """A day's load in small: many associations at once while workers are killed at random; each image gets one result.
 
-``pytest -m load -s tests/pacs`` does all 500 images; by default it is some twenty. Prints its seed and its figures.
+``pytest -m load -s tests/pacs`` does all 500 images; by default it is ten. Prints its seed and its figures.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Killed:
 @pytest.mark.parametrize(
     ("images", "associations", "kills", "seed"),
     [
-        pytest.param(20, 5, 5, 1, id="20 images"),
+        pytest.param(10, 5, 5, 1, id="10 images"),
         pytest.param(500, 20, 50, 1, id="500 images", marks=[pytest.mark.load, pytest.mark.timeout(5400)]),
     ],
 )
