@@ -13,6 +13,7 @@ from mammoscope.geometry import FloatArray, FrameChange
 from mammoscope.kinds import DEFAULT_KIND, is_kind
 
 IntArray = NDArray[np.int64]
+UNLINKED = -1
 _SUM_TOLERANCE = 1e-3  # of probabilities that other packages may give in 16 bits
 
 
@@ -100,6 +101,9 @@ class Candidates:
         The outline in each ROI; None until a step has drawn them. They go with ``rois``.
     malignancy_score
         ``(N,) float64`` calibrated probabilities in [0, 1]; None until a step has classified.
+    lesion
+        ``(N,) int64``: rows of different views with the same number show one lesion; ``UNLINKED`` where a row has no
+        counterpart. None until a step has linked views.
     attributes
         What else a step says of each, by name (``"birads"``, ``"shape"``): ``(N, K) float64`` probabilities of K words,
         which the settings of that step list. Rows of NaN where no step has said it.
@@ -112,6 +116,7 @@ class Candidates:
     rois: RoiBatch | None = None
     masks: Masks | None = None
     malignancy_score: FloatArray | None = None
+    lesion: IntArray | None = None
     attributes: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -119,7 +124,7 @@ class Candidates:
         shapes = {"view": self.view.shape, "kind": self.kind.shape, "detection_score": self.detection_score.shape}
         if any(shape != (count,) for shape in shapes.values()) or self.boxes.shape != (count, 4):
             raise ValueError(f"the columns do not fit: boxes {self.boxes.shape}, {shapes}")
-        for name in ("rois", "masks", "malignancy_score"):
+        for name in ("rois", "masks", "malignancy_score", "lesion"):
             column = getattr(self, name)
             if column is not None and len(column) != count:
                 raise ValueError(f"{name} has {len(column)} rows, there are {count} candidates")
@@ -157,6 +162,7 @@ class Candidates:
             return every[-1] if every else cls.none()  # with the columns that its steps have filled in, without rows
         rois, masks = _all([part.rois for part in filled]), _all([part.masks for part in filled])
         malignancy = _all([part.malignancy_score for part in filled])
+        lesion = _all([part.lesion for part in filled])
         return cls(
             view=np.concatenate([part.view for part in filled]),
             boxes=np.concatenate([part.boxes for part in filled]),
@@ -165,6 +171,7 @@ class Candidates:
             rois=None if rois is None else RoiBatch.joined(rois),
             masks=None if masks is None else Masks.joined(masks),
             malignancy_score=None if malignancy is None else np.concatenate(malignancy),
+            lesion=None if lesion is None else np.concatenate(lesion),
             attributes=_attributes(filled),
         )
 
@@ -179,6 +186,7 @@ class Candidates:
             rois=None if self.rois is None else self.rois.take(places),
             masks=None if self.masks is None else self.masks.take(places),
             malignancy_score=None if self.malignancy_score is None else self.malignancy_score[places],
+            lesion=None if self.lesion is None else self.lesion[places],
             attributes={name: said[places] for name, said in self.attributes.items()},
         )
 
@@ -216,12 +224,20 @@ class Candidates:
             scores = getattr(self, name)
             if scores is not None and not ((scores >= 0) & (scores <= 1)).all():
                 return f"a {name} that is not a number from 0 to 1"
+        if self.lesion is not None and self._doubled():
+            return "two candidates of one view that are one lesion"
         if self.masks is not None and not np.isfinite(self.masks.probabilities).all():
             return "a mask that is not finite"
         for name, said in self.attributes.items():
             if not _probabilities(said[~np.isnan(said).all(axis=1)]):
                 return f"attributes {name!r} that are not probabilities whose sum is 1"
         return None
+
+    def _doubled(self) -> bool:
+        assert self.lesion is not None
+        linked = self.lesion != UNLINKED
+        places = np.stack([self.view[linked], self.lesion[linked]])
+        return bool(np.unique(places, axis=1).shape[1] < places.shape[1])
 
 
 Column = TypeVar("Column")

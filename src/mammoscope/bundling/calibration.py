@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from mammoscope.evaluation.metrics.detection import COCO_IOUS, DetectedImage, average_precision, rank
 from mammoscope.geometry import scale_boxes
+from mammoscope.stages.logistic import fit_logistic
+from mammoscope.stages.onnx import sigmoid
 from mammoscope.stages.rescore import joined_scores
 
 
@@ -34,19 +36,7 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Calibra
         raise ValueError(f"calibration needs both classes, got {positives} malignant and {negatives} benign")
     target = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     columns = np.stack([logits, np.ones_like(logits)], axis=1)
-    weights = np.array([1.0, np.log((positives + 1) / (negatives + 1))])
-    for _ in range(100):
-        probability = _sigmoid(columns @ weights)
-        gradient = columns.T @ (probability - target)
-        curvature = (columns * (probability * (1 - probability))[:, None]).T @ columns + 1e-9 * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        # Far from the optimum Newton overshoots; halve until the loss falls.
-        loss, share = _loss(columns @ weights, target), 1.0
-        while _loss(columns @ (weights - share * step), target) > loss + 1e-12 and share > 1e-6:
-            share /= 2
-        weights = weights - share * step
-        if np.abs(share * step).max() < 1e-9:
-            break
+    weights = fit_logistic(columns, target, np.array([1.0, np.log((positives + 1) / (negatives + 1))]))
     return Calibration(slope=round(float(weights[0]), 6), intercept=round(float(weights[1]), 6))
 
 
@@ -70,7 +60,7 @@ def best_enlarged_shift(
         return 0.0
     edge = np.log(threshold / (1 - threshold))
     candidates = np.arange(-1.0, 4.01, 0.1)
-    ious = [_pooled_iou(probabilities >= _sigmoid(edge - shift * shares)[:, None, None], masks) for shift in candidates]
+    ious = [_pooled_iou(probabilities >= sigmoid(edge - shift * shares)[:, None, None], masks) for shift in candidates]
     return round(float(candidates[int(np.argmax(ious))]), 4)
 
 
@@ -109,11 +99,3 @@ def best_rescorer_weight(found: Sequence[DetectedImage], logits: Sequence[NDArra
 
 def _pooled_iou(found: NDArray[np.bool_], masks: NDArray[np.bool_]) -> float:
     return float((found & masks).sum() / max(1, (found | masks).sum()))
-
-
-def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
-
-
-def _loss(logits: NDArray[np.float64], target: NDArray[np.float64]) -> float:
-    return float((np.logaddexp(0, logits) - target * logits).sum())

@@ -62,12 +62,14 @@ def _cases(step: StepManifest, manifest: BundleManifest, folder: Path, validatio
             if grades
             else run(earlier.finding, case.exam, Candidates.none(), case.place)
         )
-        malignant = tuple(
-            lesion.malignant
-            for view, lesions in zip(case.exam.views, case.lesions, strict=True)
+        lesions = [
+            lesion
+            for view, of_view in zip(case.exam.views, case.lesions, strict=True)
             if view.breast is not None
-            for lesion in lesions
-        )
-        if len(malignant) != len(truth):
-            raise BundleError(f"{case.place}: {len(truth)} true candidates of {len(malignant)} lesions")
-        yield FittingCase(case.exam, found, truth, malignant)
+            for lesion in of_view
+        ]
+        if len(lesions) != len(truth):
+            raise BundleError(f"{case.place}: {len(truth)} true candidates of {len(lesions)} lesions")
+        malignant = tuple(lesion.malignant for lesion in lesions)
+        names = tuple(f"{lesion.breast_side} {lesion.abnormality_id}" for lesion in lesions)
+        yield FittingCase(case.exam, found, truth, malignant, names)

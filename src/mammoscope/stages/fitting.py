@@ -25,12 +25,15 @@ class FittingCase:
         The true lesions, view by view, with detection scores of 1.
     malignant
         Whether each of them is; None: not known.
+    lesions
+        A name of each: those with the same name are one lesion in several views.
     """
 
     exam: PreparedExam
     found: Candidates
     truth: Candidates
     malignant: tuple[bool | None, ...]
+    lesions: tuple[str, ...]
 
 
 @runtime_checkable

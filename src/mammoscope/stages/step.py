@@ -28,6 +28,7 @@ BUILT_IN = {
     "onnx-segmenter": "mammoscope.stages.segment:OnnxSegmenter",
     "onnx-classifier": "mammoscope.stages.classify:OnnxClassifier",
     "onnx-joint": "mammoscope.stages.joint:OnnxJoint",
+    "two-views": "mammoscope.stages.two_views:TwoViews",
     "average-mask": "mammoscope.stages.average_mask:AverageMask",
 }
 
