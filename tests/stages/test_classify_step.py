@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from pydantic import ValidationError
 
@@ -24,11 +25,17 @@ SHAPES = ("ROUND", "OVAL", "IRREGULAR")
 SLOPES = np.array([[1.0, 0.0, -2.0]], np.float32)
 
 
-def network(folder: Path, *, attributes: bool) -> Path:
-    """The logit is the mean of a region, those of the shapes are it times 1, 0 and -2; the mask adds nothing."""
+EVENLY = np.ones((SIDE, SIDE), np.float32)
+
+
+def network(folder: Path, *, attributes: bool, ramp: NDArray[np.float32] = EVENLY) -> Path:
+    """The logit is the mean of a region times ``ramp``, those of the shapes are it times 1, 0 and -2; the mask adds
+    nothing.
+    """
     outputs = {"logit": ["N"], **({"shape": ["N", 3]} if attributes else {})}
     nodes = [
-        helper.make_node("ReduceMean", ["roi", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["roi", "ramp"], ["ramped"]),
+        helper.make_node("ReduceMean", ["ramped", "axes"], ["mean"], keepdims=0),
         helper.make_node("ReduceMean", ["mask", "axes"], ["share"], keepdims=0),
         helper.make_node("Mul", ["share", "zero"], ["nothing"]),
         helper.make_node("Add", ["mean", "nothing"], ["column"]),
@@ -46,6 +53,7 @@ def network(folder: Path, *, attributes: bool) -> Path:
             numpy_helper.from_array(np.array([1], np.int64), "last"),
             numpy_helper.from_array(np.float32(0), "zero"),
             numpy_helper.from_array(SLOPES, "slopes"),
+            numpy_helper.from_array(ramp, "ramp"),
         ],
     )
     path = folder / "classifier.onnx"
@@ -86,6 +94,23 @@ def test_attributes_are_probabilities_of_their_words(tmp_path: Path, exam: Prepa
     assert after.attributes["shape"] == pytest.approx(powers / powers.sum(axis=1, keepdims=True), abs=1e-6)
     assert after.problem([True]) is None
     assert step(exam, outlined([])).attributes["shape"].shape == (0, 3)
+
+
+def test_outputs_are_means_over_mirror_images_if_wanted(tmp_path: Path, exam: PreparedExam) -> None:
+    rng = np.random.default_rng(0)
+    ramp = rng.normal(size=(SIDE, SIDE)).astype(np.float32)
+    files = {NETWORK: network(tmp_path, attributes=True, ramp=ramp)}
+    found = outlined([0, 0, 0])
+    pixels = rng.integers(0, 256, (3, SIDE, SIDE)).astype(np.uint8)
+    found = Candidates(**{**vars(found), "rois": RoiBatch(pixels, (FrameChange(Frame.PREPROCESSED, Frame.ROI),) * 3)})
+    inputs = (pixels / 255 - 0.5) / 0.25
+    evened = np.mean([ramp, ramp[::-1], ramp[:, ::-1], ramp[::-1, ::-1]], axis=0)
+    for flips, weights in ((False, ramp), (True, evened)):
+        step = OnnxClassifier.open(files, settings(attributes={"shape": SHAPES}, flips=flips))
+        after, logits = step(exam, found), (inputs * weights).mean(axis=(1, 2))
+        assert after.malignancy_score == pytest.approx(1 / (1 + np.exp(-2 * logits - 0.5)), abs=1e-6)
+        powers = np.exp(logits[:, None] * SLOPES)
+        assert after.attributes["shape"] == pytest.approx(powers / powers.sum(axis=1, keepdims=True), abs=1e-6)
 
 
 def test_what_an_earlier_step_said_stays(tmp_path: Path, exam: PreparedExam) -> None:

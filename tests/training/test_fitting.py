@@ -17,6 +17,7 @@ from torch import nn
 
 from mammoscope.bundling.calibration import best_box_scale, best_enlarged_shift, best_mask_threshold, fit_platt
 from mammoscope.bundling.onnx_export import export_onnx
+from mammoscope.errors import RecipeError
 from mammoscope.evaluation.metrics.detection import DetectedImage
 from mammoscope.families.anchors import fit_anchors
 from mammoscope.families.family import Exported
@@ -55,6 +56,12 @@ def test_platt_survives_perfect_and_useless_scores() -> None:
     assert useless.intercept == pytest.approx(0, abs=1e-3)
     with pytest.raises(ValueError, match="needs both classes, got 40 malignant and 0 benign"):
         fit_platt(np.zeros(40), np.ones(40, bool))
+
+
+def test_platt_refuses_scores_that_mean_the_opposite() -> None:
+    labels = np.array([True] * 20 + [False] * 20)
+    with pytest.raises(RecipeError, match=r"slope would be -.*higher outputs of the classifier do not mean malignant"):
+        fit_platt(np.where(labels, -1.0, 1.0), labels)
 
 
 def test_the_mask_threshold_is_where_the_iou_is_best() -> None:

@@ -10,6 +10,7 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from mammoscope.bundle import Bundle
 from mammoscope.errors import RecipeError
+from mammoscope.families.changes import nested, parsed
 from mammoscope.families.family import RoleName
 from mammoscope.families.find import load_recipe, recipe_names, recipe_of
 
@@ -56,3 +57,23 @@ def test_a_wrong_recipe_is_refused_by_setting_and_value(tmp_path: Path, text: st
 def test_an_unknown_recipe_is_answered_with_those_that_are_there() -> None:
     with pytest.raises(RecipeError, match=r"built-in recipes: .*cuts, default, .*published-2023, .*unet-small"):
         load_recipe("segment", "huge")
+
+
+@pytest.mark.parametrize(
+    ("texts", "settings"),
+    [
+        ([], {}),
+        (["loop.epochs=3"], {"loop": {"epochs": 3}}),
+        (["loop.epochs = 3", "loop.seed=1", "loop.epochs=4"], {"loop": {"epochs": 4, "seed": 1}}),
+        (["box_loss=giou", 'init="a b"', "rate=1e-4"], {"box_loss": "giou", "init": "a b", "rate": 1e-4}),
+        (["anchors=[1, 2]", "flips=true", "equation=a=b"], {"anchors": [1, 2], "flips": True, "equation": "a=b"}),
+    ],
+)
+def test_settings_are_changed_by_words_of_the_command_line(texts: list[str], settings: dict[str, object]) -> None:
+    assert nested(parsed(texts)) == settings
+
+
+@pytest.mark.parametrize("text", ["", "loop.epochs", "=3", "loop..epochs=3", "loop epochs=3"])
+def test_a_change_that_is_none_is_quoted(text: str) -> None:
+    with pytest.raises(RecipeError, match=f"^{text!r}: expected SETTING=VALUE"):
+        parsed([text])

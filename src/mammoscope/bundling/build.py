@@ -44,6 +44,7 @@ def build_bundle(
     name: str | None = None,
     version: str,
     extra_steps: Sequence[ExtraStep] = (),
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Bundle:
     """Export trainings, fit and calibrate them, measure them, and write the bundle.
@@ -64,6 +65,8 @@ def build_bundle(
         The bundle's; None makes one from the dataset's.
     extra_steps
         Steps of other packages, which run after the built-in ones of their role; one may replace a source.
+    changes
+        By the name of a step, settings of it that are changed before anything is fitted.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def build_bundle(
             notice=NOTICE,
             preprocess=next((source.preprocess for source in opened.values()), PreprocessSettings()),
             thresholds=OperatingPoint(detection=0.5, malignancy=_malignancy_threshold(opened)),
-            steps=tuple(made),
+            steps=tuple(_changed(made, changes or {})),
         )
         for step in manifest.steps:
             if step.provenance:
@@ -110,6 +113,17 @@ def build_bundle(
         manifest = _measured(manifest, folder, validation_folder, log)
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return load_bundle(out)
+
+
+def _changed(steps: Sequence[StepManifest], changes: Mapping[str, object]) -> list[StepManifest]:
+    names = [step.name for step in steps]
+    for name, settings in changes.items():
+        if name not in names or not isinstance(settings, Mapping):
+            raise RecipeError(f"set: {name} is no STEP.SETTING of this bundle; its steps are {', '.join(names)}")
+    return [
+        step.model_copy(update={"settings": {**step.settings, **cast("dict[str, Any]", changes.get(step.name, {}))}})
+        for step in steps
+    ]
 
 
 def _shown_to(bundle: Bundle, validation: Dataset) -> Dataset:

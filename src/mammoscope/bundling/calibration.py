@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mammoscope.errors import RecipeError
 from mammoscope.evaluation.metrics.detection import COCO_IOUS, DetectedImage, average_precision, rank
 from mammoscope.geometry import scale_boxes
 from mammoscope.stages.logistic import fit_logistic
@@ -30,6 +31,11 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Calibra
     ----------
     logits, labels
         ``(N,)``; True is malignant. Both classes must be present.
+
+    Raises
+    ------
+    RecipeError
+        The slope is not above 0: higher logits do not mean malignant.
     """
     positives, negatives = int(labels.sum()), int((~labels).sum())
     if not positives or not negatives:
@@ -37,6 +43,11 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Calibra
     target = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     columns = np.stack([logits, np.ones_like(logits)], axis=1)
     weights = fit_logistic(columns, target, np.array([1.0, np.log((positives + 1) / (negatives + 1))]))
+    if weights[0] <= 0:
+        raise RecipeError(
+            f"the calibration's slope would be {weights[0]:.3g}: on the validation patients higher outputs of the "
+            "classifier do not mean malignant"
+        )
     return Calibration(slope=round(float(weights[0]), 6), intercept=round(float(weights[1]), 6))
 
 

@@ -37,6 +37,15 @@ def build(
             "classify, joint, or other: before candidates are selected); may be given several times.",
         ),
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="STEP.SETTING=VALUE",
+            help="A setting of a step to change before anything is fitted, such as classify.flips=true; may be given "
+            "several times.",
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="The bundle's name.", show_default="mammoscope- and the dataset's")
     ] = None,
@@ -46,6 +55,7 @@ def build(
     need_training()
     from mammoscope.bundling.build import build_bundle
     from mammoscope.bundling.sources import ExtraStep
+    from mammoscope.families.changes import nested, parsed
     from mammoscope.families.family import RoleName
 
     given: dict[RoleName, Path | None] = {
@@ -62,6 +72,7 @@ def build(
         name=name,
         version=version,
         extra_steps=[ExtraStep.of(text) for text in step or ()],
+        changes=nested(parsed(set_ or ())),
         log=typer.echo,
     )
     typer.echo(out)

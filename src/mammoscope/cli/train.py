@@ -46,10 +46,28 @@ def train(
             help="For a segmenter whose recipe has a synthetic_share: the run of the generator that paints it."
         ),
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SETTING=VALUE",
+            help="A setting of the recipe to change, such as loop.epochs=3; may be given several times.",
+        ),
+    ] = None,
 ) -> None:
     """Train a network; a training that was stopped at any moment resumes where it stopped. Needs the extra 'train'."""
     need_training()
+    from mammoscope.families.changes import parsed
     from mammoscope.training.run import train as run
 
-    run(task.value, dataset, recipe, out, init, proposing=bundle, generator=generator)
+    run(
+        task.value,
+        dataset,
+        recipe,
+        out,
+        init,
+        proposing=bundle,
+        generator=generator,
+        changes=parsed(set_ or ()),
+    )
     typer.echo(out)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _BATCH = 2  # larger batches take more memory, and no less time on a CPU
 _LOGIT = "logit"
+# A region as it is, and its mirror images: indices of (N, 1, H, W).
+_MIRRORS = tuple((..., slice(None, None, down), slice(None, None, across)) for down in (1, -1) for across in (1, -1))
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -30,6 +32,10 @@ class ClassifierSettings(NetworkSettings):
 
     slope: _Number = Field(description="Fitted on validation patients, as the intercept.")
     intercept: _Number
+    flips: bool = Field(
+        default=False,
+        description="Whether outputs are means over the region and its three mirror images: four times the time.",
+    )
     attributes: dict[str, tuple[str, ...]] = Field(
         default_factory=dict,
         description="What else the network says, by the name of the output, and the words that its columns stand for.",
@@ -108,12 +114,16 @@ class OnnxClassifier:
         size = settings.input_width, settings.input_height
         logits = np.zeros(len(rois))
         said = {name: np.zeros((len(rois), len(words))) for name, words in settings.attributes.items()}
+        mirrors = _MIRRORS if settings.flips else _MIRRORS[:1]
         for start in range(0, len(rois), _BATCH):
             place = slice(start, start + _BATCH)
             pixels = np.stack([settings.contrast.apply(roi) for roi in rois.pixels[place]])
             inside = resized(masks.binary[place].astype(np.uint8) * 255, *size)[:, None] > 127
             inputs = {"roi": normalised(resized(pixels, *size), settings), "mask": inside.astype(np.float32)}
-            logits[place], *attributes = self._session.run([_LOGIT, *said] if said else None, inputs)
-            for values, output in zip(said.values(), attributes, strict=True):
-                values[place] = output
+            for mirror in mirrors:
+                seen = {name: np.ascontiguousarray(values[mirror]) for name, values in inputs.items()}
+                logit, *attributes = self._session.run([_LOGIT, *said] if said else None, seen)
+                logits[place] += logit / len(mirrors)
+                for values, output in zip(said.values(), attributes, strict=True):
+                    values[place] += output / len(mirrors)
         return logits, said

@@ -15,6 +15,7 @@ from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import MammoscopeError
 from mammoscope.evaluation.compare.cases import STAGES, case_sets
 from mammoscope.evaluation.run import Stage
+from mammoscope.families.changes import changed, nested
 from mammoscope.families.family import RoleName
 from mammoscope.families.find import load_recipe, recipe_of
 from mammoscope.stages.step import implementation_named
@@ -163,7 +164,7 @@ def _of_entry(study: Study, place: Place, entry: Entry, base: Bundle, dataset: D
     for fold in folds:
         for seed in seeds:
             of_item = {"split": {"fold": fold}, "loop": {"seed": seed}}
-            own, painting = (table and _with(table, of_item) for table in (recipe, generator))
+            own, painting = (table and changed(table, of_item) for table in (recipe, generator))
             identity = {
                 "entry": entry.name,
                 "stage": study.stage,
@@ -231,12 +232,12 @@ def _recipe(study: Study, place: Place, entry: Entry) -> dict[str, Any]:
     role = study.role_of(entry)
     read = _read(place, role, entry.recipe or "")
     for key, instead in _OWN.items():
-        part: Any = _nested(entry.set)
+        part: Any = nested(entry.set)
         for word in key.split("."):
             part = part.get(word) if isinstance(part, dict) else None
         if part is not None:
             raise StudyError(f"set: {key} is the study's own: see its {instead}")
-    table = _with(read, _nested(entry.set))
+    table = changed(read, nested(entry.set))
     return _divided(study, role, table, "set" if entry.set else "recipe")
 
 
@@ -248,24 +249,4 @@ def _read(place: Place, role: RoleName, name: str) -> dict[str, Any]:
 def _divided(study: Study, role: RoleName, table: Mapping[str, Any], place: str = "recipe") -> dict[str, Any]:
     """The settings of a training, with patients divided as in the study."""
     own = {"split": {"fold": 0, "folds": study.of_folds, "seed": 0}}
-    return recipe_of(role, _with(table, own), place).model_dump(mode="json")
-
-
-def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with dotted keys as tables of tables."""
-    nested: dict[str, Any] = {}
-    for key, value in settings.items():
-        first, _, rest = key.partition(".")
-        part = _nested({rest: value}) if rest else _nested(value) if isinstance(value, dict) else value
-        held = nested.get(first)
-        nested[first] = _with(held, part) if isinstance(held, dict) and isinstance(part, dict) else part
-    return nested
-
-
-def _with(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A table with other values, those of inner tables one by one."""
-    changed = dict(table)
-    for key, value in changes.items():
-        held = changed.get(key)
-        changed[key] = _with(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
-    return changed
+    return recipe_of(role, changed(table, own), place).model_dump(mode="json")

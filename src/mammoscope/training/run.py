@@ -18,6 +18,7 @@ from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.families.backbone import backbones_of, start_file
+from mammoscope.families.changes import changed, nested
 from mammoscope.families.family import NOUNS
 from mammoscope.families.find import find_family, load_recipe, recipe_of
 from mammoscope.families.recipe import Recipe
@@ -57,6 +58,7 @@ def train(
     *,
     proposing: Path | None = None,
     generator: Path | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> None:
     """Train a network, or resume a training that was stopped.
 
@@ -82,13 +84,18 @@ def train(
     generator
         For a segmenter whose recipe has a ``synthetic_share``: the run of a generator, which paints that share of the
         training samples. It must have learned from training patients alone.
+    changes
+        Settings of the recipe that are changed, with dotted keys.
 
     Raises
     ------
     DatasetError, RecipeError
         Before the first step: what is wrong with the dataset, the recipe or the folder.
     """
-    recipe = load_recipe(role_of(noun).name, recipe_name)
+    role = role_of(noun).name
+    recipe = load_recipe(role, recipe_name)
+    if changes:
+        recipe = recipe_of(role, changed(recipe.model_dump(mode="json"), nested(changes)), "set")
     train_recipe(noun, dataset_folder, recipe, out, init, proposing=proposing, generator=generator)
 
 
