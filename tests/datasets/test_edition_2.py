@@ -290,7 +290,7 @@ def test_check_finds_faults_of_images_without_a_lesion(folder: Path) -> None:
     assert [problem.removeprefix(f"{folder}/") for problem in check_integrity(dataset)] == [
         "images.csv, row 3: column 'pixel_aspect' is 1.5, but by its pixel spacing the image has 1",
         f"images.csv, row 4: column 'image': {folder / 'images/c.png'} is empty, all pixels are equal",
-        f"images.csv, row 5: column 'image': {folder / 'images/d.png'}: is not a PNG, JPEG or TIFF file",
+        f"images.csv, row 5: column 'image': {folder / 'images/d.png'}: is not a PNG, JPEG, TIFF or PGM file",
         "lesions.csv, row 2: column 'mask': nothing of whole.png lies in the lesion's box",
         "lesions.csv, row 3: column 'mask': small.png has 70 x 50 pixels; without a crop it must have the image's "
         "200 x 200",

@@ -71,7 +71,7 @@ def test_what_may_not_be_read_does_not_hide_the_rest_of_a_folder(exam: Path, mon
         find_inputs([exam])
 
 
-@pytest.mark.parametrize("name", ["broken.dcm", "broken.dicom", "broken.IMA", "broken.tiff", "empty.png"])
+@pytest.mark.parametrize("name", ["broken.dcm", "broken.dicom", "broken.IMA", "broken.tiff", "empty.png", "broken.pgm"])
 def test_a_broken_file_with_the_extension_of_an_image_is_taken(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
     assert find_inputs([tmp_path]) == [tmp_path / name]
@@ -101,5 +101,5 @@ def test_nothing_named_gives_nothing() -> None:
 def test_what_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         find_inputs([tmp_path / "absent"])
-    with pytest.raises(InputError, match="holds no DICOM, PNG, JPEG or TIFF file"):
+    with pytest.raises(InputError, match="holds no DICOM, PNG, JPEG, TIFF or PGM file"):
         find_inputs([tmp_path])

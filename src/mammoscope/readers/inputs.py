@@ -74,7 +74,7 @@ def _images_below(folder: Path, refuse: Callable[[InputError], None]) -> list[Pa
     for error in closed:
         refuse(_unreadable(error.filename, error))
     if not images and not closed:
-        refuse(InputError(folder, "holds no DICOM, PNG, JPEG or TIFF file"))
+        refuse(InputError(folder, "holds no DICOM, PNG, JPEG, TIFF or PGM file"))
     return sorted(images)
 
 
