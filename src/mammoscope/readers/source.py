@@ -93,7 +93,7 @@ def data_set_sha256(data: bytes) -> str:
 
 
 def detect_format(start: bytes) -> str | None:
-    """``"DICOM"``, ``"PNG"``, ``"JPEG"``, ``"TIFF"`` or ``"PGM"`` by a file's first bytes; None: another kind of file."""
+    """``"DICOM"``, ``"PNG"``, ``"JPEG"``, ``"TIFF"`` or ``"PGM"`` by a file's first bytes; None: another kind."""
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if start.startswith(b"\xff\xd8\xff"):

@@ -28,7 +28,7 @@ _LEAST_BITS, _MOST_BITS = 8, 16
 
 
 def read_raster(source: Source, file_format: str, limits: Limits) -> Mammogram:
-    """Read a raster file of ``file_format`` ``"PNG"``, ``"JPEG"``, ``"TIFF"`` or ``"PGM"``. Its size is checked before decoding.
+    """Read a PNG, JPEG, TIFF or PGM file, which ``file_format`` says. Its size is checked before decoding.
 
     Raises
     ------
