@@ -182,9 +182,11 @@ def test_square_files_are_stretched_films_only_where_the_dataset_says_so(tmp_pat
     table = "image,patient_id,breast_side\na.png,P_00001,LEFT"
     plain = load_dataset(folder_of(tmp_path / "plain", table, None))
     stretched = load_dataset(folder_of(tmp_path / "films", table, None, {"layout": 2, "assumed_film_aspect": 1.6}))
-    first = write(tmp_path / "first", [lesion("w1")])
-    aspects = [dataset.pixel_aspect(next(iter(dataset.images)), 8, 8) for dataset in (plain, stretched, first)]
-    assert aspects == [1, 1.6, TYPICAL_FILM_ASPECT]
+    collection = write(tmp_path / "collection", [lesion("P_00001")])  # edition 1, with the ids of CBIS-DDSM
+    other = write(tmp_path / "other", [lesion("w1")])
+    datasets = (plain, stretched, collection, other)
+    aspects = [dataset.pixel_aspect(next(iter(dataset.images)), 8, 8) for dataset in datasets]
+    assert aspects == [1, 1.6, TYPICAL_FILM_ASPECT, 1]
 
 
 @pytest.mark.parametrize(
