@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from mammoscope.datasets.folds import deal
 from mammoscope.datasets.importers.cbis_ddsm.files import Folders, find_mask, read_image_file, series_of
 from mammoscope.datasets.importers.cbis_ddsm.published import published_folds, published_info
 from mammoscope.datasets.importers.cbis_ddsm.tables import (
@@ -25,7 +26,6 @@ from mammoscope.datasets.importers.cbis_ddsm.tables import (
 )
 from mammoscope.datasets.importers.dicom_pixels import Grey16
 from mammoscope.datasets.importers.importer import Found, FoundImage, FoundLesion, FoundMask, lesion_name
-from mammoscope.datasets.splits import deal
 from mammoscope.errors import DatasetError
 
 _KINDS = {"mass": "mass", "calc": "calcification"}
