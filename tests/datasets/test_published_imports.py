@@ -248,6 +248,12 @@ def test_a_collection_is_described(outs: dict[str, Imported]) -> None:
     overview = describe(load_dataset(outs["mini-mias"][0]))
     assert (overview.images, overview.normals, overview.unlisted, overview.patients) == (4, 1, 1, 2)
     assert overview.kinds == {"mass": 2, "asymmetry": 1} and (overview.malignant, overview.benign) == (1, 2)
+    labels = {name: describe(load_dataset(outs[name][0])).whole_breasts for name in ("cmmd", "kau-bcmd", "coco")}
+    assert labels == {
+        "cmmd": {"BENIGN": 2, "MALIGNANT": 1},
+        "kau-bcmd": {"BI-RADS 1": 1, "BI-RADS 3": 1, "BI-RADS 5": 1},
+        "coco": {},
+    }
 
 
 def test_next_run_reuses_what_is_done(tmp_path: Path) -> None:
@@ -399,6 +405,7 @@ def _replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
         ),
         ("coco", _replaced("annotations.json", '"image_id": 2', '"image_id": 7'), "an annotation is of image 7, which"),
         ("coco", _replaced("annotations.json", '"annotations"', '"notes"'), "has no list 'annotations' of objects"),
+        ("coco", _replaced("annotations.json", "w2/cc.png", ".cc.png"), r"image 3: FoundImage\.name is '\.cc'"),
         (
             "csv-table",
             _without("*.csv"),

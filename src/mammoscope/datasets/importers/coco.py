@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mammoscope.datasets.importers.folders import wrong_layout
+from mammoscope.datasets.importers.folders import told_of, wrong_layout
 from mammoscope.datasets.importers.grey import ShownImage
 from mammoscope.datasets.importers.importer import Found, FoundImage, FoundLesion, ReadMask
 from mammoscope.datasets.importers.labels import SIDES, Label, label_of, says_nothing
@@ -54,9 +54,10 @@ class Coco:
         for annotation in content["annotations"]:
             annotations[annotation.get("image_id")].append(annotation)
         problems: list[tuple[str, str]] = []
-        images = [
-            _image(path, image, annotations.pop(image.get("id"), []), labels, problems) for image in content["images"]
-        ]
+        images = []
+        for image in content["images"]:
+            with told_of(f"{path}: image {image.get('id')!r}"):
+                images.append(_image(path, image, annotations.pop(image.get("id"), []), labels, problems))
         if annotations:
             raise DatasetError(f"{path}: an annotation is of image {next(iter(annotations))!r}, which 'images' lacks")
         return Found(tuple(images), tuple(problems), info=_info(content))

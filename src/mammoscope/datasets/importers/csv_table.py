@@ -13,7 +13,7 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from mammoscope.datasets.importers.folders import wrong_layout
+from mammoscope.datasets.importers.folders import told_of, wrong_layout
 from mammoscope.datasets.importers.grey import ShownImage
 from mammoscope.datasets.importers.importer import Found, FoundImage, FoundLesion
 from mammoscope.datasets.importers.labels import SIDES, label_of, says_nothing
@@ -54,7 +54,11 @@ class CsvTable:
         rows: defaultdict[str, list[Row]] = defaultdict(list)
         for row in read_sheet(tables[0], _COLUMNS, _OPTIONAL):
             rows[row.text("image").replace("\\", "/")].append(row)
-        return Found(tuple(_image(tables[0].parent, name, listed) for name, listed in rows.items()))
+        images = []
+        for name, listed in rows.items():
+            with told_of(listed[0].place):
+                images.append(_image(tables[0].parent, name, listed))
+        return Found(tuple(images))
 
 
 def _image(folder: Path, name: str, rows: list[Row]) -> FoundImage:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from mammoscope.datasets.importers.importer import Found, FoundImage
+from mammoscope.datasets.importers.importer import Found
 from mammoscope.errors import DatasetError
 
 _SHOWN = 6
@@ -54,6 +55,21 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     return named
 
 
+@contextmanager
+def told_of(place: str) -> Iterator[None]:
+    """Tell of a value that an image or a lesion cannot have (``ValueError``) as the fault of the file at ``place``.
+
+    Raises
+    ------
+    DatasetError
+        Instead of the ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise DatasetError(f"{place}: {error}") from None
+
+
 def found_or_refused(source: Path, found: Found, expected: str) -> Found:
     """What was found, if there is an image in it.
 
@@ -65,15 +81,3 @@ def found_or_refused(source: Path, found: Found, expected: str) -> Found:
     if not found.images:
         raise wrong_layout(source, expected)
     return found
-
-
-def without_repeats(images: Iterable[FoundImage]) -> tuple[list[FoundImage], list[tuple[str, str]]]:
-    """The images, the first of each name, and the others as problems."""
-    kept: dict[str, FoundImage] = {}
-    problems = []
-    for image in images:
-        if image.name in kept:
-            problems.append((image.place, "the collection holds this image twice; the first is taken"))
-        else:
-            kept[image.name] = image
-    return list(kept.values()), problems
