@@ -72,7 +72,7 @@ def test_a_name_of_any_characters_costs_one_line_and_no_traceback(exam: Path, tm
     )
     assert result.returncode == 3, result.stderr
     assert b"1 of 2 analysed, 1 failed" in result.stdout
-    assert b"two?lines?[2J.dcm: is not a DICOM, PNG, JPEG or TIFF file" in result.stderr
+    assert b"two?lines?[2J.dcm: is not a DICOM, PNG, JPEG, TIFF or PGM file" in result.stderr
     assert b"Traceback" not in result.stderr
 
 
@@ -80,7 +80,7 @@ def test_a_name_of_any_characters_costs_one_line_and_no_traceback(exam: Path, tm
     ("arguments", "message"),
     [
         (["analyze", "nowhere.dcm"], "nowhere.dcm: no such file or folder"),
-        (["analyze", "."], "holds no DICOM, PNG, JPEG or TIFF file"),
+        (["analyze", "."], "holds no DICOM, PNG, JPEG, TIFF or PGM file"),
         (["analyze", ".", "--threshold", "2"], "--threshold"),
         (["analyze"], "Missing argument"),
         (["evaluate", "detector", ".", "--out", "o"], "lesions.csv: cannot be read"),

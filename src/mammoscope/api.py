@@ -21,7 +21,7 @@ AnyPath = str | PathLike[str]
 
 
 def read_mammogram(path: AnyPath) -> Mammogram:
-    """Read a DICOM, PNG, JPEG or TIFF file.
+    """Read a DICOM, PNG, JPEG, TIFF or PGM file.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def analyze_exam(
     ------
     ValueError
         There is no view, or several do not all state one study of one patient: two women never share an exam. PNG,
-        JPEG and TIFF views, which can state none, are taken on your word where no DICOM view is among them.
+        JPEG, TIFF and PGM views, which can state none, are taken on your word where no DICOM view is among them.
     InputError, BundleError, TypeError
         As ``analyze``.
     """

@@ -53,7 +53,7 @@ class Mammogram:
     sha256
         Hex digest of the file's bytes.
     file_format
-        ``"DICOM"``, ``"PNG"``, ``"JPEG"`` or ``"TIFF"``.
+        ``"DICOM"``, ``"PNG"``, ``"JPEG"``, ``"TIFF"`` or ``"PGM"``.
     bits
         Bits a pixel that the file stored.
     laterality, view

@@ -16,13 +16,18 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 ROWS, COLUMNS = 180, 100
 TABLES = [f"{kind}_case_description_{split}_set.csv" for kind in ("mass", "calc") for split in ("train", "test")]
 FOLDERS = {"train": "Mass-Training", "test": "Mass-Test"}
+CALC_FOLDERS = {"train": "Calc-Training", "test": "Calc-Test"}
 
 _MASS_HEADER = [
     "patient_id", "breast_density", "left or right breast", "image view", "abnormality id", "abnormality type",
     "mass shape", "mass margins", "assessment", "pathology", "subtlety", "image file path",
     "cropped image file path", "ROI mask file path",
 ]  # fmt: skip
-_CALC_HEADER = ["patient_id", "breast density", "left or right breast", "image view", "abnormality id"]
+_CALC_HEADER = [
+    "patient_id", "breast density", "left or right breast", "image view", "abnormality id", "abnormality type",
+    "calc type", "calc distribution", "assessment", "pathology", "subtlety", "image file path",
+    "cropped image file path", "ROI mask file path",
+]  # fmt: skip
 
 
 def uid(*words: object) -> str:
@@ -75,7 +80,8 @@ class Download:
 
     root: Path
     masses: dict[str, list[dict[str, str]]] = field(default_factory=lambda: {"train": [], "test": []})
-    calcifications: dict[str, list[str]] = field(default_factory=lambda: {"train": [], "test": []})
+    calcifications: dict[str, list[str]] = field(default_factory=lambda: {"train": [], "test": []})  # without images
+    calcs: dict[str, list[dict[str, str]]] = field(default_factory=lambda: {"train": [], "test": []})
 
     def add(
         self,
@@ -91,6 +97,7 @@ class Download:
         mask_first: bool = False,
         series: str = "one",
         own_image: bool = False,
+        kind: str = "mass",
         **labels: str,
     ) -> tuple[Path, Path, Path]:
         """A lesion: the paths of its mammogram, crop and mask.
@@ -98,7 +105,7 @@ class Download:
         ``names`` are those of the two files in the lesion's folder, of which the crop is the first, unless
         ``mask_first``; the table always says that the crop is 000000.dcm and the mask 000001.dcm.
         """
-        top = f"{FOLDERS[split]}_{patient}_{side}_{view}"
+        top = f"{(FOLDERS if kind == 'mass' else CALC_FOLDERS)[split]}_{patient}_{side}_{view}"
         lesion = f"{top}_{number}"
         film_folder = lesion + "_full" if own_image else top
         image_path = f"{film_folder}/{uid(film_folder, 'study')}/{uid(film_folder, 'series')}/000000.dcm"
@@ -110,8 +117,9 @@ class Download:
             "image file path": image_path, "cropped image file path": f"{folder}/000000.dcm",
             "ROI mask file path": f"{folder}/000001.dcm\n",
         }  # fmt: skip
-        self.masses[split].append({**row, **labels})
-        image = film(len(self.masses["train"]) + 50 * len(self.masses["test"])) if image is None else image
+        rows = self.masses if kind == "mass" else self.calcs
+        rows[split].append({**row, **labels})
+        image = film(len(rows["train"]) + 50 * len(rows["test"])) if image is None else image
         mask = ellipse((30, 60, 24, 36)) if mask is None else mask
         crop_name, mask_name = reversed(names) if mask_first else names
         film_path = (self.root / image_path).with_name("1-1.dcm")
@@ -128,7 +136,8 @@ class Download:
         """Write the tables as they are published, stray line ends and all."""
         for split in ("train", "test"):
             self._write(f"mass_case_description_{split}_set.csv", _MASS_HEADER, self.masses[split])
-            rows = [dict.fromkeys(_CALC_HEADER, "1") | {"patient_id": one} for one in self.calcifications[split]]
+            rows = [_calcification(split, patient) for patient in self.calcifications[split]]
+            rows += [{name: row.get(name, "") for name in _CALC_HEADER} | _density(row) for row in self.calcs[split]]
             self._write(f"calc_case_description_{split}_set.csv", _CALC_HEADER, rows)
         return self.root
 
@@ -138,3 +147,16 @@ class Download:
             writer = csv.DictWriter(stream, header)
             writer.writeheader()
             writer.writerows(rows)
+
+
+def _density(row: dict[str, str]) -> dict[str, str]:
+    """The two kinds of table spell this column differently."""
+    return {"breast density": row["breast_density"], "abnormality type": "calcification", "calc type": "PLEOMORPHIC"}
+
+
+def _calcification(split: str, patient: str) -> dict[str, str]:
+    """A row whose images are not in the download."""
+    path = f"{CALC_FOLDERS[split]}_{patient}_LEFT_CC/1.2.3/{uid(patient, 'calc')}/000000.dcm"
+    paths = dict.fromkeys(("image file path", "cropped image file path", "ROI mask file path"), path)
+    told = {"left or right breast": "LEFT", "image view": "CC", "pathology": "BENIGN", "patient_id": patient}
+    return {**dict.fromkeys(_CALC_HEADER, "1"), **told, **paths}

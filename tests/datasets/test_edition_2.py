@@ -182,9 +182,11 @@ def test_square_files_are_stretched_films_only_where_the_dataset_says_so(tmp_pat
     table = "image,patient_id,breast_side\na.png,P_00001,LEFT"
     plain = load_dataset(folder_of(tmp_path / "plain", table, None))
     stretched = load_dataset(folder_of(tmp_path / "films", table, None, {"layout": 2, "assumed_film_aspect": 1.6}))
-    first = write(tmp_path / "first", [lesion("w1")])
-    aspects = [dataset.pixel_aspect(next(iter(dataset.images)), 8, 8) for dataset in (plain, stretched, first)]
-    assert aspects == [1, 1.6, TYPICAL_FILM_ASPECT]
+    collection = write(tmp_path / "collection", [lesion("P_00001")])  # edition 1, with the ids of CBIS-DDSM
+    other = write(tmp_path / "other", [lesion("w1")])
+    datasets = (plain, stretched, collection, other)
+    aspects = [dataset.pixel_aspect(next(iter(dataset.images)), 8, 8) for dataset in datasets]
+    assert aspects == [1, 1.6, TYPICAL_FILM_ASPECT, 1]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +292,7 @@ def test_check_finds_faults_of_images_without_a_lesion(folder: Path) -> None:
     assert [problem.removeprefix(f"{folder}/") for problem in check_integrity(dataset)] == [
         "images.csv, row 3: column 'pixel_aspect' is 1.5, but by its pixel spacing the image has 1",
         f"images.csv, row 4: column 'image': {folder / 'images/c.png'} is empty, all pixels are equal",
-        f"images.csv, row 5: column 'image': {folder / 'images/d.png'}: is not a PNG, JPEG or TIFF file",
+        f"images.csv, row 5: column 'image': {folder / 'images/d.png'}: is not a PNG, JPEG, TIFF or PGM file",
         "lesions.csv, row 2: column 'mask': nothing of whole.png lies in the lesion's box",
         "lesions.csv, row 3: column 'mask': small.png has 70 x 50 pixels; without a crop it must have the image's "
         "200 x 200",

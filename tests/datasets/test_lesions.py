@@ -58,11 +58,12 @@ def test_both_kinds_of_benign_are_one_class(pathology: str, malignant: bool) -> 
     ("aspects", "expected"), [([None, None], TYPICAL_FILM_ASPECT), ([1.5, None], 1.5), ([1.5, 1.9], 1.5)]
 )
 def test_pixel_aspect_of_a_stretched_image(tmp_path: Path, aspects: list[float | None], expected: float) -> None:
-    rows = [lesion(f"P_{number}", pixel_aspect=aspect) for number, aspect in enumerate(aspects)]
+    # Edition 1, and the ids of CBIS-DDSM: such files are its films.
+    rows = [lesion(f"P_{number:05}", pixel_aspect=aspect) for number, aspect in enumerate(aspects)]
     dataset = write(tmp_path, rows)
-    assert dataset.pixel_aspect("P_0_LEFT_CC.png", 800, 800) == pytest.approx(expected)
+    assert dataset.pixel_aspect("P_00000_LEFT_CC.png", 800, 800) == pytest.approx(expected)
     # A film that was not stretched has square pixels.
-    assert dataset.pixel_aspect("P_0_LEFT_CC.png", 1000, round(1000 * expected)) == pytest.approx(1)
+    assert dataset.pixel_aspect("P_00000_LEFT_CC.png", 1000, round(1000 * expected)) == pytest.approx(1)
 
 
 def test_an_unsquare_file_of_unknown_proportions_has_square_pixels(tmp_path: Path) -> None:

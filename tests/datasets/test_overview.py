@@ -173,7 +173,7 @@ SQUARE[20:40, 20:40] = 255
         (_mask(SQUARE[:50]), "row 2: column 'mask'", "has 64 x 50 pixels, its crop 64 x 64"),
         (_mask(breast(5, 64)), "row 2: column 'mask'", "is grey, not black and white"),
         (_mask(np.dstack([SQUARE] * 3)), "row 2: column 'mask'", "expected one grey channel"),
-        (_cut_crop, "row 2: column 'crop'", "is not a PNG, JPEG or TIFF file"),
+        (_cut_crop, "row 2: column 'crop'", "is not a PNG, JPEG, TIFF or PGM file"),
     ],
 )
 def test_damaged_file_is_named(dataset: Dataset, damage: Callable[[Dataset], object], place: str, problem: str) -> None:

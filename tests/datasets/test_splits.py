@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from small_datasets import lesion, write
 
+from mammoscope.datasets.folds import deal
 from mammoscope.datasets.importers.cbis_ddsm.published import published_folds
 from mammoscope.datasets.layout import Dataset, load_dataset
-from mammoscope.datasets.splits import deal, patient_folds, split_patients, write_split
+from mammoscope.datasets.splits import patient_folds, split_patients, write_split
 from mammoscope.errors import DatasetError
 
 SHARED = Path(__file__).parents[2] / "../shared/data/cbis-ddsm-mass/train"

@@ -201,7 +201,7 @@ _UNDECODABLE = "its compressed image (cannot be decoded|decodes to)"
 
 MEAN_FILES: tuple[MeanFile, ...] = (
     MeanFile("nothing", lambda: b"", "is empty"),
-    MeanFile("nothing but zeros", lambda: b"\0" * 4096, "is not a DICOM, PNG, JPEG or TIFF file"),
+    MeanFile("nothing but zeros", lambda: b"\0" * 4096, "is not a DICOM, PNG, JPEG, TIFF or PGM file"),
     MeanFile("nothing but DICM", lambda: b"\0" * 128 + b"DICM", "its DICOM header is empty or cut off"),
     # Sequences within sequences.
     MeanFile("10,000 sequences, lengths known", partial(_nest, _EXPLICIT, known=True)),
@@ -255,8 +255,8 @@ MEAN_FILES: tuple[MeanFile, ...] = (
     MeanFile("a hundred thousand elements", lambda: _before(_PIXELS, b"\x29\0\x10\x10SH\0\0" * 100_000, _file())),
     # What inflates.
     MeanFile("a deflated data set of 50 MB", _deflated, r"Transfer Syntax UID \(0002,0010\) is 'Deflated"),
-    MeanFile("a ZIP archive of 50 MB", _zip_bomb, "is not a DICOM, PNG, JPEG or TIFF file"),
-    MeanFile("a GIF", lambda: b"GIF89a" + b"\0" * 300, "is not a DICOM, PNG, JPEG or TIFF file"),
+    MeanFile("a ZIP archive of 50 MB", _zip_bomb, "is not a DICOM, PNG, JPEG, TIFF or PGM file"),
+    MeanFile("a GIF", lambda: b"GIF89a" + b"\0" * 300, "is not a DICOM, PNG, JPEG, TIFF or PGM file"),
     MeanFile(
         "a small PNG that inflates to 50 MB",
         lambda: _png(64, 64, zlib.compress(b"\0" * 50_000_000, 1)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from dicom_files import mammogram, save
 
 from mammoscope.errors import InputError
 from mammoscope.readers import find_inputs, input_name
+from mammoscope.readers.inputs import masks_among
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 200
 
@@ -71,7 +72,7 @@ def test_what_may_not_be_read_does_not_hide_the_rest_of_a_folder(exam: Path, mon
         find_inputs([exam])
 
 
-@pytest.mark.parametrize("name", ["broken.dcm", "broken.dicom", "broken.IMA", "broken.tiff", "empty.png"])
+@pytest.mark.parametrize("name", ["broken.dcm", "broken.dicom", "broken.IMA", "broken.tiff", "empty.png", "broken.pgm"])
 def test_a_broken_file_with_the_extension_of_an_image_is_taken(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
     assert find_inputs([tmp_path]) == [tmp_path / name]
@@ -101,5 +102,32 @@ def test_nothing_named_gives_nothing() -> None:
 def test_what_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         find_inputs([tmp_path / "absent"])
-    with pytest.raises(InputError, match="holds no DICOM, PNG, JPEG or TIFF file"):
+    with pytest.raises(InputError, match="holds no DICOM, PNG, JPEG, TIFF or PGM file"):
         find_inputs([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("names", "masks"),
+    [
+        ((), ()),
+        (("a.png", "a_mask.png"), ("a_mask.png",)),
+        (("a.dcm", "a.Mask.png", "A mask2.jpg"), ("a.Mask.png", "A mask2.jpg")),
+        (("C_1.LEFT_CC.jpg", "C_1.LEFT_CC_Mask.jpg", "C_1.LEFT_CC_Mask2.jpg"), None),
+        (("a_mask.png",), ()),  # without its image it may be one
+        (("x/a.png", "y/a_mask.png"), ()),
+        (("images/a.png", "masks/a.png", "crops/a.png"), ("masks/a.png",)),
+        (("masks/a.png",), ()),
+        (("unmasked.png", "un.png"), ()),
+    ],
+)
+def test_masks_beside_images_are_left_out(
+    tmp_path: Path, names: tuple[str, ...], masks: tuple[str, ...] | None
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(PNG)
+    expected = {names[0]} if masks is None else set(names) - set(masks)
+    assert {path.as_posix() for path in masks_among(map(PurePosixPath, names))} == set(names) - expected
+    if names:
+        assert {path.relative_to(tmp_path).as_posix() for path in find_inputs([tmp_path])} == expected
+        assert len(find_inputs([tmp_path / name for name in names])) == len(names), "a named file is always taken"

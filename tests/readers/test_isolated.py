@@ -191,7 +191,7 @@ def test_real_files_read_the_same_and_limits_hold_in_the_worker(
         here, there = read_mammogram(Path("a.dcm")), reader.read(Path("a.dcm"))
         np.testing.assert_array_equal(there.pixels, here.pixels)
         assert there.warnings == here.warnings
-        with pytest.raises(InputError, match="is not a DICOM, PNG, JPEG or TIFF file"):
+        with pytest.raises(InputError, match="is not a DICOM, PNG, JPEG, TIFF or PGM file"):
             reader.read(broken)
     with IsolatedReader(Limits(max_side=90)) as strict, pytest.raises(InputError, match=r"in the range \(64, 90\)"):
         strict.read(Path("a.dcm"))

@@ -1,4 +1,4 @@
-"""PNG, JPEG and TIFF files: grey ones are read, everything else is named."""
+"""PNG, JPEG, TIFF and PGM files: grey ones are read, everything else is named."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from dicom_files import breast
 from numpy.typing import NDArray
 
+from mammoscope.datasets.pixels import read_image
 from mammoscope.errors import InputError
 from mammoscope.readers import Limits, read_mammogram
 
@@ -76,6 +77,15 @@ def palette_png(grey: NDArray[np.uint8]) -> bytes:
     return png((b"IHDR", ihdr), (b"PLTE", palette), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
 
 
+def pgm(pixels: NDArray[Any], white: int, *, text: bool = False) -> bytes:
+    """A PGM file with comments where they may stand."""
+    rows, columns = pixels.shape
+    head = f"P{2 if text else 5}\n# a comment\n{columns} {rows}\n# another\n{white}\n".encode()
+    if text:
+        return head + "\n".join(" ".join(map(str, row)) for row in pixels.tolist()).encode() + b"\n"
+    return head + pixels.astype(np.uint8 if white < 256 else ">u2").tobytes()
+
+
 def jpeg_of_size(width: int, height: int) -> bytes:
     data = bytearray(encoded(".jpg", GREY_8))
     frame = data.index(b"\xff\xc0")
@@ -101,6 +111,11 @@ def jpeg_of_size(width: int, height: int) -> bytes:
         ("a.tif", tiff((65535 - GREY_16).astype(np.uint16), photometric=0), "TIFF", 16),
         ("a.tif", tiff(np.dstack([GREY_8] * 3), photometric=2, bits=8), "TIFF", 8),
         ("a.png", palette_png(GREY_8), "PNG", 8),
+        ("a.pgm", encoded(".pgm", GREY_8), "PGM", 8),
+        ("a.pgm", encoded(".pgm", GREY_16), "PGM", 16),
+        ("a.pgm", pgm(GREY_8, 255), "PGM", 8),
+        ("a.pgm", pgm(GREY_8, 255, text=True), "PGM", 8),
+        ("a.pgm", pgm(GREY_16, 65535, text=True), "PGM", 16),
         # What it is, not what it is called, counts.
         ("a.dcm", encoded(".png", GREY_8), "PNG", 8),
     ],
@@ -125,6 +140,18 @@ def test_dark_16_bit_files_are_scaled_to_the_bits_they_use(tmp_path: Path, bits:
     assert read.pixels.max() == 65535
     said = f"The file has 16 bits a pixel but uses only {bits} of them; its values are scaled up."
     assert (said in read.warnings) == scaled
+
+
+@pytest.mark.parametrize(("white", "text"), [(4095, False), (4095, True), (100, False)])
+def test_white_of_a_pgm_is_what_its_header_says(tmp_path: Path, white: int, text: bool) -> None:
+    levels = np.rint(GREY_16 / 65535 * white * 0.5).astype(np.int64)
+    path = tmp_path / "a.pgm"
+    path.write_bytes(pgm(levels, white, text=text))
+    read = read_mammogram(path)
+    assert np.abs(read.pixels - levels * (65535 / white)).max() <= 0.5
+    assert read.warnings == (NOTHING_KNOWN,)
+    # As an image of a dataset it is the same, to the precision of its bits.
+    assert np.abs(read_image(path).astype(int) - read.pixels).max() <= (0 if white > 255 else 129)
 
 
 def test_a_black_file_stays_black(tmp_path: Path) -> None:
@@ -179,9 +206,17 @@ TRANSPARENT = np.dstack([GREY_8] * 4)
         (tiff(GREY_8)[:100], "is cut off within its TIFF header"),
         (tiff(GREY_8, count=10**6), "is cut off: a part of its TIFF data is missing"),
         (encoded(".jpg", GREY_8)[:4] + b"\0" * 50, "has no marker at byte 4"),
-        (b"GIF89a" + b"\0" * 200, "is not a DICOM, PNG, JPEG or TIFF file"),
+        (pgm(GREY_8, 255)[:-1], "is cut off: a part of its PGM data is missing"),
+        (pgm(GREY_8, 255, text=True)[:200], "is cut off: a part of its PGM data is missing"),
+        (pgm(GREY_8, 255) * 2, "is a PGM file of several images, expected one single image"),
+        (b"P5 80 96\n", "has a damaged PGM header: expected width, height and largest value"),
+        (b"P5 80 96 70000\n", "has a damaged PGM header: the largest value is 70000"),
+        (b"P5 19000 19000 9\n", "is cut off: a part of its PGM data is missing"),
+        (pgm(GREY_8, 100), "its PGM data cannot be decoded (is damaged: a sample of its PGM data is "),
+        (pgm(GREY_8, 255, text=True).replace(b" 0 ", b" x "), "its PGM data cannot be decoded (is damaged: a sample"),
+        (b"GIF89a" + b"\0" * 200, "is not a DICOM, PNG, JPEG, TIFF or PGM file"),
         (b"", "is empty"),
-        (b"\0", "is not a DICOM, PNG, JPEG or TIFF file"),
+        (b"\0", "is not a DICOM, PNG, JPEG, TIFF or PGM file"),
     ],
 )
 def test_everything_else_is_named(tmp_path: Path, data: bytes, problem: str) -> None:
@@ -231,7 +266,7 @@ def test_a_rotated_jpeg_is_taken_as_stored_and_said_so(tmp_path: Path, exif: byt
     assert any("is to be rotated" in warning for warning in read.warnings) == turned
 
 
-@pytest.mark.parametrize("data", [encoded(".png", GREY_8), encoded(".jpg", GREY_8), tiff(GREY_8)])
+@pytest.mark.parametrize("data", [encoded(".png", GREY_8), encoded(".jpg", GREY_8), tiff(GREY_8), pgm(GREY_8, 255)])
 def test_every_cut_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "cut"
     for length in range(1, len(data) - 2, max(1, len(data) // 40)):

@@ -85,6 +85,10 @@ def many_entries(count: int) -> bytes:
         (form(("x" * 900 + ".dcm", DICOM)), ["x" * 200]),
         (form(("e.zip", zipped(("a/1", DICOM), ("b/1", DICOM)))), ["1", "1"]),
         (form(("a.png", b"x"), ("e", zipped(("x.dcm", DICOM))), ("b.png", b"y")), ["a.png", "x.dcm", "b.png"]),
+        (
+            form(("e.zip", zipped(("x.png", b"y"), ("x_mask.png", b"z"), ("pgm", b"P5 8 8 255 ")))),
+            ["x.png", "pgm"],
+        ),
         (form(("e.zip", zipped(("../../../../escaped.dcm", DICOM), ("/abs.dcm", DICOM)))), ["escaped.dcm", "abs.dcm"]),
         (
             form(

@@ -36,7 +36,7 @@ const welcome = el(
   "div",
   { class: "welcome" },
   el("h2", { text: "Drop a mammogram or a four-view exam here" }),
-  el("p", { text: "DICOM, PNG, JPEG, TIFF or ZIP files, or a folder of them. They stay on this server and go nowhere else." }),
+  el("p", { text: "DICOM, PNG, JPEG, TIFF, PGM or ZIP files, or a folder of them. They stay on this server and go nowhere else." }),
   button("Open the synthetic exam", () => void session.example(), { class: "primary" }),
 );
 const viewer = el("main", { class: "viewer" }, toolbar.root, lightbox.root, welcome);

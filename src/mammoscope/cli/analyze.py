@@ -14,7 +14,7 @@ _LONGEST_TABLE = 50  # files; a longer table is not read, and would keep every a
 
 
 def analyze(
-    paths: Annotated[list[Path], typer.Argument(help="DICOM, PNG, JPEG or TIFF files, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(help="DICOM, PNG, JPEG, TIFF or PGM files, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("mammoscope-results"),
     threshold: ThresholdOption = None,
     bundle: BundleOption = None,

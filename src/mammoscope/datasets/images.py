@@ -9,7 +9,7 @@ from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 
 __all__ = ["dataset_mammogram", "read_crop", "read_image", "read_mask"]
 
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".pgm": "PGM"}
 
 
 def dataset_mammogram(dataset: Dataset, image: str) -> Mammogram:

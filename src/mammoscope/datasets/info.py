@@ -43,6 +43,7 @@ class DatasetInfo(_Record):
     licence: str = ""
     credit: str = Field("", description="One line for whatever was trained on it.")
     citation: str = Field("", description="What a paper cites.")
+    url: str = Field("", description="Where the dataset is to be had.")
     made: str = Field("", description="How the folder was made.")
     folds: str | None = Field(None, description="Table beside it with columns patient_id and fold.")
     assumed_film_aspect: Annotated[float, Field(ge=0.2, le=5)] | None = Field(

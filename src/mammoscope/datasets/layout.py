@@ -20,6 +20,7 @@ from mammoscope.datasets.rows import (
     PATHOLOGIES,
     SIDES,
     UNKNOWN,
+    WHOLE_BREAST_COLUMNS,
     ImageRow,
     Lesion,
     parse_image,
@@ -89,8 +90,13 @@ def write_layout(dataset: Dataset) -> None:
         write_table(part, dataset.lesions)
     if dataset.stated is not None:
         with replacing(dataset.folder / IMAGE_TABLE) as part:
-            write_rows(part, IMAGE_COLUMNS, dataset.image_rows())
+            _write_images(part, dataset.image_rows())
         write_info(dataset.folder / INFO_FILE, dataset.stated)
+
+
+def _write_images(path: Path, rows: Sequence[ImageRow]) -> None:
+    unstated = {name for name in WHOLE_BREAST_COLUMNS if not any(getattr(row, name) for row in rows)}
+    write_rows(path, [name for name in IMAGE_COLUMNS if name not in unstated], rows)
 
 
 def _load_1(folder: Path) -> Dataset:

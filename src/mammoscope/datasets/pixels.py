@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mammoscope.errors import DatasetError
 from mammoscope.readers.raster.headers import RasterHeader, read_raster_header
+from mammoscope.readers.raster.pgm import decode_pgm
 from mammoscope.readers.source import MAGIC_BYTES, detect_format
 
 _PNG_SIZE_END = 24
@@ -56,7 +57,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises
     ------
     DatasetError
-        The file cannot be read, or is not a PNG, JPEG or TIFF.
+        The file cannot be read, or is not a PNG, JPEG, TIFF or PGM.
     """
     try:
         with path.open("rb") as stream:
@@ -77,12 +78,12 @@ def whole_file_header(path: Path, data: bytes) -> RasterHeader:
     Raises
     ------
     DatasetError
-        The file is cut off, or is not a PNG, JPEG or TIFF.
+        The file is cut off, or is not a PNG, JPEG, TIFF or PGM.
     """
     try:
         return read_raster_header(data, detect_format(data[:MAGIC_BYTES]) or "")
     except KeyError:
-        raise DatasetError(f"{path}: is not a PNG, JPEG or TIFF file") from None
+        raise DatasetError(f"{path}: is not a PNG, JPEG, TIFF or PGM file") from None
     except ValueError as error:
         raise DatasetError(f"{path}: {error}") from None
 
@@ -92,10 +93,25 @@ def _read(path: Path) -> NDArray[Any]:
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
-    whole_file_header(path, data)  # OpenCV fills the missing part of a JPEG file with grey
+    header = whole_file_header(path, data)  # OpenCV fills the missing part of a JPEG file with grey
+    if detect_format(data[:MAGIC_BYTES]) == "PGM":
+        return _read_pgm(path, data, header)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DatasetError(f"{path}: cannot be decoded")
     if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
         raise DatasetError(f"{path}: is {pixels.shape} {pixels.dtype}, expected one grey channel of 8 or 16 bits")
     return np.asarray(pixels)
+
+
+def _read_pgm(path: Path, data: bytes, header: RasterHeader) -> NDArray[Any]:
+    """The samples of a PGM file, which says what value is white, over the full range of their bits."""
+    try:
+        samples = decode_pgm(data)
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}") from None
+    if header.white is None:
+        return samples
+    full = int(np.iinfo(samples.dtype).max)
+    levels = np.arange(header.white + 1, dtype=np.int64)
+    return np.asarray(((levels * full + header.white // 2) // header.white).astype(samples.dtype)[samples])

@@ -99,6 +99,11 @@ class ImageRow:
     normal
         True: it shows no lesion. False: it shows one, whether or not ``lesions.csv`` holds it. None: as ``lesions.csv``
         says.
+    pathology
+        Of the breast as a whole, where a collection labels images without saying where: one of ``PATHOLOGIES``; else
+        empty.
+    assessment
+        BI-RADS category of the breast as a whole; else empty.
     """
 
     image: str
@@ -111,6 +116,8 @@ class ImageRow:
     pixel_aspect: float | None = None
     breast_density: str = ""
     normal: bool | None = None
+    pathology: str = ""
+    assessment: str = ""
 
     @classmethod
     def of_lesion(cls, lesion: Lesion) -> ImageRow:
@@ -128,6 +135,7 @@ class ImageRow:
 
 COLUMNS = tuple(field.name for field in fields(Lesion) if field.name != "kind")  # of edition 1
 IMAGE_COLUMNS = tuple(field.name for field in fields(ImageRow))
+WHOLE_BREAST_COLUMNS = ("pathology", "assessment")  # written where an image states them
 
 
 def parse_lesion(row: Row, *, sides: Sequence[str] = SIDES, pathologies: Sequence[str] = PATHOLOGIES) -> Lesion:
@@ -218,6 +226,8 @@ def parse_image(row: Row) -> ImageRow:
         pixel_aspect=row.number_or_none("pixel_aspect", 0.2, 5),
         breast_density=row.text("breast_density"),
         normal=row.flag("normal"),
+        pathology=row.text("pathology", (*PATHOLOGIES, "")),
+        assessment=row.text("assessment"),
     )
 
 

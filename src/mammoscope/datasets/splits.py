@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from mammoscope.datasets.files import link_or_copy
+from mammoscope.datasets.folds import FOLDS, deal
 from mammoscope.datasets.importers.cbis_ddsm.published import published_folds
 from mammoscope.datasets.info import read_folds
 from mammoscope.datasets.layout import Dataset, write_layout
 from mammoscope.errors import DatasetError
 from mammoscope.files import write_json
 
-FOLDS = 5
 SPLIT_FOLDERS = ("train", "validation")
 SPLIT_FILE = "split.json"
-
-
-def deal(strata: Mapping[str, int], *, folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
-    """Divide patients into folds, evenly within each stratum.
-
-    The order of patients comes from a hash of the seed and the id, so a patient's fold depends on no library's random
-    numbers.
-
-    Parameters
-    ----------
-    strata
-        Of each patient id, such as ``strata_of`` gives; the highest is dealt first.
-
-    Returns
-    -------
-    dict
-        Fold number, from 0, of each patient id.
-    """
-    order = sorted(strata, key=lambda patient: hashlib.sha256(f"{seed}:{patient}".encode()).digest())
-    dealt = sorted(order, key=lambda patient: -strata[patient])
-    return {patient: position % folds for position, patient in enumerate(dealt)}
 
 
 def strata_of(dataset: Dataset) -> dict[str, int]:

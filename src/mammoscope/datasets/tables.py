@@ -101,6 +101,12 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
         raise DatasetError(f"{path}: is not a CSV table ({error})") from None
 
 
+def read_header(path: Path) -> tuple[str, ...]:
+    """The names of a table's columns, in their order; of a table that ``read_table`` or ``write_rows`` knows."""
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        return tuple(next(csv.reader(stream), ()))
+
+
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[object]) -> None:
     """Write objects as a table, a column for each attribute named; ``read_table`` gives their values again."""
     with path.open("w", newline="", encoding="utf-8") as stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 
@@ -10,6 +11,8 @@ from mammoscope.errors import InputError
 from mammoscope.readers.source import IMAGE_SUFFIXES, MAGIC_BYTES, detect_format
 
 _OWN_OUTPUTS = (".overlay.png", ".preprocessed.png", ".json", ".sr.dcm", ".seg.dcm", ".sc.dcm")
+_MASK_OF = re.compile(r"(?P<image>.+?)[ _.-]?mask[ _-]?\d*", re.IGNORECASE)
+_MASK_FOLDERS, _IMAGE_FOLDERS = ("mask", "masks", "roi masks"), ("image", "images")
 
 
 def _raise(error: InputError) -> None:
@@ -21,7 +24,7 @@ def find_inputs(paths: Iterable[Path], refuse: Callable[[InputError], None] = _r
 
     A file that is given is always taken. In a folder, at any depth, a file is taken if its name or its first bytes say
     that it is an image. One with an image's extension that is damaged or cannot be opened is kept, so that reading it
-    gives an error. Hidden files, DICOMDIR and mammoscope's own results are left out.
+    gives an error. Hidden files, DICOMDIR, mammoscope's own results and masks of other files are left out.
 
     Parameters
     ----------
@@ -61,6 +64,26 @@ def is_passed_over(path: PurePath) -> bool:
     return is_hidden or name == "dicomdir" or name.endswith(_OWN_OUTPUTS)
 
 
+def masks_among(paths: Iterable[PurePath]) -> set[PurePath]:
+    """The files that are masks of others among these, by their names, as annotated collections have them.
+
+    That is ``x_mask.png``, ``x.Mask2.jpg`` or ``x mask.tif`` beside a file ``x``, and what lies in a folder ``masks``
+    beside one that is called ``images``. One whose image is not there is an image itself.
+    """
+    listed = list(paths)
+    stems = {(path.parent, path.stem.lower()) for path in listed}
+    folders = {(path.parent.parent, path.parent.name.lower()) for path in listed}
+    return {
+        path
+        for path in listed
+        if ((found := _MASK_OF.fullmatch(path.stem)) and (path.parent, found["image"].lower()) in stems)
+        or (
+            path.parent.name.lower() in _MASK_FOLDERS
+            and any((path.parent.parent, name) in folders for name in _IMAGE_FOLDERS)
+        )
+    }
+
+
 def _unreadable(path: Path | str, error: OSError | ValueError) -> InputError:
     return InputError(path, f"cannot be read ({getattr(error, 'strerror', None) or 'not a usable name'})")
 
@@ -74,8 +97,8 @@ def _images_below(folder: Path, refuse: Callable[[InputError], None]) -> list[Pa
     for error in closed:
         refuse(_unreadable(error.filename, error))
     if not images and not closed:
-        refuse(InputError(folder, "holds no DICOM, PNG, JPEG or TIFF file"))
-    return sorted(images)
+        refuse(InputError(folder, "holds no DICOM, PNG, JPEG, TIFF or PGM file"))
+    return sorted(set(images) - masks_among(images))
 
 
 def _is_candidate(path: Path) -> bool:

@@ -12,7 +12,7 @@ from mammoscope.readers.source import MAGIC_BYTES, detect_format, read_source
 
 
 def read_mammogram(path: Path, limits: Limits = DEFAULT_LIMITS, secret: ExamSecret = RUN_SECRET) -> Mammogram:
-    """Read a DICOM, PNG, JPEG or TIFF file; its content says which it is. Exam keys are made with ``secret``.
+    """Read a DICOM, PNG, JPEG, TIFF or PGM file; its content says which it is. Exam keys are made with ``secret``.
 
     It decodes in this process: for untrusted files use ``IsolatedReader``.
 
@@ -26,7 +26,7 @@ def read_mammogram(path: Path, limits: Limits = DEFAULT_LIMITS, secret: ExamSecr
         source = read_source(path, limits)
         file_format = detect_format(source.data[:MAGIC_BYTES])
         if file_format is None:
-            raise source.error("is not a DICOM, PNG, JPEG or TIFF file")
+            raise source.error("is not a DICOM, PNG, JPEG, TIFF or PGM file")
         # The libraries of each format are loaded when a file needs them.
         if file_format == "DICOM":
             from mammoscope.readers.dicom.file import read_dicom  # noqa: PLC0415

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from mammoscope.readers.limits import Limits
 from mammoscope.text import printable, result_name
 
 MAGIC_BYTES = 132  # enough to recognise every format
-IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm"})
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PGM_START = re.compile(rb"P[25]\s+[\d#]")
 # Value representations that the first elements of a data set (groups 0002 and 0008) have.
 _FIRST_VRS = frozenset({b"UL", b"OB", b"UI", b"SH", b"CS", b"DA", b"TM", b"DT", b"LO", b"SQ", b"PN", b"ST", b"AE"})
 
@@ -91,7 +93,7 @@ def data_set_sha256(data: bytes) -> str:
 
 
 def detect_format(start: bytes) -> str | None:
-    """``"DICOM"``, ``"PNG"``, ``"JPEG"`` or ``"TIFF"`` by a file's first bytes; None: another kind of file."""
+    """``"DICOM"``, ``"PNG"``, ``"JPEG"``, ``"TIFF"`` or ``"PGM"`` by a file's first bytes; None: another kind."""
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if start.startswith(b"\xff\xd8\xff"):
@@ -100,6 +102,8 @@ def detect_format(start: bytes) -> str | None:
         return "DICOM"
     if start.startswith(_TIFF_MAGIC):
         return "TIFF"
+    if _PGM_START.match(start):
+        return "PGM"
     return None
 
 

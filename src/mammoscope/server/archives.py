@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from mammoscope.readers.inputs import is_passed_over
+from mammoscope.readers.inputs import is_passed_over, masks_among
 from mammoscope.readers.source import IMAGE_SUFFIXES, MAGIC_BYTES, detect_format
 from mammoscope.server.settings import UploadLimits
 from mammoscope.text import printable
@@ -95,7 +95,7 @@ def is_archive(path: Path) -> bool:
 def expand(archive: Path, shown: str, new_file: Callable[[], Path], budget: Budget) -> Iterator[Received]:
     """Copy the images of an archive out.
 
-    Entries that are not images, or are skipped in folders too, are left out.
+    Entries that are not images, or are skipped in folders too (masks of other entries among them), are left out.
 
     Parameters
     ----------
@@ -123,7 +123,10 @@ def expand(archive: Path, shown: str, new_file: Callable[[], Path], budget: Budg
             return
         try:
             with zipfile.ZipFile(stream) as opened:
+                masks = {str(path) for path in masks_among(map(_place_of, opened.infolist()))}
                 for entry in opened.infolist():
+                    if str(_place_of(entry)) in masks:
+                        continue
                     received = _copy(opened, entry, shown, new_file, budget)
                     if received is not None:
                         budget.take_file()
@@ -137,12 +140,16 @@ def expand(archive: Path, shown: str, new_file: Callable[[], Path], budget: Budg
             yield Received(shown, "is a damaged ZIP archive")
 
 
+def _place_of(entry: zipfile.ZipInfo) -> PurePosixPath:
+    return PurePosixPath(entry.filename.replace("\\", "/"))
+
+
 def _copy(
     opened: zipfile.ZipFile, entry: zipfile.ZipInfo, shown: str, new_file: Callable[[], Path], budget: Budget
 ) -> Received | None:
     """Copy one entry out; None where it is left out."""
     name = shown_name(entry.filename)
-    if entry.is_dir() or is_passed_over(PurePosixPath(entry.filename.replace("\\", "/"))):
+    if entry.is_dir() or is_passed_over(_place_of(entry)):
         return None
     if entry.flag_bits & _ENCRYPTED:
         return Received(name, "is encrypted, which is not supported: send the archive without a password")

@@ -35,7 +35,7 @@ def exams_in(received: Sequence[Received], place: Callable[[int], Path], key_of:
     """Divide an upload into exams, in the order of each exam's first file.
 
     DICOM images are grouped by the study and patient that they state; one that states no study is an exam of its own.
-    PNG, JPEG and TIFF images state no patient: beside a DICOM image each is a separate exam; without a DICOM image
+    PNG, JPEG, TIFF and PGM images state no patient: beside a DICOM image each is a separate exam; without a DICOM image
     those of one folder or archive are one exam, on the word of the sender. Files that are not images are listed with
     the exam where there is one, else by themselves after all exams: nobody knows whose they are.
 

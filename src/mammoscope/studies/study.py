@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mammoscope.datasets.splits import FOLDS
+from mammoscope.datasets.folds import FOLDS
 from mammoscope.errors import MammoscopeError
 from mammoscope.families.family import RoleName
 

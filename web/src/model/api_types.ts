@@ -972,7 +972,7 @@ export interface operations {
         readonly requestBody: {
             readonly content: {
                 readonly "multipart/form-data": {
-                    /** @description DICOM, PNG, JPEG or TIFF files, or ZIP archives of them. */
+                    /** @description DICOM, PNG, JPEG, TIFF or PGM files, or ZIP archives of them. */
                     readonly files: readonly string[];
                 };
             };

@@ -87,7 +87,7 @@ export class Session {
     const files = all.filter((file) => !isJson(file));
     const readings = all.filter(isJson);
     if (all.length === 0) {
-      this.complain("Nothing to analyse: there was no DICOM, PNG, JPEG, TIFF or ZIP file.");
+      this.complain("Nothing to analyse: there was no DICOM, PNG, JPEG, TIFF, PGM or ZIP file.");
       return;
     }
     if (readings.length > 1) {

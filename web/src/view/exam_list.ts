@@ -31,7 +31,7 @@ export class ExamList {
     this.root = el(
       "aside",
       { class: "exam-list", attributes: { "aria-label": "Exams" } },
-      el("p", { class: "drop-hint", text: "Drop DICOM, PNG, JPEG, TIFF or ZIP files, or a folder, anywhere." }),
+      el("p", { class: "drop-hint", text: "Drop DICOM, PNG, JPEG, TIFF, PGM or ZIP files, or a folder, anywhere." }),
       el("div", { class: "open-buttons" }, files.button, files.input, folder.button, folder.input),
       button("Synthetic exam", () => void session.example(), {
         class: "wide",

@@ -111,7 +111,10 @@ class FoundImage:
     pixel_spacing_mm
         Distance between rows and between columns, in millimetres of the breast; None: not known, and pixels are square.
     normal
-        True: no lesion, as the collection says. False: it shows one, whether or not it is listed. None: as listed.
+        True: no lesion, as the collection says. False: it shows one, whether or not it is listed, or it is not known
+        whether it does. None: as listed.
+    pathology, assessment
+        Of the breast as a whole, where the collection labels images or breasts: one of ``PATHOLOGIES``, and BI-RADS.
     """
 
     name: str
@@ -125,6 +128,8 @@ class FoundImage:
     pixel_spacing_mm: tuple[float, float] | None = None
     breast_density: str = ""
     normal: bool | None = None
+    pathology: str = ""
+    assessment: str = ""
     lesions: tuple[FoundLesion, ...] = ()
 
     def __post_init__(self) -> None:
@@ -132,6 +137,7 @@ class FoundImage:
         _require(self, "patient_id", self.patient_id != "", "an id: splits are by patient")
         _require(self, "breast_side", self.breast_side in (*SIDES, ""), f"one of {', '.join(SIDES)} or empty")
         _require(self, "split", _is_plain(self.split), "a plain folder name")
+        _require(self, "pathology", self.pathology in (*PATHOLOGIES, ""), f"one of {', '.join(PATHOLOGIES)} or empty")
         if self.normal and self.lesions:
             raise ValueError(f"image {self.name!r} is called normal and has {len(self.lesions)} lesions")
 
@@ -164,7 +170,8 @@ class Found:
     problems
         What ``find`` has left out, by its name in reports, and why.
     info
-        More about the dataset than the importer's own licence, credit and citation: published figures, usual groups.
+        More about the dataset than the importer's own name, licence, credit, citation and url, and in place of them
+        where it states one: published figures, usual groups.
     folds
         Published folds for validation of each split that has some: fold number, from 0, by patient id.
     files
@@ -195,6 +202,8 @@ class Importer(Protocol):
         What the collection is called: ``CBIS-DDSM``.
     licence, credit, citation
         For everything made from it; ``credit`` is one line.
+
+    It may also have ``url``, a text that says where the collection is to be had: nothing is downloaded.
     """
 
     name: str

@@ -12,7 +12,7 @@ from mammoscope.datasets.importers.importer import FoundImage
 from mammoscope.datasets.rows import ImageRow, Lesion
 from mammoscope.files import write_json
 
-_RECORD_VERSION = 2  # increased when what is imported changes, so that older work is done again
+_RECORD_VERSION = 3  # increased when what is imported changes, so that older work is done again
 
 Record = TypeVar("Record", ImageRow, Lesion)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mammoscope.datasets.croissant import CROISSANT_FILE, write_croissant
 from mammoscope.datasets.importers.importer import Found, FoundImage, Importer, lesion_name
 from mammoscope.datasets.importers.records import ImportedImage, ImportedLesion, ViewResult, ViewTask
 from mammoscope.datasets.importers.report import ImportReport, SplitCounts
@@ -14,7 +15,7 @@ from mammoscope.datasets.importers.view import import_view
 from mammoscope.datasets.info import INFO_FILE, DatasetInfo, write_folds
 from mammoscope.datasets.layout import IMAGE_TABLE, TABLE, Dataset, write_layout
 from mammoscope.errors import DatasetError
-from mammoscope.execution.backend import Crashed
+from mammoscope.execution.backend import Backend, Crashed
 from mammoscope.execution.job import Apply
 from mammoscope.execution.processes import Processes
 from mammoscope.files import write_json, write_text
@@ -58,19 +59,22 @@ def run_import(
     out: Path,
     *,
     workers: int | None = None,
+    backend: Backend | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
     """Import a download of a collection.
 
     Each split is a folder below ``out`` in the dataset layout: 16-bit PNG of whole images, 8-bit crops and masks of
-    256 x 256 pixels, the two tables and ``dataset.json``; a collection without splits is one such folder, ``out``
-    itself. Beside them is ``import_report.json``. A run that was stopped is resumed; what is missing or damaged in
-    the download is left out, and tried again by the next run.
+    256 x 256 pixels, the two tables, ``dataset.json`` and ``croissant.json``; a collection without splits is one such
+    folder, ``out`` itself. Beside them is ``import_report.json``. A run that was stopped is resumed; what is missing or
+    damaged in the download is left out, and tried again by the next run.
 
     Parameters
     ----------
     workers
         Processes; None: one for each core.
+    backend
+        In place of processes: a backend in which a crash, as of a damaged file's decoder, may end everything.
     progress
         Called with the lesions (and images without one) done and all of them, after each image name.
 
@@ -86,7 +90,7 @@ def run_import(
         write_text(out / Path(name).name, text)
     images, repeated = _without_repeats(found.images)
     tasks = _tasks(images, out)
-    results, skipped = _worked(tasks, workers or usable_cores(), progress)
+    results, skipped = _worked(tasks, backend or Processes(workers or usable_cores()), progress)
     splits = _splits(tasks, results)
     for name, split in splits.items():
         _write_split(out / name, split, _info(importer, found, name), found.folds.get(name, {}))
@@ -105,13 +109,13 @@ def run_import(
 
 
 def _worked(
-    tasks: Sequence[ViewTask], workers: int, progress: Callable[[int, int], None] | None
+    tasks: Sequence[ViewTask], backend: Backend, progress: Callable[[int, int], None] | None
 ) -> tuple[dict[Path, ViewResult], list[Skipped]]:
-    """Do all tasks in processes: their results by their record, and what was left out."""
+    """Do all tasks: their results by their record, and what was left out."""
     results: dict[Path, ViewResult] = {}
     skipped: list[Skipped] = []
     total, count = sum(len(task.names()) for task in tasks), 0
-    for task, result in Processes(workers).run(Apply(import_view), tasks):
+    for task, result in backend.run(Apply(import_view), tasks):
         if isinstance(result, Crashed):
             skipped += [(name, "the process that read it crashed") for name in task.names()]
         else:
@@ -179,10 +183,11 @@ def _splits(tasks: Iterable[ViewTask], results: dict[Path, ViewResult]) -> dict[
 def _info(importer: Importer, found: Found, split: str) -> DatasetInfo:
     stated = found.info or DatasetInfo()
     own = {
-        "name": importer.title,
-        "licence": importer.licence,
-        "credit": importer.credit,
-        "citation": importer.citation,
+        "name": stated.name or importer.title,
+        "licence": stated.licence or importer.licence,
+        "credit": stated.credit or importer.credit,
+        "citation": stated.citation or importer.citation,
+        "url": stated.url or getattr(importer, "url", ""),
         "made": f"mammoscope data import {importer.name}",
         "folds": FOLDS_TABLE if found.folds.get(split) else None,
     }
@@ -191,13 +196,15 @@ def _info(importer: Importer, found: Found, split: str) -> DatasetInfo:
 
 def _write_split(folder: Path, split: _Split, info: DatasetInfo, folds: Mapping[str, int]) -> None:
     if not split.images:
-        for name in (TABLE, IMAGE_TABLE, INFO_FILE, FOLDS_TABLE):
+        for name in (TABLE, IMAGE_TABLE, INFO_FILE, FOLDS_TABLE, CROISSANT_FILE):
             (folder / name).unlink(missing_ok=True)
         return
     if folds:
         write_folds(folder / FOLDS_TABLE, folds)
     rows = tuple(image.row for image in split.images.values())
-    write_layout(Dataset(folder, tuple(one.lesion for one in split.lesions), "", rows, info))
+    dataset = Dataset(folder, tuple(one.lesion for one in split.lesions), "", rows, info)
+    write_layout(dataset)
+    write_croissant(dataset)
 
 
 def _lesions(splits: Mapping[str, _Split]) -> Iterator[tuple[str, ImportedLesion]]:

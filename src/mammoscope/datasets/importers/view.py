@@ -168,6 +168,8 @@ def _row(found: FoundImage, name: str, pixels: NDArray[np.uint16]) -> ImageRow:
         pixel_aspect=_pixel_aspect(found) * height / width,
         breast_density=found.breast_density,
         normal=False if found.lesions else found.normal,
+        pathology=found.pathology,
+        assessment=found.assessment,
     )
 
 

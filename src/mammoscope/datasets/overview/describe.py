@@ -38,6 +38,7 @@ def describe(dataset: Dataset) -> Overview:
         masks=sum(bool(lesion.mask) for lesion in lesions),
         pathology=_counts(lesion.pathology for lesion in lesions),
         kinds=_counts(lesion.kind for lesion in lesions),
+        whole_breasts=_whole_breasts(dataset),
         sides=_counts(lesion.breast_side for lesion in lesions),
         views=_by_label(dataset, "view", in_order=True),
         lesions_per_image=dict(sorted(_counts(str(len(rows)) for rows in dataset.images.values()).items())),
@@ -82,6 +83,12 @@ def _quantiles(values: Iterable[float]) -> Quantiles | None:
 
 def _counts(values: Iterable[str]) -> dict[str, int]:
     return dict(Counter(value or NOT_STATED for value in values).most_common())
+
+
+def _whole_breasts(dataset: Dataset) -> dict[str, int]:
+    rows = dataset.image_rows()
+    grades = sorted(f"BI-RADS {row.assessment}" for row in rows if row.assessment)
+    return dict(Counter([*sorted(row.pathology for row in rows if row.pathology), *grades]))
 
 
 def _by_label(dataset: Dataset, column: str, *, in_order: bool = False) -> dict[str, Pathologies]:

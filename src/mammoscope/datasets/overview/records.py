@@ -86,6 +86,7 @@ class Overview(_Record):
     masks: int = Field(description="Lesions with a mask.")
     pathology: dict[str, int]
     kinds: dict[str, int] = Field({}, description="Lesions by what they are.")
+    whole_breasts: dict[str, int] = Field({}, description="Images by the label of their breast as a whole.")
     sides: dict[str, int]
     views: dict[str, Pathologies]
     lesions_per_image: dict[str, int] = Field(description="Images by the number of their lesions.")

@@ -74,7 +74,12 @@ def overview_rows(overview: Overview) -> Iterator[tuple[str, str, str, float]]:
     """Every number of an overview: distribution, group, measure and value."""
     for count in ("images", "patients", "lesions", "crops", "masks", "normals", "unlisted"):
         yield "counts", "", count, getattr(overview, count)
-    listed = (("Sides", overview.sides), ("Kinds", overview.kinds), ("Images by lesions", overview.lesions_per_image))
+    listed = (
+        ("Sides", overview.sides),
+        ("Kinds", overview.kinds),
+        ("Images by label of the breast", overview.whole_breasts),
+        ("Images by lesions", overview.lesions_per_image),
+    )
     unknown = None if overview.unknown else {"unknown"}  # left out where every pathology is known
     for distribution, counts in listed:
         for value, number in counts.items():
@@ -100,6 +105,7 @@ def _facts(overview: Overview) -> dict[str, str]:
         "Patients": str(overview.patients),
         "Lesions": f"{overview.lesions} ({overview.malignant} malignant, {overview.benign} benign{unknown})",
         "Kinds": _in_words(overview.kinds),
+        **({"Images by label of the breast": _in_words(overview.whole_breasts)} if overview.whole_breasts else {}),
         "With crop, with mask": f"{overview.crops}, {overview.masks}",
         "Pathology": _in_words(overview.pathology),
         "Sides": _in_words(overview.sides),

@@ -1,1 +1,1 @@
-"""Read PNG, JPEG and TIFF files."""
+"""Read PNG, JPEG, TIFF and PGM files."""

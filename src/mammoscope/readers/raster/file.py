@@ -1,4 +1,4 @@
-"""Read PNG, JPEG and TIFF: one grey channel of 8 to 16 bits, or colours that are all grey."""
+"""Read PNG, JPEG, TIFF and PGM: one grey channel of 8 to 16 bits, or colours that are all grey."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from mammoscope.mammogram import Mammogram
 from mammoscope.readers.dicom.unknowns import not_stated
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.raster.headers import RasterHeader, read_raster_header
+from mammoscope.readers.raster.pgm import decode_pgm
 from mammoscope.readers.source import Source, reason_of
 
 _DECODERS: dict[str, Callable[[bytes], NDArray[Any]]] = {
     "PNG": imagecodecs.png_decode,
     "JPEG": imagecodecs.jpeg8_decode,
     "TIFF": imagecodecs.tiff_decode,
+    "PGM": decode_pgm,
 }
 _JPEG_GREY_TOLERANCE = 2
 _WHITE = 65535
@@ -26,7 +28,7 @@ _LEAST_BITS, _MOST_BITS = 8, 16
 
 
 def read_raster(source: Source, file_format: str, limits: Limits) -> Mammogram:
-    """Read a raster file of ``file_format`` ``"PNG"``, ``"JPEG"`` or ``"TIFF"``. Its size is checked before decoding.
+    """Read a PNG, JPEG, TIFF or PGM file, which ``file_format`` says. Its size is checked before decoding.
 
     Raises
     ------
@@ -94,10 +96,10 @@ def _grey(source: Source, pixels: NDArray[Any], tolerance: int, notes: list[str]
 def _to_display(grey: NDArray[Any], header: RasterHeader, notes: list[str]) -> NDArray[np.uint16]:
     """The full range of 16 bits, brighter is denser."""
     bits, largest = header.bits, int(grey.max())
-    if bits == _MOST_BITS and largest.bit_length() < _MOST_BITS:
+    if header.white is None and bits == _MOST_BITS and largest.bit_length() < _MOST_BITS:
         bits = max(_LEAST_BITS, largest.bit_length())
         notes.append(f"The file has 16 bits a pixel but uses only {bits} of them; its values are scaled up.")
-    white = (1 << bits) - 1
+    white = header.white or (1 << bits) - 1
     levels = np.clip(np.arange(1 << header.bits, dtype=np.int64), 0, white)
     if header.white_is_zero:
         levels = white - levels

@@ -1,4 +1,4 @@
-"""Headers of PNG, JPEG and TIFF files, read before decoding, to refuse wrong sizes and files that are cut off."""
+"""Headers of PNG, JPEG, TIFF and PGM files, read before decoding, to refuse wrong sizes and files that are cut off."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mammoscope.readers.dicom.codestreams import read_jpeg_header
+from mammoscope.readers.raster.pgm import read_pgm_header
 
 _PNG_COLOUR_TYPES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # channels after the palette is resolved
 _PNG_PALETTE = 3
@@ -36,6 +37,8 @@ class RasterHeader:
         True where 0 is to be shown white.
     rotated
         True if the file states that it is to be rotated or mirrored for display.
+    white
+        The value of the brightest sample; None: the largest that the bits can hold.
     """
 
     rows: int
@@ -44,17 +47,23 @@ class RasterHeader:
     channels: int
     white_is_zero: bool = False
     rotated: bool = False
+    white: int | None = None
 
 
 def read_raster_header(data: bytes, file_format: str) -> RasterHeader:
-    """Header of a file of ``file_format`` ``"PNG"``, ``"JPEG"`` or ``"TIFF"``.
+    """Header of a file of ``file_format`` ``"PNG"``, ``"JPEG"``, ``"TIFF"`` or ``"PGM"``.
 
     Raises
     ------
     ValueError
         The file is cut off, damaged, or of a kind that is not supported; the text says which and follows a file's name.
     """
-    readers: dict[str, Callable[[bytes], RasterHeader]] = {"PNG": _read_png, "JPEG": _read_jpeg, "TIFF": _read_tiff}
+    readers: dict[str, Callable[[bytes], RasterHeader]] = {
+        "PNG": _read_png,
+        "JPEG": _read_jpeg,
+        "TIFF": _read_tiff,
+        "PGM": _read_pgm,
+    }
     try:
         return readers[file_format](data)
     except (struct.error, IndexError, OverflowError):
@@ -85,6 +94,12 @@ def _read_jpeg(data: bytes) -> RasterHeader:
     if header.components not in (1, 3):
         raise ValueError(f"is a JPEG file of {header.components} components, expected 1 (grey)")
     return RasterHeader(header.rows, header.columns, header.bits, header.components, rotated=_exif_turns(data))
+
+
+def _read_pgm(data: bytes) -> RasterHeader:
+    header = read_pgm_header(data)
+    white = None if header.white == (1 << header.bits) - 1 else header.white
+    return RasterHeader(header.rows, header.columns, header.bits, 1, white=white)
 
 
 def _exif_turns(data: bytes) -> bool:

@@ -37,7 +37,7 @@ _FORM = {
             "type": "array",
             "minItems": 1,
             "items": {"type": "string", "format": "binary"},
-            "description": "DICOM, PNG, JPEG or TIFF files, or ZIP archives of them.",
+            "description": "DICOM, PNG, JPEG, TIFF or PGM files, or ZIP archives of them.",
         }
     },
 }

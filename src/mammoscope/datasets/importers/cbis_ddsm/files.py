@@ -1,4 +1,7 @@
-"""The DICOM files of a CBIS-DDSM download: where they are, which is the mask, and their pixels without loss."""
+"""The files of a CBIS-DDSM download: where they are, which is the mask, and their pixels without loss.
+
+In the common edition as JPEG, and in some of DICOM, folders bear the series UID, the last folder in a table's path.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.datasets.importers.dicom_pixels import Grey16, read_pixels
+from mammoscope.datasets.importers.grey import ShownImage
 from mammoscope.datasets.importers.importer import UnusableError
 from mammoscope.errors import InputError
 
+_JPEGS = (".jpg", ".jpeg")
 _MOST_CANDIDATES = 8
 _LEAST_BINARY = 0.99  # of a mask's pixels; a crop has nowhere near as many of its darkest and brightest
+_RINGING = 2056  # of 65535, or 8 of 255: what JPEG adds to black and takes from white around a mask's border
 _MOST_STRETCHED = 0.1  # relative difference of the sides' ratio up to which a mask is one of the mammogram
 
 
@@ -68,10 +74,11 @@ class Folders:
         return Folders({name: self._folders[name] for name in names if name in self._folders})
 
     def files(self, path: str) -> list[Path]:
-        """The DICOM files that a table's path may mean, in the order of their names.
+        """The files that a table's path may mean, in the order of their names.
 
         Those in the folder that it names, whatever their names; where the downloader named the folders of study and
-        series in its own way, all below the first folder.
+        series in its own way, all below the first folder; where there is no such folder, those in one that is named
+        by the series UID alone.
 
         Raises
         ------
@@ -80,13 +87,20 @@ class Folders:
         """
         first, *rest = PurePosixPath(path).parts
         tops = self._folders.get(first, ())
-        if not tops:
+        by_series = self._folders.get(series_of(path), ())
+        if not tops and not by_series:
             raise UnusableError(f"the folder {first} is missing")
-        exact = [file for top in tops for file in _dicom_files(top.joinpath(*rest[:-1]), deep=False)]
-        found = exact or [file for top in tops for file in _dicom_files(top, deep=True)]
+        exact = [file for top in tops for file in _image_files(top.joinpath(*rest[:-1]), deep=False)]
+        found = exact or [file for top in tops or by_series for file in _image_files(top, deep=True)]
         if not found:
-            raise UnusableError(f"the folder {first} holds no DICOM file")
+            raise UnusableError(f"the folder {first} holds no DICOM or JPEG file")
         return found
+
+
+def series_of(path: str) -> str:
+    """The series UID in a table's path: the last folder; empty where it has but one."""
+    parts = PurePosixPath(path).parts
+    return parts[-2] if len(parts) > 2 else ""
 
 
 def read_image_file(path: str, folders: Folders) -> Grey16:
@@ -102,8 +116,8 @@ def read_image_file(path: str, folders: Folders) -> Grey16:
     files = folders.files(path)
     named = [file for file in files if file.name == PurePosixPath(path).name]
     if len(files) > 1 and len(named) != 1:
-        raise UnusableError(f"the folder {PurePosixPath(path).parts[0]} holds {len(files)} DICOM files, expected one")
-    return read_pixels((named or files)[0])
+        raise UnusableError(f"the folder {PurePosixPath(path).parts[0]} holds {len(files)} images, expected one")
+    return _read((named or files)[0])
 
 
 def find_mask(mask_path: str, crop_path: str, folders: Folders, shape: tuple[int, int]) -> MaskFile:
@@ -131,11 +145,11 @@ def find_mask(mask_path: str, crop_path: str, folders: Folders, shape: tuple[int
     faults: list[str] = []
     for file in candidates[:_MOST_CANDIDATES]:
         try:
-            pixels = read_pixels(file)
+            pixels = _read(file)
         except InputError as error:
             faults.append(f"{file.name} {error.problem}")
             continue
-        problem = _not_a_mask(pixels, shape)
+        problem = _not_a_mask(pixels, shape, _RINGING if file.suffix.lower() in _JPEGS else 0)
         if problem:
             faults.append(f"{file.name} {problem}")
             continue
@@ -152,11 +166,15 @@ def _upper_half(pixels: Grey16) -> NDArray[np.bool_]:
     return np.asarray(pixels > (int(pixels.min()) + int(pixels.max())) / 2)
 
 
-def _not_a_mask(pixels: Grey16, shape: tuple[int, int]) -> str | None:
+def _read(path: Path) -> Grey16:
+    return ShownImage(path)() if path.suffix.lower() in _JPEGS else read_pixels(path)
+
+
+def _not_a_mask(pixels: Grey16, shape: tuple[int, int], tolerance: int) -> str | None:
     low, high = int(pixels.min()), int(pixels.max())
-    if low == high:
+    if high - low <= tolerance:
         return "has one value only"
-    if np.count_nonzero((pixels == low) | (pixels == high)) < _LEAST_BINARY * pixels.size:
+    if np.count_nonzero((pixels <= low + tolerance) | (pixels >= high - tolerance)) < _LEAST_BINARY * pixels.size:
         return "has more than two values (a crop)"
     ratio = (pixels.shape[0] / pixels.shape[1]) / (shape[0] / shape[1])
     if not 1 / (1 + _MOST_STRETCHED) <= ratio <= 1 + _MOST_STRETCHED:
@@ -189,17 +207,17 @@ def _files_if_any(folders: Folders, path: str) -> list[Path]:
         return []
 
 
-def _dicom_files(folder: Path, *, deep: bool) -> list[Path]:
+def _image_files(folder: Path, *, deep: bool) -> list[Path]:
     if not folder.is_dir():
         return []
     paths = folder.rglob("*") if deep else folder.iterdir()
-    return sorted((path for path in paths if _may_be_dicom(path)), key=_natural)
+    return sorted((path for path in paths if _may_be_image(path)), key=_natural)
 
 
-def _may_be_dicom(path: Path) -> bool:
+def _may_be_image(path: Path) -> bool:
     if path.name.startswith(".") or not path.is_file():
         return False
-    return path.suffix.lower() in (".dcm", "")
+    return path.suffix.lower() in (".dcm", "", *_JPEGS)
 
 
 def _natural(path: Path) -> tuple[str, list[int], str]:

@@ -24,14 +24,14 @@ def published_info() -> DatasetInfo:
 def edition_1_info(patients: Iterable[str]) -> DatasetInfo:
     """What is known of a folder of edition 1, which states nothing about itself.
 
-    Edition 1 was made for CBIS-DDSM: square files are stretched films, and reports group lesions as is usual there.
-    Name, credit and published figures apply only if all patients have that collection's ids.
+    Edition 1 was made for CBIS-DDSM: reports group lesions as is usual there. Name, credit, published figures, and that
+    square files are stretched films, apply only if all patients have that collection's ids.
     """
     info = published_info().model_copy(update={"assumed_film_aspect": TYPICAL_FILM_ASPECT})
     if all(_PATIENT.fullmatch(patient) for patient in patients):
         return info
     nothing = DatasetInfo()
-    kept = ("assumed_film_aspect", "size_edges", "shapes")
+    kept = ("size_edges", "shapes")
     return nothing.model_copy(update={name: getattr(info, name) for name in kept})
 
 

@@ -26,9 +26,8 @@ _LABELS = {
     "assessment": "assessment",
     "subtlety": "subtlety",
     "breast_density": "breast density",
-    "mass_shape": "mass shape",
-    "mass_margins": "mass margins",
 }
+_OF_MASSES = {"mass_shape": "mass shape", "mass_margins": "mass margins"}
 _PATHS = {
     "image_path": "image file path",
     "crop_path": "cropped image file path",
@@ -39,16 +38,21 @@ _VIEWS = ("CC", "MLO")
 
 @dataclass(frozen=True)
 class CaseRow:
-    """One lesion of a mass table: its labels as published, and where the table says that its files are.
+    """One lesion of a table: its labels as published, and where the table says that its files are.
 
     Attributes
     ----------
+    table
+        ``"mass"`` or ``"calc"``.
     split
         ``"train"`` or ``"test"``.
+    mass_shape, mass_margins
+        Empty for calcifications.
     image_path, crop_path, mask_path
         Paths below the download, such as ``Mass-Training_P_00001_LEFT_CC/<study UID>/<series UID>/000000.dcm``.
     """
 
+    table: str
     split: str
     patient_id: str
     breast_side: str
@@ -58,11 +62,11 @@ class CaseRow:
     assessment: str
     subtlety: str
     breast_density: str
-    mass_shape: str
-    mass_margins: str
     image_path: str
     crop_path: str
     mask_path: str
+    mass_shape: str = ""
+    mass_margins: str = ""
 
     @property
     def stem(self) -> str:
@@ -76,13 +80,14 @@ class CaseTables:
 
     Attributes
     ----------
-    masses
-        The lesions of the mass tables, training first, in the order of the tables.
+    masses, calcifications
+        The lesions of the tables, training first, in the order of the tables.
     patients
         Patient ids, sorted, with the tables that hold them: ``{"P_00001": {"mass_train", "calc_test"}}``.
     """
 
     masses: tuple[CaseRow, ...]
+    calcifications: tuple[CaseRow, ...]
     patients: dict[str, frozenset[str]]
 
     @property
@@ -122,18 +127,21 @@ def read_case_tables(source: Path) -> CaseTables:
     if not source.is_dir():
         raise DatasetError(f"{source}: is not a folder")
     paths = {(kind, split): _find(source, table_name(kind, split)) for kind in KINDS for split in SPLITS}
-    masses: list[CaseRow] = []
+    lesions: dict[str, list[CaseRow]] = {kind: [] for kind in KINDS}
     patients: dict[str, set[str]] = {}
     for (kind, split), path in paths.items():
-        wanted = {**_LABELS, **_PATHS} if kind == "mass" else {"patient_id": _LABELS["patient_id"]}
+        wanted = {**_LABELS, **_PATHS, **(_OF_MASSES if kind == "mass" else {})}
         for number, values in enumerate(_read(path, wanted), start=2):
             patient = values["patient_id"]
             if patient != Path(patient).name or not patient:
                 raise DatasetError(f"{path}, row {number}: column 'patient_id' is {patient!r}, expected an id")
             patients.setdefault(patient, set()).add(f"{kind}_{split}")
-            if kind == "mass":
-                masses.append(_case(values, split, f"{path}, row {number}"))
-    return CaseTables(tuple(masses), {patient: frozenset(patients[patient]) for patient in sorted(patients)})
+            lesions[kind].append(_case(values, kind, split, f"{path}, row {number}"))
+    return CaseTables(
+        tuple(lesions["mass"]),
+        tuple(lesions["calc"]),
+        {patient: frozenset(patients[patient]) for patient in sorted(patients)},
+    )
 
 
 def table_name(kind: str, split: str) -> str:
@@ -174,7 +182,7 @@ def _read(path: Path, wanted: dict[str, str]) -> list[dict[str, str]]:
         raise DatasetError(f"{path}: is not a CSV table ({error})") from None
 
 
-def _case(values: dict[str, str], split: str, place: str) -> CaseRow:
+def _case(values: dict[str, str], table: str, split: str, place: str) -> CaseRow:
     for ours, allowed in (("breast_side", SIDES), ("view", _VIEWS), ("pathology", PATHOLOGIES)):
         if values[ours] not in allowed:
             column = _LABELS[ours]
@@ -186,7 +194,7 @@ def _case(values: dict[str, str], split: str, place: str) -> CaseRow:
         if len(parts) < 2 or ".." in parts or parts[0] == "/" or ":" in parts[0]:
             raise DatasetError(f"{place}: column {column!r} is {values[ours]!r}, expected a path below the download")
         values[ours] = "/".join(parts)
-    return CaseRow(split=split, **values)
+    return CaseRow(table=table, split=split, **values)
 
 
 def _normalised(column: str) -> str:
