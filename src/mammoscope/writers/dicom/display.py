@@ -12,6 +12,7 @@ from mammoscope.readers.dicom.header import Header
 _HUGE = 1e12
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _UNSPECIFIED = "US"  # units: of what a table or a slope gives
+_BITS = 16  # of a table's entries: a presentation state may have 8 or 16 alone, an image any number between
 
 
 def shown_as(header: Header) -> Dataset:
@@ -48,7 +49,7 @@ def _modality(header: Header) -> Dataset:
 def _voi(header: Header) -> Dataset | None:
     """The first table or, without one, the first window."""
     voi = Dataset()
-    if table := _table(header, "VOILUTSequence"):
+    if table := _table(header, "VOILUTSequence", fill=True):
         voi.VOILUTSequence = [table]
         return voi
     center, width = header.number("WindowCenter", -_HUGE, _HUGE), header.number("WindowWidth", 0, _HUGE)
@@ -61,8 +62,11 @@ def _voi(header: Header) -> Dataset | None:
     return voi
 
 
-def _table(header: Header, keyword: str) -> Dataset | None:
-    """The first lookup table of a sequence; None if there is none, or not all its entries."""
+def _table(header: Header, keyword: str, *, fill: bool = False) -> Dataset | None:
+    """The first lookup table of a sequence; None if there is none, or not all its entries.
+
+    ``fill`` stretches entries of fewer bits over all 16, so that white stays white.
+    """
     for item in header.items(keyword)[:1]:
         descriptor = item.numbers("LUTDescriptor", 3, -(1 << 15), (1 << 16) - 1)
         if descriptor is None:
@@ -71,12 +75,14 @@ def _table(header: Header, keyword: str) -> Dataset | None:
         entries = _entries(item, count & 0xFFFF or 1 << 16)
         if entries is None:
             return None
+        if fill:
+            white = (1 << min(max(bits, 8), _BITS)) - 1
+            entries = np.minimum(entries, white) * ((1 << _BITS) - 1) // white
         table = Dataset()
         # Signed words where the first mapped value needs them; a count of 65536 is written as 0.
-        words = np.array([count & 0xFFFF, first & 0xFFFF, bits], dtype=np.uint16)
-        table.add_new(
-            "LUTDescriptor", *(("SS", words.view(np.int16).tolist()) if first < 0 else ("US", words.tolist()))
-        )
+        words = np.array([count & 0xFFFF, first & 0xFFFF, _BITS], dtype=np.uint16)
+        vr, numbers = ("SS", words.view(np.int16)) if first < 0 else ("US", words)
+        table.add_new("LUTDescriptor", vr, numbers.tolist())
         table.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
         return table
     return None

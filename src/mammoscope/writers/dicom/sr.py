@@ -63,9 +63,10 @@ def _document(analysis: Analysis, origin: Origin) -> sr.ContainerContentItem:
         sr.CodeContentItem(codes.DCM.ProcedureReported, concepts.IMAGING_PROCEDURE, Relation.HAS_CONCEPT_MOD),
         _image_library(analysis, origin.image),
     ]
-    # Also where there is no finding: there are viewers that cannot open a report without this container.
-    groups = [_group(analysis, origin, number) for number in range(1, len(analysis.findings) + 1)]
-    parts.append(_container(codes.DCM.ImagingMeasurements, groups))
+    # Also where there is no finding, and never empty: there are viewers that cannot open such a report otherwise.
+    measured = [_group(analysis, origin, number) for number in range(1, len(analysis.findings) + 1)]
+    nothing = sr.TextContentItem(codes.DCM.Comment, plain(analysis.statement), Relation.CONTAINS)
+    parts.append(_container(codes.DCM.ImagingMeasurements, measured or [nothing]))
     parts.append(_container(concepts.QUALITATIVE_EVALUATIONS, _summary(analysis, origin)))
     root = sr.ContainerContentItem(codes.DCM.ImagingMeasurementReport, template_id="1500")
     root.ContentSequence = sr.ContentSequence(parts)
@@ -178,6 +179,5 @@ def _side(analysis: Analysis) -> Code | None:
 
 def _container(name: Code, content: Sequence[sr.ContentItem]) -> sr.ContainerContentItem:
     container = sr.ContainerContentItem(name, relationship_type=Relation.CONTAINS)
-    if content:
-        container.ContentSequence = sr.ContentSequence(content)
+    container.ContentSequence = sr.ContentSequence(content)
     return container
