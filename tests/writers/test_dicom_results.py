@@ -82,6 +82,10 @@ def test_every_object_is_valid_and_belongs_to_the_image(name: str, files: dict[s
         texts = _texts(read)
         assert source.SOPInstanceUID in texts and any(NOTICE in text for text in texts), kind
         assert read.file_meta.MediaStorageSOPInstanceUID == read.SOPInstanceUID
+        assert read.ContentQualification == "RESEARCH", kind
+        assert (read.get("VerificationFlag"), read.get("PreliminaryFlag")) in (
+            ("UNVERIFIED", "PRELIMINARY") if read.Modality == "SR" else (None, None),
+        )
     assert len(series) == len(EVERY_KIND) and source.get("SeriesInstanceUID") not in series
     assert study == {source.StudyInstanceUID} if "StudyInstanceUID" in source else len(study) == 1
     assert np.array_equal(pydicom.dcmread(written[ResultKind.SC]).pixel_array, OVERLAY)
@@ -89,7 +93,8 @@ def test_every_object_is_valid_and_belongs_to_the_image(name: str, files: dict[s
 
 def test_the_report_says_what_the_analysis_says(files: dict[str, Path], tmp_path: Path) -> None:
     analysis = analysed(files["as it is"], *_findings())
-    report = hd.sr.srread(_written(files["as it is"], analysis, tmp_path, [ResultKind.SR])[ResultKind.SR])
+    path = _written(files["as it is"], analysis, tmp_path, [ResultKind.SR])[ResultKind.SR]
+    report = hd.sr.srread(path)
     assert isinstance(report.content, hd.sr.MeasurementReport)
     groups = report.content.get_planar_roi_measurement_groups()
     assert len(groups) == len(analysis.findings)
@@ -117,6 +122,10 @@ def test_the_report_says_what_the_analysis_says(files: dict[str, Path], tmp_path
     texts = _texts(report)
     for said in ("bundle-sha256=" + analysis.bundle.sha256, "detection-threshold=0.3", analysis.statement, NOTICE):
         assert said in texts
+    observer = {item.ConceptNameCodeSequence[0].CodeMeaning for item in pydicom.dcmread(path).ContentSequence}
+    assert observer >= {
+        f"Device Observer {what}" for what in ("UID", "Name", "Manufacturer", "Model Name", "Serial Number")
+    }
     assert _coded(report)["Image Laterality"] == "Left" and _coded(report)["Image View"] == "cranio-caudal"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pydicom
 import pytest
 from dicom_checks import COLUMNS, ROWS, analysed, validate, write_variant
 from made_analyses import finding
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import MammographyCADSRStorage
 
@@ -122,6 +125,23 @@ def test_the_state_shows_the_image_as_its_file_says(
     else:
         stated = [(str(item.WindowCenter), str(item.WindowWidth), item.get("VOILUTFunction")) for item in shown]
         assert stated == ([] if voi is None else [voi])
+
+
+@pytest.mark.parametrize("change", [lambda dataset: None, _inverted, _table(0)], ids=["window", "inverted", "table"])
+def test_a_foreign_viewer_shows_the_image_with_the_state_as_without(
+    change: Callable[[Dataset], None], image: Path, tmp_path: Path
+) -> None:
+    if shutil.which("dcmp2pgm") is None:
+        pytest.skip("needs dcmp2pgm (Debian: dcmtk)")
+    path = write_variant(image, tmp_path / "image.dcm", change)
+    _made(path, analysed(path, finding((30, 30, 60, 60))), ResultKind.GSPS, tmp_path)
+    shown = []
+    for name, options in (("with", ("-p", tmp_path / "written.gsps.dcm")), ("without", ())):
+        picture = tmp_path / f"{name}.pgm"
+        subprocess.run(["dcmp2pgm", *options, path, picture], capture_output=True, check=True)
+        shown.append(np.asarray(Image.open(picture), dtype=int))
+    assert shown[0].shape == (ROWS, COLUMNS) and shown[0].std() > 10
+    assert np.abs(shown[0] - shown[1]).max() <= 1
 
 
 def test_the_state_keeps_the_true_proportions(image: Path, tmp_path: Path) -> None:
