@@ -98,6 +98,8 @@ class Kind:
     outlined
         Whether an outline is drawn within its box; one through a cluster of calcifications would hide them. Where an
         outline is known, JSON, report and segmentation have it all the same.
+    cad_code
+        What a Mammography CAD SR calls it, from CID 6014, which has no code for a mass; None: a selected region.
     grades
         The classes that its malignancy score is read as.
     """
@@ -109,6 +111,7 @@ class Kind:
     content_label: str
     measures: tuple[Measure, ...]
     outlined: bool
+    cad_code: Coded | None = None
     grades: tuple[Grade, ...] = GRADES
 
     @property
@@ -122,6 +125,7 @@ class Kind:
 
 
 DEFAULT_KIND = "mass"
+_DENSITY = Coded("129793001", "SCT", "Mammography breast density")
 KINDS: tuple[Kind, ...] = (
     Kind(
         name=DEFAULT_KIND,
@@ -131,6 +135,7 @@ KINDS: tuple[Kind, ...] = (
         content_label="MASSES",
         measures=(LONGEST_DIAMETER, AREA),
         outlined=True,
+        cad_code=_DENSITY,
     ),
     Kind(
         name="calcification",
@@ -140,6 +145,7 @@ KINDS: tuple[Kind, ...] = (
         content_label="CALCIFICATIONS",
         measures=(EXTENT,),
         outlined=False,
+        cad_code=Coded("129769006", "SCT", "Calcification Cluster"),
     ),
     Kind(
         name="asymmetry",
@@ -149,6 +155,7 @@ KINDS: tuple[Kind, ...] = (
         content_label="ASYMMETRIES",
         measures=(EXTENT,),
         outlined=True,
+        cad_code=_DENSITY,
     ),
     Kind(
         name="distortion",
@@ -158,6 +165,7 @@ KINDS: tuple[Kind, ...] = (
         content_label="DISTORTIONS",
         measures=(EXTENT,),
         outlined=False,
+        cad_code=Coded("129792006", "SCT", "Architectural distortion of breast"),
     ),
 )
 # What the built-in steps look for; the other rows are named, and unused until a model finds them.

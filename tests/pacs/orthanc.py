@@ -126,6 +126,8 @@ def sources(orthanc: Orthanc) -> list[tuple[str, str]]:
             image = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
         elif dataset.Modality == "SEG":
             image = dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0]
+        elif dataset.Modality == "PR":
+            image = dataset.ReferencedSeriesSequence[0].ReferencedImageSequence[0]
         elif dataset.SOPClassUID == SecondaryCaptureImageStorage:
             image = dataset.SourceImageSequence[0]
         else:

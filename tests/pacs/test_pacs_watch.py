@@ -39,7 +39,8 @@ def test_results_come_back_once_and_are_not_analysed_themselves(orthanc: Orthanc
     for number in range(2):
         orthanc.add(encoded(film(number, StudyInstanceUID="2.25.4712")))
     trail = tmp_path / "trail"
-    options = (*QUICK, "--threshold", "0.3", "--sc", "--modality", "MG", "--modality", "OT", "--audit", str(trail))
+    kinds = ("--sc", "--gsps", "--cad")
+    options = (*QUICK, *kinds, "--threshold", "0.3", "--modality", "MG", "--modality", "OT", "--audit", str(trail))
     with PacsProcess(tmp_path, "watch", orthanc.web, *options) as watching:
         assert watching.notice == NOTICE
         watching.wait(all_sent(2))
@@ -48,9 +49,10 @@ def test_results_come_back_once_and_are_not_analysed_themselves(orthanc: Orthanc
         counts = watching.wait(all_sent(3))
         looks = watching.log.count("new images")
         assert watching.end() == 0
-    expected = [(modality, film_uid(number)) for modality in ("OT", "SEG", "SR") for number in range(3)]
+    made = ("OT", "PR", "SEG", "SR", "SR")  # the report for CAD stations is an SR too
+    expected = sorted((modality, film_uid(number)) for modality in made for number in range(3))
     assert sources(orthanc) == expected
-    assert {tags[2:] for tags in first} == {("2.25.4712", PATIENT_ID)} and len(first) == 8
+    assert {tags[2:] for tags in first} == {("2.25.4712", PATIENT_ID)} and len(first) == 2 * (1 + len(made))
     assert sum(counts.values()) == 3 and looks == 2
     assert not list((tmp_path / "data" / "files").iterdir())
     noted = verify_trail(trail)

@@ -90,10 +90,13 @@ def analysed(path: Path, *findings: Finding, outcome: str | None = None) -> Anal
 
 
 def validate(path: Path) -> None:
-    """Let dicom3tools and, where the standard is at hand, dicom-validator judge a DICOM file."""
+    """Let dicom3tools judge a DICOM file, and dcmtk, where it is installed, the tree of a report."""
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy of dicom3tools is not installed")
     judged = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
     said = (judged.stdout + judged.stderr).splitlines()
     assert said, "dciodvfy names at least the kind of object"
     assert not [line for line in said if "Error" in line], said
+    if path.name.endswith((".sr.dcm", ".cad.dcm")) and shutil.which("dsrdump"):  # which item may stand under which
+        judged = subprocess.run(["dsrdump", path], capture_output=True, text=True, errors="replace", check=False)
+        assert not [line for line in judged.stderr.splitlines() if line.startswith(("E:", "F:"))], judged.stderr

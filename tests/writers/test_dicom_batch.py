@@ -1,4 +1,4 @@
-"""``analyze --sr --seg --sc``: which files there are, when they are made again, and what fails alone."""
+"""``analyze --sr --seg … --fhir``: which files there are, when they are made again, and what fails alone."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ EVERY_KIND = frozenset(ResultKind)
 
 
 def _run(path: Path, out: Path, bundle: Bundle, threshold: float = 0.3) -> Done:
-    (done,) = analyze_files([path], out, bundle, Options(threshold, dicom=EVERY_KIND))
+    (done,) = analyze_files([path], out, bundle, Options(threshold, dicom=EVERY_KIND, fhir=True))
     return done
 
 
-def test_dicom_results_are_wanted_outputs_like_the_others(exam: Path, tmp_path: Path, bundle: Bundle) -> None:
+def test_results_for_archives_are_wanted_outputs_like_the_others(exam: Path, tmp_path: Path, bundle: Bundle) -> None:
     path, out = exam / "phantom-L-CC.dcm", tmp_path / "out"
     done = _run(path, out, bundle)
-    names = ["json", "overlay.png", "sc.dcm", "seg.dcm", "sr.dcm"]
+    names = ["cad.dcm", "fhir.json", "gsps.dcm", "json", "overlay.png", "sc.dcm", "seg.dcm", "sr.dcm"]
     assert sorted(file.name for file in out.iterdir()) == [f"phantom-L-CC.{name}" for name in names]
     assert {file.name for file in done.written} == {file.name for file in out.iterdir()}
     first = {kind: pydicom.dcmread(out / f"phantom-L-CC.{kind}.dcm").SOPInstanceUID for kind in ResultKind}
@@ -34,6 +34,8 @@ def test_dicom_results_are_wanted_outputs_like_the_others(exam: Path, tmp_path: 
     (out / "phantom-L-CC.seg.dcm").unlink()
     assert not _run(path, out, bundle).skipped
     assert first == {kind: pydicom.dcmread(out / f"phantom-L-CC.{kind}.dcm").SOPInstanceUID for kind in ResultKind}
+    (out / "phantom-L-CC.fhir.json").unlink()
+    assert not _run(path, out, bundle).skipped
     # Nothing reaches this threshold: no segmentation is wanted, and that of the other threshold goes.
     done = _run(path, out, bundle, threshold=1.0)
     assert done.analysis and done.analysis.outcome == "no_finding" and done.error is None

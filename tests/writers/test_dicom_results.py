@@ -70,23 +70,31 @@ def test_every_object_is_valid_and_belongs_to_the_image(name: str, files: dict[s
     path, source = files[name], pydicom.dcmread(files[name])
     analysis = analysed(path, *_findings(spacing="ImagerPixelSpacing" in source))
     written = _written(path, analysis, tmp_path)
-    assert [file.name for file in written.values()] == [f"{name}.{kind}.dcm" for kind in ("sr", "seg", "sc")]
+    assert [file.name for file in written.values()] == [
+        f"{name}.{kind}.dcm" for kind in ("sr", "seg", "sc", "gsps", "cad")
+    ]
     series, study = set(), set()
     for kind, file in written.items():
         validate(file)
         read = pydicom.dcmread(file)
         series.add(read.SeriesInstanceUID)
         study.add(read.StudyInstanceUID)
-        assert source.SOPInstanceUID in _texts(read) and NOTICE in _texts(read), kind
+        texts = _texts(read)
+        assert source.SOPInstanceUID in texts and any(NOTICE in text for text in texts), kind
         assert read.file_meta.MediaStorageSOPInstanceUID == read.SOPInstanceUID
-    assert len(series) == 3 and source.get("SeriesInstanceUID") not in series
+        assert read.ContentQualification == "RESEARCH", kind
+        assert (read.get("VerificationFlag"), read.get("PreliminaryFlag")) in (
+            ("UNVERIFIED", "PRELIMINARY") if read.Modality == "SR" else (None, None),
+        )
+    assert len(series) == len(EVERY_KIND) and source.get("SeriesInstanceUID") not in series
     assert study == {source.StudyInstanceUID} if "StudyInstanceUID" in source else len(study) == 1
     assert np.array_equal(pydicom.dcmread(written[ResultKind.SC]).pixel_array, OVERLAY)
 
 
 def test_the_report_says_what_the_analysis_says(files: dict[str, Path], tmp_path: Path) -> None:
     analysis = analysed(files["as it is"], *_findings())
-    report = hd.sr.srread(_written(files["as it is"], analysis, tmp_path, [ResultKind.SR])[ResultKind.SR])
+    path = _written(files["as it is"], analysis, tmp_path, [ResultKind.SR])[ResultKind.SR]
+    report = hd.sr.srread(path)
     assert isinstance(report.content, hd.sr.MeasurementReport)
     groups = report.content.get_planar_roi_measurement_groups()
     assert len(groups) == len(analysis.findings)
@@ -114,6 +122,10 @@ def test_the_report_says_what_the_analysis_says(files: dict[str, Path], tmp_path
     texts = _texts(report)
     for said in ("bundle-sha256=" + analysis.bundle.sha256, "detection-threshold=0.3", analysis.statement, NOTICE):
         assert said in texts
+    observer = {item.ConceptNameCodeSequence[0].CodeMeaning for item in pydicom.dcmread(path).ContentSequence}
+    assert observer >= {
+        f"Device Observer {what}" for what in ("UID", "Name", "Manufacturer", "Model Name", "Serial Number")
+    }
     assert _coded(report)["Image Laterality"] == "Left" and _coded(report)["Image View"] == "cranio-caudal"
 
 
@@ -176,6 +188,19 @@ def test_the_segmentation_drawn_again_lies_within_a_pixel(files: dict[str, Path]
         assert "cd" * 32 in description.algorithm_identification[0].AlgorithmParameters
 
 
+def test_a_segmentation_has_what_ohif_needs_to_open_it(files: dict[str, Path]) -> None:
+    for name, spacing in (("as it is", [0.56, 0.56]), ("film scan", None)):
+        for count in (1, 3):  # highdicom keeps what one segment has in the shared groups too
+            analysis = analysed(files[name], *_findings(spacing=spacing is not None)[:count])
+            (groups,) = dicom_results(analysis, files[name], [ResultKind.SEG])[
+                ResultKind.SEG
+            ].SharedFunctionalGroupsSequence
+            assert list(groups.PlaneOrientationSequence[0].ImageOrientationPatient) == [1, 0, 0, 0, 1, 0]
+            # A spacing that is not known is not made up.
+            measures = groups.get("PixelMeasuresSequence", [])
+            assert [list(item.PixelSpacing) for item in measures] == ([] if spacing is None else [spacing])
+
+
 @pytest.mark.parametrize(
     ("outline", "pixels"),
     [
@@ -209,6 +234,8 @@ def test_a_report_without_findings_says_so(outcome: str, summary: str, files: di
     report = hd.sr.srread(written[ResultKind.SR])
     assert report.content.get_planar_roi_measurement_groups() == []
     assert _coded(report)["CAD Processing and Findings Summary"] == summary
+    parts = {item.ConceptNameCodeSequence[0].CodeMeaning: item for item in report.ContentSequence}
+    assert [item.TextValue for item in parts["Imaging Measurements"].ContentSequence] == [analysis.statement]
     assert {analysis.statement, NOTICE} <= _texts(report)
 
 

@@ -50,8 +50,8 @@ class Options:
         Files under way at a time.
     limits
         What one file may cost.
-    dicom
-        Which results are written as DICOM objects too.
+    dicom, fhir
+        Which results are written as DICOM objects too, and whether FHIR resources are.
     audit
         Where each analysis and each failure is recorded; None: nowhere.
     backend
@@ -64,6 +64,7 @@ class Options:
     workers: int = 1
     limits: Limits = DEFAULT_LIMITS
     dicom: frozenset[ResultKind] = frozenset()
+    fhir: bool = False
     audit: AuditTrail | None = None
     backend: str = "threads"
 
@@ -79,7 +80,7 @@ class Done:
     analysis
         Its analysis, from this run or, if ``skipped``, from an earlier one; None if it failed.
     error
-        What went wrong, naming the file; None if nothing did. With an analysis: only its DICOM results failed.
+        What went wrong, naming the file; None if nothing did. With an analysis: only its DICOM and FHIR results failed.
     written
         The files that now hold the results.
     exam_report
@@ -122,6 +123,11 @@ class Planned:
     def overlay(self) -> Path:
         """Path of its overlay."""
         return self.target.with_name(f"{self.target.name}.overlay.png")
+
+    @property
+    def fhir(self) -> Path:
+        """Its analysis as FHIR resources."""
+        return self.target.with_name(f"{self.target.name}.fhir.json")
 
     @property
     def preprocessed(self) -> Path:
@@ -222,6 +228,7 @@ class _Analyst:
         """The files that this run would write."""
         wanted = [file.report, file.overlay]
         wanted += [result_path(file.target, kind) for kind in kinds_given(earlier, self.options.dicom)]
+        wanted += [file.fhir] if self.options.fhir else []
         # Without a breast there is no preprocessed view.
         if self.options.save_preprocessed and earlier.outcome != "no_breast_found":
             wanted.append(file.preprocessed)
@@ -261,12 +268,12 @@ class _Analyst:
         picture = render_overlay(mammogram, analysis)
         write_png(file.overlay, picture)
         error = None
-        if options.dicom:
+        if options.dicom or options.fhir:
             if not is_as_before:
                 # Those of another file, bundle or threshold, which this run may not write again.
-                for kind in ResultKind:
-                    result_path(file.target, kind).unlink(missing_ok=True)
-            analysis, files, error = _write_dicom(file.path, file.target, analysis, options, picture)
+                for stale in (file.fhir, *(result_path(file.target, kind) for kind in ResultKind)):
+                    stale.unlink(missing_ok=True)
+            analysis, files, error = _write_for_archives(file, analysis, options, picture)
             written += files
         if options.audit is not None:
             options.audit.record(analysis)
@@ -284,21 +291,27 @@ class _Analyst:
         return failed(path, InputError(path, problem), audit, "failed")
 
 
-def _write_dicom(
-    path: Path, target: Path, analysis: Analysis, options: Options, picture: NDArray[np.uint8]
+def _write_for_archives(
+    file: Planned, analysis: Analysis, options: Options, picture: NDArray[np.uint8]
 ) -> tuple[Analysis, list[Path], InputError | None]:
-    """Write the DICOM results; returns the analysis with their warnings, the files, and any error."""
+    """Write DICOM and FHIR results; returns the analysis with their warnings, the files, and any error."""
     from mammoscope.writers.dicom.origin import read_origin  # noqa: PLC0415 (codecs and pydicom, where they are wanted)
 
     try:
-        origin = read_origin(path, analysis)
+        origin = read_origin(file.path, analysis)
         analysis = analysis.model_copy(update={"warnings": (*analysis.warnings, *origin.notes)})
         results = results_of(analysis, origin, options.dicom, overlay=picture)
     except InputError as error:
         return analysis, [], error
     for kind, result in results.items():
-        write_result(result_path(target, kind), result)
-    return analysis, [result_path(target, kind) for kind in results], None
+        write_result(result_path(file.target, kind), result)
+    written = [result_path(file.target, kind) for kind in results]
+    if options.fhir:
+        from mammoscope.writers.fhir import write_fhir  # noqa: PLC0415 (highdicom's codes)
+
+        write_fhir(analysis, origin, file.fhir)
+        written.append(file.fhir)
+    return analysis, written, None
 
 
 def _earlier_analysis(file: Planned, bundle: Bundle, options: Options) -> Analysis | None:

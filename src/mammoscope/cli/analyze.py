@@ -34,12 +34,21 @@ def analyze(
     sc: Annotated[
         bool, typer.Option("--sc", help="Also write NAME.sc.dcm, the overlay as a DICOM secondary capture.")
     ] = False,
+    gsps: Annotated[
+        bool,
+        typer.Option("--gsps", help="Also write NAME.gsps.dcm, outlines, boxes and labels as a presentation state."),
+    ] = False,
+    cad: Annotated[bool, typer.Option("--cad", help="Also write NAME.cad.dcm, a DICOM Mammography CAD SR.")] = False,
+    fhir: Annotated[
+        bool, typer.Option("--fhir", help="Also write NAME.fhir.json, FHIR resources that name no patient.")
+    ] = False,
     audit: AuditOption = None,
 ) -> None:
     """Find, outline and classify masses in mammograms.
 
     Writes NAME.json and NAME.overlay.png for each file, prints a table of the findings of up to 50 files, and exits
-    with 0, or with 3 if some files failed and the others were analysed. A file that is not DICOM has no DICOM results.
+    with 0, or with 3 if some files failed and the others were analysed. A file that is not DICOM has no results as
+    DICOM or FHIR.
 
     DICOM files that state the same study and patient form an exam, in whatever folders they are. An exam of several
     files gets EXAM.exam.json beside the results of its images.
@@ -56,9 +65,17 @@ def analyze(
     files, refused = inputs_of(paths)
     models = load_bundle(bundle)
     trail = AuditTrail(audit, "analyze", models, threshold) if audit else None
-    wanted = {ResultKind.SR: sr, ResultKind.SEG: seg, ResultKind.SC: sc}
-    dicom = frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
-    options = Options(threshold, overwrite, save_preprocessed, workers, dicom=dicom, audit=trail, backend=backend)
+    asked = {
+        ResultKind.SR: sr,
+        ResultKind.SEG: seg,
+        ResultKind.SC: sc,
+        ResultKind.GSPS: gsps,
+        ResultKind.CAD: cad,
+    }
+    dicom = frozenset(kind for kind in ResultKind if asked[kind])
+    options = Options(
+        threshold, overwrite, save_preprocessed, workers, dicom=dicom, fhir=fhir, audit=trail, backend=backend
+    )
     results: dict[Path, Done] = {}
     analysed = skipped = without_dicom = exams = without_report = 0
     with progress_bar("analysing", len(files)) as advance:

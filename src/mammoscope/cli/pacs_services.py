@@ -12,6 +12,7 @@ from mammoscope.cli.options import AuditOption, BundleOption, ThresholdOption
 from mammoscope.cli.pacs_options import (
     AttemptsOption,
     AuthorityOption,
+    CadOption,
     CaptureOption,
     CertificateOption,
     DataOption,
@@ -20,6 +21,7 @@ from mammoscope.cli.pacs_options import (
     KeyOption,
     PauseOption,
     SegOption,
+    StateOption,
     UrlArgument,
 )
 
@@ -41,6 +43,8 @@ def watch(
     threshold: ThresholdOption = None,
     seg: SegOption = True,
     sc: CaptureOption = False,
+    gsps: StateOption = False,
+    cad: CadOption = False,
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
@@ -57,7 +61,15 @@ def watch(
     server = WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca))
     reserve = round(keep_free * 2**30)
     settings = QueueSettings(
-        data, _kinds(seg, sc), bundle, threshold, attempts, pause, hold, reserve=reserve, audit=audit
+        data,
+        _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
+        bundle,
+        threshold,
+        attempts,
+        pause,
+        hold,
+        reserve=reserve,
+        audit=audit,
     )
     _log()
     run(
@@ -100,6 +112,8 @@ def receive(
     threshold: ThresholdOption = None,
     seg: SegOption = True,
     sc: CaptureOption = False,
+    gsps: StateOption = False,
+    cad: CadOption = False,
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
@@ -123,7 +137,9 @@ def receive(
     listening = Listening(title, host, port, tuple(map(Caller.parse, allow or ())), files_of_tls)
     reported: tuple[Node, ...] = tuple(map(Node.parse, report_to or ()))
     reserve = round(keep_free * 2**30)
-    settings = QueueSettings(data, _kinds(seg, sc), bundle, threshold, attempts, pause, hold, keep, reserve, audit)
+    settings = QueueSettings(
+        data, _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad), bundle, threshold, attempts, pause, hold, keep, reserve, audit
+    )
     _log()
     run(
         listening,
@@ -135,8 +151,8 @@ def receive(
     )
 
 
-def _kinds(seg: bool, sc: bool) -> tuple[str, ...]:
-    return ("sr", *(("seg",) if seg else ()), *(("sc",) if sc else ()))
+def _kinds(**asked: bool) -> tuple[str, ...]:
+    return ("sr", *(kind for kind, is_asked in asked.items() if is_asked))
 
 
 def _log() -> None:

@@ -13,13 +13,13 @@ from pydicom.sr.coding import Code
 from mammoscope.kinds import GRADES, Coded
 from mammoscope.mammogram import Laterality
 
-_PRIVATE = "99MAMMOSCOPE"
+PRIVATE = "99MAMMOSCOPE"
 
 
 def private_scheme() -> CodingSchemeIdentificationItem:
     """The item that identifies the private scheme and who is responsible for it (PS3.3 C.12.1.1.17)."""
     return CodingSchemeIdentificationItem(
-        _PRIVATE, name="mammoscope result concepts", version="1", responsible_organization="mammoscope"
+        PRIVATE, name="mammoscope result concepts", version="1", responsible_organization="mammoscope"
     )
 
 
@@ -28,11 +28,11 @@ def coded(concept: Coded) -> Code:
     return Code(concept.value, concept.scheme, concept.meaning)
 
 
-DETECTION_BOX = Code("detection-box", _PRIVATE, "Detection box")
-NOTICE_OF_USE = Code("notice-of-use", _PRIVATE, "Notice of use")
-NOTE_ON_IMAGE = Code("note-on-image", _PRIVATE, "Note on the image")
-MALIGNANCY_CLASS = Code("malignancy-class", _PRIVATE, "Class by malignancy threshold")
-CLASSES = {grade.name: Code(grade.name, _PRIVATE, f"{grade.name.capitalize()} appearance") for grade in GRADES}
+DETECTION_BOX = Code("detection-box", PRIVATE, "Detection box")
+NOTICE_OF_USE = Code("notice-of-use", PRIVATE, "Notice of use")
+NOTE_ON_IMAGE = Code("note-on-image", PRIVATE, "Note on the image")
+MALIGNANCY_CLASS = Code("malignancy-class", PRIVATE, "Class by malignancy threshold")
+CLASSES = {grade.name: Code(grade.name, PRIVATE, f"{grade.name.capitalize()} appearance") for grade in GRADES}
 
 ENGLISH = CodedConcept("en", "RFC5646", "English")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")
@@ -41,6 +41,8 @@ BREAST = codes.SCT.Breast
 ABNORMAL_STRUCTURE = codes.cid7150.MorphologicallyAbnormalStructure
 IMAGING_PROCEDURE = codes.cid100.ImagingProcedure  # CID 100 has no code for mammography; the modality states it
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+# Not pydicom's, whose meaning holds an invisible space.
+INDIVIDUAL_IMPRESSION = Code("111034", "DCM", "Individual Impression/Recommendation")
 UNKNOWN = codes.SCT.Unknown
 DETECTION_SCORE = codes.DCM.CertaintyOfFinding
 MALIGNANCY_PROBABILITY = codes.DCM.ProbabilityOfCancer
@@ -57,6 +59,7 @@ MODALITIES = {
     "DX": codes.cid33.DigitalRadiography,
 }
 OTHER_MODALITY = codes.cid33.Other
+BREASTS = {Laterality.LEFT: codes.SCT.LeftBreast, Laterality.RIGHT: codes.SCT.RightBreast}
 SIDES = {Laterality.LEFT: codes.SCT.Left, Laterality.RIGHT: codes.SCT.Right}
 # The short names of PS3.3 C.8.11.7; CID 4014, and for the views that it lacks the modifiers of CID 4015.
 VIEWS = {

@@ -11,7 +11,7 @@ from mammoscope.writers.dicom.origin import Origin, uid_of
 from mammoscope.writers.dicom.result_kind import ResultKind
 
 MAKER = "mammoscope"
-_SERIES_NUMBERS = {ResultKind.SR: 71, ResultKind.SEG: 72, ResultKind.SC: 73}
+_SERIES_NUMBERS = {ResultKind.SR: 71, ResultKind.SEG: 72, ResultKind.SC: 73, ResultKind.GSPS: 74, ResultKind.CAD: 75}
 _MOST_SERIES = 10_000_000  # so that the numbers stay within a value of type IS
 _LONGEST_LO = 64
 

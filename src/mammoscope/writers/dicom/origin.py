@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,6 +25,7 @@ from mammoscope.readers.dicom.codecs import LOSSY_SYNTAXES
 from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import MAGIC_BYTES, data_set_sha256, detect_format, read_source
+from mammoscope.writers.dicom.display import shown_as
 from mammoscope.writers.dicom.silence import without_warnings
 
 # Patient, General Study and Patient Study (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2): all of group 0010, and these.
@@ -76,6 +79,12 @@ _ALWAYS_THERE = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
+_MOMENTS = {
+    "StudyDate": re.compile(r"[0-9]{8}"),
+    "StudyTime": re.compile(r"[0-9]{6}(\.[0-9]{1,6})?"),
+    "ContentDate": re.compile(r"[0-9]{8}"),
+    "ContentTime": re.compile(r"[0-9]{6}(\.[0-9]{1,6})?"),
+}
 LOSSINESS = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _TEXT_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI", "UT", "UC"})
 # Defined terms for methods of lossy compression (PS3.3 C.7.6.1.1.5.1).
@@ -107,6 +116,10 @@ class Origin:
         Of the image; 0 where it has none.
     orientation
         Patient Orientation, two directions; empty where they are not known.
+    shown
+        How the image is to be shown, see ``shown_as``.
+    moments
+        Study and Content Date and Time, as far as they are stated and valid.
     notes
         What the file does not state and what follows for the results, as full sentences.
     """
@@ -117,6 +130,8 @@ class Origin:
     key: tuple[str, ...]
     series_number: int
     orientation: tuple[str, ...]
+    shown: Dataset
+    moments: Mapping[str, str]
     notes: tuple[str, ...]
 
     def uid(self, *parts: object) -> UID:
@@ -197,6 +212,8 @@ def _read_origin(path: Path, analysis: Analysis) -> Origin:
         ),
         series_number=int(header.number("SeriesNumber", 0, _LARGEST_INTEGER) or 0),
         orientation=_orientation(header),
+        shown=shown_as(header),
+        moments={keyword: moment for keyword in _MOMENTS if (moment := _moment(header, keyword))},
         notes=tuple(notes),
     )
 
@@ -218,6 +235,11 @@ def _orientation(header: Header) -> tuple[str, ...]:
     letters = set("".join(directions))
     # CBIS-DDSM keeps the view there.
     return directions if len(directions) == 2 and all(directions) and letters <= set("ALRPHF") else ()
+
+
+def _moment(header: Header, keyword: str) -> str | None:
+    moment = header.text(keyword) or ""
+    return moment if _MOMENTS[keyword].fullmatch(moment) else None
 
 
 def _inherited(data: bytes) -> Dataset:

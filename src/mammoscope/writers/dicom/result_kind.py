@@ -11,3 +11,5 @@ class ResultKind(StrEnum):
     SR = "sr"
     SEG = "seg"
     SC = "sc"
+    GSPS = "gsps"
+    CAD = "cad"

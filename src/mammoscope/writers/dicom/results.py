@@ -1,7 +1,6 @@
-"""The results of an analysis as DICOM objects: a structured report, a segmentation, a secondary capture of the overlay.
+"""The results of an analysis as DICOM objects, see ``ResultKind``.
 
-``docs/dicom-results.md`` describes their content and codes. ``origin.py`` and ``identity.py`` hold what all three
-share.
+``docs/dicom-results.md`` describes their content and codes. ``origin.py`` and ``identity.py`` hold what all share.
 """
 
 from __future__ import annotations
@@ -101,6 +100,14 @@ def _result(kind: ResultKind, analysis: Analysis, origin: Origin, overlay: NDArr
         from mammoscope.writers.dicom.seg import segmentation  # noqa: PLC0415
 
         return segmentation(analysis, origin)
+    if kind is ResultKind.GSPS:
+        from mammoscope.writers.dicom.gsps import presentation_state  # noqa: PLC0415
+
+        return presentation_state(analysis, origin)
+    if kind is ResultKind.CAD:
+        from mammoscope.writers.dicom.cad import cad_report  # noqa: PLC0415
+
+        return cad_report(analysis, origin)
     from mammoscope.writers.dicom.sc import secondary_capture  # noqa: PLC0415
 
     return secondary_capture(analysis, origin, overlay if overlay is not None else _drawn(analysis, origin.path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from highdicom import AlgorithmIdentificationSequence, seg
+from highdicom import AlgorithmIdentificationSequence, PixelMeasuresSequence, seg
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -22,6 +22,8 @@ from mammoscope.writers.dicom.identity import (
 )
 from mammoscope.writers.dicom.origin import Origin
 from mammoscope.writers.dicom.result_kind import ResultKind
+
+_THICKNESS_MM = 1.0  # a projection has no slices: so, what a viewer gives as a volume in mm3 is the area in mm2
 
 
 def segmentation(analysis: Analysis, origin: Origin) -> Dataset:
@@ -47,6 +49,7 @@ def segmentation(analysis: Analysis, origin: Origin) -> Dataset:
         **result_identity(analysis, origin, ResultKind.SEG),
     )
     result.PatientOrientation = list(origin.orientation)
+    result.SharedFunctionalGroupsSequence[0].update(_plane(analysis))
     # highdicom draws this one at random.
     organization = origin.uid("dimensions")
     result.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
@@ -54,6 +57,20 @@ def segmentation(analysis: Analysis, origin: Origin) -> Dataset:
         index.DimensionOrganizationUID = organization
     origin.pass_on(result)
     return result
+
+
+def _plane(analysis: Analysis) -> Dataset:
+    """The orientation of the image's own rows and columns, and its spacing, where that is known.
+
+    A projection has no place in the patient, and without a frame of reference these directions say nothing of one. But
+    OHIF opens no segmentation without both, and compares the directions with those that it assumes of such an image.
+    """
+    groups, plane = Dataset(), Dataset()
+    plane.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
+    groups.PlaneOrientationSequence = [plane]
+    if (spacing := analysis.input.spacing) is not None:
+        groups.PixelMeasuresSequence = PixelMeasuresSequence((spacing.row_mm, spacing.column_mm), _THICKNESS_MM)
+    return groups
 
 
 def _content_label(findings: Sequence[Finding]) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-import numpy as np
 from highdicom import sr
 from highdicom.sr import RelationshipTypeValues as Relation
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from mammoscope.findings import Analysis, Box, Finding
+from mammoscope.findings import Analysis, Finding
 from mammoscope.kinds import kind_named
 from mammoscope.writers.dicom import codes as concepts
 from mammoscope.writers.dicom.identity import (
@@ -27,8 +25,7 @@ from mammoscope.writers.dicom.identity import (
 )
 from mammoscope.writers.dicom.origin import Origin
 from mammoscope.writers.dicom.result_kind import ResultKind
-
-_MOST_POINTS = 8000  # a value of type FL takes 64 KiB at most in explicit VR
+from mammoscope.writers.dicom.shapes import closed, corners, outline_of
 
 
 def structured_report(analysis: Analysis, origin: Origin) -> Dataset:
@@ -66,9 +63,10 @@ def _document(analysis: Analysis, origin: Origin) -> sr.ContainerContentItem:
         sr.CodeContentItem(codes.DCM.ProcedureReported, concepts.IMAGING_PROCEDURE, Relation.HAS_CONCEPT_MOD),
         _image_library(analysis, origin.image),
     ]
-    if analysis.findings:
-        groups = [_group(analysis, origin, number) for number in range(1, len(analysis.findings) + 1)]
-        parts.append(_container(codes.DCM.ImagingMeasurements, groups))
+    # Also where there is no finding, and never empty: there are viewers that cannot open such a report otherwise.
+    measured = [_group(analysis, origin, number) for number in range(1, len(analysis.findings) + 1)]
+    nothing = sr.TextContentItem(codes.DCM.Comment, plain(analysis.statement), Relation.CONTAINS)
+    parts.append(_container(codes.DCM.ImagingMeasurements, measured or [nothing]))
     parts.append(_container(concepts.QUALITATIVE_EVALUATIONS, _summary(analysis, origin)))
     root = sr.ContainerContentItem(codes.DCM.ImagingMeasurementReport, template_id="1500")
     root.ContentSequence = sr.ContentSequence(parts)
@@ -124,11 +122,11 @@ def _group(analysis: Analysis, origin: Origin, number: int) -> sr.ContentItem:
     """TID 1410: a finding. Its region is the outline, or the box if there is none, and is labelled as which."""
     finding, image = analysis.findings[number - 1], origin.image
     source = sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID)
-    outline, box = np.array(finding.outline, dtype=np.float64).reshape(-1, 2), _corners(finding.box)
+    outline, box = outline_of(finding), corners(finding.box)
     groups = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(**tracking(origin, number)),
         referenced_region=sr.ImageRegion(
-            sr.GraphicTypeValues.POLYLINE, _closed(outline if len(outline) else box), source
+            sr.GraphicTypeValues.POLYLINE, closed(outline if len(outline) else box), source
         ),
         finding_type=concepts.coded(kind_named(finding.kind).code),
         algorithm_id=sr.AlgorithmIdentification(
@@ -144,7 +142,7 @@ def _group(analysis: Analysis, origin: Origin, number: int) -> sr.ContentItem:
     )
     group = cast(sr.ContainerContentItem, groups[0])
     box_item = sr.ScoordContentItem(
-        concepts.DETECTION_BOX, sr.GraphicTypeValues.POLYLINE, _closed(box), relationship_type=Relation.CONTAINS
+        concepts.DETECTION_BOX, sr.GraphicTypeValues.POLYLINE, closed(box), relationship_type=Relation.CONTAINS
     )
     box_item.ContentSequence = sr.ContentSequence([source])
     group.ContentSequence.extend([box_item, *_measurements(finding)])
@@ -177,16 +175,6 @@ def _measured(name: Code, value: float | None, unit: Code) -> sr.ContentItem:
 def _side(analysis: Analysis) -> Code | None:
     side = analysis.input.laterality
     return None if side is None else concepts.SIDES[side]
-
-
-def _corners(box: Box) -> NDArray[np.float64]:
-    return np.array([(box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1)])
-
-
-def _closed(polygon: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A polygon that ends where it starts, as closed ones do in DICOM; one that is too long loses every nth point."""
-    kept = polygon[:: -(-len(polygon) // _MOST_POINTS)]
-    return np.concatenate([kept, kept[:1]])
 
 
 def _container(name: Code, content: Sequence[sr.ContentItem]) -> sr.ContainerContentItem:
