@@ -12,6 +12,7 @@ from dicom_files import mammogram, save
 from mammoscope.errors import InputError
 from mammoscope.readers import find_inputs, input_name
 from mammoscope.readers.inputs import masks_among
+from mammoscope.writers.dicom.result_kind import ResultKind
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 200
 
@@ -25,7 +26,7 @@ def exam(tmp_path: Path) -> Path:
     save(folder / "b/IM0002", mammogram())
     (folder / "broken.dcm").write_bytes(b"nothing")
     (folder / "notes.txt").write_bytes(b"no image")
-    for own in ("a.overlay.png", "a.preprocessed.png", "a.json", "a.sr.dcm", "a.seg.dcm", "a.sc.dcm"):
+    for own in ("a.overlay.png", "a.preprocessed.png", "a.json", *(f"a.{kind}.dcm" for kind in ResultKind)):
         (folder / own).write_bytes(PNG)
     return folder
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from mammoscope.errors import InputError
 from mammoscope.readers.source import IMAGE_SUFFIXES, MAGIC_BYTES, detect_format
 
-_OWN_OUTPUTS = (".overlay.png", ".preprocessed.png", ".json", ".sr.dcm", ".seg.dcm", ".sc.dcm")
+_OWN_OUTPUTS = (".overlay.png", ".preprocessed.png", ".json", ".sr.dcm", ".seg.dcm", ".sc.dcm", ".gsps.dcm", ".cad.dcm")
 _MASK_OF = re.compile(r"(?P<image>.+?)[ _.-]?mask[ _-]?\d*", re.IGNORECASE)
 _MASK_FOLDERS, _IMAGE_FOLDERS = ("mask", "masks", "roi masks"), ("image", "images")
 
