@@ -15,7 +15,13 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 import torch
 from torch import nn
 
-from mammoscope.bundling.calibration import best_box_scale, best_enlarged_shift, best_mask_threshold, fit_platt
+from mammoscope.bundling.calibration import (
+    Calibration,
+    best_box_scale,
+    best_enlarged_shift,
+    best_mask_threshold,
+    fit_platt,
+)
 from mammoscope.bundling.onnx_export import export_onnx
 from mammoscope.errors import RecipeError
 from mammoscope.evaluation.metrics.detection import DetectedImage
@@ -62,6 +68,8 @@ def test_platt_refuses_scores_that_mean_the_opposite() -> None:
     labels = np.array([True] * 20 + [False] * 20)
     with pytest.raises(RecipeError, match=r"slope would be -.*higher outputs of the classifier do not mean malignant"):
         fit_platt(np.where(labels, -1.0, 1.0), labels)
+    few = labels[15:25]
+    assert fit_platt(np.where(few, -1.0, 1.0), few) == Calibration(slope=1.0, intercept=0.0)
 
 
 def test_the_mask_threshold_is_where_the_iou_is_best() -> None:

@@ -15,6 +15,8 @@ from mammoscope.stages.logistic import fit_logistic
 from mammoscope.stages.onnx import sigmoid
 from mammoscope.stages.rescore import joined_scores
 
+_FEW = 20  # cases of a class, with which a slope's sign may be chance
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -32,10 +34,15 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Calibra
     logits, labels
         ``(N,)``; True is malignant. Both classes must be present.
 
+    Returns
+    -------
+    Calibration
+        With few cases of a class a slope of 0 or below says nothing: logits are then used unchanged.
+
     Raises
     ------
     RecipeError
-        The slope is not above 0: higher logits do not mean malignant.
+        The slope is not above 0 though there are many: higher logits do not mean malignant.
     """
     positives, negatives = int(labels.sum()), int((~labels).sum())
     if not positives or not negatives:
@@ -43,6 +50,8 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Calibra
     target = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     columns = np.stack([logits, np.ones_like(logits)], axis=1)
     weights = fit_logistic(columns, target, np.array([1.0, np.log((positives + 1) / (negatives + 1))]))
+    if weights[0] <= 0 and min(positives, negatives) < _FEW:
+        return Calibration(slope=1.0, intercept=0.0)
     if weights[0] <= 0:
         raise RecipeError(
             f"the calibration's slope would be {weights[0]:.3g}: on the validation patients higher outputs of the "
