@@ -13,10 +13,9 @@ from mammoscope.evaluation.metrics.classification import (
     classification_figures,
     classification_rows,
     classified,
-    roc_auc,
-    roc_curve,
 )
 from mammoscope.evaluation.metrics.intervals import Bootstrap
+from mammoscope.evaluation.metrics.roc import roc_auc, roc_curve
 
 
 def lesions(scores: list[float], malignant: list[int], patients: list[str] | None = None) -> ClassifiedLesions:
@@ -108,7 +107,7 @@ def test_agrees_with_scikit_learn(cases: list[tuple[int, bool]], cut: int) -> No
         assert found["specificity"] == pytest.approx(metrics.recall_score(truth, called, pos_label=0))
     if len(set(truth)) == 2:
         assert found["auc"] == pytest.approx(metrics.roc_auc_score(truth, scores))
-        false_rate, true_rate = roc_curve(lesions(scores, truth))
+        false_rate, true_rate = roc_curve(np.array(scores), np.array(truth, dtype=bool))
         assert metrics.auc(false_rate, true_rate) == pytest.approx(found["auc"])
     else:
         assert found["auc"] is None

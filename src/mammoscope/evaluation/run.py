@@ -11,9 +11,9 @@ import numpy as np
 
 from mammoscope.bundle import Bundle
 from mammoscope.datasets.layout import Dataset, load_dataset
+from mammoscope.evaluation.analysed import analyse_images
 from mammoscope.evaluation.cases import (
     Progress,
-    analyse_images,
     classify_boxes,
     classify_crops,
     detect_images,
@@ -21,7 +21,17 @@ from mammoscope.evaluation.cases import (
 )
 from mammoscope.evaluation.crops import average_mask, lesions_with_crop
 from mammoscope.evaluation.cut_cases import box_errors, segment_cuts
-from mammoscope.evaluation.metrics import attributes, classification, detection, end_to_end, normals, segmentation, weak
+from mammoscope.evaluation.metrics import (
+    afroc,
+    attributes,
+    classification,
+    detection,
+    end_to_end,
+    levels,
+    normals,
+    segmentation,
+    weak,
+)
 from mammoscope.evaluation.metrics.breakdown import breakdown, group_definitions, in_order_of_images
 from mammoscope.evaluation.metrics.cuts import DEFINITIONS as CUTS
 from mammoscope.evaluation.metrics.cuts import all_cut_figures, cut_rows
@@ -95,6 +105,8 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     statistic = detection.lesion_statistic(images, ranking)
     figures |= _unlisted(dataset)
     figures |= normals.normal_figures(images, dataset.normals, bundle.manifest.thresholds.detection, bootstrap)
+    scored = detection.scored_by_lesion(images)
+    figures |= afroc.afroc_figures(ranking, bootstrap) | levels.level_figures(scored, bootstrap)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
 
     def drawn() -> list[Plot]:
@@ -102,12 +114,18 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
         return [
             plots.precision_recall_plot(ranking),
             plots.froc_plot(ranking, figures),
+            *plots.afroc_plots(ranking, figures),
+            *plots.level_plots(scored, figures),
             panels.detected_panel(dataset, images, threshold),
         ]
 
     return Measured(
         figures,
-        detection.DEFINITIONS | normals.DEFINITIONS | group_definitions(dataset.info),
+        levels.definitions(levels.BY_LESION)
+        | afroc.DEFINITIONS
+        | detection.DEFINITIONS
+        | normals.DEFINITIONS
+        | group_definitions(dataset.info),
         detection.detection_rows(images),
         drawn,
     )
@@ -183,23 +201,25 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
 def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
     detection_threshold = bundle.manifest.thresholds.detection
     malignancy_threshold = bundle.manifest.thresholds.malignancy
-    images = analyse_images(dataset, bundle, progress)
+    images = analyse_images(dataset, bundle, progress, scored=True)
     figures = end_to_end.pipeline_figures(images, detection_threshold, malignancy_threshold, bootstrap)
-    rows = end_to_end.pipeline_rows(images, malignancy_threshold)
+    scored = end_to_end.scored_by_malignancy(images)
+    rows = end_to_end.pipeline_rows(images, malignancy_threshold) + end_to_end.image_rows(images)
     threshold = end_to_end.threshold_at_lesion_count(images)
     shown = np.inf if threshold is None else threshold
     detected = [image.detected for image in images]
     figures |= _unlisted(dataset)
     figures |= normals.normal_figures(detected, dataset.normals, detection_threshold, bootstrap)
+    figures |= levels.level_figures(scored, bootstrap)
     statistic = end_to_end.lesion_statistic(images, shown, malignancy_threshold)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
     groups = group_definitions(dataset.info)
     groups["breakdown"] += " Threshold: at_lesion_count."
-    definition = end_to_end.DEFINITIONS | normals.DEFINITIONS | groups
+    definition = levels.definitions(levels.BY_MALIGNANCY) | end_to_end.DEFINITIONS | normals.DEFINITIONS | groups
 
     def drawn() -> list[Plot]:
         panel = panels.analysed_panel(dataset, images, shown, malignancy_threshold)
-        return [*plots.threshold_plots(figures), panel]
+        return [*plots.threshold_plots(figures), *plots.level_plots(scored, figures), panel]
 
     return Measured(figures, definition, rows, drawn)
 

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.errors import MammoscopeError
+from mammoscope.evaluation.metrics.afroc import afroc_statistic, marked_images
 from mammoscope.evaluation.metrics.classification import ClassifiedLesions, classification_statistic
 from mammoscope.evaluation.metrics.cuts import WIDTHS, cut_statistic
-from mammoscope.evaluation.metrics.detection import MATCH_IOUS, Ranking, detection_statistic
+from mammoscope.evaluation.metrics.detection import FROC_IOUS, MATCH_IOUS, Ranking, detection_statistic
 from mammoscope.evaluation.metrics.intervals import Statistic
+from mammoscope.evaluation.metrics.levels import LEVELS, ScoredImage, level_statistic, units_of
 from mammoscope.evaluation.metrics.segmentation import PROBABILITY_BINS, SegmentedLesion, segmentation_statistic
 from mammoscope.evaluation.metrics.weak import WeakColumns, weak_statistic
 from mammoscope.geometry import FloatArray
@@ -140,7 +142,45 @@ def _detector(rows: Sequence[Row]) -> list[CaseSet]:
         tuple(patient[name] for name in names),
     )
     keys = tuple((name, patient[name], f"{count} lesions") for name, count in zip(names, lesions, strict=True))
-    return [CaseSet(keys, ranking.patients, detection_statistic(ranking))]
+    marked = [_under(f"afroc.iou_{iou:g}", afroc_statistic(marked_images(ranking, iou))) for iou in FROC_IOUS]
+    best = np.zeros(len(names))
+    np.maximum.at(best, ranking.image, ranking.scores)
+    breast = {row["image"]: row.get("breast", "") for row in rows}
+    scored = [
+        ScoredImage(patient[name], breast[name], bool(count), float(score))
+        for name, count, score in zip(names, lesions, best, strict=True)
+    ]
+    return [
+        CaseSet(keys, ranking.patients, _together(detection_statistic(ranking), *marked)),
+        *_levels(keys, scored),
+    ]
+
+
+def _levels(keys: Sequence[Key], scored: Sequence[ScoredImage]) -> list[CaseSet]:
+    """The cases of each level, named by their first images."""
+    return [
+        CaseSet(
+            tuple((*keys[row], level) for row in units.first),
+            units.patients,
+            _under(f"levels.{level}", level_statistic(units)),
+        )
+        for level in LEVELS
+        for units in (units_of(scored, level),)
+    ]
+
+
+def _pipeline(rows: Sequence[Row]) -> list[CaseSet]:
+    """Of a pipeline only images, breasts and patients are compared: lesions are the detector's and the classifier's."""
+    images = [row for row in rows if row["kind"] == "image"]
+    truth = {"1": True, "0": False, "": None}
+    keys = [(row["image"], row["patient"], row["malignant"]) for row in images]
+    return _levels(
+        keys,
+        [
+            ScoredImage(row["patient"], row["breast"], truth[row["malignant"]], float(row["image_score"]))
+            for row in images
+        ],
+    )
 
 
 def _classifier(rows: Sequence[Row]) -> list[CaseSet]:
@@ -181,6 +221,7 @@ STAGES: dict[str, Callable[[Sequence[Row]], list[CaseSet]]] = {
     "segmenter": _segmenter,
     "classifier": _classifier,
     "weak": _weak,
+    "pipeline": _pipeline,
 }
 
 
@@ -205,6 +246,10 @@ def _set(rows: Sequence[Row], statistic: Statistic) -> CaseSet:
         seen[key] += 1
         keys.append((*key, str(seen[key])))  # two lesions of an image may have one id
     return CaseSet(tuple(keys), tuple(row["patient"] for row in rows), statistic)
+
+
+def _together(*statistics: Statistic) -> Statistic:
+    return lambda weights: {name: values for one in statistics for name, values in one(weights).items()}
 
 
 def _under(place: str, statistic: Statistic) -> Statistic:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, area_under_roc, ratio
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
+from mammoscope.evaluation.metrics.roc import roc_auc
 from mammoscope.geometry import FloatArray
 
 CALIBRATION_BINS = 10
@@ -64,18 +65,6 @@ class ClassifiedLesions:
 
     def __len__(self) -> int:
         return len(self.scores)
-
-
-def roc_auc(scores: FloatArray, positive: NDArray[np.bool_], weights: FloatArray) -> FloatArray:
-    """Area under the ROC curve ``(D,)`` for case weights ``(D, N)``; NaN where a draw holds one class only."""
-    if not len(scores):
-        return np.full(len(weights), np.nan)
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf) != 0)
-    counts, labels = weights[:, order], positive[order]
-    return area_under_roc(
-        np.add.reduceat(counts * labels, starts, axis=1), np.add.reduceat(counts * ~labels, starts, axis=1)
-    )
 
 
 def expected_calibration_error(scores: FloatArray, positive: NDArray[np.bool_], weights: FloatArray) -> FloatArray:
@@ -143,17 +132,6 @@ def lesion_statistic(lesions: ClassifiedLesions, threshold: float) -> Statistic:
         }
 
     return statistic
-
-
-def roc_curve(lesions: ClassifiedLesions) -> tuple[FloatArray, FloatArray]:
-    """False and true positive rates from (0, 0) to (1, 1), one point a distinct score; empty for one class."""
-    malignant = lesions.malignant[np.argsort(-lesions.scores, kind="stable")]
-    if not malignant.any() or malignant.all():
-        return np.zeros(0), np.zeros(0)
-    ends = np.flatnonzero(np.diff(np.sort(lesions.scores)[::-1], append=-np.inf) != 0)
-    true = np.concatenate([[0], np.cumsum(malignant)[ends]])
-    false = np.concatenate([[0], np.cumsum(~malignant)[ends]])
-    return false / false[-1], true / true[-1]
 
 
 def classification_rows(sets: dict[str, ClassifiedLesions], threshold: float) -> list[Json]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.evaluation.metrics.classification import ClassifiedLesions, roc_auc
+from mammoscope.evaluation.metrics.classification import ClassifiedLesions
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
+from mammoscope.evaluation.metrics.roc import roc_auc
 from mammoscope.geometry import FloatArray
 
 CANVAS = 1024

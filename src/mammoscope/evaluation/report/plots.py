@@ -15,14 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from mammoscope.evaluation.metrics.afroc import marked_images, wafroc_curve
 from mammoscope.evaluation.metrics.classification import (
     CALIBRATION_BINS,
     ClassifiedLesions,
     calibration_bins,
-    roc_curve,
 )
 from mammoscope.evaluation.metrics.detection import FROC_IOUS, FROC_RATES, Ranking, froc_curve, precision_recall_curve
 from mammoscope.evaluation.metrics.intervals import Json
+from mammoscope.evaluation.metrics.levels import LEVELS, ScoredImage, units_of
+from mammoscope.evaluation.metrics.roc import roc_curve
 from mammoscope.geometry import FloatArray
 
 # Okabe and Ito 2008: distinguishable with any kind of colour blindness.
@@ -71,6 +73,37 @@ def froc_plot(ranking: Ranking, figures: Json) -> Plot:
         _points_with_intervals(axes, FROC_RATES, points, colour, f"IoU ≥ {iou:g}")
     axes.set_xlim(0, 1.1 * FROC_RATES[-1])
     return _finish(figure, axes, "FROC", "Points are the reported figures with their 95% intervals.")
+
+
+def afroc_plots(ranking: Ranking, figures: Json) -> list[Plot]:
+    """Weighted AFROC curves, with their areas; none without images of both kinds."""
+    figure, axes = _figure("Images without a lesion that have a false positive", "Lesions found, weighted")
+    areas = cast(dict[str, dict[str, Json]], figures["afroc"])
+    for iou, colour in zip(FROC_IOUS, _COLOURS, strict=False):
+        false, found = wafroc_curve(marked_images(ranking, iou))
+        if not len(false):
+            return []
+        area = areas[f"iou_{iou:g}"]["wafroc"]
+        axes.plot(false, found, color=colour, label=f"IoU ≥ {iou:g}: {area['value']:.3f}{_interval(area)}")
+        axes.plot([false[-1], 1], [found[-1], 1], color=colour, linestyle="--", linewidth=0.8)
+    caption = "From the last mark the curve goes straight to (1, 1): that part is dashed and counts in the area."
+    return [_finish(figure, axes, "Weighted AFROC", caption)]
+
+
+def level_plots(images: Sequence[ScoredImage], figures: Json) -> list[Plot]:
+    """ROC curves of images, breasts and patients in one plot; none where no level has both classes."""
+    figure, axes = _figure("1 - specificity", "Sensitivity")
+    of_levels = cast(dict[str, dict[str, Json]], figures["levels"])
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
+    drawn = False
+    for level, colour in zip(LEVELS, _COLOURS, strict=False):
+        units, auc = units_of(images, level), of_levels[level]["auc"]
+        false, true = roc_curve(units.scores, units.positive)
+        if len(false):
+            drawn = True
+            label = f"{level} (n = {len(units.scores)}): {auc['value']:.3f}{_interval(auc)}"
+            axes.plot(false, true, color=colour, label=label)
+    return [_finish(figure, axes, "ROC of images, breasts and patients", "By the highest score.")] if drawn else []
 
 
 def iou_histogram(ious: Sequence[float]) -> Plot:
@@ -183,7 +216,7 @@ def roc_plot(
     """ROC curve of a score of malignancy, with the reported area under it."""
     figure, axes = _figure("1 - specificity", "Sensitivity")
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
-    false_rate, true_rate = roc_curve(lesions)
+    false_rate, true_rate = roc_curve(lesions.scores, lesions.malignant)
     if len(false_rate):
         axes.plot(false_rate, true_rate, color=_BLUE, label=f"AUC {auc['value']:.3f}{_interval(auc)}")
     else:
