@@ -21,6 +21,8 @@ from mammoscope.evaluation.cases import (
 )
 from mammoscope.evaluation.crops import average_mask, lesions_with_crop
 from mammoscope.evaluation.cut_cases import box_errors, segment_cuts
+from mammoscope.evaluation.external import DEFINITIONS as EXTERNAL
+from mammoscope.evaluation.external import as_external
 from mammoscope.evaluation.metrics import (
     afroc,
     attributes,
@@ -52,6 +54,7 @@ def evaluate(
     *,
     seed: int = 0,
     draws: int = 2000,
+    external: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Measure a stage as it is in the bundle and write ``report.json``, ``report.html`` and ``cases.csv``.
@@ -69,6 +72,9 @@ def evaluate(
         The models. Its thresholds and calibration are used as they are: nothing is fitted here.
     seed, draws
         Of the bootstrap over patients.
+    external
+        The dataset is another than those that the bundle was trained on: its BI-RADS categories stand for unknown
+        pathologies, and the report says so, and how lesions are marked.
     progress
         Called with the number of cases done and of all cases.
 
@@ -80,15 +86,20 @@ def evaluate(
     Raises
     ------
     DatasetError
-        The dataset, or a file of it, cannot be used.
+        The dataset, or a file of it, cannot be used, or is not external.
     BundleError
         A stage cannot be loaded, or gives something that is not a score.
     MammoscopeError
         ``out`` cannot be written.
     """
     dataset, bootstrap = load_dataset(dataset_folder).of_kinds(bundle.kinds), Bootstrap(draws, seed)
+    described: Json = {}
+    if external:
+        dataset, described = as_external(dataset, bundle)
     make_folder(out)
     measured = _MEASURES[stage](dataset, bundle, bootstrap, progress)
+    if described:
+        measured = replace(measured, figures=described | measured.figures, definition=measured.definition | EXTERNAL)
     return write_report(stage, measured, out, dataset=dataset, bundle=bundle, bootstrap=bootstrap)
 
 
@@ -106,6 +117,7 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     figures |= _unlisted(dataset)
     figures |= normals.normal_figures(images, dataset.normals, bundle.manifest.thresholds.detection, bootstrap)
     scored = detection.scored_by_lesion(images)
+    figures |= normals.froc_on_normals(ranking, bootstrap)
     figures |= afroc.afroc_figures(ranking, bootstrap) | levels.level_figures(scored, bootstrap)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
 

@@ -187,18 +187,23 @@ def average_recall(ranking: Ranking, weights: FloatArray) -> FloatArray:
     return ratio(weights @ by_image, weights @ ranking.lesions)
 
 
-def froc_sensitivity(ranking: Ranking, iou: float, weights: FloatArray) -> FloatArray:
+def froc_sensitivity(
+    ranking: Ranking, iou: float, weights: FloatArray, judged: NDArray[np.bool_] | None = None
+) -> FloatArray:
     """Sensitivity at each rate of ``FROC_RATES``, ``(D, 5)``, for image weights ``(D, I)``.
 
-    Equal scores pass a threshold together. A detector that never makes so many false positives gets the sensitivity
+    ``judged (I,)``: the images whose false positives make the rate; None: all. Equal scores pass a threshold together.
+    A detector that never makes so many false positives gets the sensitivity
     at its floor.
     """
     ends = ranking.score_ends()
-    lesions, images = weights @ ranking.lesions, weights.sum(axis=1)
+    judged = np.ones(len(ranking.lesions), dtype=bool) if judged is None else judged
+    counted = judged[ranking.image] & ~ranking.hits[iou]
+    lesions, images = weights @ ranking.lesions, weights @ judged
     result = np.zeros((len(weights), len(FROC_RATES)))
     for part, counts in _chunks(ranking.image, weights):
         found = np.cumsum(counts * ranking.hits[iou], axis=1, dtype=np.int32)[:, ends]
-        false = np.cumsum(counts, axis=1, dtype=np.int32)[:, ends] - found
+        false = np.cumsum(counts * counted, axis=1, dtype=np.int32)[:, ends]
         found = np.concatenate([np.zeros_like(found[:, :1], shape=(len(found), 1)), found], axis=1)
         for column, rate in enumerate(FROC_RATES):
             allowed = (false <= rate * images[part, None]).sum(axis=1)
