@@ -198,7 +198,8 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
         of_sets = []
         for name, lesions in sets.items():
             auc = cast(Json, found[name]["auc"])
-            of_sets += [plots.roc_plot(lesions, name, auc), plots.calibration_plot(lesions, name)]
+            of_sets += [plots.roc_plot(lesions, name, auc), plots.calibration_plot(found[name], name)]
+        of_sets.append(plots.decision_plot(found["boxes"], "boxes"))
         return [*of_sets, panels.classified_panel(dataset, bundle, with_predicted, crops)] if crops else of_sets
 
     definition = classification.DEFINITIONS | group_definitions(dataset.info)

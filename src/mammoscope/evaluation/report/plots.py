@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from mammoscope.evaluation.metrics.afroc import marked_images, wafroc_curve
 from mammoscope.evaluation.metrics.classification import (
-    CALIBRATION_BINS,
     ClassifiedLesions,
-    calibration_bins,
 )
 from mammoscope.evaluation.metrics.detection import FROC_IOUS, FROC_RATES, Ranking, froc_curve, precision_recall_curve
 from mammoscope.evaluation.metrics.intervals import Json
@@ -224,19 +222,29 @@ def roc_plot(
     return _finish(figure, axes, f"ROC: {title}", caption)
 
 
-def calibration_plot(lesions: ClassifiedLesions, title: str) -> Plot:
-    """Share of malignant lesions over the mean malignancy score, in ten bins."""
+def calibration_plot(figures: Json, title: str) -> Plot:
+    """Share of malignant lesions over the mean malignancy score, in ten bins, with intervals."""
     figure, axes = _figure("Mean malignancy score", "Share malignant")
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
-    bins = calibration_bins(lesions.scores)
-    for number in range(CALIBRATION_BINS):
-        inside = bins == number
-        if inside.any():
-            mean, share = float(lesions.scores[inside].mean()), float(lesions.malignant[inside].mean())
-            axes.plot(mean, share, "o", color=_BLUE)
-            axes.annotate(str(int(inside.sum())), (mean, share), xytext=(6, -3), textcoords="offset points", fontsize=8)
-    caption = "One point for each tenth of the score, with the number of its lesions; on the line is perfect."
+    for row in cast(list[dict[str, Any]], figures["reliability"]):
+        mean, share = row["mean_score"], row["share_malignant"]
+        _points_with_intervals(axes, [mean], [share], _BLUE, "")
+        place = (mean, share["value"])
+        axes.annotate(str(row["lesions"]), place, xytext=(6, -3), textcoords="offset points", fontsize=8)
+    caption = "One point for each tenth of the score, with its 95% interval and its lesions; on the line is perfect."
     return _finish(figure, axes, f"Calibration: {title}", caption)
+
+
+def decision_plot(figures: Json, title: str) -> Plot:
+    """Net benefit over the threshold probability, beside acting on all lesions and on none."""
+    figure, axes = _figure("Threshold probability", "Net benefit")
+    points = cast(list[Json], figures["decision_curve"])
+    _curve_with_band(axes, points, "net_benefit", _BLUE)
+    _curve_with_band(axes, points, "act_on_all", _GREY)
+    axes.axhline(0, color=_GREY, linewidth=0.8, linestyle=":", label="act on none")
+    highest = max((cast(float, cast(Json, point["net_benefit"])["value"] or 0) for point in points), default=0)
+    axes.set_ylim(-0.1, max(0.1, 1.2 * highest))
+    return _finish(figure, axes, f"Decision curve: {title}", "Where the curve is above the two others, scores help.")
 
 
 def threshold_plots(figures: Json) -> list[Plot]:
