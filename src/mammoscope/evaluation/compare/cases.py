@@ -117,7 +117,8 @@ def _histogram(text: str | None) -> NDArray[np.int64]:
     return np.array(text.split(), dtype=np.int64) if text else np.zeros(PROBABILITY_BINS, dtype=np.int64)
 
 
-def _detector(rows: Sequence[Row]) -> list[CaseSet]:
+def ranking_of(rows: Sequence[Row]) -> Ranking:
+    """The detections of a detector's rows, images in the order of their first rows."""
     names = list(dict.fromkeys(row["image"] for row in rows))
     number = {name: place for place, name in enumerate(names)}
     patient = {row["image"]: row["patient"] for row in rows}
@@ -133,7 +134,7 @@ def _detector(rows: Sequence[Row]) -> list[CaseSet]:
         seen[row["image"]] += 1
     scores = _column(found, "score")
     order = np.argsort(-scores, kind="stable")
-    ranking = Ranking(
+    return Ranking(
         image[order],
         np.array(places, dtype=np.int64)[order],
         scores[order],
@@ -141,23 +142,51 @@ def _detector(rows: Sequence[Row]) -> list[CaseSet]:
         lesions,
         tuple(patient[name] for name in names),
     )
-    keys = tuple((name, patient[name], f"{count} lesions") for name, count in zip(names, lesions, strict=True))
-    marked = [_under(f"afroc.iou_{iou:g}", afroc_statistic(marked_images(ranking, iou))) for iou in FROC_IOUS]
-    best = np.zeros(len(names))
+
+
+def scored_images(stage: str, rows: Sequence[Row]) -> dict[Key, ScoredImage]:
+    """The score of each image of a detector's or a pipeline's rows, by what tells the image from others."""
+    if stage == "pipeline":
+        truth = {"1": True, "0": False, "": None}
+        return {
+            (row["image"], row["patient"], row["malignant"]): ScoredImage(
+                row["patient"], row["breast"], truth[row["malignant"]], float(row["image_score"])
+            )
+            for row in rows
+            if row["kind"] == "image"
+        }
+    ranking = ranking_of(rows)
+    best = np.zeros(len(ranking.patients))
     np.maximum.at(best, ranking.image, ranking.scores)
-    breast = {row["image"]: row.get("breast", "") for row in rows}
-    scored = [
-        ScoredImage(patient[name], breast[name], bool(count), float(score))
-        for name, count, score in zip(names, lesions, best, strict=True)
-    ]
-    return [
-        CaseSet(keys, ranking.patients, _together(detection_statistic(ranking), *marked)),
-        *_levels(keys, scored),
-    ]
+    breast = {row["image"]: row.get("breast", "") for row in rows}  # not in tables of earlier versions
+    return {
+        (name, patient, f"{count} lesions"): ScoredImage(patient, breast[name], bool(count), float(score))
+        for name, patient, count, score in zip(breast, ranking.patients, ranking.lesions, best, strict=True)
+    }
 
 
-def _levels(keys: Sequence[Key], scored: Sequence[ScoredImage]) -> list[CaseSet]:
+def classified_lesions(rows: Sequence[Row], name: str) -> ClassifiedLesions:
+    """The lesions of one set of a classifier's rows."""
+    lesions = _of_set(rows, name)
+    return ClassifiedLesions(
+        tuple(row["image"] for row in lesions),
+        tuple(row["patient"] for row in lesions),
+        tuple(row["abnormality_id"] for row in lesions),
+        _column(lesions, "malignant") == 1,
+        _column(lesions, "malignancy_score"),
+    )
+
+
+def _detector(rows: Sequence[Row]) -> list[CaseSet]:
+    ranking, scored = ranking_of(rows), scored_images("detector", rows)
+    marked = [_under(f"afroc.iou_{iou:g}", afroc_statistic(marked_images(ranking, iou))) for iou in FROC_IOUS]
+    statistic = _together(detection_statistic(ranking), *marked)
+    return [CaseSet(tuple(scored), ranking.patients, statistic), *_levels(scored)]
+
+
+def _levels(scored: Mapping[Key, ScoredImage]) -> list[CaseSet]:
     """The cases of each level, named by their first images."""
+    keys = tuple(scored)
     return [
         CaseSet(
             tuple((*keys[row], level) for row in units.first),
@@ -165,37 +194,22 @@ def _levels(keys: Sequence[Key], scored: Sequence[ScoredImage]) -> list[CaseSet]
             _under(f"levels.{level}", level_statistic(units)),
         )
         for level in LEVELS
-        for units in (units_of(scored, level),)
+        for units in (units_of(tuple(scored.values()), level),)
     ]
 
 
 def _pipeline(rows: Sequence[Row]) -> list[CaseSet]:
     """Of a pipeline only images, breasts and patients are compared: lesions are the detector's and the classifier's."""
-    images = [row for row in rows if row["kind"] == "image"]
-    truth = {"1": True, "0": False, "": None}
-    keys = [(row["image"], row["patient"], row["malignant"]) for row in images]
-    return _levels(
-        keys,
-        [
-            ScoredImage(row["patient"], row["breast"], truth[row["malignant"]], float(row["image_score"]))
-            for row in images
-        ],
-    )
+    return _levels(scored_images("pipeline", rows))
 
 
 def _classifier(rows: Sequence[Row]) -> list[CaseSet]:
     sets = []
     for name in _CLASSIFIED:
         lesions = _of_set(rows, name)
-        classified = ClassifiedLesions(
-            tuple(row["image"] for row in lesions),
-            tuple(row["patient"] for row in lesions),
-            tuple(row["abnormality_id"] for row in lesions),
-            _column(lesions, "malignant") == 1,
-            _column(lesions, "malignancy_score"),
-        )
         called = _column(lesions, "called_malignant") == 1
-        sets.append(_set(lesions, _under(name, classification_statistic(classified, called))))
+        statistic = classification_statistic(classified_lesions(rows, name), called)
+        sets.append(_set(lesions, _under(name, statistic)))
     return sets
 
 
