@@ -189,12 +189,13 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Masses of all sizes, malignant ones brighter more often than not; a false positive on each image; normals."""
     rng = np.random.default_rng(1)
     images, rows, listed = {}, list[Lesion](), []
+    radii = rng.permutation(np.arange(7, 7 + CASES))  # no two alike, so that scores differ
     for number in range(CASES + NORMALS):
         name, patient = f"{number}.png", f"P{number}"
         pixels = breast([])
         cv2.circle(pixels, (110, 190), 5 + number % 9, 60000, cv2.FILLED)
         if number < CASES:
-            disc = (60, 110, int(rng.integers(8, 26)))
+            disc = (60, 110, int(radii[number]))
             malignant = number % 2 == 0
             grey = int(rng.integers(45000, 60000) if malignant else rng.integers(38000, 53000))
             cv2.circle(pixels, disc[:2], disc[2], grey, cv2.FILLED)

@@ -200,8 +200,8 @@ def _found_and_false(images: Sequence[AnalysedImage], patients: Sequence[str]) -
         if not normals or not len(image.lesion_malignant):
             false[name] += image.detected.scores[~taken].tolist()
             units[name] += 1
-    as_arrays = ({name: np.array(values, dtype=np.float64) for name, values in of.items()} for of in (true, false))
-    return PatientScores(*as_arrays, units), "images without a lesion" if normals else "all images"
+    found, wrong = ({name: np.array(values, dtype=np.float64) for name, values in of.items()} for of in (true, false))
+    return PatientScores(found, wrong, units), "images without a lesion" if normals else "all images"
 
 
 def _changed(

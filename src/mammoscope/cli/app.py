@@ -21,6 +21,7 @@ from mammoscope.cli import (
     example,
     pacs,
     serve,
+    stress,
     train,
 )
 from mammoscope.cli.console import USAGE_ERROR, complain
@@ -40,6 +41,7 @@ for command in (
     train.train,
     evaluate.evaluate,
     calibrate.calibrate,
+    stress.stress,
     compare.compare,
 ):
     app.command()(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -95,7 +95,7 @@ def compare(
     compared = compare_reports(first, second, Bootstrap(draws, seed))
     if out is not None:
         write_json(out, compared)
-    for row in compared["figures"]:
+    for row in cast(list[dict[str, str]], compared["figures"]):
         typer.echo(row["sentence"])
     typer.echo(NOTICE)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,10 +23,16 @@ from mammoscope.evaluation.cases import (
 from mammoscope.evaluation.metrics.detection import match
 from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU, THRESHOLDS, AnalysedImage
 from mammoscope.geometry import FloatArray
+from mammoscope.mammogram import Mammogram
 
 
 def analyse_images(
-    dataset: Dataset, bundle: Bundle, progress: Progress | None = None, *, scored: bool = False
+    dataset: Dataset,
+    bundle: Bundle,
+    progress: Progress | None = None,
+    *,
+    scored: bool = False,
+    change: Callable[[Mammogram], Mammogram] | None = None,
 ) -> list[AnalysedImage]:
     """Run all steps on every exam; one result for each of the dataset's ``judged_images``.
 
@@ -36,10 +44,12 @@ def analyse_images(
     ----------
     scored
         Also grade those that the scores of whole images depend on; without it these scores are 0.
+    change
+        Applied to each image as it is read.
     """
     analysed: dict[str, AnalysedImage] = {}
     alone = row_by_row(bundle)
-    for case in exam_cases(dataset, bundle, progress):
+    for case in exam_cases(dataset, bundle, progress, change=change):
         found = run(bundle.finding, case.exam, Candidates.none(), case.place)
         if not alone:
             found = run(bundle.grading, case.exam, found.above(THRESHOLDS[0]), case.place)

@@ -67,6 +67,7 @@ def exam_cases(
     *,
     whole_images: bool = False,
     with_lesions: bool = False,
+    change: Callable[[Mammogram], Mammogram] | None = None,
 ) -> Iterator[ExamCase]:
     """The exams of a dataset, prepared as the bundle does.
 
@@ -76,6 +77,8 @@ def exam_cases(
         Use the whole image if no breast is found on it, so that its lesions can be evaluated like all others.
     with_lesions
         Read the exams with a lesion only; the others count as done.
+    change
+        Applied to each image as it is read; its size stays.
     """
     done = 0
     for images in exams_of(dataset):
@@ -87,6 +90,8 @@ def exam_cases(
         views, found = [], []
         for image in images:
             mammogram = dataset_mammogram(dataset, image)
+            if change is not None:
+                mammogram = change(mammogram)
             view = PreparedView.of(mammogram, bundle.manifest.preprocess)
             found.append(view.breast is not None)
             if whole_images and view.breast is None:

@@ -143,7 +143,7 @@ def _differences(
     stage: str, measured: tuple[Measured, Measured], bootstrap: Bootstrap
 ) -> dict[str, tuple[tuple[Drawn, Drawn], Difference]]:
     names = f"{measured[0].folder} and {measured[1].folder}"
-    found = {}
+    found: dict[str, tuple[tuple[Drawn, Drawn], Difference]] = {}
     for one, other in zip(*(case_sets(stage, each.rows) for each in measured), strict=True):
         wanted = [name for name in FIGURES[stage] if name in one.statistic(np.ones((1, len(one.patients))))]
         if wanted:

@@ -267,6 +267,27 @@ def threshold_plots(figures: Json) -> list[Plot]:
     return plots
 
 
+def stress_plots(figures: Json) -> list[Plot]:
+    """For each change, sensitivity and AUC of images over its strength; lines are those of the unchanged images."""
+    rows = cast(list[dict[str, Any]], figures["stress"])
+    usual = cast(dict[str, Json], figures["unchanged"])
+    plots = []
+    for change in dict.fromkeys(row["change"] for row in rows):
+        of_change = [row for row in rows if row["change"] == change]
+        figure, axes = _figure(f"{change}: {of_change[0]['unit']}", "Sensitivity, AUC")
+        for name, label, colour in (
+            ("sensitivity", "sensitivity at 1 false positive an image", _BLUE),
+            ("image_auc", "AUC of images", _ORANGE),
+        ):
+            strengths = [row["strength"] for row in of_change]
+            _points_with_intervals(axes, strengths, [row[name] for row in of_change], colour, label)
+            if usual[name]["value"] is not None:
+                axes.axhline(cast(float, usual[name]["value"]), color=colour, linewidth=0.8, linestyle="--")
+        axes.set_xlim(0, 1.1 * max(row["strength"] for row in of_change))
+        plots.append(_finish(figure, axes, f"Images made worse: {change}", "Dashed: the images as they are."))
+    return plots
+
+
 def _curve_with_band(axes: Axes, points: Sequence[Json], name: str, colour: str) -> None:
     known = [(cast(float, point["threshold"]), cast(Json, point[name])) for point in points]
     drawn = [(x, figure["value"], *cast(list[float], figure["ci95"])) for x, figure in known if figure["ci95"]]
