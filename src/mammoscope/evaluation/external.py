@@ -12,7 +12,7 @@ from mammoscope.errors import DatasetError
 from mammoscope.evaluation.metrics.breakdown import MARKS, mark_of
 from mammoscope.evaluation.metrics.intervals import Json
 
-_BIRADS = re.compile(r"(?:BI-?RADS)?[ :]*([0-6])[ABC]?(?:\.0)?")
+_BIRADS = re.compile(r"(?:BI-?RADS)?[ :_-]*([0-6])[ABC]?(?:\.0)?")
 _SUSPICIOUS = "456"
 
 DEFINITIONS = {
