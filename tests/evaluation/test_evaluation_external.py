@@ -25,7 +25,8 @@ FAINT: Disc = (110, 130, 5)  # below the threshold
     ("assessment", "malignant"),
     [
         ("4", True), ("4A", True), ("BI-RADS-4c", True), ("BI-RADS 5", True), ("birads: 6", True), ("6.0", True),
-        ("1", False), ("BIRADS 3", False), ("0", None), ("", None), ("7", None), ("probably benign", None), ("12", None),
+        ("1", False), ("BIRADS 3", False), ("0", None), ("", None), ("7", None), ("probably benign", None),
+        ("12", None),
     ],
 )  # fmt: skip
 def test_what_a_category_says(assessment: str, malignant: bool | None) -> None:
