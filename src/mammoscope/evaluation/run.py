@@ -240,12 +240,16 @@ def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
 def _weak(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
     images = look_at_images(dataset, bundle, progress)
     figures = weak.weak_figures(images, bundle.manifest.thresholds.detection, bootstrap) | _unlisted(dataset)
-    definition = weak.DEFINITIONS | {"unlisted": normals.DEFINITIONS["unlisted"]}
+    scored = weak.scored_by_malignancy(images)
+    figures |= levels.level_figures(scored, bootstrap)
+    definition = (
+        levels.definitions(levels.BY_MALIGNANCY) | weak.DEFINITIONS | {"unlisted": normals.DEFINITIONS["unlisted"]}
+    )
 
     def drawn() -> list[Plot]:
         caption = "Images with a malignant lesion against all others."
         roc = plots.roc_plot(weak.scored_images(images), "images", cast(Json, figures["image_auc"]), caption)
-        return [roc, panels.pointed_panel(dataset, images)]
+        return [roc, *plots.level_plots(scored, figures), panels.pointed_panel(dataset, images)]
 
     return Measured(figures, definition, weak.weak_rows(images), drawn)
 
