@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from mammoscope.bundling.recalibrate import Wanted, recalibrate
 from mammoscope.cli.app import app
 from mammoscope.datasets.layout import ImageRow, load_dataset, write_layout
 from mammoscope.datasets.rows import Lesion
-from mammoscope.errors import DatasetError, MammoscopeError
+from mammoscope.errors import DatasetError, MammoscopeError, RecipeError
 from mammoscope.evaluation.metrics.intervals import Bootstrap
 from mammoscope.evaluation.metrics.thresholds import (
     PatientScores,
@@ -234,7 +236,8 @@ def test_a_rate_on_normals(bundle: Bundle, local: Path, tmp_path: Path) -> None:
     new = load_bundle(tmp_path / "new")
     figures = figures_of("detector", local, new, draws=20)
     assert figures["normals"]["false_positives_per_image"]["value"] == 0.5
-    assert "malignancy" not in report
+    assert report["wanted"] == {"false_positives": 0.5, "keep_malignancy": True} and "malignancy" not in report
+    assert "counted on 6 images alone" in report["detection"]["warning"]
     assert new.manifest.first("classify") == bundle.manifest.first("classify")
 
 
@@ -246,6 +249,8 @@ def test_what_cannot_be_reached_or_is_too_little_is_refused(bundle: Bundle, loca
     write_layout(replace(few, folder=tmp_path / "few"))
     with pytest.raises(DatasetError, match="6 lesions of 6 patients are too few"):
         recalibrate(tmp_path / "few", bundle, tmp_path / "new", Wanted(0.7))
+    with pytest.raises(RecipeError, match="already exists and is not a bundle"):  # before anything is analysed
+        recalibrate(local, bundle, tmp_path / "few", Wanted(0.7), progress=lambda *_: pytest.fail("analysed"))
     with pytest.raises(MammoscopeError, match="one of the two"):
         Wanted(0.7, 0.5)
     assert not (tmp_path / "new").exists()
@@ -258,3 +263,8 @@ def test_the_command_says_in_words_what_it_did(bundle: Bundle, local: Path, tmp_
     for said in ("detection threshold", "cross-validated", "before", "warning: the sensitivity is known only to"):
         assert said in ran.stdout
     assert "Research use only" in ran.stdout
+
+
+def test_it_needs_no_training_packages() -> None:
+    code = "import sys, mammoscope.bundling.recalibrate; sys.exit(bool({'torch', 'timm', 'onnx'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

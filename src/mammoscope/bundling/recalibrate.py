@@ -30,6 +30,7 @@ from mammoscope.stages.manifests import BundleManifest, LocalCalibration, StepMa
 REPORT = "calibration.json"
 FOLDS = 5
 LEAST_LESIONS = 10
+FEW = 30  # images, for a rate of false positives
 
 DEFINITIONS = {
     "detection": "The detection threshold. A lesion is found where a detection takes it (IoU >= 0.5).",
@@ -102,6 +103,8 @@ def recalibrate(
     DatasetError
         There are too few lesions or patients; the bundle was trained on these cases; or malignant lesions score lower
         than benign ones, so that labels may be swapped.
+    RecipeError
+        ``out`` exists and is not a bundle.
     MammoscopeError
         No threshold reaches what is wanted; names what can be reached.
     """
@@ -114,43 +117,58 @@ def recalibrate(
             f"{folder}: {len(dataset.lesions)} lesions of {len(ill)} patients are too few to choose a threshold: "
             f"{LEAST_LESIONS} lesions of {FOLDS} patients are the least, and some 100 tell what it is worth"
         )
-    images = analyse_images(dataset, base, progress)
-    report: Json = {
-        "wanted": {name: value for name, value in vars(wanted).items() if value not in (None, False)},
-        "images": len(images),
-        "lesions": len(dataset.lesions),
-        "patients": len(dataset.patients),
-        **external,
-    }
+    with new_bundle_folder(out) as place:
+        images = analyse_images(dataset, base, progress)
+        thresholds, platt, fitted = _fitted(images, base, wanted, folds, bootstrap, folder)
+        report: Json = {
+            "wanted": {name: value for name, value in vars(wanted).items() if value is not None and value is not False},
+            "images": len(images),
+            "lesions": len(dataset.lesions),
+            "patients": len(dataset.patients),
+            **external,
+            **fitted,
+            "dataset": {"name": dataset.name, "sha256": dataset.sha256},
+            "calibrated_bundle": base.identity.model_dump(),
+            "definition": DEFINITIONS,
+            "seed": seed,
+            "draws": draws,
+            "code_version": __version__,
+            "notice": NOTICE,
+        }
+        local = LocalCalibration(
+            data=dataset.name,
+            data_sha256=dataset.sha256,
+            patients=len(dataset.patients),
+            images=len(images),
+            lesions=len(dataset.lesions),
+            bundle_sha256=base.sha256,
+        )
+        _write(base, place, _changed(base, thresholds, platt, local), report)
+    load_bundle(out)
+    return report
+
+
+def _fitted(
+    images: Sequence[AnalysedImage],
+    base: Bundle,
+    wanted: Wanted,
+    folds: Mapping[str, int],
+    bootstrap: Bootstrap,
+    folder: Path,
+) -> tuple[dict[str, float], Calibration | None, Json]:
+    """Thresholds by name, the calibration of malignancy scores, and their parts of the report."""
+    report: Json = {}
     detection, report["detection"] = _detection(images, base, wanted, folds, bootstrap)
     thresholds = {"detection": detection}
-    platt = None
-    if not wanted.keep_malignancy:
-        graded = found_lesions(images)
-        platt, report["malignancy"] = fitted_malignancy(graded, folds, bootstrap, folder)
-        if wanted.malignancy_sensitivity is not None:
-            thresholds["malignancy"], report["malignancy_threshold"] = malignancy_threshold(
-                graded, platt, wanted.malignancy_sensitivity, folds, bootstrap
-            )
-    report |= {
-        "dataset": {"name": dataset.name, "sha256": dataset.sha256},
-        "calibrated_bundle": base.identity.model_dump(),
-        "definition": DEFINITIONS,
-        "seed": seed,
-        "draws": draws,
-        "code_version": __version__,
-        "notice": NOTICE,
-    }
-    local = LocalCalibration(
-        data=dataset.name,
-        data_sha256=dataset.sha256,
-        patients=len(dataset.patients),
-        images=len(images),
-        lesions=len(dataset.lesions),
-        bundle_sha256=base.sha256,
-    )
-    _write(base, out, _changed(base, thresholds, platt, local), report)
-    return report
+    if wanted.keep_malignancy:
+        return thresholds, None, report
+    graded = found_lesions(images)
+    platt, report["malignancy"] = fitted_malignancy(graded, folds, bootstrap, folder)
+    if wanted.malignancy_sensitivity is not None:
+        thresholds["malignancy"], report["malignancy_threshold"] = malignancy_threshold(
+            graded, platt, wanted.malignancy_sensitivity, folds, bootstrap
+        )
+    return thresholds, platt, report
 
 
 def _detection(
@@ -158,9 +176,9 @@ def _detection(
 ) -> tuple[float, Json]:
     scores, on = _found_and_false(images, sorted(folds))
     if wanted.sensitivity is not None:
-        choose, cases = scores.for_share(wanted.sensitivity), sum(map(len, scores.true.values()))
+        choose = scores.for_share(wanted.sensitivity)
     else:
-        choose, cases = scores.for_rate(wanted.false_positives or 0.0), sum(scores.units.values())
+        choose = scores.for_rate(wanted.false_positives or 0.0)
     threshold, figures = cross_validated(scores, choose, folds, bootstrap)
     if threshold is None:
         reach = scores.figures(dict.fromkeys(folds, 0.0), bootstrap)[0].value or 0.0
@@ -176,8 +194,12 @@ def _detection(
         "before": {"threshold": old, **_named(before)},
         "cross_validated": _named(figures[1:]),
     }
-    if wanted.sensitivity is not None and (warning := too_vague(figures[1], cases)):
-        report["warning"] = f"the sensitivity is {warning}"
+    warnings = [
+        f"the sensitivity is {vague}" if (vague := too_vague(figures[1], sum(map(len, scores.true.values())))) else "",
+        f"false positives were counted on {count} images alone" if (count := sum(scores.units.values())) < FEW else "",
+    ]
+    if any(warnings):
+        report["warning"] = "; ".join(filter(None, warnings))
     # A manifest keeps six digits: a wanted sensitivity is still reached, a wanted rate still not exceeded.
     rounded = np.floor(threshold * 1e6) if wanted.sensitivity is not None else np.ceil(threshold * 1e6)
     return float(min(rounded / 1e6, 1.0)), report
@@ -235,11 +257,9 @@ def _grading_step(base: Bundle) -> StepManifest:
     return steps[-1]
 
 
-def _write(base: Bundle, out: Path, manifest: BundleManifest, report: Json) -> None:
-    with new_bundle_folder(out) as folder:
-        for step in manifest.steps:
-            for entry in step.files.values():
-                shutil.copyfile(base.folder / entry.file, folder / entry.file)
-        write_json(folder / REPORT, report)
-        write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-    load_bundle(out)
+def _write(base: Bundle, folder: Path, manifest: BundleManifest, report: Json) -> None:
+    for step in manifest.steps:
+        for entry in step.files.values():
+            shutil.copyfile(base.folder / entry.file, folder / entry.file)
+    write_json(folder / REPORT, report)
+    write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")

@@ -193,8 +193,7 @@ def froc_sensitivity(
     """Sensitivity at each rate of ``FROC_RATES``, ``(D, 5)``, for image weights ``(D, I)``.
 
     ``judged (I,)``: the images whose false positives make the rate; None: all. Equal scores pass a threshold together.
-    A detector that never makes so many false positives gets the sensitivity
-    at its floor.
+    A detector that never makes so many false positives gets the sensitivity at its floor.
     """
     ends = ranking.score_ends()
     judged = np.ones(len(ranking.lesions), dtype=bool) if judged is None else judged
