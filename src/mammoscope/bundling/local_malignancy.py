@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.bundling.calibration import Calibration, fit_platt
-from mammoscope.errors import DatasetError, MammoscopeError
+from mammoscope.errors import DatasetError, MammoscopeError, RecipeError
 from mammoscope.evaluation.metrics.calibration import (
     calibration_intercept,
     calibration_slope,
@@ -64,12 +64,13 @@ def fitted_malignancy(
             "warning": f"left as it is: {counts[0]} malignant and {counts[1]} benign lesions were found, "
             f"{LEAST_OF_A_CLASS} of each are the least"
         }
-    platt = fit_platt(graded.logits, graded.malignant)
-    if platt.slope <= 0:
+    try:
+        platt = fit_platt(graded.logits, graded.malignant)
+    except RecipeError:
         raise DatasetError(
-            f"{folder}: malignant lesions score lower than benign ones (slope {platt.slope:.2f}): are labels swapped? "
-            "Malignancy scores are not turned around; to choose the detection threshold alone, keep malignancy as it is"
-        )
+            f"{folder}: malignant lesions score lower than benign ones: are labels swapped? Malignancy scores are not "
+            "turned round; to choose the detection threshold alone, keep malignancy as it is"
+        ) from None
     crossed = _cross_fitted(graded, folds)
     before, after = (_quality(graded, logits, bootstrap) for logits in (graded.logits, crossed))
     slope = bootstrap.estimates(
@@ -92,14 +93,16 @@ def fitted_malignancy(
 
 
 def _cross_fitted(graded: Graded, folds: Mapping[str, int]) -> FloatArray:
-    """Logits ``(N,)``, each calibrated on the patients of the other folds; as they are where these lack a class."""
+    """Logits ``(N,)``, each calibrated on the patients of the other folds; as they are where these allow none."""
     of_fold = np.array([folds[patient] for patient in graded.patients])
     logits = graded.logits.copy()
     for fold in set(of_fold.tolist()):
         others = of_fold != fold
-        if graded.malignant[others].any() and not graded.malignant[others].all():
+        try:
             platt = fit_platt(graded.logits[others], graded.malignant[others])
-            logits[~others] = platt.slope * graded.logits[~others] + platt.intercept
+        except (RecipeError, ValueError):  # they lack a class, or have it the wrong way round
+            continue
+        logits[~others] = platt.slope * graded.logits[~others] + platt.intercept
     return logits
 
 
