@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mammoscope.evaluation.metrics.intervals import Bootstrap, Estimate, area_under_roc, ratio
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Estimate, area_under_roc, in_parts, ratio
 
 
 def mean_of(values: list[float]):
@@ -98,3 +98,16 @@ def test_area_under_roc_is_the_share_of_ordered_pairs(counts: list[tuple[int, in
     total = positive.sum() * negative.sum()
     area = area_under_roc(positive, negative)[0]
     assert area == pytest.approx(pairs / total) if total else np.isnan(area)
+
+
+def test_draws_in_parts_are_those_at_once() -> None:
+    weights = np.broadcast_to(np.arange(7.0)[:, None], (7, 9_000_000))  # takes no memory
+    seen: list[int] = []
+
+    def statistic(some: np.ndarray) -> dict[str, np.ndarray]:
+        seen.append(len(some))
+        return {"first": some[:, 0]}
+
+    found = in_parts(statistic, weights)
+    assert seen == [2, 2, 2, 1]  # no more than 20 million weights at once
+    assert found["first"].tolist() == list(range(7))

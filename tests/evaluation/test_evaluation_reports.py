@@ -192,7 +192,7 @@ def test_every_lesion_is_in_one_group_of_each_kind(stage: str, place: str, evalu
 
 
 @pytest.mark.parametrize(
-    ("stage", "pictures"), [("detector", 3), ("segmenter", 3), ("classifier", 7), ("pipeline", 3), ("weak", 2)]
+    ("stage", "pictures"), [("detector", 3), ("segmenter", 3), ("classifier", 8), ("pipeline", 4), ("weak", 3)]
 )
 def test_curves_and_cases_are_shown(stage: str, pictures: int, evaluated: dict[str, Path]) -> None:
     page = (evaluated[stage] / "report.html").read_text()

@@ -1,1 +1,1 @@
-"""From finished trainings to a model bundle. Needs the ``train`` extra."""
+"""From finished trainings to a model bundle. Needs the ``train`` extra, except ``recalibrate``."""

@@ -17,7 +17,7 @@ from mammoscope.bundling.steps import copied_files, extra_step, trained_step
 from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import RecipeError
-from mammoscope.evaluation.cases import analyse_images
+from mammoscope.evaluation.analysed import analyse_images
 from mammoscope.evaluation.metrics.end_to_end import threshold_at_lesion_count
 from mammoscope.families.family import NOUNS, RoleName
 from mammoscope.families.recipe import SplitSettings

@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from mammoscope import NOTICE, __version__
-from mammoscope.cli import analyze, audit, bundle, compare, data, deidentify, evaluate, example, pacs, serve, train
+from mammoscope.cli import (
+    analyze,
+    audit,
+    bundle,
+    calibrate,
+    compare,
+    data,
+    deidentify,
+    evaluate,
+    example,
+    pacs,
+    serve,
+    stress,
+    train,
+)
 from mammoscope.cli.console import USAGE_ERROR, complain
 
 app = typer.Typer(
@@ -26,6 +40,8 @@ for command in (
     example.example,
     train.train,
     evaluate.evaluate,
+    calibrate.calibrate,
+    stress.stress,
     compare.compare,
 ):
     app.command()(command)

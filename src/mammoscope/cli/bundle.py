@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -11,7 +11,7 @@ from mammoscope import __version__
 from mammoscope.cli.console import need_training
 from mammoscope.cli.options import BundleOption
 
-app = typer.Typer(help="Build, verify and show model bundles.", no_args_is_help=True)
+app = typer.Typer(help="Build, verify, compare and show model bundles.", no_args_is_help=True)
 
 
 @app.command("build")
@@ -76,6 +76,28 @@ def build(
         log=typer.echo,
     )
     typer.echo(out)
+
+
+@app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder that 'evaluate --bundle FIRST' wrote.")],
+    second: Annotated[Path, typer.Argument(help="That of the other bundle, of the same stage and dataset.")],
+    out: Annotated[Path | None, typer.Option(help="JSON file for all figures.", show_default="none")] = None,
+    seed: Annotated[int, typer.Option(help="Of bootstrap and permutations.")] = 0,
+    draws: Annotated[int, typer.Option(min=100, help="Of bootstrap and permutations.")] = 2000,
+) -> None:
+    """Say which of two bundles is better on the same cases, from their evaluations: paired, a sentence a figure."""
+    from mammoscope import NOTICE
+    from mammoscope.evaluation.compare.reports import compare_reports
+    from mammoscope.evaluation.metrics.intervals import Bootstrap
+    from mammoscope.files import write_json
+
+    compared = compare_reports(first, second, Bootstrap(draws, seed))
+    if out is not None:
+        write_json(out, compared)
+    for row in cast(list[dict[str, str]], compared["figures"]):
+        typer.echo(row["sentence"])
+    typer.echo(NOTICE)
 
 
 @app.command("verify")

@@ -35,6 +35,14 @@ def evaluate(
     bundle: BundleOption = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     draws: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 2000,
+    external: Annotated[
+        bool,
+        typer.Option(
+            "--external",
+            help="The dataset is of others than the models were trained on: BI-RADS categories stand for unknown "
+            "pathologies (4 to 6 malignant), and the report says so, and how lesions are marked.",
+        ),
+    ] = False,
 ) -> None:
     """Measure a stage of a bundle, or the whole chain, with 95% intervals by patient."""
     from mammoscope.bundle import load_bundle
@@ -42,5 +50,14 @@ def evaluate(
     from mammoscope.evaluation.run import evaluate as run
 
     with progress_bar(f"evaluating {subject_of(stage.value)}") as advance:
-        report = run(stage.value, dataset, out, load_bundle(bundle), seed=seed, draws=draws, progress=advance)
+        report = run(
+            stage.value,
+            dataset,
+            out,
+            load_bundle(bundle),
+            seed=seed,
+            draws=draws,
+            external=external,
+            progress=advance,
+        )
     typer.echo(report)

@@ -55,6 +55,9 @@ class DatasetInfo(_Record):
     size_edges: tuple[Share, Share] | None = Field(
         None, description="Root of a box's share of its image from which a lesion is of medium size, and large."
     )
+    marks: Literal["box", "circle"] = Field(
+        "box", description="How lesions without a mask are marked; the box of a circle is the square around it."
+    )
     shapes: tuple[str, ...] = Field((), description="Values of mass_shape that are groups of their own in reports.")
 
     def published(self, stage: str) -> dict[str, Any] | None:

@@ -104,6 +104,9 @@ class ImageRow:
         empty.
     assessment
         BI-RADS category of the breast as a whole; else empty.
+    vendor, year
+        Of the machine, and in which year the image was made, as the dataset states them; figures are broken down by
+        them.
     """
 
     image: str
@@ -118,6 +121,8 @@ class ImageRow:
     normal: bool | None = None
     pathology: str = ""
     assessment: str = ""
+    vendor: str = ""
+    year: str = ""
 
     @classmethod
     def of_lesion(cls, lesion: Lesion) -> ImageRow:
@@ -228,6 +233,8 @@ def parse_image(row: Row) -> ImageRow:
         normal=row.flag("normal"),
         pathology=row.text("pathology", (*PATHOLOGIES, "")),
         assessment=row.text("assessment"),
+        vendor=row.text("vendor"),
+        year=row.text("year"),
     )
 
 

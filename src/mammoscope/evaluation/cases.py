@@ -20,7 +20,6 @@ from mammoscope.errors import BundleError
 from mammoscope.evaluation.crops import crop_case, lesions_with_crop, read_true_mask
 from mammoscope.evaluation.metrics.classification import ClassifiedLesions, classified
 from mammoscope.evaluation.metrics.detection import DetectedImage, match
-from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU, THRESHOLDS, AnalysedImage
 from mammoscope.evaluation.metrics.segmentation import SegmentedLesion, measure
 from mammoscope.geometry import FloatArray, Frame, FrameChange, box_iou
 from mammoscope.mammogram import Mammogram
@@ -68,6 +67,7 @@ def exam_cases(
     *,
     whole_images: bool = False,
     with_lesions: bool = False,
+    change: Callable[[Mammogram], Mammogram] | None = None,
 ) -> Iterator[ExamCase]:
     """The exams of a dataset, prepared as the bundle does.
 
@@ -77,6 +77,8 @@ def exam_cases(
         Use the whole image if no breast is found on it, so that its lesions can be evaluated like all others.
     with_lesions
         Read the exams with a lesion only; the others count as done.
+    change
+        Applied to each image as it is read; its size stays.
     """
     done = 0
     for images in exams_of(dataset):
@@ -88,6 +90,8 @@ def exam_cases(
         views, found = [], []
         for image in images:
             mammogram = dataset_mammogram(dataset, image)
+            if change is not None:
+                mammogram = change(mammogram)
             view = PreparedView.of(mammogram, bundle.manifest.preprocess)
             found.append(view.breast is not None)
             if whole_images and view.breast is None:
@@ -110,6 +114,12 @@ def exams_of(dataset: Dataset) -> list[tuple[str, ...]]:
     return [tuple(images) for images in grouped.values()]
 
 
+def breast_of(dataset: Dataset, image: str) -> str:
+    """Which breast of which of the patient's exams an image shows; empty where its side is not known."""
+    row = dataset.image_row(image)
+    return f"{row.exam} {row.breast_side}".strip() if row.breast_side else ""
+
+
 def detect_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> list[DetectedImage]:
     """Run the steps before the selection on every exam; one result for each of the dataset's ``judged_images``."""
     detected: dict[str, DetectedImage] = {}
@@ -125,39 +135,6 @@ def detected_images(dataset: Dataset, case: ExamCase, found: Candidates) -> list
         _detected_image(dataset, image, prepared.breast, found.of_view(view).ranked())
         for view, (image, prepared) in enumerate(zip(case.images, case.exam.views, strict=True))
     ]
-
-
-def analyse_images(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> list[AnalysedImage]:
-    """Run all steps on every exam; one result for each of the dataset's ``judged_images``.
-
-    If the steps after the selection work on each candidate independently, only those that match a lesion are outlined
-    and classified: no figure needs the others. Else they get all candidates from the lowest threshold of the figures.
-    """
-    analysed: dict[str, AnalysedImage] = {}
-    alone = row_by_row(bundle)
-    for case in exam_cases(dataset, bundle, progress):
-        found = run(bundle.finding, case.exam, Candidates.none(), case.place)
-        if not alone:
-            found = run(bundle.grading, case.exam, found.above(THRESHOLDS[0]), case.place)
-        for view, detected in enumerate(detected_images(dataset, case, found)):
-            rows = found.of_view(view).ranked()
-            lesion = match(detected.iou, MATCH_IOU)
-            taken = lesion >= 0
-            malignancy = np.full(len(lesion), np.nan)
-            if taken.any():
-                graded = rows.take(taken)
-                if alone:
-                    graded = graded_alone(bundle, case.exam, graded, case.place)
-                malignancy[taken] = malignancy_of(graded, bundle)
-            pathology = [row.malignant for row in case.lesions[view]]
-            analysed[detected.image] = AnalysedImage(
-                detected,
-                lesion,
-                malignancy,
-                lesion_malignant=np.array([malignant is True for malignant in pathology], dtype=bool),
-                lesion_graded=np.array([malignant is not None for malignant in pathology], dtype=bool),
-            )
-    return [analysed[image] for image in dataset.judged_images]
 
 
 def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None = None) -> tuple[ClassifiedLesions, int]:
@@ -328,6 +305,7 @@ def _detected_image(dataset: Dataset, image: str, breast: Preprocessed | None, f
         lesion_kinds=np.array([lesion.kind for lesion in dataset.images[image]], dtype=np.str_),
         kinds=found.kind,
         breast_found=breast is not None,
+        breast=breast_of(dataset, image),
     )
 
 

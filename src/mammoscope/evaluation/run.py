@@ -11,9 +11,9 @@ import numpy as np
 
 from mammoscope.bundle import Bundle
 from mammoscope.datasets.layout import Dataset, load_dataset
+from mammoscope.evaluation.analysed import analyse_images
 from mammoscope.evaluation.cases import (
     Progress,
-    analyse_images,
     classify_boxes,
     classify_crops,
     detect_images,
@@ -21,7 +21,19 @@ from mammoscope.evaluation.cases import (
 )
 from mammoscope.evaluation.crops import average_mask, lesions_with_crop
 from mammoscope.evaluation.cut_cases import box_errors, segment_cuts
-from mammoscope.evaluation.metrics import attributes, classification, detection, end_to_end, normals, segmentation, weak
+from mammoscope.evaluation.external import DEFINITIONS as EXTERNAL
+from mammoscope.evaluation.external import as_external
+from mammoscope.evaluation.metrics import (
+    afroc,
+    attributes,
+    classification,
+    detection,
+    end_to_end,
+    levels,
+    normals,
+    segmentation,
+    weak,
+)
 from mammoscope.evaluation.metrics.breakdown import breakdown, group_definitions, in_order_of_images
 from mammoscope.evaluation.metrics.cuts import DEFINITIONS as CUTS
 from mammoscope.evaluation.metrics.cuts import all_cut_figures, cut_rows
@@ -42,6 +54,7 @@ def evaluate(
     *,
     seed: int = 0,
     draws: int = 2000,
+    external: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Measure a stage as it is in the bundle and write ``report.json``, ``report.html`` and ``cases.csv``.
@@ -59,6 +72,9 @@ def evaluate(
         The models. Its thresholds and calibration are used as they are: nothing is fitted here.
     seed, draws
         Of the bootstrap over patients.
+    external
+        The dataset is another than those that the bundle was trained on: its BI-RADS categories stand for unknown
+        pathologies, and the report says so, and how lesions are marked.
     progress
         Called with the number of cases done and of all cases.
 
@@ -70,15 +86,20 @@ def evaluate(
     Raises
     ------
     DatasetError
-        The dataset, or a file of it, cannot be used.
+        The dataset, or a file of it, cannot be used, or is not external.
     BundleError
         A stage cannot be loaded, or gives something that is not a score.
     MammoscopeError
         ``out`` cannot be written.
     """
     dataset, bootstrap = load_dataset(dataset_folder).of_kinds(bundle.kinds), Bootstrap(draws, seed)
+    described: Json = {}
+    if external:
+        dataset, described = as_external(dataset, bundle)
     make_folder(out)
     measured = _MEASURES[stage](dataset, bundle, bootstrap, progress)
+    if described:
+        measured = replace(measured, figures=described | measured.figures, definition=measured.definition | EXTERNAL)
     return write_report(stage, measured, out, dataset=dataset, bundle=bundle, bootstrap=bootstrap)
 
 
@@ -95,6 +116,9 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     statistic = detection.lesion_statistic(images, ranking)
     figures |= _unlisted(dataset)
     figures |= normals.normal_figures(images, dataset.normals, bundle.manifest.thresholds.detection, bootstrap)
+    scored = detection.scored_by_lesion(images)
+    figures |= normals.froc_on_normals(ranking, bootstrap)
+    figures |= afroc.afroc_figures(ranking, bootstrap) | levels.level_figures(scored, bootstrap)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
 
     def drawn() -> list[Plot]:
@@ -102,12 +126,18 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
         return [
             plots.precision_recall_plot(ranking),
             plots.froc_plot(ranking, figures),
+            *plots.afroc_plots(ranking, figures),
+            *plots.level_plots(scored, figures),
             panels.detected_panel(dataset, images, threshold),
         ]
 
     return Measured(
         figures,
-        detection.DEFINITIONS | normals.DEFINITIONS | group_definitions(dataset.info),
+        levels.definitions(levels.BY_LESION)
+        | afroc.DEFINITIONS
+        | detection.DEFINITIONS
+        | normals.DEFINITIONS
+        | group_definitions(dataset.info),
         detection.detection_rows(images),
         drawn,
     )
@@ -168,7 +198,8 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
         of_sets = []
         for name, lesions in sets.items():
             auc = cast(Json, found[name]["auc"])
-            of_sets += [plots.roc_plot(lesions, name, auc), plots.calibration_plot(lesions, name)]
+            of_sets += [plots.roc_plot(lesions, name, auc), plots.calibration_plot(found[name], name)]
+        of_sets.append(plots.decision_plot(found["boxes"], "boxes"))
         return [*of_sets, panels.classified_panel(dataset, bundle, with_predicted, crops)] if crops else of_sets
 
     definition = classification.DEFINITIONS | group_definitions(dataset.info)
@@ -183,23 +214,25 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
 def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
     detection_threshold = bundle.manifest.thresholds.detection
     malignancy_threshold = bundle.manifest.thresholds.malignancy
-    images = analyse_images(dataset, bundle, progress)
+    images = analyse_images(dataset, bundle, progress, scored=True)
     figures = end_to_end.pipeline_figures(images, detection_threshold, malignancy_threshold, bootstrap)
-    rows = end_to_end.pipeline_rows(images, malignancy_threshold)
+    scored = end_to_end.scored_by_malignancy(images)
+    rows = end_to_end.pipeline_rows(images, malignancy_threshold) + end_to_end.image_rows(images)
     threshold = end_to_end.threshold_at_lesion_count(images)
     shown = np.inf if threshold is None else threshold
     detected = [image.detected for image in images]
     figures |= _unlisted(dataset)
     figures |= normals.normal_figures(detected, dataset.normals, detection_threshold, bootstrap)
+    figures |= levels.level_figures(scored, bootstrap)
     statistic = end_to_end.lesion_statistic(images, shown, malignancy_threshold)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
     groups = group_definitions(dataset.info)
     groups["breakdown"] += " Threshold: at_lesion_count."
-    definition = end_to_end.DEFINITIONS | normals.DEFINITIONS | groups
+    definition = levels.definitions(levels.BY_MALIGNANCY) | end_to_end.DEFINITIONS | normals.DEFINITIONS | groups
 
     def drawn() -> list[Plot]:
         panel = panels.analysed_panel(dataset, images, shown, malignancy_threshold)
-        return [*plots.threshold_plots(figures), panel]
+        return [*plots.threshold_plots(figures), *plots.level_plots(scored, figures), panel]
 
     return Measured(figures, definition, rows, drawn)
 
@@ -207,12 +240,16 @@ def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
 def _weak(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
     images = look_at_images(dataset, bundle, progress)
     figures = weak.weak_figures(images, bundle.manifest.thresholds.detection, bootstrap) | _unlisted(dataset)
-    definition = weak.DEFINITIONS | {"unlisted": normals.DEFINITIONS["unlisted"]}
+    scored = weak.scored_by_malignancy(images)
+    figures |= levels.level_figures(scored, bootstrap)
+    definition = (
+        levels.definitions(levels.BY_MALIGNANCY) | weak.DEFINITIONS | {"unlisted": normals.DEFINITIONS["unlisted"]}
+    )
 
     def drawn() -> list[Plot]:
         caption = "Images with a malignant lesion against all others."
         roc = plots.roc_plot(weak.scored_images(images), "images", cast(Json, figures["image_auc"]), caption)
-        return [roc, panels.pointed_panel(dataset, images)]
+        return [roc, *plots.level_plots(scored, figures), panels.pointed_panel(dataset, images)]
 
     return Measured(figures, definition, weak.weak_rows(images), drawn)
 

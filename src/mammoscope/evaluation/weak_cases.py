@@ -12,7 +12,16 @@ from mammoscope.candidates import Candidates
 from mammoscope.datasets.layout import Dataset, Lesion
 from mammoscope.datasets.pixels import image_size
 from mammoscope.datasets.placed_masks import mask_on_input, placed
-from mammoscope.evaluation.cases import ExamCase, Progress, exam_cases, graded_alone, malignancy_of, row_by_row, run
+from mammoscope.evaluation.cases import (
+    ExamCase,
+    Progress,
+    breast_of,
+    exam_cases,
+    graded_alone,
+    malignancy_of,
+    row_by_row,
+    run,
+)
 from mammoscope.evaluation.metrics.weak import CANVAS, LookedAt
 from mammoscope.geometry import FloatArray, Frame, FrameChange
 from mammoscope.stages.preprocess import Preprocessed
@@ -109,6 +118,7 @@ def _looked_at(
         malignancy=malignancy_of(found, bundle),
         outlines=outlines,
         breast_found=breast is not None,
+        breast=breast_of(dataset, image),
     )
 
 

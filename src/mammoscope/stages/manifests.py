@@ -73,6 +73,17 @@ class OperatingPoint(_Record):
     malignancy: Share = Field(description="Findings at or above this malignancy score are called malignant.")
 
 
+class LocalCalibration(_Record):
+    """Cases that thresholds and malignancy scores of a bundle were fitted to after it was built."""
+
+    data: str = Field(description="Name of the dataset.")
+    data_sha256: str
+    patients: int
+    images: int
+    lesions: int
+    bundle_sha256: Sha256 = Field(description="Of the manifest of the bundle as it was before.")
+
+
 class BundleManifest(_Record):
     """What ``bundle.json`` holds."""
 
@@ -91,6 +102,10 @@ class BundleManifest(_Record):
         default_factory=dict,
         description="Of the whole chain on the validation patients, where it finds as many regions as there are "
         "lesions, and at 1 false positive an image.",
+    )
+
+    calibrated: LocalCalibration | None = Field(
+        default=None, description="Null: thresholds and malignancy scores are those of the validation patients."
     )
 
     @model_validator(mode="after")

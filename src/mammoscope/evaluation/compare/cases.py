@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.errors import MammoscopeError
+from mammoscope.evaluation.metrics.afroc import afroc_statistic, marked_images
 from mammoscope.evaluation.metrics.classification import ClassifiedLesions, classification_statistic
 from mammoscope.evaluation.metrics.cuts import WIDTHS, cut_statistic
-from mammoscope.evaluation.metrics.detection import MATCH_IOUS, Ranking, detection_statistic
+from mammoscope.evaluation.metrics.detection import FROC_IOUS, MATCH_IOUS, Ranking, detection_statistic
 from mammoscope.evaluation.metrics.intervals import Statistic
+from mammoscope.evaluation.metrics.levels import LEVELS, ScoredImage, level_statistic, units_of
 from mammoscope.evaluation.metrics.segmentation import PROBABILITY_BINS, SegmentedLesion, segmentation_statistic
 from mammoscope.evaluation.metrics.weak import WeakColumns, weak_statistic
 from mammoscope.geometry import FloatArray
@@ -115,7 +117,8 @@ def _histogram(text: str | None) -> NDArray[np.int64]:
     return np.array(text.split(), dtype=np.int64) if text else np.zeros(PROBABILITY_BINS, dtype=np.int64)
 
 
-def _detector(rows: Sequence[Row]) -> list[CaseSet]:
+def ranking_of(rows: Sequence[Row]) -> Ranking:
+    """The detections of a detector's rows, images in the order of their first rows."""
     names = list(dict.fromkeys(row["image"] for row in rows))
     number = {name: place for place, name in enumerate(names)}
     patient = {row["image"]: row["patient"] for row in rows}
@@ -131,7 +134,7 @@ def _detector(rows: Sequence[Row]) -> list[CaseSet]:
         seen[row["image"]] += 1
     scores = _column(found, "score")
     order = np.argsort(-scores, kind="stable")
-    ranking = Ranking(
+    return Ranking(
         image[order],
         np.array(places, dtype=np.int64)[order],
         scores[order],
@@ -139,23 +142,74 @@ def _detector(rows: Sequence[Row]) -> list[CaseSet]:
         lesions,
         tuple(patient[name] for name in names),
     )
-    keys = tuple((name, patient[name], f"{count} lesions") for name, count in zip(names, lesions, strict=True))
-    return [CaseSet(keys, ranking.patients, detection_statistic(ranking))]
+
+
+def scored_images(stage: str, rows: Sequence[Row]) -> dict[Key, ScoredImage]:
+    """The score of each image of a detector's or a pipeline's rows, by what tells the image from others."""
+    if stage == "pipeline":
+        truth = {"1": True, "0": False, "": None}
+        return {
+            (row["image"], row["patient"], row["malignant"]): ScoredImage(
+                row["patient"], row["breast"], truth[row["malignant"]], float(row["image_score"])
+            )
+            for row in rows
+            if row["kind"] == "image"
+        }
+    ranking = ranking_of(rows)
+    best = np.zeros(len(ranking.patients))
+    np.maximum.at(best, ranking.image, ranking.scores)
+    breast = {row["image"]: row.get("breast", "") for row in rows}  # not in tables of earlier versions
+    return {
+        (name, patient, f"{count} lesions"): ScoredImage(patient, breast[name], bool(count), float(score))
+        for name, patient, count, score in zip(breast, ranking.patients, ranking.lesions, best, strict=True)
+    }
+
+
+def classified_lesions(rows: Sequence[Row], name: str) -> ClassifiedLesions:
+    """The lesions of one set of a classifier's rows."""
+    lesions = _of_set(rows, name)
+    return ClassifiedLesions(
+        tuple(row["image"] for row in lesions),
+        tuple(row["patient"] for row in lesions),
+        tuple(row["abnormality_id"] for row in lesions),
+        _column(lesions, "malignant") == 1,
+        _column(lesions, "malignancy_score"),
+    )
+
+
+def _detector(rows: Sequence[Row]) -> list[CaseSet]:
+    ranking, scored = ranking_of(rows), scored_images("detector", rows)
+    marked = [_under(f"afroc.iou_{iou:g}", afroc_statistic(marked_images(ranking, iou))) for iou in FROC_IOUS]
+    statistic = _together(detection_statistic(ranking), *marked)
+    return [CaseSet(tuple(scored), ranking.patients, statistic), *_levels(scored)]
+
+
+def _levels(scored: Mapping[Key, ScoredImage]) -> list[CaseSet]:
+    """The cases of each level, named by their first images."""
+    keys = tuple(scored)
+    return [
+        CaseSet(
+            tuple((*keys[row], level) for row in units.first),
+            units.patients,
+            _under(f"levels.{level}", level_statistic(units)),
+        )
+        for level in LEVELS
+        for units in (units_of(tuple(scored.values()), level),)
+    ]
+
+
+def _pipeline(rows: Sequence[Row]) -> list[CaseSet]:
+    """Of a pipeline only images, breasts and patients are compared: lesions are the detector's and the classifier's."""
+    return _levels(scored_images("pipeline", rows))
 
 
 def _classifier(rows: Sequence[Row]) -> list[CaseSet]:
     sets = []
     for name in _CLASSIFIED:
         lesions = _of_set(rows, name)
-        classified = ClassifiedLesions(
-            tuple(row["image"] for row in lesions),
-            tuple(row["patient"] for row in lesions),
-            tuple(row["abnormality_id"] for row in lesions),
-            _column(lesions, "malignant") == 1,
-            _column(lesions, "malignancy_score"),
-        )
         called = _column(lesions, "called_malignant") == 1
-        sets.append(_set(lesions, _under(name, classification_statistic(classified, called))))
+        statistic = classification_statistic(classified_lesions(rows, name), called)
+        sets.append(_set(lesions, _under(name, statistic)))
     return sets
 
 
@@ -181,6 +235,7 @@ STAGES: dict[str, Callable[[Sequence[Row]], list[CaseSet]]] = {
     "segmenter": _segmenter,
     "classifier": _classifier,
     "weak": _weak,
+    "pipeline": _pipeline,
 }
 
 
@@ -205,6 +260,10 @@ def _set(rows: Sequence[Row], statistic: Statistic) -> CaseSet:
         seen[key] += 1
         keys.append((*key, str(seen[key])))  # two lesions of an image may have one id
     return CaseSet(tuple(keys), tuple(row["patient"] for row in rows), statistic)
+
+
+def _together(*statistics: Statistic) -> Statistic:
+    return lambda weights: {name: values for one in statistics for name, values in one(weights).items()}
 
 
 def _under(place: str, statistic: Statistic) -> Statistic:

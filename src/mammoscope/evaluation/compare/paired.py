@@ -13,7 +13,7 @@ import numpy as np
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.evaluation.compare.cases import CaseSet, Key
-from mammoscope.evaluation.metrics.intervals import Bootstrap, Estimate, estimate_of
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Estimate, estimate_of, in_parts
 from mammoscope.geometry import FloatArray
 
 _SHOWN = 3  # cases that an error names
@@ -77,7 +77,7 @@ def drawn(seeds: Sequence[CaseSet], bootstrap: Bootstrap) -> Drawn:
         # Cases in another order have their weights in another order too.
         own = weights if one.keys == first.keys else bootstrap.weights(one.patients)
         values.append({name: float(value[0]) for name, value in one.statistic(ones).items()})
-        draws.append(one.statistic(own))
+        draws.append(in_parts(one.statistic, own))
     return Drawn(
         tuple(sorted(first.keys)),
         len(set(first.patients)),

@@ -1,4 +1,4 @@
-"""Figures by group of lesions: breast density, size, view, subtlety and shape, with counts and intervals."""
+"""Figures by group of lesions, such as those of one breast density, with counts and intervals."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from mammoscope.datasets.pixels import image_size
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic
 
 NOT_STATED = "not stated"
+MARKS = ("contour", "box", "circle")
+FEW_LESIONS, FEW_PATIENTS = 30, 10
 
 
 def group_definitions(info: DatasetInfo) -> dict[str, str]:
@@ -24,11 +26,14 @@ def group_definitions(info: DatasetInfo) -> dict[str, str]:
         size += f"small below {small:.1%}, large from {large:.0%}."
     return {
         "breakdown": "The figures of groups of lesions. Density, subtlety (1 hard to 5 easy) and shape are the "
-        f"dataset's own labels{shapes}.{size} Many small groups are looked at without correction for their number: a "
+        f"dataset's own labels{shapes}.{size} Kind, mark, vendor and year are given where they are not all alike. "
+        "Many small groups are looked at without correction for their number: a "
         "difference is a hint.",
         "by": "What the lesions are grouped by.",
         "group": "Which group.",
         "patients": "Patients of the group's lesions.",
+        "warning": f"Stands where a group has fewer than {FEW_LESIONS} lesions or {FEW_PATIENTS} patients: its figures "
+        "are too uncertain to be used, and its intervals tend to be too narrow.",
     }
 
 
@@ -59,16 +64,29 @@ def breakdown(dataset: Dataset, lesions: Sequence[Lesion], statistic: Statistic,
         for group in sorted(set(labels), key=lambda group: _place(group, dataset.info.shapes)):
             inside = np.array([label == group for label in labels], dtype=np.float64)
             figures = bootstrap.estimates(_only(statistic, inside), patients, reasons)
+            count, of = int(inside.sum()), len({patient for patient, one in zip(patients, inside, strict=True) if one})
             rows.append(
                 {
                     "by": by,
                     "group": group,
-                    "lesions": int(inside.sum()),
-                    "patients": len({patient for patient, one in zip(patients, inside, strict=True) if one}),
+                    "lesions": count,
+                    "patients": of,
                     **{name: figure.as_json() for name, figure in figures.items()},
+                    **_warning(count, of),
                 }
             )
     return rows
+
+
+def _warning(lesions: int, patients: int) -> Json:
+    if lesions >= FEW_LESIONS and patients >= FEW_PATIENTS:
+        return {}
+    return {"warning": f"too few: {lesions} lesions of {patients} patients"}
+
+
+def mark_of(dataset: Dataset, lesion: Lesion) -> str:
+    """How a lesion is marked: one of ``MARKS``."""
+    return "contour" if lesion.mask else dataset.info.marks
 
 
 def in_order_of_images(dataset: Dataset) -> list[Lesion]:
@@ -89,7 +107,15 @@ def _labels(dataset: Dataset, lesions: Sequence[Lesion]) -> dict[str, list[str]]
     if edges:
         labels["size"] = [_SIZES[int(np.searchsorted(edges, share, "right"))] for share in shares]
     labels["shape"] = [_shape(lesion.mass_shape, dataset.info.shapes) for lesion in lesions]
-    return {name: labels[name] for name in ("density", "size", "view", "subtlety", "shape") if name in labels}
+    always = {name: labels[name] for name in ("density", "size", "view", "subtlety", "shape") if name in labels}
+    rows = [dataset.image_row(lesion.image) for lesion in lesions]
+    further = {
+        "kind": [lesion.kind for lesion in lesions],
+        "mark": [mark_of(dataset, lesion) for lesion in lesions],
+        "vendor": [row.vendor or NOT_STATED for row in rows],
+        "year": [row.year or NOT_STATED for row in rows],
+    }
+    return always | {name: groups for name, groups in further.items() if len(set(groups)) > 1}
 
 
 def _shape(shape: str, named: Sequence[str]) -> str:

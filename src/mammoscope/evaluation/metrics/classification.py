@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, area_under_roc, ratio
+from mammoscope.evaluation.metrics import calibration
+from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
+from mammoscope.evaluation.metrics.roc import roc_auc
 from mammoscope.geometry import FloatArray
-
-CALIBRATION_BINS = 10
 
 DEFINITIONS = {
     "threshold": "Lesions with this malignancy score or more are called malignant; fixed on validation patients, in "
@@ -33,7 +33,8 @@ DEFINITIONS = {
     "precision": "Share of the lesions called malignant that are.",
     "brier": "Brier score: mean squared difference of the malignancy score and the truth (0 or 1); lower is better.",
     "ece": f"Expected calibration error: difference of mean malignancy score and share of malignant lesions in "
-    f"{CALIBRATION_BINS} equal-width bins of the score, mean weighted by the lesions in each bin; lower is better.",
+    f"{calibration.BINS} equal-width bins of the score, mean weighted by the lesions in each bin; lower is better.",
+    **calibration.DEFINITIONS,
 }
 
 _NO_LESION = "there is no lesion to classify"
@@ -66,31 +67,6 @@ class ClassifiedLesions:
         return len(self.scores)
 
 
-def roc_auc(scores: FloatArray, positive: NDArray[np.bool_], weights: FloatArray) -> FloatArray:
-    """Area under the ROC curve ``(D,)`` for case weights ``(D, N)``; NaN where a draw holds one class only."""
-    if not len(scores):
-        return np.full(len(weights), np.nan)
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf) != 0)
-    counts, labels = weights[:, order], positive[order]
-    return area_under_roc(
-        np.add.reduceat(counts * labels, starts, axis=1), np.add.reduceat(counts * ~labels, starts, axis=1)
-    )
-
-
-def expected_calibration_error(scores: FloatArray, positive: NDArray[np.bool_], weights: FloatArray) -> FloatArray:
-    """Expected calibration error ``(D,)`` for case weights ``(D, N)`` (Naeini et al. 2015)."""
-    in_bin = calibration_bins(scores)[:, None] == np.arange(CALIBRATION_BINS)
-    gaps = np.abs(weights @ (in_bin * (scores - positive)[:, None]))
-    return ratio(gaps.sum(axis=1), weights.sum(axis=1))
-
-
-def calibration_bins(scores: FloatArray) -> NDArray[np.int64]:
-    """Bin ``(N,)`` of each score: bin b holds [b/10, (b+1)/10), the last one 1 too."""
-    edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
-    return np.searchsorted(edges, scores, side="right").astype(np.int64)
-
-
 def classification_figures(lesions: ClassifiedLesions, threshold: float, bootstrap: Bootstrap) -> Json:
     """All figures of one set of classified lesions, by the keys of ``report.json``."""
     malignant = lesions.malignant
@@ -101,6 +77,8 @@ def classification_figures(lesions: ClassifiedLesions, threshold: float, bootstr
         "sensitivity": f"no lesion is {absent}",
         "specificity": f"no lesion is {absent}",
         "precision": "no lesion was called malignant",
+        "calibration_slope": f"all lesions are {present}, or a score parts the classes",
+        "calibration_intercept": f"all lesions are {present}",
     }
     if not len(lesions):
         reasons = dict.fromkeys(statistic(np.ones((1, 0))), _NO_LESION)
@@ -109,12 +87,15 @@ def classification_figures(lesions: ClassifiedLesions, threshold: float, bootstr
         "lesions": len(lesions),
         "malignant": int(malignant.sum()),
         **{name: figure.as_json() for name, figure in found.items()},
+        "reliability": calibration.reliability(lesions.scores, malignant, lesions.patients, bootstrap),
+        "decision_curve": calibration.decision_curve(lesions.scores, malignant, lesions.patients, bootstrap),
     }
 
 
 def classification_statistic(lesions: ClassifiedLesions, called: NDArray[np.bool_]) -> Statistic:
     """All figures for lesion weights ``(D, N)``; ``called (N,)``: those called malignant."""
     scores, malignant = lesions.scores, lesions.malignant
+    logits = calibration.logit(scores)
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
         count = weights.sum(axis=1)
@@ -126,7 +107,9 @@ def classification_statistic(lesions: ClassifiedLesions, called: NDArray[np.bool
             "specificity": ratio(weights @ ~(called | malignant), weights @ ~malignant),
             "precision": ratio(caught, weights @ called),
             "brier": ratio(weights @ (scores - malignant) ** 2, count),
-            "ece": expected_calibration_error(scores, malignant, weights),
+            "ece": calibration.expected_calibration_error(scores, malignant, weights),
+            "calibration_slope": calibration.calibration_slope(logits, malignant, weights),
+            "calibration_intercept": calibration.calibration_intercept(logits, malignant, weights),
         }
 
     return statistic
@@ -143,17 +126,6 @@ def lesion_statistic(lesions: ClassifiedLesions, threshold: float) -> Statistic:
         }
 
     return statistic
-
-
-def roc_curve(lesions: ClassifiedLesions) -> tuple[FloatArray, FloatArray]:
-    """False and true positive rates from (0, 0) to (1, 1), one point a distinct score; empty for one class."""
-    malignant = lesions.malignant[np.argsort(-lesions.scores, kind="stable")]
-    if not malignant.any() or malignant.all():
-        return np.zeros(0), np.zeros(0)
-    ends = np.flatnonzero(np.diff(np.sort(lesions.scores)[::-1], append=-np.inf) != 0)
-    true = np.concatenate([[0], np.cumsum(malignant)[ends]])
-    false = np.concatenate([[0], np.cumsum(~malignant)[ends]])
-    return false / false[-1], true / true[-1]
 
 
 def classification_rows(sets: dict[str, ClassifiedLesions], threshold: float) -> list[Json]:

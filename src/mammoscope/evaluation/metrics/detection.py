@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Estimate, Json, Statistic, ratio
+from mammoscope.evaluation.metrics.levels import ScoredImage
 from mammoscope.geometry import FloatArray, box_iou
 
 COCO_IOUS = tuple(float(iou) for iou in np.linspace(0.5, 0.95, 10))
@@ -58,6 +59,8 @@ class DetectedImage:
         ``(M,)`` and ``(N,)`` names of kinds; None: all of one.
     breast_found
         False where preprocessing found no breast.
+    breast
+        Which breast of which of the patient's exams; empty: not known.
     """
 
     image: str
@@ -68,6 +71,7 @@ class DetectedImage:
     breast_found: bool = True
     lesion_kinds: NDArray[np.str_] | None = None
     kinds: NDArray[np.str_] | None = None
+    breast: str = ""
 
     @cached_property
     def iou(self) -> FloatArray:
@@ -183,18 +187,22 @@ def average_recall(ranking: Ranking, weights: FloatArray) -> FloatArray:
     return ratio(weights @ by_image, weights @ ranking.lesions)
 
 
-def froc_sensitivity(ranking: Ranking, iou: float, weights: FloatArray) -> FloatArray:
+def froc_sensitivity(
+    ranking: Ranking, iou: float, weights: FloatArray, judged: NDArray[np.bool_] | None = None
+) -> FloatArray:
     """Sensitivity at each rate of ``FROC_RATES``, ``(D, 5)``, for image weights ``(D, I)``.
 
-    Equal scores pass a threshold together. A detector that never makes so many false positives gets the sensitivity
-    at its floor.
+    ``judged (I,)``: the images whose false positives make the rate; None: all. Equal scores pass a threshold together.
+    A detector that never makes so many false positives gets the sensitivity at its floor.
     """
     ends = ranking.score_ends()
-    lesions, images = weights @ ranking.lesions, weights.sum(axis=1)
+    judged = np.ones(len(ranking.lesions), dtype=bool) if judged is None else judged
+    counted = judged[ranking.image] & ~ranking.hits[iou]
+    lesions, images = weights @ ranking.lesions, weights @ judged
     result = np.zeros((len(weights), len(FROC_RATES)))
     for part, counts in _chunks(ranking.image, weights):
         found = np.cumsum(counts * ranking.hits[iou], axis=1, dtype=np.int32)[:, ends]
-        false = np.cumsum(counts, axis=1, dtype=np.int32)[:, ends] - found
+        false = np.cumsum(counts * counted, axis=1, dtype=np.int32)[:, ends]
         found = np.concatenate([np.zeros_like(found[:, :1], shape=(len(found), 1)), found], axis=1)
         for column, rate in enumerate(FROC_RATES):
             allowed = (false <= rate * images[part, None]).sum(axis=1)
@@ -254,6 +262,14 @@ def detection_statistic(ranking: Ranking) -> Statistic:
     return statistic
 
 
+def scored_by_lesion(images: Sequence[DetectedImage]) -> list[ScoredImage]:
+    """The highest detection score of each image, positive with a lesion."""
+    return [
+        ScoredImage(image.patient, image.breast, len(image.lesion_boxes) > 0, float(image.scores.max(initial=0.0)))
+        for image in images
+    ]
+
+
 def precision_recall_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:
     """Recall and interpolated precision after each detection, ``(K,)`` each."""
     found = np.cumsum(ranking.hits[iou], dtype=np.int64)
@@ -304,7 +320,7 @@ def detection_rows(images: Sequence[DetectedImage]) -> list[Json]:
             for lesion in sorted(set(range(len(image.lesion_boxes))) - set(lesion_of.tolist()))
         ]
         if not len(image.scores) and not len(image.lesion_boxes):
-            rows.append({"image": image.image, "patient": image.patient, "kind": "nothing"})
+            rows.append({"image": image.image, "patient": image.patient, "breast": image.breast, "kind": "nothing"})
     return rows
 
 
@@ -312,7 +328,7 @@ def box_row(image: DetectedImage, kind: str, box: FloatArray, ious: FloatArray) 
     """The columns that rows of detections and of missed lesions share."""
     x0, y0, x1, y1 = (round(float(value), 3) for value in box)
     best = float(ious.max()) if ious.size else 0.0
-    place: Json = {"image": image.image, "patient": image.patient, "kind": kind}
+    place: Json = {"image": image.image, "patient": image.patient, "breast": image.breast, "kind": kind}
     return place | {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "best_iou": best}
 
 

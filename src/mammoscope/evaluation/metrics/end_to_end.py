@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mammoscope.evaluation.metrics.detection import DetectedImage, box_row
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
+from mammoscope.evaluation.metrics.levels import ScoredImage
 from mammoscope.geometry import FloatArray
 
 MATCH_IOU = 0.5
@@ -69,6 +70,8 @@ class AnalysedImage:
         ``(M,) bool``: malignant by pathology.
     lesion_graded
         ``(M,) bool``: whether the pathology is known; no other lesion can be rightly or wrongly classified.
+    score
+        The highest detection_score x malignancy_score of all detections, matched or not.
     """
 
     detected: DetectedImage
@@ -76,6 +79,14 @@ class AnalysedImage:
     malignancy: FloatArray
     lesion_malignant: NDArray[np.bool_]
     lesion_graded: NDArray[np.bool_]
+    score: float = 0.0
+
+    @property
+    def malignant(self) -> bool | None:
+        """Whether it shows a malignant lesion; None: not known, as one of its lesions is of unknown pathology."""
+        if self.lesion_malignant.any():
+            return True
+        return False if self.lesion_graded.all() else None
 
     def right(self, malignancy_threshold: float) -> NDArray[np.bool_]:
         """``(N,) bool``: matches a lesion and is classified as its pathology says."""
@@ -255,6 +266,28 @@ def pipeline_rows(images: Sequence[AnalysedImage], malignancy_threshold: float) 
             for lesion in sorted(set(range(len(detected.lesion_boxes))) - set(image.lesion.tolist()))
         ]
     return rows
+
+
+def scored_by_malignancy(images: Sequence[AnalysedImage]) -> list[ScoredImage]:
+    """The score of each image, positive with a malignant lesion."""
+    return [
+        ScoredImage(image.detected.patient, image.detected.breast, image.malignant, image.score) for image in images
+    ]
+
+
+def image_rows(images: Sequence[AnalysedImage]) -> list[Json]:
+    """One row an image, for the figures of images, breasts and patients."""
+    return [
+        {
+            "image": image.detected.image,
+            "patient": image.detected.patient,
+            "breast": image.detected.breast,
+            "kind": "image",
+            "malignant": "" if image.malignant is None else int(image.malignant),
+            "image_score": image.score,
+        }
+        for image in images
+    ]
 
 
 def _pathology(image: AnalysedImage, lesion: int) -> int | str:

@@ -19,6 +19,7 @@ Json = dict[str, object]
 Statistic = Callable[[FloatArray], Mapping[str, FloatArray]]
 
 _PERCENTILES = (2.5, 97.5)
+_PART_ELEMENTS = 20_000_000
 _NO_CASE = "there is no case to measure"
 
 
@@ -80,11 +81,18 @@ class Bootstrap:
             The reason for each figure, used if it has no value. Draws without a value are left out of the interval.
         """
         values = statistic(np.ones((1, len(patients))))
-        draws = statistic(self.weights(patients))
+        draws = in_parts(statistic, self.weights(patients))
         return {
             name: estimate_of(float(value[0]), draws[name], (reasons or {}).get(name, _NO_CASE))
             for name, value in values.items()
         }
+
+
+def in_parts(statistic: Statistic, weights: FloatArray) -> dict[str, FloatArray]:
+    """The figures for all weights ``(D, N)``, some draws at a time, so that many cases need no more memory."""
+    step = max(1, _PART_ELEMENTS // max(1, weights.shape[1]))
+    parts = [statistic(weights[start : start + step]) for start in range(0, len(weights), step)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> FloatArray:

@@ -6,7 +6,14 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from mammoscope.evaluation.metrics.detection import DetectedImage, match
+from mammoscope.evaluation.metrics.detection import (
+    FROC_IOUS,
+    FROC_RATES,
+    DetectedImage,
+    Ranking,
+    froc_sensitivity,
+    match,
+)
 from mammoscope.evaluation.metrics.end_to_end import MATCH_IOU
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, ratio
 from mammoscope.geometry import FloatArray
@@ -18,6 +25,8 @@ DEFINITIONS = {
     "false.",
     "unlisted": "Further images that show a lesion which the dataset does not list, or one of a kind that the "
     "bundle does not look for: no mark on them can be called false, so they are left out.",
+    "froc_normals": "As froc, at thresholds with at most 0.25, 0.5, 1, 2 or 4 false positives an image on the images "
+    "without a lesion.",
     "flagged": "Share of the images with at least one false positive.",
 }
 
@@ -43,6 +52,23 @@ def normal_figures(
         "normals": _rates(without, threshold, bootstrap),
         "with_lesion": _rates([image for image in images if len(image.lesion_boxes)], threshold, bootstrap),
     }
+
+
+def froc_on_normals(ranking: Ranking, bootstrap: Bootstrap) -> Json:
+    """``froc_normals`` of ``report.json``; empty if every image has a lesion."""
+    without = ranking.lesions == 0
+    if not without.any():
+        return {}
+    figures: Json = {}
+    for iou in FROC_IOUS:
+
+        def statistic(weights: FloatArray, iou: float = iou) -> dict[str, FloatArray]:
+            sensitivity = froc_sensitivity(ranking, iou, weights, without)
+            return {f"{rate:g}": sensitivity[:, column] for column, rate in enumerate(FROC_RATES)}
+
+        found = bootstrap.estimates(statistic, ranking.patients)
+        figures[f"iou_{iou:g}"] = {rate: figure.as_json() for rate, figure in found.items()}
+    return {"froc_normals": figures}
 
 
 def _rates(images: Sequence[DetectedImage], threshold: float, bootstrap: Bootstrap) -> Json:

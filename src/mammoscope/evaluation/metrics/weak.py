@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.evaluation.metrics.classification import ClassifiedLesions, roc_auc
+from mammoscope.evaluation.metrics.classification import ClassifiedLesions
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
+from mammoscope.evaluation.metrics.levels import ScoredImage
+from mammoscope.evaluation.metrics.roc import roc_auc
 from mammoscope.geometry import FloatArray
 
 CANVAS = 1024
@@ -62,6 +64,8 @@ class LookedAt:
         Pixels of the canvas in the lesions' masks, in the outlines, and in both; None where a lesion has no mask.
     breast_found
         False where preprocessing found no breast.
+    breast
+        Which breast of which of the patient's exams; empty: not known.
     """
 
     image: str
@@ -75,6 +79,7 @@ class LookedAt:
     malignancy: FloatArray
     outlines: tuple[int, int, int] | None
     breast_found: bool
+    breast: str = ""
 
     @property
     def score(self) -> float:
@@ -217,12 +222,18 @@ def scored_images(images: Sequence[LookedAt]) -> ClassifiedLesions:
     )
 
 
+def scored_by_malignancy(images: Sequence[LookedAt]) -> list[ScoredImage]:
+    """The score of each image, positive with a malignant lesion."""
+    return [ScoredImage(image.patient, image.breast, image.malignant, image.score) for image in images]
+
+
 def weak_rows(images: Sequence[LookedAt]) -> list[Json]:
     """One row an image; peaks in pixels of the original image. What an image cannot tell is empty."""
     return [
         {
             "image": image.image,
             "patient": image.patient,
+            "breast": image.breast,
             "breast_found": int(image.breast_found),
             "malignant": "" if image.malignant is None else int(image.malignant),
             "lesions": len(image.lesion_boxes),

@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from mammoscope.evaluation.metrics.afroc import marked_images, wafroc_curve
 from mammoscope.evaluation.metrics.classification import (
-    CALIBRATION_BINS,
     ClassifiedLesions,
-    calibration_bins,
-    roc_curve,
 )
 from mammoscope.evaluation.metrics.detection import FROC_IOUS, FROC_RATES, Ranking, froc_curve, precision_recall_curve
 from mammoscope.evaluation.metrics.intervals import Json
+from mammoscope.evaluation.metrics.levels import LEVELS, ScoredImage, units_of
+from mammoscope.evaluation.metrics.roc import roc_curve
 from mammoscope.geometry import FloatArray
 
 # Okabe and Ito 2008: distinguishable with any kind of colour blindness.
@@ -71,6 +71,37 @@ def froc_plot(ranking: Ranking, figures: Json) -> Plot:
         _points_with_intervals(axes, FROC_RATES, points, colour, f"IoU ≥ {iou:g}")
     axes.set_xlim(0, 1.1 * FROC_RATES[-1])
     return _finish(figure, axes, "FROC", "Points are the reported figures with their 95% intervals.")
+
+
+def afroc_plots(ranking: Ranking, figures: Json) -> list[Plot]:
+    """Weighted AFROC curves, with their areas; none without images of both kinds."""
+    figure, axes = _figure("Images without a lesion that have a false positive", "Lesions found, weighted")
+    areas = cast(dict[str, dict[str, Json]], figures["afroc"])
+    for iou, colour in zip(FROC_IOUS, _COLOURS, strict=False):
+        false, found = wafroc_curve(marked_images(ranking, iou))
+        if not len(false):
+            return []
+        area = areas[f"iou_{iou:g}"]["wafroc"]
+        axes.plot(false, found, color=colour, label=f"IoU ≥ {iou:g}: {area['value']:.3f}{_interval(area)}")
+        axes.plot([false[-1], 1], [found[-1], 1], color=colour, linestyle="--", linewidth=0.8)
+    caption = "From the last mark the curve goes straight to (1, 1): that part is dashed and counts in the area."
+    return [_finish(figure, axes, "Weighted AFROC", caption)]
+
+
+def level_plots(images: Sequence[ScoredImage], figures: Json) -> list[Plot]:
+    """ROC curves of images, breasts and patients in one plot; none where no level has both classes."""
+    figure, axes = _figure("1 - specificity", "Sensitivity")
+    of_levels = cast(dict[str, dict[str, Json]], figures["levels"])
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
+    drawn = False
+    for level, colour in zip(LEVELS, _COLOURS, strict=False):
+        units, auc = units_of(images, level), of_levels[level]["auc"]
+        false, true = roc_curve(units.scores, units.positive)
+        if len(false):
+            drawn = True
+            label = f"{level} (n = {len(units.scores)}): {auc['value']:.3f}{_interval(auc)}"
+            axes.plot(false, true, color=colour, label=label)
+    return [_finish(figure, axes, "ROC of images, breasts and patients", "By the highest score.")] if drawn else []
 
 
 def iou_histogram(ious: Sequence[float]) -> Plot:
@@ -183,7 +214,7 @@ def roc_plot(
     """ROC curve of a score of malignancy, with the reported area under it."""
     figure, axes = _figure("1 - specificity", "Sensitivity")
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
-    false_rate, true_rate = roc_curve(lesions)
+    false_rate, true_rate = roc_curve(lesions.scores, lesions.malignant)
     if len(false_rate):
         axes.plot(false_rate, true_rate, color=_BLUE, label=f"AUC {auc['value']:.3f}{_interval(auc)}")
     else:
@@ -191,19 +222,29 @@ def roc_plot(
     return _finish(figure, axes, f"ROC: {title}", caption)
 
 
-def calibration_plot(lesions: ClassifiedLesions, title: str) -> Plot:
-    """Share of malignant lesions over the mean malignancy score, in ten bins."""
+def calibration_plot(figures: Json, title: str) -> Plot:
+    """Share of malignant lesions over the mean malignancy score, in ten bins, with intervals."""
     figure, axes = _figure("Mean malignancy score", "Share malignant")
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
-    bins = calibration_bins(lesions.scores)
-    for number in range(CALIBRATION_BINS):
-        inside = bins == number
-        if inside.any():
-            mean, share = float(lesions.scores[inside].mean()), float(lesions.malignant[inside].mean())
-            axes.plot(mean, share, "o", color=_BLUE)
-            axes.annotate(str(int(inside.sum())), (mean, share), xytext=(6, -3), textcoords="offset points", fontsize=8)
-    caption = "One point for each tenth of the score, with the number of its lesions; on the line is perfect."
+    for row in cast(list[dict[str, Any]], figures["reliability"]):
+        mean, share = row["mean_score"], row["share_malignant"]
+        _points_with_intervals(axes, [mean], [share], _BLUE, "")
+        place = (mean, share["value"])
+        axes.annotate(str(row["lesions"]), place, xytext=(6, -3), textcoords="offset points", fontsize=8)
+    caption = "One point for each tenth of the score, with its 95% interval and its lesions; on the line is perfect."
     return _finish(figure, axes, f"Calibration: {title}", caption)
+
+
+def decision_plot(figures: Json, title: str) -> Plot:
+    """Net benefit over the threshold probability, beside acting on all lesions and on none."""
+    figure, axes = _figure("Threshold probability", "Net benefit")
+    points = cast(list[Json], figures["decision_curve"])
+    _curve_with_band(axes, points, "net_benefit", _BLUE)
+    _curve_with_band(axes, points, "act_on_all", _GREY)
+    axes.axhline(0, color=_GREY, linewidth=0.8, linestyle=":", label="act on none")
+    highest = max((cast(float, cast(Json, point["net_benefit"])["value"] or 0) for point in points), default=0)
+    axes.set_ylim(-0.1, max(0.1, 1.2 * highest))
+    return _finish(figure, axes, f"Decision curve: {title}", "Where the curve is above the two others, scores help.")
 
 
 def threshold_plots(figures: Json) -> list[Plot]:
@@ -223,6 +264,27 @@ def threshold_plots(figures: Json) -> list[Plot]:
             axes.autoscale(axis="y")
             axes.set_ylim(bottom=0)
         plots.append(_finish(figure, axes, title, "Bands are 95% intervals."))
+    return plots
+
+
+def stress_plots(figures: Json) -> list[Plot]:
+    """For each change, sensitivity and AUC of images over its strength; lines are those of the unchanged images."""
+    rows = cast(list[dict[str, Any]], figures["stress"])
+    usual = cast(dict[str, Json], figures["unchanged"])
+    plots = []
+    for change in dict.fromkeys(row["change"] for row in rows):
+        of_change = [row for row in rows if row["change"] == change]
+        figure, axes = _figure(f"{change}: {of_change[0]['unit']}", "Sensitivity, AUC")
+        for name, label, colour in (
+            ("sensitivity", "sensitivity at 1 false positive an image", _BLUE),
+            ("image_auc", "AUC of images", _ORANGE),
+        ):
+            strengths = [row["strength"] for row in of_change]
+            _points_with_intervals(axes, strengths, [row[name] for row in of_change], colour, label)
+            if usual[name]["value"] is not None:
+                axes.axhline(cast(float, usual[name]["value"]), color=colour, linewidth=0.8, linestyle="--")
+        axes.set_xlim(0, 1.1 * max(row["strength"] for row in of_change))
+        plots.append(_finish(figure, axes, f"Images made worse: {change}", "Dashed: the images as they are."))
     return plots
 
 

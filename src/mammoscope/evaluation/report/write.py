@@ -53,7 +53,7 @@ class Measured:
 
 def subject_of(stage: str) -> str:
     """What the evaluation of a stage is about, in words."""
-    return "whole images" if stage == "weak" else f"the {stage}"
+    return {"weak": "whole images", "stress": "the whole chain on images made worse"}.get(stage, f"the {stage}")
 
 
 def make_folder(out: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mammoscope.datasets.layout import Dataset, Lesion
-from mammoscope.evaluation.metrics.classification import roc_auc
+from mammoscope.evaluation.metrics.roc import roc_auc
 from mammoscope.families.recipe import ClassifierRecipe
 from mammoscope.families.roles import ClassifierFamily
 from mammoscope.families.samples import ClassifierBatch, LesionPicture, LesionViews

@@ -12,7 +12,7 @@ from torch import nn
 
 from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.placed_masks import mask_on_input, placed
-from mammoscope.evaluation.metrics.classification import roc_auc
+from mammoscope.evaluation.metrics.roc import roc_auc
 from mammoscope.families.recipe import JointRecipe
 from mammoscope.families.roles import GradedFound, JointFamily
 from mammoscope.families.samples import GradedImage, JointBatch

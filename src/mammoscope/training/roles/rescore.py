@@ -16,8 +16,8 @@ from mammoscope.candidates import Candidates
 from mammoscope.datasets.images import dataset_mammogram
 from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import DatasetError, RecipeError
-from mammoscope.evaluation.metrics.classification import roc_auc
 from mammoscope.evaluation.metrics.detection import DetectedImage
+from mammoscope.evaluation.metrics.roc import roc_auc
 from mammoscope.families.family import Family
 from mammoscope.families.recipe import RescorerRecipe, SplitSettings
 from mammoscope.families.roles import RescorerFamily

@@ -1,0 +1,1 @@
+"""How figures fall where images get worse."""
