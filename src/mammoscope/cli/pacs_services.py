@@ -30,6 +30,9 @@ def watch(
     url: UrlArgument,
     data: DataOption,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two queries.")] = 30.0,
+    sweep_every: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between two queries for all studies, whatever their date.")
+    ] = 3600.0,
     modality: Annotated[list[str] | None, typer.Option(help="Images of these modalities.", show_default="MG")] = None,
     since: Annotated[
         datetime | None,
@@ -76,6 +79,7 @@ def watch(
         server,
         settings,
         every=every,
+        sweep_every=sweep_every,
         modalities=tuple(modality or ("MG",)),
         since=since and since.date(),
         started=_started,
