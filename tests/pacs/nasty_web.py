@@ -126,6 +126,11 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.close()
         self.close_connection = True
 
+    def cut(self, part: bytes) -> None:
+        """Send this, and end the connection."""
+        self.wfile.write(part)
+        self.close_connection = True
+
     def _answer(self, right: Callable[[], None]) -> None:
         peer, asked = self.server.peer, f"{self.command} {self.path}"
         with peer.lock:

@@ -75,6 +75,9 @@ class Answer:
             if total > self._bounds.size:
                 raise AnswerError(f"gave more than {self._bounds.size >> 20} MiB")
             yield block
+        # Where a head ends early, the library takes what there is of it, and no body.
+        if total == 0 and self.status == 200 and not _states_its_length(self._response):
+            raise AnswerError("ended the connection")
 
     def body(self) -> bytes:
         """The whole body; raises as ``blocks`` does."""
@@ -82,6 +85,10 @@ class Answer:
         for block in self.blocks():
             whole += block
         return bytes(whole)
+
+
+def _states_its_length(response: requests.Response) -> bool:
+    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
 
 
 class BoundedHttp:
@@ -131,10 +138,12 @@ class BoundedHttp:
             try:
                 with closing(self._answer(method, url, headers, body)) as response:
                     yield Answer(response, bounds)
-            except (requests.RequestException, HTTPError) as error:
+                if deadline.passed:
+                    raise AnswerError(f"took more than {bounds.seconds:g} s")
+            except (AnswerError, requests.RequestException, HTTPError) as error:
                 if deadline.passed:
                     raise AnswerError(f"took more than {bounds.seconds:g} s") from None
-                raise _problem(error) from None
+                raise (error if isinstance(error, AnswerError) else _problem(error)) from None
 
     def _answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> requests.Response:
         for _ in range(_MOST_REDIRECTS + 1):
