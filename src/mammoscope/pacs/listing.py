@@ -60,15 +60,15 @@ class Listing(Generic[T]):
     def read(self, ask: Callable[[int], Page[T]]) -> Generator[T, None, bool]:
         """What a search finds; returns whether that is certainly all.
 
-        It is if the server shows that it knows offsets, and ends with a page that is neither full nor of a suspicious
-        size. Servers cap pages at sizes of their own, which are round.
+        It is if the server shows that it knows offsets and then sends a smaller page or none, or if its only page is
+        neither full nor of a suspicious size: servers cap pages at sizes of their own, which are round.
 
         Parameters
         ----------
         ask
             Gets the page at an offset.
         """
-        offset, here = 0, set[str]()
+        offset, first_size, here = 0, 0, set[str]()
         while True:
             if self._pages_left <= 0 or time.monotonic() > self._end:
                 self.is_cut_off = True
@@ -81,10 +81,11 @@ class Listing(Generic[T]):
                 if item.uid not in self._seen:
                     self._seen.add(item.uid)
                     yield item
+            knows_offsets = offset > first_size or (offset > 0 and bool(new_here))
             if not new_here:
-                return offset == 0 and page.size == 0
-            offset += page.size
-            if not page.has_more and not _may_be_full(page.size):
+                return page.size == 0 and (offset == 0 or knows_offsets)
+            offset, first_size = offset + page.size, first_size or page.size
+            if not page.has_more and (page.size < first_size if knows_offsets else not _may_be_full(page.size)):
                 return True
 
 

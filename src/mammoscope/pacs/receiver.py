@@ -16,6 +16,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import ThreadedAssociationServer
 
 from mammoscope.errors import MammoscopeError, place_of
@@ -217,6 +218,13 @@ class _Nothing(BytesIO):
         return len(content)
 
 
+class _Shared(list[PresentationContext]):
+    """Contexts that associations only read: a copy of all storage classes for each connection takes longer than it."""
+
+    def __deepcopy__(self, memo: object) -> _Shared:
+        return self
+
+
 class _Server(ThreadedAssociationServer):
     """Rejects unknown addresses before a byte is read, and waits for no TLS handshake while others call."""
 
@@ -225,6 +233,7 @@ class _Server(ThreadedAssociationServer):
     def __init__(self, *arguments: Any, allows: Any, connections: Connections, **options: Any) -> None:
         self._allows, self._connections = allows, connections
         super().__init__(*arguments, **options)
+        self.contexts = _Shared(self.contexts)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         if not self._allows(None, client_address[0]):
