@@ -72,10 +72,11 @@ def test_a_pdu_that_does_not_end_is_cut_off(receiving: Receiving, monkeypatch: p
                 time.sleep(0.05)
 
 
-def test_300_silent_connections_keep_nobody_out(receiving: Receiving) -> None:
+@pytest.mark.parametrize("number", [90, pytest.param(300, marks=pytest.mark.load)])
+def test_silent_connections_keep_nobody_out(receiving: Receiving, number: int) -> None:
     receiver, _ = receiving()
     busy = associate(receiver)
-    silent = [socket.create_connection(("127.0.0.1", receiver.port)) for _ in range(300)]
+    silent = [socket.create_connection(("127.0.0.1", receiver.port)) for _ in range(number)]
     assert wait_for(lambda: len(receiver._server.active_associations) <= MOST_OF_AN_ADDRESS + 5, 30)
     association = associate(receiver)
     assert association.send_c_store(film(1)).Status == SUCCESS

@@ -12,7 +12,8 @@ from typing import Any
 from mammoscope.pacs.image_place import is_uid
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_USUAL_ITEM, _LARGEST_ITEM = 1 << 14, 1 << 20  # characters
+_USUAL_ITEM, _LARGEST_ITEM = 1 << 12, 1 << 20  # characters
+_MOST_ITEMS = 200_000  # of a server that ignores the limit of a page
 _LARGEST_NUMBER = 1 << 31
 
 
@@ -64,7 +65,7 @@ def items_of(body: bytes) -> Iterator[Item | None]:
     Raises
     ------
     ValueError
-        The answer is no list in JSON, or holds an item that is too large or too deep.
+        The answer is no list in JSON, or holds too many items, or one that is too large or too deep.
     """
     text = body.decode("utf-8-sig")
     position = _past_blanks(text, 0)
@@ -75,7 +76,7 @@ def items_of(body: bytes) -> Iterator[Item | None]:
     position = _past_blanks(text, position + 1)
     if text[position : position + 1] == "]":
         return
-    while True:
+    for _ in range(_MOST_ITEMS):
         value, position = _value_at(text, position)
         yield Item(value) if isinstance(value, dict) else None
         position = _past_blanks(text, position)
@@ -85,6 +86,7 @@ def items_of(body: bytes) -> Iterator[Item | None]:
         if separator != ",":
             raise ValueError("the list was cut off")
         position = _past_blanks(text, position + 1)
+    raise ValueError("too many")
 
 
 def _value_at(text: str, position: int) -> tuple[Any, int]:
