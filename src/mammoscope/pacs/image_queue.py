@@ -342,13 +342,5 @@ def _kill(database: sqlite3.Connection, image: Image, problem: str) -> None:
     database.execute(
         "UPDATE images SET state = ?, next_state = ?, failures = ?, problem = ? "
         "WHERE position = ? AND state = ? AND digest IS ?",
-        (
-            ImageState.DEAD,
-            image.state,
-            image.failures + 1,
-            problem,
-            image.position,
-            image.state,
-            image.digest,
-        ),
+        (ImageState.DEAD, image.state, image.failures + 1, problem, image.position, image.state, image.digest),
     )
