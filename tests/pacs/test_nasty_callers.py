@@ -40,8 +40,8 @@ def is_closed(connection: socket.socket) -> bool:
     return True
 
 
-@pytest.mark.parametrize("kind", [0x01, 0x04, 0x07])
-@pytest.mark.parametrize("length", [0xFFFFFFFF, 1 << 30, (1 << 20) + 1])
+@pytest.mark.parametrize("kind", [0x01, 0x04])
+@pytest.mark.parametrize("length", [0xFFFFFFFF, (1 << 20) + 1])
 def test_a_pdu_is_refused_by_its_header(receiving: Receiving, kind: int, length: int) -> None:
     receiver, _ = receiving()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -72,7 +72,7 @@ def test_a_pdu_that_does_not_end_is_cut_off(receiving: Receiving, monkeypatch: p
                 time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [90, pytest.param(300, marks=pytest.mark.load)])
+@pytest.mark.parametrize("number", [60, pytest.param(300, marks=pytest.mark.load)])
 def test_silent_connections_keep_nobody_out(receiving: Receiving, number: int) -> None:
     receiver, _ = receiving()
     busy = associate(receiver)

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 _VERIFICATION = UID("1.2.840.10008.1.1")
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
 _REJECTED_FOR_GOOD, _BY_US, _CALLER_UNKNOWN = 0x01, 0x01, 0x03
-_MOST_ASSOCIATIONS = 50
+_MOST_ASSOCIATIONS = 1000  # counts threads that still end, too; ``Connections`` bounds those that are open
 _IDLE_SECONDS, _HANDSHAKE_SECONDS = 60, 15
 _LARGEST_OTHER = 1 << 34  # bytes
 
