@@ -17,12 +17,12 @@ from mammoscope.pacs.commitment import STORAGE_COMMITMENT
 class ArchivePeer:
     """Listens as ``PEER``; a context manager.
 
-    ``status`` is what it answers to C-STORE, ``stored`` the UIDs of what it took, ``reports`` what storage commitments
-    were reported to it, each as the event and its data set.
+    ``status`` is what it answers to C-STORE, or ``"abort"``, ``stored`` the UIDs of what it took, ``reports`` what
+    storage commitments were reported to it, each as the event and its data set.
     """
 
     def __init__(self, sop_classes: Sequence[str] = (ComprehensiveSRStorage, SegmentationStorage)) -> None:
-        self.status = 0x0000
+        self.status: int | str = 0x0000
         self.stored: list[UID] = []
         self.asked = 0
         self.reports: list[tuple[int, Dataset]] = []
@@ -57,9 +57,12 @@ class ArchivePeer:
 
     def _store(self, event: evt.Event) -> int:
         self.asked += 1
+        if self.status == "abort":
+            event.assoc.abort()
+            return 0x0110
         if self.status == 0x0000:
             self.stored.append(event.request.AffectedSOPInstanceUID)  # type: ignore[union-attr]
-        return self.status
+        return int(self.status)
 
 
 def ask_for_commitment(peer: ArchivePeer, port: int, instances: Sequence[tuple[str, str]]) -> int:

@@ -104,7 +104,7 @@ def test_a_dead_letter_of_before_is_tried_again_from_where_it_was(folder: Path) 
     looker = ImageQueue(folder, working=False)
     (dead,) = looker.images(ImageState.DEAD)
     assert dead.problem == "is no mammogram" and looker.revive([dead.key]) == 1
-    assert [image.sop_instance for image in looker.images(ImageState.RECEIVED)] == [RECEIVED, DEAD]
+    assert [image.sop_instance for image in looker.images(ImageState.FOUND)] == [FOUND, DEAD]  # fetched anew
     looker.close()
 
 

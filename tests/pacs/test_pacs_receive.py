@@ -15,12 +15,16 @@ import pytest
 from films import BIRTH_DATE, NAME, PATIENT_ID, encoded, film, film_uid
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    BasicTextSRStorage,
+    BreastTomosynthesisImageStorage,
     CTImageStorage,
     DigitalMammographyXRayImageStorageForProcessing,
+    GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLosslessSV1,
     RLELossless,
+    SegmentationStorage,
 )
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -28,10 +32,17 @@ from tls_files import TlsFiles
 
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import ImageState
-from mammoscope.pacs.receiver import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Receiver
+from mammoscope.pacs.receiver import OUT_OF_RESOURCES, SUCCESS, Receiver
 from mammoscope.pacs.settings import Caller, Listening, Tls
 from mammoscope.readers import read_mammogram
 
+OTHER_CLASSES = (
+    BasicTextSRStorage,
+    BreastTomosynthesisImageStorage,
+    CTImageStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    SegmentationStorage,
+)
 Receiving = Callable[..., tuple[Receiver, ImageQueue]]
 
 
@@ -122,21 +133,50 @@ def test_the_same_image_at_the_same_time_is_taken_once(receiving: Receiving) -> 
     assert len(list((queue.folder / "files").rglob("*.dcm"))) == 1
 
 
-def test_another_image_under_a_known_uid_is_refused(receiving: Receiving) -> None:
+def test_corrected_demographics_under_a_known_uid_are_taken(receiving: Receiving) -> None:
     receiver, queue = receiving()
     association = associate(receiver)
     assert association.send_c_store(film(1)).Status == SUCCESS
-    assert association.send_c_store(film(1, PatientID="ANOTHER")).Status == CANNOT_UNDERSTAND
+    assert association.send_c_store(film(1, PatientID="CORRECTED")).Status == SUCCESS
     association.release()
     (image,) = queue.images(ImageState.RECEIVED)
-    assert PATIENT_ID.encode() in queue.place(image).image.read_bytes()
+    content = queue.place(image).image.read_bytes()
+    assert b"CORRECTED" in content and PATIENT_ID.encode() not in content
 
 
-def test_what_is_not_a_mammogram_by_its_class_is_not_negotiated(receiving: Receiving) -> None:
-    receiver, _ = receiving()
-    association = associate(receiver)
-    assert [context.abstract_syntax for context in association.rejected_contexts] == [CTImageStorage]
+def test_a_whole_study_is_taken_and_what_is_no_mammogram_set_aside(
+    receiving: Receiving, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver, queue = receiving()
+    entity = AE("MODALITY")
+    for sop_class in (film(1).SOPClassUID, *OTHER_CLASSES):
+        entity.add_requested_context(sop_class)
+    association = entity.associate("127.0.0.1", receiver.port, ae_title="MAMMOSCOPE")
+    assert not association.rejected_contexts
+    for number, sop_class in enumerate((film(1).SOPClassUID, *OTHER_CLASSES)):
+        assert association.send_c_store(film(number, SOPClassUID=sop_class)).Status == SUCCESS
     association.release()
+    assert [image.sop_instance for image in queue.images(ImageState.RECEIVED)] == [film_uid(0)]
+    assert len(list((queue.folder / "files").iterdir())) == 1
+    assert caplog.text.count("set aside, it is no mammogram") == len(OTHER_CLASSES)
+    assert "Breast Tomosynthesis Image Storage" in caplog.text
+
+
+def test_nothing_is_held_of_what_is_set_aside(receiving: Receiving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mammoscope.pacs.receiver.LARGEST_IMAGE", 300_000)
+    receiver, queue = receiving()
+    entity = AE("MODALITY")
+    for sop_class in (film(1).SOPClassUID, BreastTomosynthesisImageStorage):
+        entity.add_requested_context(sop_class)
+    association = entity.associate("127.0.0.1", receiver.port, ae_title="MAMMOSCOPE")
+    large = film(1).PixelData * 2
+    for number in range(2):
+        other = film(number, SOPClassUID=BreastTomosynthesisImageStorage, PixelData=large)
+        assert association.send_c_store(other).Status == SUCCESS
+    assert association.send_c_store(film(2)).Status == SUCCESS
+    with pytest.raises((RuntimeError, AttributeError, AssertionError)):
+        assert association.send_c_store(film(3, PixelData=large)).Status == SUCCESS
+    assert len(queue.images(ImageState.RECEIVED)) == 1
 
 
 def test_an_image_for_processing_waits(receiving: Receiving) -> None:

@@ -18,8 +18,8 @@ from archive_peer import ArchivePeer
 from films import encoded, film, film_uid
 from orthanc import Orthanc, sources
 from pacs_process import PacsProcess, children
-from pydicom.uid import CTImageStorage
 from pynetdicom import AE
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 from test_pacs_receive import associate, storescu
 from tls_files import TlsFiles
 from typer.testing import CliRunner
@@ -124,12 +124,12 @@ def test_a_worker_that_dies_of_an_image_costs_an_attempt(bundle: Bundle, tmp_pat
     [
         ("PEER@127.0.0.1:1", UnavailableError, "cannot be reached"),
         ("STRANGER@{address}", UnavailableError, "rejects the association"),
-        ("MAMMOSCOPE@{address}", FailedError, "does not accept CT Image Storage"),
+        ("MAMMOSCOPE@{address}", FailedError, "does not accept Study Root"),
     ],
 )
 def test_who_cannot_store(receiving: Receiving, node: str, error: type[Exception], problem: str) -> None:
     receiver, _ = receiving()
-    other = film(0, SOPClassUID=CTImageStorage)
+    other = film(0, SOPClassUID=StudyRootQueryRetrieveInformationModelFind)
     with pytest.raises(error, match=problem):
         Dimse(Node.parse(node.format(address=f"127.0.0.1:{receiver.port}")), "US", None).store([other])
 

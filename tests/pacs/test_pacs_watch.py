@@ -20,8 +20,10 @@ from typer.testing import CliRunner
 from mammoscope import NOTICE
 from mammoscope.audit import verify_trail
 from mammoscope.cli.app import app
+from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.listing import Days
 from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.retries import UnavailableError
 from mammoscope.pacs.settings import WebServer
@@ -139,7 +141,7 @@ def test_a_pacs_that_asks_for_a_password(tmp_path: Path, orthanc: Orthanc, monke
     orthanc.add(encoded(film(0)))
     for password in (None, "wrong"):
         with pytest.raises(UnavailableError, match="answers 401"):
-            DicomWeb(WebServer(orthanc.web, "me", password)).studies("MG", None)
+            list(DicomWeb(WebServer(orthanc.web, "me", password)).studies(Days(), "MG"))
     monkeypatch.setenv("MAMMOSCOPE_PACS_USER", "me")
     monkeypatch.setenv("MAMMOSCOPE_PACS_PASSWORD", "right")
     out = tmp_path / "out"
@@ -168,12 +170,13 @@ def test_a_look_starts_where_the_last_good_one_was(orthanc: Orthanc, tmp_path: P
     queue, server = ImageQueue(tmp_path / "data", working=True), DicomWeb(WebServer(orthanc.web))
     dated(0, today)
     dated(1, today - timedelta(days=5))
-    assert Watch(server, queue, ("MG",), None).look() == 1
+    breaker = Breaker("the PACS", 0.1)
+    assert Watch(server, queue, ("MG",), None, breaker).look() == 1
     queue.memory.write_note("last look", (today - timedelta(days=9)).isoformat())  # it was away since then
-    watch = Watch(server, queue, ("MG",), None)
+    watch = Watch(server, queue, ("MG",), None, breaker)
     assert watch.look() == 1 and watch.look() == 0
     dated(2, today - timedelta(days=5))
     assert watch.look() == 0
-    assert Watch(server, queue, ("MG",), date(2000, 1, 1)).look() == 1
+    assert Watch(server, queue, ("MG",), date(2000, 1, 1), breaker).look() == 1
     orthanc.add(encoded(film(3, StudyInstanceUID=film(0).StudyInstanceUID, StudyDate=f"{today:%Y%m%d}")))
     assert watch.look() == 1  # a study that has grown

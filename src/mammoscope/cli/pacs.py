@@ -24,7 +24,7 @@ def pull(
 ) -> None:
     """Fetch the mammograms of studies from a DICOMweb server, to be analysed with 'mammoscope analyze'."""
     from mammoscope.errors import MammoscopeError
-    from mammoscope.files import write_bytes
+    from mammoscope.files import replacing
     from mammoscope.pacs.dicomweb import DicomWeb
     from mammoscope.pacs.image_place import is_uid, key_of
     from mammoscope.pacs.settings import Tls, WebServer
@@ -33,12 +33,19 @@ def pull(
     for study in studies:
         if not is_uid(study):
             raise MammoscopeError(f"{study!r} is not a valid UID")
-        images = server.instances(study, modality)
+        images, is_whole = server.instances(study, modality)
         if not images:
             raise MammoscopeError(f"the server has no image of modality {modality} in study {study}")
+        if not is_whole:
+            typer.echo(f"the list of images of study {study} cannot be read to its end, some may be missing", err=True)
         for image in images:
             path = out / f"{key_of(image.sop_instance)}.dcm"
-            write_bytes(path, server.fetch(image.study, image.series, image.sop_instance))
+            with (
+                replacing(path) as temporary,
+                temporary.open("wb") as stream,
+                server.fetch(image.study, image.series, image.sop_instance) as blocks,
+            ):
+                stream.writelines(blocks)
             typer.echo(path)
 
 
@@ -98,5 +105,15 @@ def dead(
         typer.echo("none")
 
 
-for _command in (pull, push, watch, receive, status, dead):
+def rebuild(data: DataOption) -> None:
+    """Make a queue's damaged states anew, from what can be read of them and from its images; nothing must run on it."""
+    from mammoscope.pacs.rebuild import rebuild as run
+
+    rebuilt = run(data)
+    typer.echo(f"{rebuilt.rows} states and notes read, {rebuilt.images} images without one are analysed again")
+    for key in rebuilt.unreadable:
+        typer.echo(f"{key}: its image cannot be read; it was moved to {data / 'unreadable'}", err=True)
+
+
+for _command in (pull, push, watch, receive, status, dead, rebuild):
     app.command()(_command)

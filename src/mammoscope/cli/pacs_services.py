@@ -30,6 +30,9 @@ def watch(
     url: UrlArgument,
     data: DataOption,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two queries.")] = 30.0,
+    sweep_every: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between two queries for all studies, whatever their date.")
+    ] = 3600.0,
     modality: Annotated[list[str] | None, typer.Option(help="Images of these modalities.", show_default="MG")] = None,
     since: Annotated[
         datetime | None,
@@ -76,6 +79,7 @@ def watch(
         server,
         settings,
         every=every,
+        sweep_every=sweep_every,
         modalities=tuple(modality or ("MG",)),
         since=since and since.date(),
         started=_started,
@@ -158,13 +162,23 @@ def _kinds(**asked: bool) -> tuple[str, ...]:
 def _log() -> None:
     """Log to standard error; the libraries do not, because they quote what they send and receive."""
     import logging
+    import threading
 
     from pynetdicom import _config
+
+    from mammoscope.errors import place_of
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for name in ("pynetdicom", "pydicom", "dicomweb_client", "urllib3", "highdicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _config.LOG_HANDLER_LEVEL = "none"
+
+    def complain(ended: threading.ExceptHookArgs) -> None:
+        """Say that a thread of a library failed, without a traceback, which may quote a header."""
+        if ended.exc_value is not None:
+            logging.getLogger("mammoscope").warning("an association failed (%s)", place_of(ended.exc_value))
+
+    threading.excepthook = complain
 
 
 def _started(line: str) -> None:

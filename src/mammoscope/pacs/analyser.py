@@ -56,7 +56,18 @@ class Analyser:
         self._process = StandbyProcess(start)
 
     def __call__(self, image: Image) -> None:
-        """Analyse one image, or skip it with the reason."""
+        """Analyse one image, skip it with the reason, or let it be fetched again."""
+        try:
+            self._analyse(image)
+        except FailedError as error:
+            if not error.final or image.study is None:
+                raise
+            # Fetched, so it can be fetched again: it may have been cut off, garbled or taken for another on its way.
+            if self._queue.fetch_again(image, str(error)):
+                raise
+            logger.warning("%s: %s; it is fetched again", image.key, error)
+
+    def _analyse(self, image: Image) -> None:
         identity = self._ask(image, "identify")
         if identity["sop_instance"] != image.sop_instance:
             raise FailedError("its SOP Instance UID differs from the one that it was sent or found under", final=True)

@@ -47,6 +47,8 @@ def _analyse(place: ImagePlace, name: str, tools: Tools) -> Message:
     kinds = [ResultKind(kind) for kind in tools.settings["kinds"]]
     overlay = render_overlay(mammogram, analysis) if ResultKind.SC in kinds else None
     results = dicom_results(analysis, place.image, kinds, overlay=overlay)
+    for earlier in place.results():  # of another version of the image, which need not have had the same kinds
+        earlier.unlink()
     for kind, dataset in results.items():
         write_durably(place.result(kind.value), _encoded(dataset))
     write_analysis(analysis, place.analysis)

@@ -3,38 +3,59 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from functools import partial
+from io import BytesIO
+from typing import TypeVar
+from urllib.parse import urlencode
+from xml.etree.ElementTree import ParseError, fromstring
 
-import requests
-from dicomweb_client import DICOMwebClient
-from dicomweb_client.web import _Transaction
+from dicomweb_client.web import _load_xml_dataset
 from pydicom.dataset import Dataset
+from pydicom.filewriter import dcmwrite
 
-from mammoscope.pacs.image_place import is_uid
-from mammoscope.pacs.retries import FailedError, UnavailableError
-from mammoscope.pacs.settings import WebServer
-from mammoscope.readers.limits import DEFAULT_LIMITS
+from mammoscope.pacs.bounded_http import AnswerError, BoundedHttp, Bounds, NoConnectionError
+from mammoscope.pacs.file_start import of_instance
+from mammoscope.pacs.json_answers import Item, items_of
+from mammoscope.pacs.listing import PAGE, Days, Listing, Page
+from mammoscope.pacs.multipart import joined, only_part, parameters_of
+from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
+from mammoscope.pacs.settings import LARGEST_IMAGE, WebServer
 
-_TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of an answer
-_PAGE = 200
-# Status codes about the server or our account, not about the one image.
-_EVERYBODYS = frozenset({401, 403, 407, 408, 429, 502, 503, 504})
-_NO_SERVICE = frozenset({404, 405})  # for a search or a store; for a fetch the image is gone
 _SEARCH, _FETCH, _STORE = "search", "fetch", "store"
+_BOUNDS = {_SEARCH: Bounds(32 << 20, 120.0), _FETCH: Bounds(LARGEST_IMAGE, 600.0), _STORE: Bounds(8 << 20, 600.0)}
+_OURS = frozenset({401, 407})  # about our account, not about the one image
+_MAY_BE_THEIRS = frozenset({403, 408, 425, 429, 507})  # as 500 and above; a quota, a lock, a full disk
+_NO_SERVICE = frozenset({404, 405})  # for a search or a store; for a fetch the image is gone
 _CONFLICT = 409  # some were not stored, the body says which and why
 _DUPLICATE = 0x0111
+_PASSING = frozenset({0x0110, *range(0xA700, 0xA800)})  # processing failure, out of resources (PS3.18 I.2.2)
+_ANY_SYNTAX = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+
+Found = TypeVar("Found", "Study", "Instance", "Series")
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study that a server has; ``instances`` is None if it does not state how many."""
+    """A study that a server has.
+
+    Attributes
+    ----------
+    instances
+        How many it has; None if the server does not state it.
+    modalities
+        Which it has; empty if the server does not state it.
+    day
+        Its date; None if it has none that the calendar has.
+    """
 
     uid: str
     instances: int | None
+    modalities: frozenset[str] = frozenset()
+    day: date | None = None
 
 
 @dataclass(frozen=True)
@@ -46,165 +67,196 @@ class Instance:
     sop_instance: str
     sop_class: str
 
+    @property
+    def uid(self) -> str:
+        """That of the instance."""
+        return self.sop_instance
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series that a server has."""
+
+    uid: str
+
 
 class DicomWeb:
     """A DICOMweb server; calls from several threads need one of these each.
 
-    All calls raise ``UnavailableError`` if the server cannot be reached or refuses access, and ``FailedError`` if it
-    refuses this one request.
+    All calls raise ``UnavailableError`` if the server cannot be reached or refuses access, ``FailedError`` if it
+    refuses this one request, and ``UncertainError`` if it is not known which of them.
     """
 
     def __init__(self, server: WebServer) -> None:
-        session = requests.Session()
-        session.trust_env = False  # no proxies and no password file from the environment
-        if server.user is not None:
-            session.auth = (server.user, server.password or "")
-        if server.token is not None:
-            session.headers["Authorization"] = f"Bearer {server.token}"
-        tls = server.tls
-        session.verify = True if tls.authority is None else str(tls.authority)
-        if tls.certificate is not None and tls.key is not None:
-            session.cert = (str(tls.certificate), str(tls.key))
-        self._server = server
-        self._client = _Client(server.url.rstrip("/"), session=session, timeout=_TIMEOUT)
-        self._client.set_http_retry_params(retry=False)  # the queue retries
+        self._server, self._root = server, server.url.rstrip("/")
+        self._http = BoundedHttp(server)
 
-    def studies(self, modality: str, since: date | None) -> list[Study]:
-        """Studies with images of a modality, those dated from a day on."""
-        filters = {"ModalitiesInStudy": modality}
-        if since is not None:
-            filters["StudyDate"] = f"{since:%Y%m%d}-"
-        found = self._pages(
-            lambda offset: self._client.search_for_studies(limit=_PAGE, offset=offset, search_filters=filters)
+    def __str__(self) -> str:
+        return str(self._server)
+
+    def interrupt(self) -> None:
+        """End the call under way, from another thread, and allow no further one."""
+        self._http.interrupt()
+
+    def studies(self, days: Days, modality: str | None) -> Generator[Study, None, bool]:
+        """Studies of a range of days, with images of a modality or of any; returns whether that is certainly all.
+
+        A search that cannot be read to its end is divided by date, and at last repeated without the modality, because
+        some servers (Orthanc 1.10) give no second page to a search for a modality.
+        """
+        return (yield from self._studies(Listing(), days, modality))
+
+    def _studies(self, listing: Listing[Study], days: Days, modality: str | None) -> Generator[Study, None, bool]:
+        filters = days.filters if modality is None else {**days.filters, "ModalitiesInStudy": modality}
+        if (yield from listing.read(partial(self._page, "/studies", filters, _study))):
+            return True
+        if listing.is_cut_off:
+            return False
+        if (halves := days.halves()) is not None:
+            is_whole = days != Days()  # what has no date is in neither half
+            for half in halves:
+                is_whole &= yield from self._studies(listing, half, modality)
+            return is_whole
+        if modality is None:
+            return False
+        reading = listing.read(partial(self._page, "/studies", days.filters, _study))
+        while True:
+            try:
+                study = next(reading)
+            except StopIteration as ended:
+                return bool(ended.value)
+            if modality in study.modalities or not study.modalities:
+                yield study
+
+    def instances(self, study: str, modality: str) -> tuple[list[Instance], bool]:
+        """Instances of a modality in a study, and whether that is certainly all.
+
+        Where a server cannot be read to the end with the modality, instances of other modalities are among them.
+        """
+        listing: Listing[Instance] = Listing()
+        found: list[Instance] = []
+        instance = partial(_instance, study)
+
+        def read(path: str, filters: Mapping[str, str]) -> bool:
+            reading = listing.read(partial(self._page, path, filters, instance))
+            while True:
+                try:
+                    found.append(next(reading))
+                except StopIteration as ended:
+                    return bool(ended.value)
+
+        path = f"/studies/{study}"
+        if read(f"{path}/instances", {"Modality": modality}) or read(f"{path}/instances", {}):
+            return found, True
+        every: Listing[Series] = Listing()
+        series = list(every.read(partial(self._page, f"{path}/series", {}, _series)))
+        return found, bool(series) and all(
+            [read(f"{path}/series/{one.uid}/instances", {}) for one in series]  # noqa: C419 (each is to be read)
         )
-        studies = {
-            uid: Study(uid, _number(_value(item, "00201208")))
-            for item in found
-            if (uid := _uid(item, "0020000D")) is not None
-        }
-        return list(studies.values())
 
-    def instances(self, study: str, modality: str) -> list[Instance]:
-        """Instances of a modality in a study."""
-        found = self._pages(
-            lambda offset: self._client.search_for_instances(
-                study, limit=_PAGE, offset=offset, search_filters={"Modality": modality}
-            )
-        )
-        instances = []
-        for item in found:
-            series, sop_instance, sop_class = (_uid(item, tag) for tag in ("0020000E", "00080018", "00080016"))
-            if series and sop_instance and sop_class:
-                instances.append(Instance(study, series, sop_instance, sop_class))
-        return instances
+    @contextmanager
+    def fetch(self, study: str, series: str, sop_instance: str) -> Iterator[Iterator[bytes]]:
+        """The DICOM file of an instance as the server stores it, in pieces to be read in the block.
 
-    def fetch(self, study: str, series: str, sop_instance: str) -> bytes:
-        """The DICOM file of an instance, as the server stores it; nothing of it is parsed here."""
-        with self._talking(_FETCH):
-            return self._client.retrieve_encoded(study, series, sop_instance)
+        Its start is compared with the UID that was asked for, and its end with what was announced.
+        """
+        path = f"/studies/{study}/series/{series}/instances/{sop_instance}"
+        # Compressing would take the server seconds, for little gain.
+        headers = {"Accept": _ANY_SYNTAX, "Accept-Encoding": "identity"}
+        with self._talking(_FETCH), self._http.asking("GET", self._root + path, _BOUNDS[_FETCH], headers) as answer:
+            self._check(answer.status, _FETCH)
+            kind, boundary = parameters_of(answer.content_type)
+            blocks = answer.blocks()
+            if kind.startswith("multipart/") and boundary:
+                blocks = only_part(blocks, boundary)
+            yield of_instance(blocks, sop_instance)
 
     def store(self, datasets: Sequence[Dataset]) -> None:
         """Store all instances or fail; one that exists already counts as stored."""
-        with self._talking(_STORE):
-            try:
-                answer = self._client.store_instances(datasets)
-            except requests.HTTPError as error:
-                if error.response is None or error.response.status_code != _CONFLICT:
-                    raise
-                answer = _dataset(error.response.content)
-        failures = [int(item.get("FailureReason", 0)) for item in answer.get("FailedSOPSequence", [])]
-        if reasons := {f"0x{reason:04X}" for reason in failures if reason != _DUPLICATE}:
-            raise FailedError(f"{self._server} did not store it (failure {', '.join(sorted(reasons))})")
-        listed = (*answer.get("ReferencedSOPSequence", []), *answer.get("FailedSOPSequence", []))
-        if not {dataset.SOPInstanceUID for dataset in datasets} <= {item.ReferencedSOPInstanceUID for item in listed}:
-            raise FailedError(f"{self._server} does not confirm that it stored it")
+        body, content_type = joined([_encoded(dataset) for dataset in datasets], "application/dicom")
+        headers = {"Content-Type": content_type, "Accept": "application/dicom+json", "Accept-Encoding": "identity"}
+        url = f"{self._root}/studies"
+        with self._talking(_STORE), self._http.asking("POST", url, _BOUNDS[_STORE], headers, body) as response:
+            if response.status != _CONFLICT:
+                self._check(response.status, _STORE)
+            answer = _stored(response.body(), response.content_type)
+            failures = {int(item.get("FailureReason", 0)) for item in answer.get("FailedSOPSequence", [])}
+            listed = (*answer.get("ReferencedSOPSequence", []), *answer.get("FailedSOPSequence", []))
+            stored = {item.ReferencedSOPInstanceUID for item in listed}
+        if reasons := failures - {_DUPLICATE}:
+            problem = f"{self} did not store it (failure {', '.join(f'0x{reason:04X}' for reason in sorted(reasons))})"
+            raise UncertainError(problem) if reasons <= _PASSING else FailedError(problem)
+        if not {dataset.SOPInstanceUID for dataset in datasets} <= stored:
+            raise FailedError(f"{self} does not confirm that it stored it")
 
-    def _pages(self, search: Callable[[int], list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-        """Everything that a search finds. A page that holds nothing new is the last: not all servers know offsets."""
-        seen: set[str] = set()
-        offset = 0
-        while True:
-            with self._talking(_SEARCH):
-                page = search(offset)
-            new = {text: item for item in page if (text := json.dumps(item, sort_keys=True)) not in seen}
-            seen.update(new)
-            yield from new.values()
-            offset += len(page)
-            if not new:
-                return
+    def _page(
+        self, path: str, filters: Mapping[str, str], read: Callable[[Item], Found | None], offset: int
+    ) -> Page[Found]:
+        url = f"{self._root}{path}?{urlencode({'limit': PAGE, 'offset': offset, **filters})}"
+        headers = {"Accept": "application/dicom+json", "Accept-Encoding": "identity"}
+        with self._talking(_SEARCH), self._http.asking("GET", url, _BOUNDS[_SEARCH], headers) as answer:
+            self._check(answer.status, _SEARCH)
+            size, items = 0, []
+            for item in items_of(answer.body()):
+                size += 1
+                if item is not None and (found := read(item)) is not None:
+                    items.append(found)
+        if size and not items:
+            raise UncertainError(f"{self} gave no valid answer to '{_SEARCH}' (nothing with the UIDs it must state)")
+        return Page(items, size, answer.has_more)
+
+    def _check(self, status: int, what: str) -> None:
+        if status < 300:
+            return
+        problem = f"{self} answers {status} to '{what}'"
+        if status in _OURS or (status in _NO_SERVICE and what != _FETCH):
+            raise UnavailableError(problem)
+        if status >= 500 or status in _MAY_BE_THEIRS:
+            raise UncertainError(problem)
+        raise FailedError(problem)
 
     @contextmanager
     def _talking(self, what: str) -> Iterator[None]:
         try:
             yield
-        except requests.HTTPError as error:
-            code = 0 if error.response is None else error.response.status_code
-            problem = f"{self._server} answers {code} to '{what}'"
-            is_everybodys = code in _EVERYBODYS or (code in _NO_SERVICE and what != _FETCH)
-            raise (UnavailableError if is_everybodys else FailedError)(problem) from None
-        except (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
-            raise UnavailableError(f"{self._server} cannot be reached ({type(error).__name__})") from None
-        except requests.ConnectionError as error:
-            if "NewConnectionError" in str(error) or "NameResolutionError" in str(error):
-                raise UnavailableError(f"{self._server} cannot be reached") from None
-            raise FailedError(f"{self._server} ended the connection on '{what}'") from None
-        except requests.RequestException as error:
-            raise FailedError(f"{self._server} gave no answer to '{what}' ({type(error).__name__})") from None
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            # What the client library raises for an invalid answer.
-            raise FailedError(f"{self._server} gave no valid answer to '{what}' ({type(error).__name__})") from None
+        except NoConnectionError as error:
+            raise UnavailableError(f"{self} {error}") from None
+        except AnswerError as error:
+            raise UncertainError(f"{self} {error} on '{what}'") from None
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            # What an invalid answer makes the libraries raise.
+            raise UncertainError(f"{self} gave no valid answer to '{what}' ({type(error).__name__})") from None
 
 
-class _Client(DICOMwebClient):
-    """Adds a way to get a file without having it parsed, and with a limit on its size."""
-
-    def retrieve_encoded(self, study: str, series: str, sop_instance: str) -> bytes:
-        """The bytes of an instance in whatever transfer syntax the server has it."""
-        url = self._get_instances_url(_Transaction.RETRIEVE, study, series, sop_instance)
-        accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-        headers = {
-            "Accept": accept,
-            "Accept-Encoding": "identity",
-        }  # compressing would take the server seconds, for little gain
-        with self._http_get(url, headers=headers, stream=True) as response:
-            _limit(response, DEFAULT_LIMITS.file_bytes)
-            if response.headers.get("Content-Type", "").startswith("application/dicom"):
-                return b"".join(response.iter_content(1 << 20))
-            (part,) = self._decode_multipart_message(response, stream=True)
-            return bytes(part)
-
-
-def _limit(response: requests.Response, most: int) -> None:
-    """Raise ``ValueError`` if an answer gets too large."""
-    original = response.iter_content
-
-    def limited(chunk_size: int = 1 << 20) -> Iterator[bytes]:
-        total = 0
-        for chunk in original(chunk_size):
-            total += len(chunk)
-            if total > most:
-                raise ValueError(f"more than {most} bytes")
-            yield chunk
-
-    response.iter_content = limited  # type: ignore[method-assign,assignment]
-
-
-def _dataset(body: bytes) -> Dataset:
-    return Dataset.from_json(json.loads(body)) if body else Dataset()
-
-
-def _value(item: dict[str, Any], tag: str) -> Any:
-    values = item.get(tag, {}).get("Value") or [None]
-    return values[0]
-
-
-def _uid(item: dict[str, Any], tag: str) -> str | None:
-    value = _value(item, tag)
-    return value if isinstance(value, str) and is_uid(value) else None
-
-
-def _number(value: Any) -> int | None:
-    try:
-        return int(value)
-    except (TypeError, ValueError):
+def _study(item: Item) -> Study | None:
+    if (uid := item.uid("0020000D")) is None:
         return None
+    return Study(uid, item.count("00201208"), item.texts("00080061"), item.day("00080020"))
+
+
+def _series(item: Item) -> Series | None:
+    uid = item.uid("0020000E")
+    return None if uid is None else Series(uid)
+
+
+def _instance(study: str, item: Item) -> Instance | None:
+    series, sop_instance, sop_class = (item.uid(tag) for tag in ("0020000E", "00080018", "00080016"))
+    return Instance(study, series, sop_instance, sop_class) if series and sop_instance and sop_class else None
+
+
+def _encoded(dataset: Dataset) -> bytes:
+    stream = BytesIO()
+    dcmwrite(stream, dataset)
+    return stream.getvalue()
+
+
+def _stored(body: bytes, content_type: str) -> Dataset:
+    """What was stored and what was not, as STOW-RS answers; empty if that is not said."""
+    if not body:
+        return Dataset()
+    if parameters_of(content_type)[0] in ("application/dicom+xml", "application/xml", "text/xml"):
+        try:
+            return _load_xml_dataset(fromstring(body))  # noqa: S314 (expat bounds entities)
+        except ParseError:
+            raise ValueError("no XML") from None
+    return Dataset.from_json(json.loads(body))

@@ -8,15 +8,18 @@ from contextlib import contextmanager
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
-from mammoscope.pacs.retries import FailedError, UnavailableError
+from mammoscope.pacs.bounded_association import bound_reading
+from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
 from mammoscope.pacs.settings import Node
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10, 120
 _SUCCESS, _WARNINGS, _DUPLICATE = 0x0000, range(0xB000, 0xC000), 0x0111
+_OURS = 0x0124  # not authorised (PS3.7 C.4.2)
+_MAY_BE_THEIRS = frozenset({0x0110, 0x0211, 0x0213, *range(0xA700, 0xA800)})  # processing failure, out of resources
 
 
 class Dimse:
@@ -34,6 +37,15 @@ class Dimse:
 
     def __init__(self, node: Node, title: str, tls: ssl.SSLContext | None) -> None:
         self._node, self._title, self._tls = node, title, tls
+        self._association: Association | None = None
+
+    def __str__(self) -> str:
+        return str(self._node)
+
+    def interrupt(self) -> None:
+        """End the call under way, from another thread."""
+        if (association := self._association) is not None:
+            association.abort()
 
     def store(self, datasets: Sequence[Dataset]) -> None:
         """Store all instances or fail; one that exists already counts as stored.
@@ -44,6 +56,8 @@ class Dimse:
             It cannot be reached, or rejects the association.
         FailedError
             It does not accept one of them.
+        UncertainError
+            It fails on one of them, and perhaps on any other as well.
         """
         entity = AE(self._title)
         for sop_class, syntax in {(item.SOPClassUID, item.file_meta.TransferSyntaxUID) for item in datasets}:
@@ -52,17 +66,29 @@ class Dimse:
             if syntax == ExplicitVRLittleEndian:
                 entity.add_requested_context(sop_class, ImplicitVRLittleEndian)
         with associated(entity, self._node, self._tls) as association:
-            for number, dataset in enumerate(datasets, start=1):
-                try:
-                    answer = association.send_c_store(dataset, msg_id=number)
-                except (ValueError, RuntimeError):
-                    reason = "does not accept it" if association.is_established else "ended the association"
-                    raise FailedError(f"{self._node} {reason} ({dataset.SOPClassUID.name})") from None
-                status = answer.get("Status")
-                if status is None:
-                    raise FailedError(f"{self._node} gave no answer to C-STORE")
-                if status not in (_SUCCESS, _DUPLICATE) and status not in _WARNINGS:
-                    raise FailedError(f"{self._node} did not store it (status 0x{status:04X})")
+            self._association = association
+            try:
+                for number, dataset in enumerate(datasets, start=1):
+                    self._store_one(association, dataset, number)
+            finally:
+                self._association = None
+
+    def _store_one(self, association: Association, dataset: Dataset, number: int) -> None:
+        try:
+            answer = association.send_c_store(dataset, msg_id=number)
+        except (ValueError, RuntimeError):
+            if association.is_established:
+                raise FailedError(f"{self._node} does not accept it ({dataset.SOPClassUID.name})") from None
+            raise UncertainError(f"{self._node} ended the association ({dataset.SOPClassUID.name})") from None
+        status = answer.get("Status")
+        if status is None:
+            raise UncertainError(f"{self._node} gave no answer to C-STORE")
+        if status in (_SUCCESS, _DUPLICATE) or status in _WARNINGS:
+            return
+        problem = f"{self._node} did not store it (status 0x{status:04X})"
+        if status == _OURS:
+            raise UnavailableError(problem)
+        raise UncertainError(problem) if status in _MAY_BE_THEIRS else FailedError(problem)
 
 
 @contextmanager
@@ -86,6 +112,7 @@ def associated(
         ae_title=node.title,
         tls_args=None if tls is None else (tls, node.host),
         ext_neg=list(roles),
+        evt_handlers=[(evt.EVT_CONN_OPEN, bound_reading)],
     )
     if association.rejected_contexts and not association.accepted_contexts:
         names = {UID(context.abstract_syntax or "").name for context in association.rejected_contexts}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,37 +11,16 @@ from typing import Any
 from mammoscope.errors import MammoscopeError
 from mammoscope.pacs.image_files import ImageFiles
 from mammoscope.pacs.image_place import ImagePlace
+from mammoscope.pacs.image_tables import PATIENCE_SECONDS, PRAGMAS, SCHEMA
 from mammoscope.pacs.memory import Memory
+from mammoscope.pacs.opening import REPAIR, lock_of, refuse_lost_states
 from mammoscope.pacs.queued_image import Admission, Image, ImageState
-from mammoscope.pacs.retries import pause
-from mammoscope.queue.database import Database, Schema
+from mammoscope.pacs.retries import LONGEST_PAUSE, pause
+from mammoscope.pacs.steady_clock import SteadyClock
+from mammoscope.queue.database import Database
 from mammoscope.queue.folder import QueueFolder
-from mammoscope.queue.process_lock import HeldError, ProcessLock
 from mammoscope.readers.source import data_set_sha256
 
-_TABLES = """
-CREATE TABLE images (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    sop_instance TEXT NOT NULL UNIQUE,
-    sop_class TEXT NOT NULL,
-    study TEXT,
-    series TEXT,
-    digest TEXT,
-    state TEXT NOT NULL,
-    next_state TEXT,
-    failures INTEGER NOT NULL DEFAULT 0,
-    due REAL NOT NULL,
-    problem TEXT
-);
-CREATE INDEX images_by_state ON images (state, due, position);
-CREATE TABLE results (sop_instance TEXT PRIMARY KEY);
-CREATE TABLE presentations (mark TEXT PRIMARY KEY);
-CREATE TABLE studies (study TEXT PRIMARY KEY, instances INTEGER NOT NULL);
-CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
-_SCHEMA = Schema(1, _TABLES)
-_PRAGMAS = ("synchronous = FULL",)  # accepted images must survive a power cut
-_PATIENCE_SECONDS = 30.0
 _COLUMNS = ("position", "sop_instance", "sop_class", "study", "series", "digest", "state", "failures", "problem")
 
 
@@ -91,17 +69,22 @@ class ImageQueue:
         self._attempts, self._first_pause = attempts, first_pause
         place = QueueFolder(folder, "the queue")
         self._files = ImageFiles(place.files, reserve)
+        self._now = SteadyClock()
         if not working and not place.database.exists():
             raise MammoscopeError(f"{folder}: holds no queue; 'pacs watch' and 'pacs receive' make one")
         with ExitStack() as opened:
             if working:
+                refuse_lost_states(place)
                 place.make()
-                opened.callback(_lock_of(place).close)
-            self._database = Database(place, _SCHEMA, pragmas=_PRAGMAS, patience=_PATIENCE_SECONDS, thorough=working)
+                opened.callback(lock_of(place).close)
+            self._database = Database(
+                place, SCHEMA, pragmas=PRAGMAS, patience=PATIENCE_SECONDS, thorough=working, repair=REPAIR
+            )
             opened.callback(self._database.close)
             self.memory = Memory(self._database)
             if working:
                 self._remove_unwanted(place)
+                self._bring_forward()
             self._opened = opened.pop_all()
 
     def close(self) -> None:
@@ -119,13 +102,15 @@ class ImageQueue:
                 database.execute(
                     "INSERT OR IGNORE INTO images (sop_instance, sop_class, study, series, state, due) "
                     "VALUES (?, ?, ?, ?, ?, ?)",
-                    (sop_instance, sop_class, study, series, ImageState.FOUND, time.time()),
+                    (sop_instance, sop_class, study, series, ImageState.FOUND, self._now()),
                 ).rowcount
                 == 1
             )
 
     def admit(self, sop_instance: str, sop_class: str, content: bytes, wait: float = 0.0) -> Admission:
         """Add an image that another system sent: its file is on disk and in the queue when this returns.
+
+        Other content under a known UID is a new version: it takes the place of the old one and is analysed.
 
         Parameters
         ----------
@@ -138,37 +123,76 @@ class ImageQueue:
 
         Raises
         ------
-        OSError, sqlite3.Error
+        OSError, MammoscopeError
             It cannot be written; nothing of it is left.
         """
         digest = data_set_sha256(content)
-        if (known := self._admission(sop_instance, digest)) is not Admission.NEW:
-            return known
-        with self._files.written(content) as temporary:
+        if (known := self.image(sop_instance)) is not None and known.digest == digest:
+            return Admission.KNOWN
+        with self._files.written([content]) as (temporary, _):
             try:
                 with self._database.transaction() as database:
-                    if (known := self._admission(sop_instance, digest)) is not Admission.NEW:
-                        return known
+                    known = self.image(sop_instance)
+                    if known is not None and known.digest == digest:
+                        return Admission.KNOWN
                     self._files.put(temporary, sop_instance)
+                    if known is None:
+                        database.execute(
+                            "INSERT INTO images (sop_instance, sop_class, digest, state, due) VALUES (?, ?, ?, ?, ?)",
+                            (sop_instance, sop_class, digest, ImageState.RECEIVED, self._now() + wait),
+                        )
+                        return Admission.NEW
                     database.execute(
-                        "INSERT INTO images (sop_instance, sop_class, digest, state, due) VALUES (?, ?, ?, ?, ?)",
-                        (sop_instance, sop_class, digest, ImageState.RECEIVED, time.time() + wait),
+                        "UPDATE images SET sop_class = ?, digest = ?, state = ?, failures = 0, due = ?, problem = NULL "
+                        "WHERE position = ?",
+                        (sop_class, digest, ImageState.RECEIVED, self._now() + wait, known.position),
                     )
+                    return Admission.CHANGED
             except BaseException:
                 with self._database.transaction():  # so that nobody admits it between the check and the removal
                     if self.image(sop_instance) is None:
                         self._files.remove(sop_instance)
                 raise
-        return Admission.NEW
 
-    def fetched(self, image: Image, content: bytes, wait: float = 0.0) -> None:
-        """Keep the file of an image that was found; raises as ``admit`` does."""
-        with self._files.written(content) as temporary, self._database.transaction() as database:
+    def fetched(self, image: Image, blocks: Iterable[bytes], wait: float = 0.0) -> bool:
+        """Keep the file of an image that was found; raises as ``admit`` does, and what ``blocks`` raises.
+
+        Returns
+        -------
+        bool
+            False, and the image stays as it was, if it is what was fetched before and could not be analysed.
+        """
+        with self._files.written(blocks) as (temporary, digest), self._database.transaction() as database:
             self._files.put(temporary, image.sop_instance)
+            if digest == image.digest:
+                return False
             database.execute(
-                "UPDATE images SET digest = ? WHERE position = ?", (data_set_sha256(content), image.position)
+                "UPDATE images SET state = ?, failures = iif(digest IS NULL, 0, failures), digest = ?, due = ?, "
+                "problem = NULL WHERE position = ? AND state = ?",
+                (ImageState.RECEIVED, digest, self._now() + wait, image.position, image.state),
             )
-            _move(database, image, ImageState.RECEIVED, wait)
+        return True
+
+    def fetch_again(self, image: Image, problem: str) -> bool:
+        """What was fetched cannot be analysed: fetch it again, for it may have been damaged; True if it is given up."""
+        failures = image.failures + 1
+        is_last = failures >= self._attempts
+        with self._database.transaction() as database:
+            if is_last:
+                _kill(database, image, problem)
+            else:
+                database.execute(
+                    "UPDATE images SET state = ?, failures = ?, due = ?, problem = ? WHERE position = ? AND state = ?",
+                    (
+                        ImageState.FOUND,
+                        failures,
+                        self._now() + pause(failures, self._first_pause),
+                        problem,
+                        image.position,
+                        image.state,
+                    ),
+                )
+        return is_last
 
     def is_whole(self, image: Image) -> bool:
         """Whether the file of an image is on disk, byte for byte as received."""
@@ -176,7 +200,7 @@ class ImageQueue:
 
     def next(self, state: ImageState) -> Image | None:
         """The image of this state that is due longest."""
-        rows = self._images("WHERE state = ? AND due <= ? ORDER BY due, position LIMIT 1", (state, time.time()))
+        rows = self._images("WHERE state = ? AND due <= ? ORDER BY due, position LIMIT 1", (state, self._now()))
         return rows[0] if rows else None
 
     def wait(self, seconds: float) -> None:
@@ -191,53 +215,76 @@ class ImageQueue:
         """Its results are on disk; ``results`` are their SOP Instance UIDs."""
         with self._database.transaction() as database:
             database.executemany("INSERT OR IGNORE INTO results VALUES (?)", [(result,) for result in results])
-            _move(database, image, ImageState.ANALYSED)
+            self._move(database, image, ImageState.ANALYSED)
 
     def finish(self, image: Image, state: ImageState, reason: str | None = None) -> None:
         """It is done: its state is SENT or SKIPPED, and its files are removed."""
         with self._database.transaction() as database:
-            _move(database, image, state, problem=reason)
-        if not self._keep:
-            self._files.remove(image.sop_instance)
+            self._move(database, image, state, problem=reason)
+        if self._keep:
+            return
+        with self._database.transaction():  # so that no new version arrives between the check and the removal
+            current = self.image(image.sop_instance)
+            if current is not None and current.state in (ImageState.SENT, ImageState.SKIPPED):
+                self._files.remove(image.sop_instance)
 
     def analyse_again(self, image: Image, problem: str) -> None:
         """Its results are not on disk after all."""
         with self._database.transaction() as database:
-            _move(database, image, ImageState.RECEIVED, problem=problem)
+            self._move(database, image, ImageState.RECEIVED, problem=problem)
 
     def fail(self, image: Image, problem: str, *, final: bool = False) -> bool:
         """Note a failure of the step that is due; True if that was the last attempt."""
         failures = image.failures + 1
         is_last = final or failures >= self._attempts
         with self._database.transaction() as database:
-            database.execute(
-                "UPDATE images SET state = ?, next_state = ?, failures = ?, due = ?, problem = ? "
-                "WHERE position = ? AND state = ?",
-                (
-                    ImageState.DEAD if is_last else image.state,
-                    image.state,
-                    failures,
-                    time.time() + pause(failures, self._first_pause),
-                    problem,
-                    image.position,
-                    image.state,
-                ),
-            )
+            if is_last:
+                _kill(database, image, problem)
+            else:
+                database.execute(
+                    "UPDATE images SET failures = ?, due = ?, problem = ? "
+                    "WHERE position = ? AND state = ? AND digest IS ?",
+                    (
+                        failures,
+                        self._now() + pause(failures, self._first_pause),
+                        problem,
+                        image.position,
+                        image.state,
+                        image.digest,
+                    ),
+                )
         return is_last
 
-    def postpone(self, image: Image, seconds: float) -> None:
+    def postpone(self, image: Image, seconds: float, problem: str) -> None:
         """Try again later, as if nothing had been tried."""
         with self._database.transaction() as database:
-            database.execute("UPDATE images SET due = ? WHERE position = ?", (time.time() + seconds, image.position))
+            database.execute(
+                "UPDATE images SET due = ?, problem = ? WHERE position = ? AND state = ?",
+                (self._now() + seconds, problem, image.position, image.state),
+            )
+
+    def hasten(self, state: ImageState) -> None:
+        """Try now what was postponed in a state."""
+        with self._database.transaction() as database:
+            database.execute(
+                "UPDATE images SET due = min(due, ?) WHERE state = ? AND failures = 0 AND problem IS NOT NULL",
+                (self._now(), state),
+            )
 
     def revive(self, keys: Iterable[str] | None = None) -> int:
-        """Retry dead letters from the step that failed, all or those of these keys; returns how many."""
+        """Retry dead letters, all or those of these keys; returns how many.
+
+        What could not be analysed is fetched anew, if it was fetched. All else goes on from the step that failed.
+        """
         wanted = None if keys is None else set(keys)
         chosen = [image for image in self.images(ImageState.DEAD) if wanted is None or image.key in wanted]
         with self._database.transaction() as database:
             database.executemany(
-                "UPDATE images SET state = next_state, failures = 0, due = ? WHERE position = ? AND state = 'dead'",
-                [(time.time(), image.position) for image in chosen],
+                "UPDATE images SET failures = 0, due = 0, "  # another process has a clock of its own
+                "state = iif(study IS NOT NULL AND next_state = 'received', 'found', next_state), "
+                "digest = iif(study IS NOT NULL AND next_state IN ('received', 'found'), NULL, digest) "
+                "WHERE position = ? AND state = 'dead'",
+                [(image.position,) for image in chosen],
             )
         return len(chosen)
 
@@ -260,11 +307,26 @@ class ImageQueue:
         done = () if self._keep else (ImageState.SENT, ImageState.SKIPPED)
         place.remove_unknown({image.key for state in ImageState if state not in done for image in self.images(state)})
 
-    def _admission(self, sop_instance: str, digest: str) -> Admission:
-        known = self.image(sop_instance)
-        if known is None:
-            return Admission.NEW
-        return Admission.KNOWN if known.digest == digest else Admission.OTHER
+    def _bring_forward(self) -> None:
+        """Let nothing wait longer than any pause: the machine's clock may have been set back since."""
+        now = self._now()
+        with self._database.transaction() as database:
+            database.execute("UPDATE images SET due = ? WHERE due > ?", (now, now + 2 * LONGEST_PAUSE))
+
+    def _move(
+        self,
+        database: sqlite3.Connection,
+        image: Image,
+        state: ImageState,
+        wait: float = 0.0,
+        problem: str | None = None,
+    ) -> None:
+        """Change an image's state, if it is still the one that was read, in the same version."""
+        database.execute(
+            "UPDATE images SET state = ?, failures = 0, due = ?, problem = ? "
+            "WHERE position = ? AND state = ? AND digest IS ?",
+            (state, self._now() + wait, problem, image.position, image.state, image.digest),
+        )
 
     def _images(self, where: str, values: tuple[object, ...]) -> list[Image]:
         query = f"SELECT {', '.join(_COLUMNS)} FROM images {where}"  # noqa: S608 (where is ours)
@@ -275,21 +337,10 @@ def _image(row: tuple[Any, ...]) -> Image:
     return Image(**{**dict(zip(_COLUMNS, row, strict=True)), "state": ImageState(row[_COLUMNS.index("state")])})
 
 
-def _move(
-    database: sqlite3.Connection, image: Image, state: ImageState, wait: float = 0.0, problem: str | None = None
-) -> None:
-    """Change an image's state, if it is still in the one that it was read in."""
+def _kill(database: sqlite3.Connection, image: Image, problem: str) -> None:
+    """Make a dead letter of an image, if it is still in the state and version that it was read in."""
     database.execute(
-        "UPDATE images SET state = ?, failures = 0, due = ?, problem = ? WHERE position = ? AND state = ?",
-        (state, time.time() + wait, problem, image.position, image.state),
+        "UPDATE images SET state = ?, next_state = ?, failures = ?, problem = ? "
+        "WHERE position = ? AND state = ? AND digest IS ?",
+        (ImageState.DEAD, image.state, image.failures + 1, problem, image.position, image.state, image.digest),
     )
-
-
-def _lock_of(place: QueueFolder) -> ProcessLock:
-    """The lock of the process that works on the queue."""
-    try:
-        return ProcessLock(place.root / "running.sqlite")
-    except HeldError:
-        raise MammoscopeError(f"{place.root}: another process works on this queue") from None
-    except sqlite3.Error as error:
-        raise MammoscopeError(f"{place.root}: cannot hold {place.holds} ({error})") from None

@@ -24,7 +24,7 @@ class Admission(StrEnum):
 
     NEW = "new"
     KNOWN = "known"
-    OTHER = "other"  # another image has arrived with its UID
+    CHANGED = "changed"  # other content under its UID has arrived, and counts
 
 
 @dataclass(frozen=True)

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import logging
 import socket
-import sqlite3
+from collections import deque
+from io import BytesIO
 from socketserver import BaseServer
 from threading import Lock, Thread
 from typing import Any, cast
 
 from pydicom.uid import UID
-from pynetdicom import AE, evt
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import ThreadedAssociationServer
 
 from mammoscope.errors import MammoscopeError, place_of
+from mammoscope.pacs.bounded_association import bound_reading
 from mammoscope.pacs.commitment import STORAGE_COMMITMENT, Commitments
+from mammoscope.pacs.connections import Connections
 from mammoscope.pacs.image_place import is_uid, key_of
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Admission
-from mammoscope.pacs.settings import Listening
+from mammoscope.pacs.settings import LARGEST_IMAGE, Listening
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
-from mammoscope.readers.limits import DEFAULT_LIMITS
 
 logger = logging.getLogger(__name__)
 
 _VERIFICATION = UID("1.2.840.10008.1.1")
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
 _REJECTED_FOR_GOOD, _BY_US, _CALLER_UNKNOWN = 0x01, 0x01, 0x03
-_MOST_ASSOCIATIONS = 50
-_IDLE_SECONDS, _HANDSHAKE_SECONDS = 60, 30
+_MOST_ASSOCIATIONS = 1000  # counts threads that still end, too; ``Connections`` bounds those that are open
+_IDLE_SECONDS, _HANDSHAKE_SECONDS = 60, 15
+_LARGEST_OTHER = 1 << 34  # bytes
 
 
 class Receiver:
@@ -57,17 +62,23 @@ class Receiver:
 
     def __init__(self, listening: Listening, queue: ImageQueue, hold: float, commitments: Commitments | None) -> None:
         self._listening, self._queue, self._hold, self._commitments = listening, queue, hold, commitments
-        self._sizes = _Sizes()
+        self._sizes, self._connections = _Sizes(), Connections()
         self._entity = AE(listening.title)
         self._entity.require_called_aet = True
         self._entity.maximum_associations = _MOST_ASSOCIATIONS
-        self._entity.acse_timeout = self._entity.dimse_timeout = self._entity.network_timeout = _IDLE_SECONDS
+        self._entity.acse_timeout = _HANDSHAKE_SECONDS
+        self._entity.dimse_timeout = self._entity.network_timeout = _IDLE_SECONDS
         self._entity.add_supported_context(_VERIFICATION)
-        for sop_class in sorted(IMAGE_CLASSES):
-            self._entity.add_supported_context(sop_class, list(READABLE_SYNTAXES))
+        for context in AllStoragePresentationContexts:  # whole studies are sent, and one refused would stop them
+            is_image = context.abstract_syntax in IMAGE_CLASSES
+            syntaxes = READABLE_SYNTAXES if is_image else ALL_TRANSFER_SYNTAXES
+            self._entity.add_supported_context(str(context.abstract_syntax), list(syntaxes))
         handlers: list[Any] = [
+            (evt.EVT_CONN_OPEN, bound_reading),
             (evt.EVT_REQUESTED, self._check_caller),
+            (evt.EVT_ACCEPTED, self._note_association),
             (evt.EVT_DATA_RECV, self._sizes.add),
+            (evt.EVT_DIMSE_RECV, self._sizes.complete),
             (evt.EVT_CONN_CLOSE, self._sizes.forget),
             (evt.EVT_C_STORE, self._store_image),
         ]
@@ -82,6 +93,7 @@ class Receiver:
                 evt_handlers=handlers,
                 server_class=_Server,
                 allows=listening.allows,
+                connections=self._connections,
             )
         except OSError as error:
             raise MammoscopeError(
@@ -111,44 +123,106 @@ class Receiver:
         evt.trigger(association, evt.EVT_REJECTED, {})
         association.kill()
 
+    def _note_association(self, event: evt.Event) -> None:
+        transport = event.assoc.dul.socket
+        self._connections.associated(None if transport is None else transport.socket)
+
     def _store_image(self, event: evt.Event) -> int:
-        self._sizes.forget(event)
+        self._sizes.handled(event)
         request = cast(C_STORE, event.request)
         sop_instance, sop_class = str(request.AffectedSOPInstanceUID or ""), request.AffectedSOPClassUID
-        if not is_uid(sop_instance) or sop_class not in IMAGE_CLASSES:
+        if not is_uid(sop_instance) or sop_class is None:
             return CANNOT_UNDERSTAND
-        wait = self._hold if sop_class in FOR_PROCESSING else 0.0
         try:
+            if sop_class not in IMAGE_CLASSES:
+                is_ours = self._queue.memory.is_result(sop_instance)
+                what = "a result of mammoscope" if is_ours else f"no mammogram ({UID(sop_class).name})"
+                logger.info("%s: set aside, it is %s", key_of(sop_instance), what)
+                return SUCCESS
+            wait = self._hold if sop_class in FOR_PROCESSING else 0.0
             admission = self._queue.admit(sop_instance, sop_class, event.encoded_dataset(), wait)
-        except (OSError, sqlite3.Error, MemoryError) as error:
-            logger.error("%s: refused, it cannot be kept (%s)", key_of(sop_instance), place_of(error))
+        except (OSError, MammoscopeError, MemoryError) as error:
+            reason = error if isinstance(error, MammoscopeError) else place_of(error)
+            logger.error("%s: refused, it cannot be kept (%s)", key_of(sop_instance), reason)
             return OUT_OF_RESOURCES
-        if admission is Admission.OTHER:
-            logger.warning("%s: refused, another image has arrived with its UID", key_of(sop_instance))
-            return CANNOT_UNDERSTAND
-        logger.info("%s: %s", key_of(sop_instance), "received" if admission is Admission.NEW else "received again")
+        logger.info("%s: %s", key_of(sop_instance), _SAID[admission])
         return SUCCESS
 
 
+_SAID = {
+    Admission.NEW: "received",
+    Admission.KNOWN: "received again",
+    Admission.CHANGED: "received in another version, which takes the place of the earlier one",
+}
+
+
 class _Sizes:
-    """Bytes that each association has sent since its last image; one that sends too much is aborted."""
+    """Bytes that each association has sent and that were not handled; one that sends too much is aborted.
+
+    Of objects that are set aside nothing is held, however large they are.
+    """
 
     def __init__(self) -> None:
         self._bytes: dict[Association, int] = {}
+        self._complete: dict[Association, deque[int]] = {}
         self._lock = Lock()
 
     def add(self, event: evt.Event) -> None:
+        most = _most_of(event.assoc)
         with self._lock:
             before = self._bytes.get(event.assoc, 0)
             total = self._bytes[event.assoc] = before + len(event.data)
-        if before <= DEFAULT_LIMITS.file_bytes < total:
-            logger.warning("an association was aborted: its image is larger than %d bytes", DEFAULT_LIMITS.file_bytes)
+        if before <= most < total:
+            logger.warning("an association was aborted: it sent more than %d bytes at once", most)
             # The thread that is told of the bytes would wait for itself.
             Thread(target=event.assoc.abort, daemon=True).start()
+
+    def complete(self, event: evt.Event) -> None:
+        """A message has arrived as a whole. Those after it, which nobody may send so early, count beside it."""
+        with self._lock:
+            done = self._complete.setdefault(event.assoc, deque())
+            size = self._bytes.get(event.assoc, 0) - sum(done)
+            if isinstance(event.message, C_STORE_RQ):
+                done.append(size)
+            else:
+                self._bytes[event.assoc] = sum(done)
+
+    def handled(self, event: evt.Event) -> None:
+        with self._lock:
+            done = self._complete.get(event.assoc)
+            if done:
+                self._bytes[event.assoc] -= done.popleft()
 
     def forget(self, event: evt.Event) -> None:
         with self._lock:
             self._bytes.pop(event.assoc, None)
+            self._complete.pop(event.assoc, None)
+
+
+def _most_of(association: Association) -> int:
+    """Bytes that the message which is coming in may have."""
+    message = association.dimse.message
+    if message is None or not message.command_set:
+        return LARGEST_IMAGE  # of those before it
+    if not isinstance(message, C_STORE_RQ) or message.command_set.get("AffectedSOPClassUID") in IMAGE_CLASSES:
+        return LARGEST_IMAGE
+    if not isinstance(message.data_set, _Nothing):
+        message.data_set = _Nothing()
+    return _LARGEST_OTHER
+
+
+class _Nothing(BytesIO):
+    """Takes what is to be set aside, and keeps none of it."""
+
+    def write(self, content: Any) -> int:
+        return len(content)
+
+
+class _Shared(list[PresentationContext]):
+    """Contexts that associations only read: a copy of all storage classes for each connection takes longer than it."""
+
+    def __deepcopy__(self, memo: object) -> _Shared:
+        return self
 
 
 class _Server(ThreadedAssociationServer):
@@ -156,15 +230,19 @@ class _Server(ThreadedAssociationServer):
 
     request_queue_size = 64
 
-    def __init__(self, *arguments: Any, allows: Any, **options: Any) -> None:
-        self._allows = allows
+    def __init__(self, *arguments: Any, allows: Any, connections: Connections, **options: Any) -> None:
+        self._allows, self._connections = allows, connections
         super().__init__(*arguments, **options)
+        self.contexts = _Shared(self.contexts)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        if self._allows(None, client_address[0]):
-            return True
-        logger.warning("%s called and is not allowed to", client_address[0])
-        return False
+        if not self._allows(None, client_address[0]):
+            logger.warning("%s called and is not allowed to", client_address[0])
+            return False
+        if not self._connections.admit(request, client_address[0]):
+            logger.warning("%s called, and there are too many associations", client_address[0])
+            return False
+        return True
 
     def get_request(self) -> tuple[socket.socket, Any]:
         assert self.socket is not None

@@ -13,6 +13,10 @@ class UnavailableError(MammoscopeError):
     """The other side cannot be reached or refuses access: no fault of an image, so it is retried without limit."""
 
 
+class UncertainError(MammoscopeError):
+    """The other side failed on one image or study, and may fail on every other as well: ``Breaker`` finds out."""
+
+
 class FailedError(MammoscopeError):
     """A step failed for one image.
 
@@ -29,10 +33,10 @@ class FailedError(MammoscopeError):
         self.final = final
 
 
-def pause(failures: int, first: float) -> float:
+def pause(failures: int, first: float, longest: float = LONGEST_PAUSE) -> float:
     """Seconds until the next try after so many failures, 1 or more: doubled each time, spread by half either way.
 
     The spread keeps images that failed together from coming back together.
     """
-    growing = min(first * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE)
+    growing = min(first * 2.0 ** min(failures - 1, 30), longest)
     return growing * random.uniform(0.5, 1.5)  # noqa: S311 (nothing secret)

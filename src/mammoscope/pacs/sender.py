@@ -23,6 +23,8 @@ class Archive(Protocol):
 
     def store(self, datasets: Sequence[Dataset]) -> None: ...
 
+    def interrupt(self) -> None: ...
+
 
 def archive_of(target: Target, title: str, tls: Tls | None) -> Archive:
     """What stores instances at a target; ``title`` and ``tls`` are for a DICOM application."""

@@ -5,22 +5,24 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
+from functools import partial
 from threading import Event, Thread
 
 from mammoscope.audit import AuditTrail
 from mammoscope.bundle import load_bundle
+from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.analyser import Analyser
+from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.commitment import Commitments
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.exam_reports import ExamReports
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.receiver import Receiver
-from mammoscope.pacs.retries import FailedError, UnavailableError, pause
-from mammoscope.pacs.sender import Sender, archive_of
+from mammoscope.pacs.sender import Archive, Sender, archive_of
 from mammoscope.pacs.settings import Listening, Node, QueueSettings, Target, Tls, WebServer
 from mammoscope.pacs.transitions import Transition, TransitionThreads
 from mammoscope.pacs.watch import Fetcher, Watch
@@ -30,12 +32,15 @@ logger = logging.getLogger(__name__)
 
 Started = Callable[[str], object]
 
+_STOP_SECONDS = 5.0
+
 
 def watch(
     server: WebServer,
     settings: QueueSettings,
     *,
     every: float,
+    sweep_every: float,
     modalities: tuple[str, ...],
     since: date | None,
     started: Started | None = None,
@@ -46,8 +51,8 @@ def watch(
     ----------
     server, settings
         What to watch, and what to do with what is there.
-    every
-        Seconds between two queries.
+    every, sweep_every
+        Seconds between two queries for recent studies, and between two for all studies.
     modalities, since
         As ``Watch`` takes them.
     started
@@ -59,23 +64,50 @@ def watch(
         The bundle or the folder cannot be used.
     """
     with _until_told() as ended, _queue_of(settings) as (queue, stack):
-        fetcher = Fetcher(DicomWeb(server), queue, settings.hold)
-        _start(
-            stack, queue, settings, {ImageState.FOUND: fetcher, ImageState.ANALYSED: Sender(DicomWeb(server), queue)}
-        )
-        looker, away = Watch(DicomWeb(server), queue, modalities, since), 0
+        searching = Breaker(server, settings.first_pause)
+        fetched_from, stored_in, asked, swept = (DicomWeb(server) for _ in range(4))
+        transitions = {
+            ImageState.FOUND: Transition(Fetcher(fetched_from, queue, settings.hold), searching.for_service()),
+            ImageState.ANALYSED: Transition(Sender(stored_in, queue), searching.for_service()),
+        }
+        _start(stack, queue, settings, transitions, fetched_from, stored_in)
+        make = partial(Watch, queue=queue, modalities=modalities, since=since, stopping=ended)
+        looking = make(asked, breaker=searching, first_pause=settings.first_pause)
+        sweeping = make(swept, breaker=searching.for_service(), first_pause=settings.first_pause)
+        threads = [
+            Thread(target=_repeat, args=(work, seconds, breaker, ended), name=name, daemon=True)
+            for name, work, seconds, breaker in (
+                ("look", looking.look, every, looking.breaker),
+                ("sweep", sweeping.sweep, sweep_every, sweeping.breaker),
+            )
+        ]
+        for thread in threads:
+            thread.start()
+        stack.callback(_end, threads, asked, swept)
         if started is not None:
             started(f"watching {server} every {every:g} s")
-        while not ended.is_set():
-            try:
-                if new := looker.look():
-                    logger.info("%d new images", new)
-                away = 0
-            except (UnavailableError, FailedError) as error:
-                away += 1
-                if away == 1:
-                    logger.warning("%s; it is retried without limit", error)
-            ended.wait(max(every, pause(away, settings.first_pause)) if away else every)
+        ended.wait()
+
+
+def _repeat(work: Callable[[], int], every: float, breaker: Breaker, ended: Event) -> None:
+    """Look for new images again and again, whatever happens."""
+    while not ended.is_set():
+        try:
+            if new := work():
+                logger.info("%d new images", new)
+        except MammoscopeError as error:
+            if not ended.is_set():
+                breaker.failed(error)
+        except Exception as error:
+            breaker.failed(f"new images cannot be looked for ({place_of(error)})")
+        ended.wait(max(every, breaker.pause_left()))
+
+
+def _end(threads: Sequence[Thread], *servers: DicomWeb) -> None:
+    for server in servers:
+        server.interrupt()
+    for thread in threads:
+        thread.join(_STOP_SECONDS)
 
 
 def receive(
@@ -113,7 +145,8 @@ def receive(
             commitments = Commitments(queue, listening.title, nodes, tls)
         archive = archive_of(target, listening.title, calling_tls)
         receiver = Receiver(listening, queue, settings.hold, commitments)
-        _start(stack, queue, settings, {ImageState.ANALYSED: Sender(archive, queue)})
+        sending = Transition(Sender(archive, queue), Breaker(target, settings.first_pause))
+        _start(stack, queue, settings, {ImageState.ANALYSED: sending}, archive)
         Thread(target=receiver.serve, name="receiver", daemon=True).start()
         stack.callback(receiver.stop)
         if started is not None:
@@ -136,7 +169,13 @@ def _queue_of(settings: QueueSettings) -> Iterator[tuple[ImageQueue, ExitStack]]
         yield queue, stack
 
 
-def _start(stack: ExitStack, queue: ImageQueue, settings: QueueSettings, others: dict[ImageState, Transition]) -> None:
+def _start(
+    stack: ExitStack,
+    queue: ImageQueue,
+    settings: QueueSettings,
+    others: dict[ImageState, Transition],
+    *peers: Archive,
+) -> None:
     bundle = load_bundle(settings.bundle)
     if bundle.sees_exams:
         logger.warning(
@@ -155,13 +194,15 @@ def _start(stack: ExitStack, queue: ImageQueue, settings: QueueSettings, others:
         logger.info("%s: analysed, %s", image.key, outcome)
 
     def given_up(image: Image, would_fail_again: bool) -> None:
-        if trail is not None and image.state is ImageState.RECEIVED:
+        was_fetched = image.state is ImageState.FOUND and image.digest is not None
+        if trail is not None and (was_fetched or image.state is ImageState.RECEIVED):
             trail.record_failure(queue.place(image).image, "refused" if would_fail_again else "failed")
 
     analyser = Analyser(queue, bundle.folder, settings.threshold, settings.kinds, finished)
-    running = TransitionThreads(queue, {**others, ImageState.RECEIVED: analyser}, settings.first_pause, given_up)
+    analysing = Transition(analyser, Breaker("the analysis process", settings.first_pause))
+    running = TransitionThreads(queue, {**others, ImageState.RECEIVED: analysing}, settings.first_pause, given_up)
     running.start()
-    stack.callback(running.stop, analyser.stop)
+    stack.callback(running.stop, analyser.stop, *(peer.interrupt for peer in peers))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from mammoscope.errors import MammoscopeError
 
 DEFAULT_TITLE = "MAMMOSCOPE"
+LARGEST_IMAGE = 320 << 20  # bytes; the largest that is analysed has 100 million pixels of up to 3 bytes
 _TITLE = re.compile(r"[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?")  # PS3.5 6.2, AE: 16 characters, no backslash
 _NODE = re.compile(r"(?P<title>.+)@(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
 

@@ -5,20 +5,38 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from threading import Event, Thread
 
-from mammoscope.errors import place_of
+from mammoscope.errors import MammoscopeError, place_of
+from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
-from mammoscope.pacs.retries import FailedError, UnavailableError, pause
+from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
 
 logger = logging.getLogger(__name__)
 
-Transition = Callable[[Image], None]
 GivenUp = Callable[[Image, bool], None]
 
 _POLL_SECONDS = 1.0
 _STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What is to be done with the images of a state.
+
+    Attributes
+    ----------
+    do
+        Moves one image on, or raises ``FailedError`` (the image's fault: retried, a dead letter after some attempts),
+        ``UnavailableError`` (the peer's: retried without limit), or ``UncertainError``, which the breaker judges.
+    breaker
+        Of the peer that it needs.
+    """
+
+    do: Callable[[Image], None]
+    breaker: Breaker
 
 
 class TransitionThreads:
@@ -29,8 +47,7 @@ class TransitionThreads:
     queue
         The queue.
     transitions
-        For a state, what is to be done with an image in it. It moves the image on, or raises ``FailedError`` (retried,
-        a dead letter after some attempts) or ``UnavailableError`` (retried without limit, with longer pauses).
+        For a state, what is to be done with an image in it.
     first_pause
         Seconds that a transition pauses when the other side is away for the first time.
     given_up
@@ -63,37 +80,51 @@ class TransitionThreads:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self, state: ImageState, transition: Transition) -> None:
-        away = 0
+        disk = Breaker(f"the queue in {self._queue.folder}", self._first_pause)
         while not self._stopping.is_set():
+            if (left := max(disk.pause_left(), transition.breaker.pause_left())) > 0:
+                transition.breaker.wait(min(left, _POLL_SECONDS))
+                continue
             try:
                 if (image := self._queue.next(state)) is None:
                     self._queue.wait(_POLL_SECONDS)
                     continue
-                away = 0 if self._do(image, transition, away) else away + 1
-                if away:
-                    self._stopping.wait(pause(away, self._first_pause))
-            except Exception as error:  # the queue itself: its disk may be full
-                logger.error("the queue cannot be used (%s)", place_of(error))
-                self._stopping.wait(_POLL_SECONDS)
+                self._do(image, transition)
+                disk.succeeded()
+            except OSError as error:
+                disk.failed(f"a file of the queue cannot be written ({error.strerror or type(error).__name__})")
+            except MammoscopeError as error:  # the database: locked, damaged, or its disk is full
+                disk.failed(error)
+            except Exception as error:
+                disk.failed(f"the queue cannot be used ({place_of(error)})")
 
-    def _do(self, image: Image, transition: Transition, away: int) -> bool:
-        """Move one image on; False if the other side cannot be reached."""
+    def _do(self, image: Image, transition: Transition) -> None:
         try:
-            transition(image)
-        except (UnavailableError, OSError) as error:
-            if not away and not self._stopping.is_set():
-                problem = (
-                    error if isinstance(error, UnavailableError) else f"a file cannot be written ({error.strerror})"
-                )
-                logger.warning("%s; it is retried without limit", problem)
-            self._queue.postpone(image, self._first_pause)  # other images come first; all resume after the pause
-            return False
+            transition.do(image)
+        except UnavailableError as error:
+            self._queue.postpone(image, self._first_pause, str(error))  # other images come first
+            if not self._stopping.is_set():
+                transition.breaker.failed(error)
+        except UncertainError as error:
+            if self._stopping.is_set():
+                return
+            if transition.breaker.doubted(image.key, error):
+                self._fail(image, str(error))
+            else:
+                self._queue.postpone(image, self._first_pause, str(error))
         except FailedError as error:
             self._fail(image, str(error), final=error.final)
+        except OSError:
+            self._queue.postpone(image, self._first_pause, "a file cannot be written")
+            raise
+        except MammoscopeError:
+            raise
         except Exception as error:
             logger.error("%s: %s", image.key, place_of(error))
             self._fail(image, f"the step after '{image.state}' failed ({type(error).__name__})")
-        return True
+        else:
+            if transition.breaker.succeeded(image.key):
+                self._queue.hasten(image.state)
 
     def _fail(self, image: Image, problem: str, *, final: bool = False) -> None:
         if self._stopping.is_set():  # a job aborted by the stop does not count as a failure

@@ -17,6 +17,10 @@ _PRIMARY = 0xFF  # an error code of SQLite without its details
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
+class DatabaseError(MammoscopeError, sqlite3.Error):
+    """The states cannot be read or written now: another process holds them, the disk is full, or they are damaged."""
+
+
 @dataclass(frozen=True)
 class Schema:
     """The tables of a queue.
@@ -53,6 +57,8 @@ class Database:
         Check all of the file for damage, not only its start; takes a third of a second for 100,000 rows.
     locked
         The reason to state if another process holds it.
+    repair
+        What helps if it is damaged.
 
     Raises
     ------
@@ -69,8 +75,10 @@ class Database:
         patience: float,
         thorough: bool = True,
         locked: str = "another process uses it",
+        repair: str = "restore it, or name another folder",
     ) -> None:
         self._changed = Condition()
+        self._path, self._repair = folder.database, repair
         try:
             self._connection = sqlite3.connect(folder.database, check_same_thread=False, timeout=patience)
         except sqlite3.Error as error:
@@ -81,7 +89,7 @@ class Database:
             self.close()
             code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
             if code in _DAMAGED:
-                raise _damaged(folder.database, str(error)) from None
+                raise self._damaged(str(error)) from None
             reason = locked if code == sqlite3.SQLITE_BUSY else str(error)
             raise MammoscopeError(f"{folder.root}: cannot hold {folder.holds} ({reason})") from None
         except MammoscopeError:
@@ -95,20 +103,26 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A block of which all changes are kept, or none if it raises; other threads wait. Not to be nested."""
-        with self._changed:
+        """A block of which all changes are kept, or none if it raises; other threads wait. Not to be nested.
+
+        Raises
+        ------
+        DatabaseError
+            The file cannot be read or written.
+        """
+        with self._changed, self._translated():
             with self._connection:
                 yield self._connection
             self._changed.notify_all()
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """All rows that a query finds; within a transaction of this thread, with its changes."""
-        with self._changed:
+        """All rows that a query finds; within a transaction of this thread, with its changes. Raises likewise."""
+        with self._changed, self._translated():
             return self._connection.execute(query, values).fetchall()
 
     def row(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
-        """The first row that a query finds; None if there is none."""
-        with self._changed:
+        """The first row that a query finds; None if there is none. Raises likewise."""
+        with self._changed, self._translated():
             found: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
         return found
 
@@ -136,7 +150,7 @@ class Database:
             raise MammoscopeError(f"{path}: is of version {version}, expected {schema.version}")
         finding = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
         if finding != "ok":
-            raise _damaged(path, " ".join(str(finding).split()))
+            raise self._damaged(" ".join(str(finding).split()))
         if version == 0:
             connection.executescript(
                 f"BEGIN EXCLUSIVE; {schema.tables} PRAGMA user_version = {schema.version}; COMMIT;"
@@ -144,6 +158,16 @@ class Database:
         with connection:
             connection.execute(schema.at_opening)
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError:
+            raise
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _DAMAGED:
+                raise self._damaged(str(error)) from None
+            raise DatabaseError(f"{self._path}: cannot be used now ({error})") from None
 
-def _damaged(path: Path, reason: str) -> MammoscopeError:
-    return MammoscopeError(f"{path}: is damaged ({reason}): restore it, or name another folder")
+    def _damaged(self, reason: str) -> DatabaseError:
+        return DatabaseError(f"{self._path}: is damaged ({reason}): {self._repair}")

@@ -86,10 +86,20 @@ def data_set_sha256(data: bytes) -> str:
 
     So an image has the same hash whether it came from a file, by C-STORE or by WADO-RS.
     """
-    start = 0
+    return hashlib.sha256(memoryview(data)[_data_set_start(data[:144]) :]).hexdigest()
+
+
+def data_set_sha256_of(path: Path) -> str:
+    """``data_set_sha256`` of a file, of which a piece at a time is in memory; raises OSError if it cannot be read."""
+    with path.open("rb") as stream:
+        stream.seek(_data_set_start(stream.read(144)))
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _data_set_start(data: bytes) -> int:
     if data[128:136] == b"DICM\x02\0\0\0":
-        start = 144 + int.from_bytes(data[140:144], "little")
-    return hashlib.sha256(memoryview(data)[start:]).hexdigest()
+        return 144 + int.from_bytes(data[140:144], "little")
+    return 0
 
 
 def detect_format(start: bytes) -> str | None:

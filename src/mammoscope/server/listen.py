@@ -37,6 +37,7 @@ def serve(settings: ServerSettings, *, started: Callable[[str], object] | None =
     import uvicorn  # noqa: PLC0415
 
     from mammoscope.server.app import create_app  # noqa: PLC0415
+    from mammoscope.server.connection import BoundedConnection  # noqa: PLC0415
     from mammoscope.server.state import ServerState  # noqa: PLC0415
 
     with _ended_by_signals(), _listening(settings) as listener, contextlib.ExitStack() as stack:
@@ -45,6 +46,7 @@ def serve(settings: ServerSettings, *, started: Callable[[str], object] | None =
         stack.callback(state.close)  # where uvicorn does not come to it
         config = uvicorn.Config(
             create_app(settings, state),
+            http=BoundedConnection,
             log_config=None,
             log_level="warning",
             access_log=False,  # it would hold the token of the first visit

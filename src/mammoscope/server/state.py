@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +14,7 @@ from mammoscope.bundle import load_bundle
 from mammoscope.readers import IsolatedReader
 from mammoscope.server.analysis_store import AnalysisStore
 from mammoscope.server.analysis_thread import AnalysisThread
+from mammoscope.server.ephemeral import EphemeralFolder
 from mammoscope.server.settings import ServerSettings
 from mammoscope.server.uploads import Uploads
 
@@ -46,10 +45,11 @@ class ServerState:
         self.settings = settings
         self.bundle = load_bundle(settings.bundle)
         audit = None if settings.audit is None else AuditTrail(settings.audit, "serve", self.bundle, self.floor)
-        self._ephemeral = Path(tempfile.mkdtemp(prefix="mammoscope-")) if settings.data is None else None
+        self._ephemeral = EphemeralFolder() if settings.data is None else None
+        folder = None if self._ephemeral is None else self._ephemeral.path
         self._is_closed = False
         try:
-            self.store = AnalysisStore(self._ephemeral or Path(str(settings.data)), settings.queue)
+            self.store = AnalysisStore(folder or Path(str(settings.data)), settings.queue)
         except BaseException:
             self._remove_ephemeral()
             raise
@@ -59,7 +59,7 @@ class ServerState:
             settings.limits.for_reader(),
             floor=self.floor,
             together=self.bundle.sees_exams,
-            ephemeral=self._ephemeral,
+            ephemeral=folder,
             audit=audit,
         )
         self.headers = IsolatedReader(replace(settings.limits.for_reader(), seconds=_HEADER_SECONDS))
@@ -84,7 +84,7 @@ class ServerState:
 
     def _remove_ephemeral(self) -> None:
         if self._ephemeral is not None:
-            shutil.rmtree(self._ephemeral, ignore_errors=True)
+            self._ephemeral.remove()
 
 
 async def state_of(request: Request) -> ServerState:
