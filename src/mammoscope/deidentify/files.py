@@ -15,13 +15,15 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
 from mammoscope.deidentify.dataset import deidentified
+from mammoscope.deidentify.pixels import kept_pixels
 from mammoscope.deidentify.pseudonyms import Pseudonyms
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.execution.backend import Backend, Crashed
 from mammoscope.execution.threads import Threads
 from mammoscope.files import write_bytes
 from mammoscope.readers.dicom.admission import modality_of, pixel_layout
-from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
+from mammoscope.readers.dicom.codecs import require_pixels
+from mammoscope.readers.dicom.compressed import READABLE_SYNTAXES
 from mammoscope.readers.dicom.header import DicomFile, described, read_header
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import MAGIC_BYTES, Source, detect_format, read_source
@@ -178,14 +180,14 @@ def _changed(source: Source, pseudonyms: Pseudonyms) -> tuple[Dataset, str | Non
     header, syntax = file.header, file.transfer_syntax
     if syntax not in READABLE_SYNTAXES:
         raise source.error(f"{described('TransferSyntaxUID')} is {header.shown_uid(syntax)}, which is not supported")
-    if file.pixels is None or (file.pixels.length is None) != syntax.is_encapsulated:
-        raise source.error(f"has no {described('PixelData')} that fits its transfer syntax")
+    require_pixels(file)
     if not header.has("SOPClassUID"):
         raise source.error(f"{described('SOPClassUID')} is missing")
     if header.has("SharedFunctionalGroupsSequence") or header.has("PerFrameFunctionalGroupsSequence"):
         raise source.error("is an enhanced object, which cannot be de-identified: its values are in functional groups")
-    doubt = _doubt_about_pixels(file, modality)
-    return deidentified(file, layout, pseudonyms, may_name_patient=doubt is not None), doubt
+    pixels = kept_pixels(file, layout)
+    doubt = _doubt_about_pixels(file, modality) or (f"{pixels.doubt}; {_LOOK}" if pixels.doubt else None)
+    return deidentified(file, pixels, pseudonyms, may_name_patient=doubt is not None), doubt
 
 
 def _doubt_about_pixels(file: DicomFile, modality: str) -> str | None:

@@ -23,7 +23,7 @@ from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Admission
 from mammoscope.pacs.settings import Listening
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
-from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
+from mammoscope.readers.dicom.compressed import READABLE_SYNTAXES
 from mammoscope.readers.limits import DEFAULT_LIMITS
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pydicom.uid import UID
 
 from mammoscope.mammogram import Mammogram
 from mammoscope.readers.dicom.admission import is_for_processing, is_synthesised, modality_of, pixel_layout
-from mammoscope.readers.dicom.codecs import LOSSY_SYNTAXES, decode_pixels
+from mammoscope.readers.dicom.codecs import decode_pixels
 from mammoscope.readers.dicom.exam_identity import exam_key_of
 from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
 from mammoscope.readers.dicom.intensity import to_display
@@ -48,7 +48,7 @@ def _read(file: DicomFile, limits: Limits, secret: ExamSecret) -> Mammogram:
     pixel_aspect = pixel_aspect_of(header, spacing)
     manufacturer = _manufacturer(header)
     note_view_modifiers(header)
-    _note_quality(file)
+    _note_quality(header, is_lossy=stored.lossy)
     if missing := not_stated(laterality, view, spacing):
         header.warnings.append(missing)
     return Mammogram(
@@ -91,10 +91,10 @@ def _manufacturer(header: Header) -> str | None:
     return name
 
 
-def _note_quality(file: DicomFile) -> None:
+def _note_quality(header: Header, *, is_lossy: bool) -> None:
     """Add a warning for each thing that may make the results worse."""
-    header, notes = file.header, file.header.warnings
-    if header.code("LossyImageCompression") == "01" or file.transfer_syntax in LOSSY_SYNTAXES:
+    notes = header.warnings
+    if is_lossy:
         ratio = header.number("LossyImageCompressionRatio", 1, 1e4)
         by = f" (ratio {ratio:g}:1)" if ratio else ""
         notes.append(f"The image was compressed with loss{by}; fine detail may be missing.")

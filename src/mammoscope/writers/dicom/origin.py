@@ -21,7 +21,7 @@ from pydicom.uid import JPEG2000, UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEG
 
 from mammoscope.errors import place_of
 from mammoscope.findings import Analysis
-from mammoscope.readers.dicom.codecs import LOSSY_SYNTAXES
+from mammoscope.readers.dicom.compressed import is_lossy
 from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import MAGIC_BYTES, data_set_sha256, detect_format, read_source
@@ -285,7 +285,7 @@ def _vr_of(dataset: Dataset, tag: BaseTag) -> str:
 def _lossiness(file: DicomFile, file_bytes: int, analysis: Analysis) -> Dataset:
     """The lossy compression of the image, which results must state too (PS3.3 C.7.6.1.1.5)."""
     header, syntax, module = file.header, file.transfer_syntax, Dataset()
-    if header.code("LossyImageCompression") != "01" and syntax not in LOSSY_SYNTAXES:
+    if not is_lossy(file):
         module.LossyImageCompression = "00"
         return module
     ratio = header.number("LossyImageCompressionRatio", 1, 1e4)
