@@ -34,7 +34,7 @@ INVERTED = (4095 - breast()).astype(np.uint16)
         (INVERTED, {"PhotometricInterpretation": "MONOCHROME1"}),
         # The standard has both in one file: still turned once.
         (INVERTED, {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}),
-        (INVERTED, {"PresentationLUTShape": "INVERSE"}),
+        (INVERTED, {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "SOMETHING"}),
         (breast(), {"PresentationLUTShape": "IDENTITY"}),
         (INVERTED, {"RescaleSlope": -1, "RescaleIntercept": 4095}),
         (breast(), {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 3995.5, "WindowWidth": 8191}),

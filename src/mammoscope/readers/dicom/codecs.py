@@ -149,11 +149,6 @@ def without_other_bits(words: Pixels, layout: PixelLayout, width: int) -> Pixels
     return words if np.array_equal(extended, words & words.dtype.type((1 << width) - 1)) else extended
 
 
-def overshoots(words: Pixels, layout: PixelLayout) -> bool:
-    """Whether lossy pixels hold more than loss can explain."""
-    return not layout.signed and int(words.max()) >= _OVERSHOOT * (1 << layout.bits_stored)
-
-
 def _bytes_needed(layout: PixelLayout) -> int:
     return layout.rows * layout.columns * layout.samples * layout.bits_allocated // 8
 
@@ -166,18 +161,21 @@ def _lowest_bit(layout: PixelLayout, width: int) -> int:
 def _of_compressed(file: DicomFile, layout: PixelLayout, words: Pixels, image: CompressedImage) -> StoredPixels:
     """The stored bits of a compressed image, which may hold others beside them too, unless they were lost."""
     is_wider = image.bits > layout.bits_stored
-    if is_wider and (image.lossy or image.said_lossy) and not layout.signed:
-        if not overshoots(words, layout) or image.lossy:
-            if overshoots(words, layout):
-                file.header.warnings.append(
-                    f"Pixels hold more than the {layout.bits_stored} bits that {described('BitsStored')} says, and were "
-                    "compressed with loss: what the other bits hold cannot be taken away."
-                )
-            return StoredPixels(_masked(words, image.bits), image.bits, layout.signed)
-    if is_wider:
+    may_overshoot = is_wider and not layout.signed and (image.lossy or image.said_lossy)
+    if may_overshoot and image.lossy and _overshoots(words, layout):
+        file.header.warnings.append(
+            f"Pixels hold more than the {layout.bits_stored} bits that {described('BitsStored')} says, and were "
+            "compressed with loss: what the other bits hold cannot be taken away."
+        )
+    if is_wider and not (may_overshoot and (image.lossy or not _overshoots(words, layout))):
         return _stored_bits(file, layout, words, image.bits)
     # A signed value is two's complement in the bits of the codestream.
     return StoredPixels(_masked(words, image.bits), image.bits, layout.signed)
+
+
+def _overshoots(words: Pixels, layout: PixelLayout) -> bool:
+    """Whether lossy pixels hold more than loss can explain."""
+    return int(words.max()) >= _OVERSHOOT * (1 << layout.bits_stored)
 
 
 def _masked(words: Pixels, bits: int) -> Pixels:

@@ -93,15 +93,17 @@ def read_jpeg_header(data: bytes) -> CodestreamHeader:
     for marker, position, length in _jpeg_segments(data):
         is_frame = 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES
         if (is_frame or marker == _SOF55_JPEG_LS) and position + 10 <= len(data):
-            bits, components = data[position + 4], data[position + 9]
-            rows = int.from_bytes(data[position + 5 : position + 7], "big")
-            frame = (rows, int.from_bytes(data[position + 7 : position + 9], "big"), components, bits, marker)
+            height, width = (int.from_bytes(data[position + i : position + i + 2], "big") for i in (5, 7))
+            frame = (height, width, data[position + 9], data[position + 4], marker)
         if marker == _SOS and frame is not None:
-            *size, kind = frame
+            rows, columns, components, bits, kind = frame
             is_ls, end = kind == _SOF55_JPEG_LS, position + 2 + length
             near, transform = (data[end - 3], data[end - 1] & 0xF) if end <= len(data) else (0, 0)
             return CodestreamHeader(
-                *size,
+                rows,
+                columns,
+                components,
+                bits,
                 compression=Compression.JPEG_LS if is_ls else Compression.JPEG,
                 lossy=transform > 0 or near > 0 if is_ls else transform > 0 or kind not in _LOSSLESS_FRAMES,
                 progressive=kind in _PROGRESSIVE_FRAMES,

@@ -12,7 +12,9 @@ from mammoscope.readers.dicom.admission import is_for_processing, is_synthesised
 from mammoscope.readers.dicom.codecs import decode_pixels
 from mammoscope.readers.dicom.exam_identity import exam_key_of
 from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
+from mammoscope.readers.dicom.image_kinds import note_image_kind
 from mammoscope.readers.dicom.intensity import to_display
+from mammoscope.readers.dicom.magnification import magnification_of
 from mammoscope.readers.dicom.spacing import pixel_aspect_of, spacing_of
 from mammoscope.readers.dicom.unknowns import not_stated
 from mammoscope.readers.dicom.views import laterality_of, note_view_modifiers, view_of
@@ -42,12 +44,14 @@ def _read(file: DicomFile, limits: Limits, secret: ExamSecret) -> Mammogram:
     header = file.header
     modality = modality_of(file)
     layout = pixel_layout(file, limits)
+    note_image_kind(header)
     stored = decode_pixels(file, layout)
     pixels = to_display(stored, header, for_processing=is_for_processing(header))
-    laterality, view, spacing = laterality_of(header), view_of(header), spacing_of(header)
+    magnification = magnification_of(header)
+    laterality, view, spacing = laterality_of(header), view_of(header), spacing_of(header, magnification)
     pixel_aspect = pixel_aspect_of(header, spacing)
     manufacturer = _manufacturer(header)
-    note_view_modifiers(header)
+    note_view_modifiers(header, magnified=magnification.magnified)
     _note_quality(header, is_lossy=stored.lossy)
     if missing := not_stated(laterality, view, spacing):
         header.warnings.append(missing)

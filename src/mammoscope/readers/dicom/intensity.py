@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mammoscope.readers.dicom.codecs import Pixels, StoredPixels
 from mammoscope.readers.dicom.header import Header, described
+from mammoscope.readers.dicom.polarity import says_inverted, shown_rightly
 
 Floats = NDArray[np.float64]
 
@@ -48,8 +49,9 @@ def to_display(stored: StoredPixels, header: Header, *, for_processing: bool) ->
         header.warnings.append("The image is empty: all its pixels have the same value.")
     values = _modality(header, levels.stored)
     brightness = _density(header, levels, values) if for_processing else _viewed(header, levels, values)
+    brightness = shown_rightly(header, np.clip(brightness, 0.0, 1.0), stored.patterns, levels.is_padding)
     brightness[levels.is_padding] = 0.0
-    table = np.rint(np.clip(brightness, 0.0, 1.0) * _WHITE).astype(np.uint16)
+    table = np.rint(brightness * _WHITE).astype(np.uint16)
     return table[stored.patterns]
 
 
@@ -108,11 +110,7 @@ def _viewed(header: Header, levels: _Levels, values: Floats) -> Floats:
         brightness = None
     if brightness is None:
         brightness = _stretched(levels, values, _RANGE)
-    # For X-ray images both mean the same (PS3.3 C.8.11.3.1.2), so a file with both is inverted once.
-    inverted = (
-        header.code("PhotometricInterpretation") == "MONOCHROME1" or header.code("PresentationLUTShape") == "INVERSE"
-    )
-    return 1.0 - brightness if inverted else brightness
+    return 1.0 - brightness if says_inverted(header) else brightness
 
 
 def _voi(header: Header, values: Floats) -> Floats | None:
