@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Callable
@@ -13,10 +14,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
 from mammoscope import __version__
-from mammoscope.deidentify.kept import EMPTIED, KEPT, KEPT_SEQUENCES, KEPT_TEXTS, ONLY_IN_ITEMS
+from mammoscope.deidentify.kept import EMPTIED, KEPT, KEPT_SEQUENCES, KEPT_TEXTS, ONLY_IN_ITEMS, REQUIRED_UIDS
 from mammoscope.deidentify.pixels import KeptPixels
 from mammoscope.deidentify.pseudonyms import Pseudonyms
 from mammoscope.readers.dicom.header import DicomFile, Header
+from mammoscope.readers.uids import kept_uid
 
 _DEEPEST = 4  # sequences in sequences
 _LONGEST_TEXT = 64
@@ -47,8 +49,9 @@ def deidentified(file: DicomFile, pixels: KeptPixels, pseudonyms: Pseudonyms, *,
     """
     header = file.header
     dataset = _kept(header, 0)
-    if not UID(dataset.get("SOPInstanceUID", "")).is_valid:
-        dataset.SOPInstanceUID = UID(f"2.25.{int(file.source.sha256[:32], 16)}")
+    for keyword in REQUIRED_UIDS:
+        if keyword not in dataset:
+            setattr(dataset, keyword, _made_up(header.text(keyword), keyword, file.source.sha256))
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.DeidentificationMethod = f"mammoscope {__version__}"
     dataset.file_meta = FileMetaDataset()
@@ -86,13 +89,20 @@ def _kept(header: Header, depth: int) -> Dataset:
     for keyword in KEPT | KEPT_TEXTS if depth else (KEPT | KEPT_TEXTS) - ONLY_IN_ITEMS:
         value = header.value(keyword)
         if value is not None and _may_stay(header, keyword, value):
-            dataset.add_new(keyword, _vr(keyword, value), value)
+            vr = _vr(keyword, value)
+            dataset.add_new(keyword, vr, kept_uid(value) if vr == "UI" and isinstance(value, str) else value)
     if depth < _DEEPEST:
         for keyword in KEPT_SEQUENCES:
             if header.has(keyword):
                 setattr(dataset, keyword, [_kept(item, depth + 1) for item in header.items(keyword)])
     _drop_times_without_dates(dataset)
     return dataset
+
+
+def _made_up(invalid: str | None, keyword: str, sha256: str) -> UID:
+    """A UID in place of one that is missing, or is none: the same for all files with the same invalid one."""
+    digest = hashlib.sha256(f"{keyword}\n{invalid or sha256}".encode()).hexdigest()
+    return UID(f"2.25.{int(digest[:32], 16)}")
 
 
 def _vr(keyword: str, value: Any) -> str:
@@ -132,7 +142,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_uid(value: Any) -> bool:
-    return isinstance(value, str) and UID(value).is_valid
+    return kept_uid(value) is not None
 
 
 def _is_known_class(value: Any) -> bool:

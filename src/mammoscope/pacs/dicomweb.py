@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 
 import requests
 from dicomweb_client import DICOMwebClient
 from dicomweb_client.web import _Transaction
 from pydicom.dataset import Dataset
+from pydicom.filewriter import dcmwrite
 
-from mammoscope.pacs.image_place import is_uid
 from mammoscope.pacs.retries import FailedError, UnavailableError
 from mammoscope.pacs.settings import WebServer
+from mammoscope.pacs.stow import ANSWER_TYPES, CONFLICT, read_store_answer
 from mammoscope.readers.limits import DEFAULT_LIMITS
+from mammoscope.readers.uids import kept_uid
+
+logger = logging.getLogger(__name__)
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of an answer
 _PAGE = 200
@@ -25,8 +32,7 @@ _PAGE = 200
 _EVERYBODYS = frozenset({401, 403, 407, 408, 429, 502, 503, 504})
 _NO_SERVICE = frozenset({404, 405})  # for a search or a store; for a fetch the image is gone
 _SEARCH, _FETCH, _STORE = "search", "fetch", "store"
-_CONFLICT = 409  # some were not stored, the body says which and why
-_DUPLICATE = 0x0111
+_BOUNDARY = "0f3cf5c0-70e0-41ef-baef-c6f9f65ec3e1"
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,13 @@ class DicomWeb:
         found = self._pages(
             lambda offset: self._client.search_for_studies(limit=_PAGE, offset=offset, search_filters=filters)
         )
-        studies = {
-            uid: Study(uid, _number(_value(item, "00201208")))
-            for item in found
-            if (uid := _uid(item, "0020000D")) is not None
-        }
+        studies, left_out = {}, 0
+        for item in found:
+            if uid := _uid(item, "0020000D"):
+                studies[uid] = Study(uid, _number(_value(item, "00201208")))
+            else:
+                left_out += 1
+        _note_left_out("studies", left_out)
         return list(studies.values())
 
     def instances(self, study: str, modality: str) -> list[Instance]:
@@ -91,11 +99,14 @@ class DicomWeb:
                 study, limit=_PAGE, offset=offset, search_filters={"Modality": modality}
             )
         )
-        instances = []
+        instances, left_out = [], 0
         for item in found:
             series, sop_instance, sop_class = (_uid(item, tag) for tag in ("0020000E", "00080018", "00080016"))
             if series and sop_instance and sop_class:
                 instances.append(Instance(study, series, sop_instance, sop_class))
+            else:
+                left_out += 1
+        _note_left_out("images of a study", left_out)
         return instances
 
     def fetch(self, study: str, series: str, sop_instance: str) -> bytes:
@@ -106,18 +117,10 @@ class DicomWeb:
     def store(self, datasets: Sequence[Dataset]) -> None:
         """Store all instances or fail; one that exists already counts as stored."""
         with self._talking(_STORE):
-            try:
-                answer = self._client.store_instances(datasets)
-            except requests.HTTPError as error:
-                if error.response is None or error.response.status_code != _CONFLICT:
-                    raise
-                answer = _dataset(error.response.content)
-        failures = [int(item.get("FailureReason", 0)) for item in answer.get("FailedSOPSequence", [])]
-        if reasons := {f"0x{reason:04X}" for reason in failures if reason != _DUPLICATE}:
-            raise FailedError(f"{self._server} did not store it (failure {', '.join(sorted(reasons))})")
-        listed = (*answer.get("ReferencedSOPSequence", []), *answer.get("FailedSOPSequence", []))
-        if not {dataset.SOPInstanceUID for dataset in datasets} <= {item.ReferencedSOPInstanceUID for item in listed}:
-            raise FailedError(f"{self._server} does not confirm that it stored it")
+            response = self._client.store(datasets)
+            answer = read_store_answer(response.content)
+        if problem := answer.problem((str(dataset.SOPInstanceUID) for dataset in datasets), response.status_code):
+            raise FailedError(f"{self._server} {problem}")
 
     def _pages(self, search: Callable[[int], list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
         """Everything that a search finds. A page that holds nothing new is the last: not all servers know offsets."""
@@ -173,6 +176,34 @@ class _Client(DICOMwebClient):
             (part,) = self._decode_multipart_message(response, stream=True)
             return bytes(part)
 
+    def store(self, datasets: Sequence[Dataset]) -> requests.Response:
+        """The answer to a request to store, also one that says what was not stored and why."""
+        kind = f'multipart/related; type="application/dicom"; boundary="{_BOUNDARY}"'
+        content = self._encode_multipart_message([_encoded(dataset) for dataset in datasets], kind)
+        url = self._get_studies_url(_Transaction.STORE, None)
+        *others, last = ANSWER_TYPES
+        for accepted in others:
+            try:
+                return self._posted(url, content, {"Content-Type": kind, "Accept": accepted})
+            except requests.HTTPError as error:
+                if error.response is None or error.response.status_code != HTTPStatus.NOT_ACCEPTABLE:
+                    raise
+        return self._posted(url, content, {"Content-Type": kind, "Accept": last})
+
+    def _posted(self, url: str, content: bytes, headers: dict[str, str]) -> requests.Response:
+        try:
+            return self._http_post(url, content, headers)
+        except requests.HTTPError as error:
+            if error.response is None or error.response.status_code != CONFLICT:
+                raise
+            return error.response
+
+
+def _encoded(dataset: Dataset) -> bytes:
+    stream = BytesIO()
+    dcmwrite(stream, dataset)
+    return stream.getvalue()
+
 
 def _limit(response: requests.Response, most: int) -> None:
     """Raise ``ValueError`` if an answer gets too large."""
@@ -189,8 +220,9 @@ def _limit(response: requests.Response, most: int) -> None:
     response.iter_content = limited  # type: ignore[method-assign,assignment]
 
 
-def _dataset(body: bytes) -> Dataset:
-    return Dataset.from_json(json.loads(body)) if body else Dataset()
+def _note_left_out(what: str, count: int) -> None:
+    if count:
+        logger.warning("%d %s are left out: the server gives no UID of theirs, or none that is one", count, what)
 
 
 def _value(item: dict[str, Any], tag: str) -> Any:
@@ -199,8 +231,7 @@ def _value(item: dict[str, Any], tag: str) -> Any:
 
 
 def _uid(item: dict[str, Any], tag: str) -> str | None:
-    value = _value(item, tag)
-    return value if isinstance(value, str) and is_uid(value) else None
+    return kept_uid(_value(item, tag))
 
 
 def _number(value: Any) -> int | None:

@@ -18,13 +18,14 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.commitment import STORAGE_COMMITMENT, Commitments
-from mammoscope.pacs.image_place import is_uid, key_of
+from mammoscope.pacs.image_place import key_of
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Admission
 from mammoscope.pacs.settings import Listening
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 from mammoscope.readers.dicom.compressed import READABLE_SYNTAXES
 from mammoscope.readers.limits import DEFAULT_LIMITS
+from mammoscope.readers.uids import is_standard_uid, kept_uid
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +115,14 @@ class Receiver:
     def _store_image(self, event: evt.Event) -> int:
         self._sizes.forget(event)
         request = cast(C_STORE, event.request)
-        sop_instance, sop_class = str(request.AffectedSOPInstanceUID or ""), request.AffectedSOPClassUID
-        if not is_uid(sop_instance) or sop_class not in IMAGE_CLASSES:
+        sop_instance, sop_class = kept_uid(request.AffectedSOPInstanceUID), request.AffectedSOPClassUID
+        if sop_instance is None or sop_class not in IMAGE_CLASSES:
+            logger.warning("an image was refused: its SOP Instance UID is none, or its SOP class is no mammogram's")
             return CANNOT_UNDERSTAND
+        if not is_standard_uid(sop_instance):
+            logger.warning(
+                "%s: its UID is not written as a UID should be; it is kept as it stands", key_of(sop_instance)
+            )
         wait = self._hold if sop_class in FOR_PROCESSING else 0.0
         try:
             admission = self._queue.admit(sop_instance, sop_class, event.encoded_dataset(), wait)

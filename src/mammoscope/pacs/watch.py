@@ -6,10 +6,12 @@ import logging
 from datetime import UTC, date, datetime, timedelta
 
 from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.image_place import key_of
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image
 from mammoscope.pacs.retries import FailedError
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
+from mammoscope.readers.uids import is_standard_uid
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +76,19 @@ class Watch:
 
     def _look_into(self, study: str, modality: str) -> int:
         found = [item for item in self._server.instances(study, modality) if item.sop_class in IMAGE_CLASSES]
-        return sum(
-            self._queue.find(item.sop_instance, item.sop_class, item.study, item.series)
+        new = [
+            item
             for item in found
             if not self._queue.memory.is_result(item.sop_instance)
-        )
+            and self._queue.find(item.sop_instance, item.sop_class, item.study, item.series)
+        ]
+        for item in new:
+            if not all(map(is_standard_uid, (item.study, item.series, item.sop_instance))):
+                logger.warning(
+                    "%s: a UID of it is not written as a UID should be; it is used as it stands",
+                    key_of(item.sop_instance),
+                )
+        return len(new)
 
 
 class Fetcher:

@@ -24,7 +24,7 @@ _LEAST_BREAST, _MOST_BEYOND = 0.05, 0.02  # of the picture, on either side of th
 
 def reduction(pixels: NDArray[Any]) -> int:
     """Every how many pixels of a picture ``(H, W)`` are enough to look at."""
-    return max(1, pixels.shape[0] // _ROWS)
+    return max(1, int(pixels.shape[0]) // _ROWS)
 
 
 def is_inverted(brightness: NDArray[Any], ignored: NDArray[np.bool_] | None = None) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 
-from pydicom.uid import UID
-
 from mammoscope.mammogram import Mammogram
 from mammoscope.readers.dicom.admission import is_for_processing, is_synthesised, modality_of, pixel_layout
 from mammoscope.readers.dicom.codecs import decode_pixels
@@ -21,6 +19,7 @@ from mammoscope.readers.dicom.views import laterality_of, note_view_modifiers, v
 from mammoscope.readers.exam_key import ExamSecret
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.source import Source
+from mammoscope.readers.uids import is_standard_uid, kept_uid
 
 _LONGEST_MANUFACTURER = 64  # of a value of type LO (PS3.5 6.2)
 
@@ -74,13 +73,17 @@ def _read(file: DicomFile, limits: Limits, secret: ExamSecret) -> Mammogram:
 
 
 def _instance_uid(header: Header) -> str | None:
-    uid = header.text("SOPInstanceUID")
-    if uid is None:
+    text = header.text("SOPInstanceUID")
+    if text is None:
         header.warnings.append(f"{described('SOPInstanceUID')} is missing, so results cannot point to the image.")
-    elif not UID(uid).is_valid:
-        shown = header.shown("SOPInstanceUID")
-        header.warnings.append(f"{described('SOPInstanceUID')} is {shown}, which is not a valid UID: not used.")
         return None
+    uid, shown = kept_uid(text), header.shown("SOPInstanceUID")
+    if uid is None:
+        header.warnings.append(f"{described('SOPInstanceUID')} is {shown}, which is not a valid UID: not used.")
+    elif not is_standard_uid(uid):
+        header.warnings.append(
+            f"{described('SOPInstanceUID')} is {shown}, which is not written as a UID should be: used as it stands."
+        )
     return uid
 
 

@@ -25,6 +25,7 @@ from mammoscope.readers.dicom.compressed import is_lossy
 from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import MAGIC_BYTES, data_set_sha256, detect_format, read_source
+from mammoscope.readers.uids import is_standard_uid, kept_uid
 from mammoscope.writers.dicom.display import shown_as
 from mammoscope.writers.dicom.silence import without_warnings
 
@@ -185,6 +186,8 @@ def _read_origin(path: Path, analysis: Analysis) -> Origin:
         if uid is None:
             notes.append(f"{described(keyword)} is missing or invalid: {meaning}.")
             uid = uid_of(source.sha256, keyword)
+        elif not is_standard_uid(uid):
+            notes.append(f"{described(keyword)} is not written as a UID should be: used as it stands.")
         setattr(image, keyword, uid)
     if not header.has("PatientID"):
         notes.append(f"{described('PatientID')} is empty, so a PACS may not file the results with the patient.")
@@ -219,8 +222,8 @@ def _read_origin(path: Path, analysis: Analysis) -> Origin:
 
 
 def _uid(header: Header, keyword: str) -> UID | None:
-    uid = UID(header.text(keyword) or "")
-    return uid if uid.is_valid else None
+    uid = kept_uid(header.text(keyword))
+    return None if uid is None else UID(uid)
 
 
 def _required_uid(header: Header, keyword: str) -> UID:
