@@ -51,7 +51,8 @@ def deidentified(file: DicomFile, pixels: KeptPixels, pseudonyms: Pseudonyms, *,
     dataset = _kept(header, 0)
     for keyword in REQUIRED_UIDS:
         if keyword not in dataset:
-            setattr(dataset, keyword, _made_up(header.text(keyword), keyword, file.source.sha256))
+            shared = None if keyword == "SOPInstanceUID" else header.text(keyword)
+            setattr(dataset, keyword, _made_up(keyword, shared or file.source.sha256))
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.DeidentificationMethod = f"mammoscope {__version__}"
     dataset.file_meta = FileMetaDataset()
@@ -99,10 +100,9 @@ def _kept(header: Header, depth: int) -> Dataset:
     return dataset
 
 
-def _made_up(invalid: str | None, keyword: str, sha256: str) -> UID:
-    """A UID in place of one that is missing, or is none: the same for all files with the same invalid one."""
-    digest = hashlib.sha256(f"{keyword}\n{invalid or sha256}".encode()).hexdigest()
-    return UID(f"2.25.{int(digest[:32], 16)}")
+def _made_up(keyword: str, value: str) -> UID:
+    """A UID in place of one that is missing, or is none: the same for all files of the same invalid study or series."""
+    return UID(f"2.25.{int(hashlib.sha256(f'{keyword} {value}'.encode()).hexdigest()[:32], 16)}")
 
 
 def _vr(keyword: str, value: Any) -> str:
