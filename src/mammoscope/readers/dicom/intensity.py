@@ -73,13 +73,12 @@ def _levels(stored: StoredPixels, header: Header) -> _Levels:
 
 
 def _padding(header: Header, values: NDArray[np.int64], stored: StoredPixels) -> NDArray[np.bool_]:
-    """Which stored values are padding (PS3.3 C.7.5.1.1.2): one value, or a range."""
+    """Which stored values are padding (PS3.3 C.7.5.1.1.2): one value, or a range; none where it cannot occur."""
     bounds = []
     for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         bound = header.number(keyword, -(1 << 15), (1 << 16) - 1)
         if bound is not None:
-            # Files mix up the signed and the unsigned form of the same bits.
-            bounds.append(int(values[int(bound) & ((1 << stored.bits) - 1)]))
+            bounds.append(_as_stored(int(bound), values, stored))
         elif keyword == "PixelPaddingValue":
             break
     if not bounds:
@@ -87,9 +86,17 @@ def _padding(header: Header, values: NDArray[np.int64], stored: StoredPixels) ->
     return np.asarray((values >= min(bounds)) & (values <= max(bounds)))
 
 
+def _as_stored(bound: int, values: NDArray[np.int64], stored: StoredPixels) -> int:
+    """A bound of padding as a stored value: files mix up the signed and the unsigned form of the same bits."""
+    word, size = 1 << 16, 1 << stored.bits
+    signed_forms = [bound, bound - word, *([bound - size] if bound < size else [])]
+    forms = signed_forms if stored.signed else [bound, bound + word]
+    return next((form for form in forms if values.min() <= form <= values.max()), bound)
+
+
 def _modality(header: Header, stored: NDArray[np.int64]) -> Floats:
     """Apply the Modality LUT, or Rescale Slope and Intercept."""
-    table = _first_table(header, "ModalityLUTSequence")
+    table = _first_table(header, "ModalityLUTSequence", stored.astype(np.float64))
     if table is not None:
         return table.apply(stored.astype(np.float64))
     slope = header.number("RescaleSlope", -_HUGE, _HUGE)
@@ -115,7 +122,7 @@ def _viewed(header: Header, levels: _Levels, values: Floats) -> Floats:
 
 def _voi(header: Header, values: Floats) -> Floats | None:
     """Apply the first VOI LUT, else the first window; None where there is neither."""
-    table = _first_table(header, "VOILUTSequence")
+    table = _first_table(header, "VOILUTSequence", values)
     if table is not None:
         return table.apply(values) / table.white
     center = header.number("WindowCenter", -_HUGE, _HUGE)
@@ -200,8 +207,8 @@ class _LookupTable:
         return np.asarray(self.entries[index])
 
 
-def _first_table(header: Header, keyword: str) -> _LookupTable | None:
-    """The first table of a LUT sequence; None if there is none, or, with a warning, if it cannot be used."""
+def _first_table(header: Header, keyword: str, values: Floats) -> _LookupTable | None:
+    """The first table of a LUT sequence, for these values; None if there is none, or it is damaged: then it is said."""
     items = header.items(keyword)
     if not items:
         return None
@@ -215,7 +222,11 @@ def _first_table(header: Header, keyword: str) -> _LookupTable | None:
     needed = int(entries.max()).bit_length()
     # Tables that state 16 bits and hold 12 are common, and would be shown nearly black.
     white = float((1 << (needed if needed > bits or needed < bits - 1 else bits)) - 1)
-    return _LookupTable(entries, int(descriptor[1]), white)
+    # The first value is stated signed or unsigned as pixels are, which files mix up: the form that meets them is meant.
+    stated, lowest, highest = int(descriptor[1]), values.min(), values.max()
+    forms = (stated, stated - (1 << 16), stated + (1 << 16))
+    first = next((form for form in forms if form <= highest and form + len(entries) > lowest), stated)
+    return _LookupTable(entries, first, white)
 
 
 def _table_entries(item: Header, count: int) -> Floats | None:
