@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_NARROW, _WIDE = 1 / 25, 1 / 4  # of a side; narrower ones are what a film's edge leaves, and are seen to elsewhere
+_NARROW, _WIDE = 1 / 40, 1 / 4  # of a side; narrower ones are what a film's edge leaves, and are seen to elsewhere
 _ENDS = 0.1  # of a line at either end, where another strip may begin
 _FLAT = 20  # of 255, from the fifth to the ninety-fifth part in a hundred
 _BRIGHT, _DROP = 100, 30  # of 255: the level of a strip, and how much darker or brighter it is right behind

@@ -116,7 +116,7 @@ def _breast_mask(pixels: NDArray[np.uint16], settings: PreprocessSettings) -> ND
     """The breast at reduced size, ``(h, w) bool``; None where no large bright area has a breast's form."""
     height = min(settings.mask_rows, pixels.shape[0])
     width = max(2, min(pixels.shape[1], round(pixels.shape[1] * height / pixels.shape[0])))
-    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint16)
     grey = _stretched(small)
     if grey is None:
         return None
@@ -137,7 +137,8 @@ def _stretched(small: NDArray[np.uint16]) -> NDArray[np.uint8] | None:
     low, high = np.percentile(small, (1, 99))
     if high <= low:
         return None
-    return np.clip((small.astype(np.float32) - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
+    levels = np.clip((small.astype(np.float32) - low) * (255.0 / (high - low)), 0, 255)
+    return np.asarray(levels, dtype=np.uint8)
 
 
 def _mask_of(grey: NDArray[np.uint8], settings: PreprocessSettings) -> NDArray[np.bool_] | None:
