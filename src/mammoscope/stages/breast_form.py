@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 
 _ACROSS = 0.3  # of the border that faces the chest wall
-_UPPER, _LOWER = (
-    0.85,
-    0.6,
-)  # of the height: where the breast is widest at the latest, and where a fold begins at the soonest
+_UPPER = 0.85  # of the height: where the breast is widest at the latest
+_FOLD = (0.6, 0.95)  # of the height: where a fold begins; what is lower is a film's edge
 _NECK, _WIDER = 0.5, 0.1  # of the greatest width: how narrow the mask is above the belly, and how much wider below
 
 
@@ -39,7 +37,7 @@ def without_belly(mask: Mask) -> Mask:
     neck = widest + int(widths[widest:].argmin())
     greatest, below = widths[widest], int(widths[neck:].max())
     is_fold = (
-        neck >= height * _LOWER
+        _FOLD[0] <= neck / height <= _FOLD[1]
         and widths[-1] > 0
         and widths[neck] <= _NECK * greatest
         and below - widths[neck] > _WIDER * greatest
