@@ -1,6 +1,6 @@
 """The form that a breast has in a mammogram, and what a mask holds that has another: air, or a fold of the belly.
 
-Shares were set on the 1,231 training images of CBIS-DDSM, of which none is taken to hold air.
+Shares were set on the 1,231 training images of CBIS-DDSM, of which one is taken to hold air: labels lie beside it.
 """
 
 from __future__ import annotations
