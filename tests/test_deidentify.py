@@ -25,7 +25,7 @@ from pydicom.tag import Tag
 from mammoscope.deidentify import Deidentified, deidentify_files
 from mammoscope.errors import MammoscopeError
 from mammoscope.readers import read_mammogram
-from readers.dicom_files import breast, jpeg2000, mammogram, save
+from readers.dicom_files import breast, jpeg2000, lossless_jpeg, mammogram, run_lengths, save
 
 SALT = "a secret of the hospital"
 NAME, IDENTIFIER, BORN, ACCESSION = "Zwirnleitner^Ottilie", "PID-77310466", "19391113", "ACC-90117466"
@@ -117,10 +117,57 @@ def test_what_stands_around_the_data_set_goes(tmp_path: Path) -> None:
     assert Path(str(new.filename)).name == f"{new.SOPInstanceUID}.dcm"
 
 
-def test_overlays_in_unused_bits_of_pixels_go(tmp_path: Path) -> None:
-    stored = breast() | np.uint16(0x8000)
-    new = only(save(tmp_path / "in.dcm", film(PixelData=stored.tobytes())), tmp_path / "out")
-    np.testing.assert_array_equal(np.frombuffer(new.PixelData, "<u2").reshape(stored.shape), breast())
+_MARK = np.zeros_like(breast())
+_MARK[20:40, 10:60] = 0x8000
+_SIGNED = (breast().astype(np.int16) - 2048).astype(np.int16).view(np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "encode"),
+    [
+        (uids.ExplicitVRLittleEndian, None),
+        (uids.ExplicitVRBigEndian, None),
+        (uids.RLELossless, run_lengths),
+        (uids.JPEGLosslessSV1, lossless_jpeg(1, 16)),
+        (uids.JPEGLSLossless, imagecodecs.jpegls_encode),
+        (uids.JPEG2000Lossless, lambda stored: jpeg2000(stored, bitspersample=16)),
+        (uids.HTJ2KLossless, lambda stored: imagecodecs.htj2k_encode(stored, reversible=True)),
+    ],
+)
+@pytest.mark.parametrize(("stored", "signed"), [(breast(), 0), (_SIGNED, 1)], ids=["unsigned", "signed"])
+def test_overlays_in_unused_bits_of_pixels_go(
+    tmp_path: Path, stored: NDArray[np.uint16], signed: int, syntax: uids.UID, encode: Callable[[Any], bytes] | None
+) -> None:
+    marked = stored ^ _MARK
+    dataset = film(PixelData=marked.tobytes(), PixelRepresentation=signed)
+    path = save(tmp_path / "in.dcm", dataset, syntax, None if encode is None else [bytes(encode(marked))])
+    new = only(path, tmp_path / "out")
+    order = ">" if new.file_meta.TransferSyntaxUID == uids.ExplicitVRBigEndian else "<"
+    np.testing.assert_array_equal(np.frombuffer(new.PixelData, f"{order}u2").reshape(stored.shape), stored)
+    assert new.PatientIdentityRemoved == "YES"
+
+
+@pytest.mark.parametrize(
+    ("syntax", "encode", "overlay"),
+    [
+        (uids.JPEG2000, lambda stored: jpeg2000(stored, bitspersample=16, level=70, reversible=False), None),
+        (uids.JPEGLSNearLossless, lambda stored: imagecodecs.jpegls_encode(stored, level=3), None),
+        (uids.JPEGLSLossless, lambda stored: imagecodecs.jpegls_encode(stored & 0xFFF), 11),
+        (uids.ExplicitVRLittleEndian, None, 11),
+    ],
+)
+def test_an_overlay_that_cannot_be_taken_out_is_warned_of(
+    tmp_path: Path, syntax: uids.UID, encode: Callable[[Any], bytes] | None, overlay: int | None
+) -> None:
+    marked = breast() | _MARK
+    dataset = film(PixelData=marked.tobytes())
+    if overlay is not None:
+        dataset.add_new((0x6000, 0x0100), "US", 16)
+        dataset.add_new((0x6000, 0x0102), "US", overlay)
+    path = save(tmp_path / "in.dcm", dataset, syntax, None if encode is None else [bytes(encode(marked))])
+    (done,) = deidentify(path, out=tmp_path / "out")
+    assert "overlay" in str(done.warning)
+    assert pydicom.dcmread(str(done.written)).PatientIdentityRemoved == "NO"
 
 
 def _jpeg(stored: NDArray[Any], **options: Any) -> bytes:
@@ -305,13 +352,13 @@ def _cut(path: Path) -> Path:
         (_raw(b""), "is empty"),
         (_raw(b"Zwirnleitner"), "is not an image, only DICOM"),
         (_raw(b"\x89PNG\r\n\x1a\n"), "is PNG, only DICOM"),
-        (_cut, "is cut off within its pixel data"),
+        (_cut, "is cut off: its pixel data has"),
         (lambda path: save(path, film(Modality="CT")), "Modality (0008,0060) is 'CT'"),
         (lambda path: save(path, film(SOPClassUID=None)), "SOPClassUID (0008,0016) is missing"),
         (lambda path: save(path, film(PixelData=None)), "has no PixelData"),
         (lambda path: save(path, film(), uids.MPEG2MPML, [b"\0\0"]), "TransferSyntaxUID (0002,0010) is 'MPEG2"),
-        (lambda path: save(path, film(), uids.JPEG2000, [b"\xff\x4f\xff\x51\0\4"]), "cannot be parsed"),
-        (lambda path: save(path, film(), uids.JPEGLossless, [b"\xff\xd8\xff\xda"]), "cannot be parsed"),
+        (lambda path: save(path, film(), uids.JPEG2000, [b"\xff\x4f\xff\x51\0\4"]), "does not start as a JPEG 2000"),
+        (lambda path: save(path, film(), uids.JPEGLossless, [b"\xff\xd8\xff\xda"]), "ends within its JPEG header"),
         (lambda path: save(path, film(SharedFunctionalGroupsSequence=[Dataset()])), "is an enhanced object"),
     ],
 )

@@ -258,6 +258,102 @@ def test_a_magnification_view_without_its_factor_has_no_known_spacing(tmp_path: 
     assert known.source == "ImagerPixelSpacing / 1.8"
 
 
+_DETECTOR, _PATIENT = "DistanceSourceToDetector (0018,1110)", "DistanceSourceToPatient (0018,1111)"
+_FACTOR = "EstimatedRadiographicMagnificationFactor (0018,1114)"
+_NO_SIZE = ", so the pixel spacing in the breast is not known."
+_NOT_STATED = "The file does not say the pixel spacing; sizes in millimetres cannot be given."
+_MAGNIFIED = "This is a magnification view, unlike the full standard views that the models know."
+
+
+def _distances(detector: float, patient: float) -> str:
+    return f"{_DETECTOR} is {detector:g} and {_PATIENT} is {patient:g} mm: a magnification of {detector / patient:.3g}"
+
+
+@pytest.mark.parametrize(
+    ("factor", "detector", "patient", "magnified", "row_mm", "warnings"),
+    [
+        # The quotient of the distances is the factor.
+        (None, 650, 361, False, 0.07 * 361 / 650, (_MAGNIFIED,)),
+        (None, 650, 361, True, 0.07 * 361 / 650, (_MAGNIFIED,)),
+        (None, 660, 633, False, 0.07 * 633 / 660, ()),
+        (None, 660, 660, False, 0.07, ()),
+        (None, 655, 660, False, 0.07, ()),  # rounded
+        # One distance, or 0, says nothing.
+        (None, 650, None, False, 0.07, ()),
+        (None, None, 360, False, 0.07, ()),
+        (None, 650, 0, False, 0.07, ()),
+        (None, 0, 0, False, 0.07, ()),
+        # What cannot be true.
+        (None, 360, 650, False, None, (f"{_distances(360, 650)}, which cannot be true{_NO_SIZE}", _NOT_STATED)),
+        (None, 650, 65, False, None, (f"{_distances(650, 65)}, which cannot be true{_NO_SIZE}", _NOT_STATED)),
+        # A factor is preferred, but for one that says nothing where the distances say much.
+        (1.75, 650, 361, False, 0.04, (_MAGNIFIED,)),
+        (1.75, 360, 650, False, 0.04, (_MAGNIFIED,)),
+        (
+            1.75,
+            660,
+            660,
+            False,
+            0.04,
+            (f"{_FACTOR} is 1.75, but {_distances(660, 660)}; the first is used.", _MAGNIFIED),
+        ),
+        (
+            1.0,
+            650,
+            361,
+            False,
+            None,
+            (f"{_FACTOR} is 1, but {_distances(650, 361)}{_NO_SIZE}", _MAGNIFIED, _NOT_STATED),
+        ),
+        (1.04, 660, 640, False, 0.07 / 1.04, ()),
+        # A magnification view whose magnification is none.
+        *(
+            (
+                factor,
+                detector,
+                660,
+                True,
+                None,
+                (f"This is a magnification view without a usable {_FACTOR}{_NO_SIZE}", _MAGNIFIED, _NOT_STATED),
+            )
+            for factor, detector in ((None, None), (None, 660), (1.05, None), (1.0, 680))
+        ),
+    ],
+)
+def test_the_size_of_a_magnified_breast(
+    tmp_path: Path,
+    factor: float | None,
+    detector: float | None,
+    patient: float | None,
+    magnified: bool,
+    row_mm: float | None,
+    warnings: tuple[str, ...],
+) -> None:
+    found = read(
+        tmp_path,
+        EstimatedRadiographicMagnificationFactor=factor,
+        DistanceSourceToDetector=detector,
+        DistanceSourceToPatient=patient,
+        ViewCodeSequence=view("399368009", modifiers=("399163009",)) if magnified else None,
+    )
+    assert found.warnings == warnings
+    assert (found.spacing and found.spacing.row_mm) == (row_mm and pytest.approx(row_mm))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"EstimatedRadiographicMagnificationFactor": 1.8},
+        {"DistanceSourceToDetector": 650, "DistanceSourceToPatient": 361},
+    ],
+)
+def test_a_film_is_no_scale_where_the_breast_is_magnified(tmp_path: Path, said: dict[str, Any]) -> None:
+    found = read(tmp_path, ImagerPixelSpacing=None, PixelSpacing=[0.05, 0.05], **said)
+    assert found.spacing is None and _MAGNIFIED in found.warnings
+    calibrated = read(tmp_path, PixelSpacing=[0.04, 0.04], **said).spacing
+    assert calibrated is not None and calibrated.row_mm == 0.04
+
+
 @pytest.mark.parametrize("keyword", ["PixelSpacing", "NominalScannedPixelSpacing"])
 def test_the_scale_of_a_film_is_not_that_in_a_magnified_breast(tmp_path: Path, keyword: str) -> None:
     magnified = view("399162004", modifiers=("399163009",))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from dicom_files import breast, mammogram, save, shown, table
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
@@ -34,7 +35,7 @@ INVERTED = (4095 - breast()).astype(np.uint16)
         (INVERTED, {"PhotometricInterpretation": "MONOCHROME1"}),
         # The standard has both in one file: still turned once.
         (INVERTED, {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}),
-        (INVERTED, {"PresentationLUTShape": "INVERSE"}),
+        (INVERTED, {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "SOMETHING"}),
         (breast(), {"PresentationLUTShape": "IDENTITY"}),
         (INVERTED, {"RescaleSlope": -1, "RescaleIntercept": 4095}),
         (breast(), {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 3995.5, "WindowWidth": 8191}),
@@ -122,6 +123,76 @@ def test_signed_padding_written_as_unsigned_is_padding(tmp_path: Path) -> None:
     pixels = read_mammogram(save(tmp_path / "a.dcm", dataset)).pixels
     assert (pixels[:, 70:] == 0).all()
     assert pixels[:, :70].max() == 65535
+
+
+@pytest.mark.parametrize(
+    ("bits", "signed", "value", "limit"),
+    [
+        (12, False, 65535, None),
+        (12, False, 4096, None),
+        (12, False, 63536, None),
+        (12, True, 5000, None),
+        (12, True, 40000, None),
+        (12, False, 65535, 65000),
+        (12, False, 5000, 65535),
+    ],
+)
+def test_padding_that_cannot_occur_blackens_nothing(
+    tmp_path: Path, bits: int, signed: bool, value: int, limit: int | None
+) -> None:
+    stored = (breast().astype(np.int16) - 2048 * signed).astype(np.int16 if signed else np.uint16)
+    dataset = mammogram(stored, BitsStored=bits, WindowCenter=0 if signed else 2048)
+    for keyword, number in (("PixelPaddingValue", value), ("PixelPaddingRangeLimit", limit)):
+        if number is not None:
+            dataset.add_new(keyword, "US", number)
+    found = read_mammogram(save(tmp_path / "a.dcm", dataset))
+    np.testing.assert_array_equal(found.pixels, shown(breast()))
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("bits", "vr", "value"),
+    [
+        (16, "SS", -2000),
+        (16, "US", 65536 - 2000),
+        (12, "SS", -2000),
+        (12, "US", 65536 - 2000),  # the sign fills the word
+        (12, "US", 4096 - 2000),  # or only the bits stored
+    ],
+)
+def test_signed_padding_is_found_in_every_form(tmp_path: Path, bits: int, vr: str, value: int) -> None:
+    stored = (breast().astype(np.int16) // 2 - 1000).astype(np.int16)
+    stored[:, 70:] = -2000
+    dataset = mammogram(stored, BitsStored=bits, HighBit=bits - 1, WindowCenter=None, WindowWidth=None)
+    dataset.add_new("PixelPaddingValue", vr, value)
+    pixels = read_mammogram(save(tmp_path / "a.dcm", dataset)).pixels
+    assert (pixels[:, 70:] == 0).all() and pixels[:, :70].max() == 65535
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+@pytest.mark.parametrize(
+    ("offset", "first", "vr"),
+    [
+        (-2048, -2048, "SS"),
+        (-2048, 65536 - 2048, "US"),  # unsigned, though pixels are signed
+        (0, 0, "US"),
+        (40000, 40000, "US"),
+        (40000, 40000 - 65536, "SS"),  # signed, though pixels are not
+    ],
+)
+def test_where_a_table_begins_is_understood_in_either_form(
+    tmp_path: Path, syntax: str, keyword: str, offset: int, first: int, vr: str
+) -> None:
+    stored = (breast().astype(np.int32) + offset).astype(np.int16 if offset < 0 else np.uint16)
+    item = Dataset()
+    item.add_new("LUTDescriptor", vr, [4096, first, 12])
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    item.add_new("LUTData", "OW", np.arange(4096).astype(f"{order}u2").tobytes())
+    dataset = mammogram(stored, BitsStored=16, HighBit=15, **{keyword: [item]})
+    found = read_mammogram(save(tmp_path / "a.dcm", dataset, syntax))
+    np.testing.assert_allclose(found.pixels.astype(int), shown(breast()).astype(int), atol=1)
+    assert found.warnings == ()
 
 
 def exposure() -> NDArray[np.uint16]:

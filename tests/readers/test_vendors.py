@@ -36,7 +36,7 @@ from pydicom.pixels import apply_voi_lut
 from mammoscope.errors import InputError
 from mammoscope.mammogram import Laterality
 from mammoscope.readers import read_mammogram
-from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
+from mammoscope.readers.dicom.compressed import READABLE_SYNTAXES
 
 LEFT, RIGHT = Laterality.LEFT, Laterality.RIGHT
 INVERTED = (4095 - breast()).astype(np.uint16)
@@ -311,7 +311,7 @@ UNITS = (
         syntax=uids.JPEG2000,
         encode=lambda stored: jpeg2000(stored, level=70, reversible=False),
         spacing=0.0435,
-        warnings=(filed_as("RG", "radiographic film, Secondary Capture Image Storage"),),
+        warnings=(filed_as("RG", "radiographic film, Secondary Capture Image Storage"), LOSSY),
         tolerance=12.5 * 16,
     ),
     Unit(
@@ -345,7 +345,7 @@ UNITS = (
         },
         syntax=uids.HTJ2K,
         encode=lambda stored: bytes(imagecodecs.htj2k_encode(stored, 0.00005, reversible=False)),
-        warnings=(filed_as("OT", "other, Multi-frame Grayscale Word Secondary Capture Image Storage"),),
+        warnings=(filed_as("OT", "other, Multi-frame Grayscale Word Secondary Capture Image Storage"), LOSSY),
         tolerance=12.5 * 16,
     ),
     # Side and view.

@@ -85,6 +85,82 @@ def test_the_breast_is_found_and_hung_left(film: dict[str, int]) -> None:
     assert box_iou(prepared.from_original.inverse().boxes(frame), true_box)[0, 0] > 0.9
 
 
+def _framed(share: float, level: int = 60_000) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """A film within a bright frame, which takes this share of each side."""
+    pixels, breast = _film()
+    y, x = (max(1, round(side * share)) for side in pixels.shape)
+    return (
+        np.pad(pixels, ((y, y), (x, x)), constant_values=level),
+        np.pad(breast, ((y, y), (x, x)), constant_values=False),
+    )
+
+
+def _beside(side: str, share: float) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """A bright strip beside the film, on one side."""
+    pixels, breast = _film(base=4_000)
+    turns = {"left": 0, "top": 3, "right": 2, "bottom": 1}[side]
+    turned, inside = np.rot90(pixels, turns), np.rot90(breast, turns)
+    width = round(turned.shape[1] * share)
+    joined = np.pad(turned, ((0, 0), (width, 0)), constant_values=60_000)
+    return np.rot90(joined, -turns).copy(), np.rot90(np.pad(inside, ((0, 0), (width, 0))), -turns).copy()
+
+
+def _unevenly_lit(level: float, across: bool) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """Air that gets brighter towards the bottom, or towards the side that faces the chest wall."""
+    pixels, breast = _film(label=False)
+    height, width = pixels.shape
+    ramp = np.linspace(0, level, width)[None, :] if across else np.linspace(0, level, height)[:, None]
+    return (pixels * 0.6 + ramp).clip(0, 65_535).astype(np.uint16), breast
+
+
+def _with_belly(radius: float, right: bool) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """A fold of the belly below the breast, at the chest wall."""
+    pixels, breast = _film(label=False)
+    height, width = pixels.shape
+    belly = np.zeros((height, width), np.uint8)
+    cv2.ellipse(belly, (0, height), (int(width * 2.5 * radius), int(height * radius)), 0, 0, 360, 1, cv2.FILLED)
+    pixels[belly.astype(bool) & ~breast] = 30_000
+    return (pixels[:, ::-1].copy(), breast[:, ::-1].copy()) if right else (pixels, breast)
+
+
+@pytest.mark.parametrize(
+    "film",
+    [
+        *(pytest.param(_framed(share), id=f"frame {share}") for share in (0.045, 0.06, 0.1, 0.2)),
+        pytest.param(_framed(0.1, 35_000), id="grey frame"),
+        *(
+            pytest.param(_beside(side, share), id=f"{side} {share}")
+            for side in ("left", "right", "top", "bottom")
+            for share in (0.06, 0.15)
+        ),
+        pytest.param(_unevenly_lit(15_000, across=False), id="lit below"),
+        pytest.param(_unevenly_lit(20_000, across=True), id="lit across"),
+        *(
+            pytest.param(_with_belly(radius, right), id=f"belly {radius}")
+            for radius, right in ((0.1, False), (0.13, True))
+        ),
+    ],
+)
+def test_nothing_but_the_breast_is_in_the_mask(film: tuple[NDArray[np.uint16], NDArray[np.bool_]]) -> None:
+    pixels, breast = film
+    prepared = preprocess(_mammogram(pixels), PreprocessSettings())
+    assert prepared is not None
+    found = _in_original(prepared, pixels.shape)
+    assert (found & breast).sum() / (found | breast).sum() > 0.9
+
+
+def test_a_breast_as_wide_as_the_film_stays_whole() -> None:
+    height, width = 800, 600
+    breast = np.zeros((height, width), np.uint8)
+    cv2.ellipse(breast, (0, 400), (900, 330), 0, -90, 90, 1, cv2.FILLED)
+    texture = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 40_000, breast.shape), (0, 0), 8)
+    pixels = (breast * (30_000 + texture)).clip(0, 65_535).astype(np.uint16)
+    prepared = preprocess(_mammogram(pixels), PreprocessSettings())
+    assert prepared is not None
+    found = _in_original(prepared, pixels.shape)
+    assert (found & (breast > 0)).sum() / breast.sum() > 0.97
+
+
 @pytest.mark.parametrize("right", [False, True])
 def test_pixels_and_frame_change_agree(right: bool) -> None:
     pixels, _ = _film(right=right)

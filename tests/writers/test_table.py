@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from made_analyses import analysis, finding, mammogram
@@ -11,7 +12,7 @@ from rich.console import Console
 from mammoscope import NOTICE
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.findings import Analysis, Size
-from mammoscope.writers.table import findings_table
+from mammoscope.writers.table import findings_table, told_apart
 
 UNKNOWN_SIZE = Size(area_mm2=None, longest_diameter_mm=None, unknown_because="no spacing")
 
@@ -49,6 +50,29 @@ def shown(*rows: Analysis | MammoscopeError, width: int = 120) -> list[str]:
 )
 def test_each_outcome_is_said_outright(row: Analysis | MammoscopeError, expected: list[str]) -> None:
     assert shown(row) == [*expected, NOTICE]
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        ([], []),
+        (["a/1-1.dcm"], [""]),
+        (["a/1-1.dcm", "b/1-1.dcm", "c/1-1.dcm"], ["a/1-1.dcm", "b/1-1.dcm", "c/1-1.dcm"]),
+        (["x/a/1-1.dcm", "y/a/1-1.dcm", "x/1-2.dcm"], ["x/a/1-1.dcm", "y/a/1-1.dcm", ""]),
+        (["a/1-1.dcm", "a/1-1.png"], ["1-1.dcm", "1-1.png"]),
+        (["1-1.dcm", "a/1-1.dcm"], ["1-1.dcm", "a/1-1.dcm"]),
+    ],
+)
+def test_files_of_one_name_can_be_told_apart(paths: list[str], names: list[str]) -> None:
+    given = [Path(path) for path in paths]
+    assert told_apart(given) == names
+    if paths:
+        rows = [analysis(mammogram(name=path.stem)) for path in given]
+        text = StringIO()
+        Console(file=text, width=120).print(findings_table(rows, told_apart(given)))
+        printed = [line.split()[0] for line in text.getvalue().splitlines() if "no finding" in line]
+        assert printed == [name or path.stem for name, path in zip(names, given, strict=True)]
+        assert len(set(printed)) == len(printed)
 
 
 def test_no_file_gives_an_empty_table() -> None:

@@ -15,8 +15,9 @@ from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.bundling.calibration import Calibration
 from mammoscope.bundling.folder import new_bundle_folder
 from mammoscope.bundling.local_malignancy import fitted_malignancy, found_lesions, malignancy_threshold
+from mammoscope.datasets.folds import deal
 from mammoscope.datasets.layout import load_dataset
-from mammoscope.datasets.splits import deal, strata_of
+from mammoscope.datasets.splits import strata_of
 from mammoscope.errors import BundleError, DatasetError, MammoscopeError
 from mammoscope.evaluation.analysed import analyse_images
 from mammoscope.evaluation.cases import Progress

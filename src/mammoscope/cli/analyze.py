@@ -60,7 +60,7 @@ def analyze(
     from mammoscope.bundle import load_bundle
     from mammoscope.errors import MammoscopeError
     from mammoscope.writers.dicom.results import ResultKind
-    from mammoscope.writers.table import findings_table
+    from mammoscope.writers.table import findings_table, told_apart
 
     files, refused = inputs_of(paths)
     models = load_bundle(bundle)
@@ -102,7 +102,8 @@ def analyze(
     failed = len(refused) + len(files) - analysed
     in_order = [results[path] for path in files if path in results]
     if in_order:
-        Console().print(findings_table([done.analysis or cast(MammoscopeError, done.error) for done in in_order]))
+        rows = [done.analysis or cast(MammoscopeError, done.error) for done in in_order]
+        Console().print(findings_table(rows, told_apart([done.path for done in in_order])))
     typer.echo(
         f"{analysed} of {analysed + failed} analysed"
         + (f" ({skipped} of them earlier; --overwrite does them again)" if skipped else "")

@@ -39,8 +39,8 @@ def deidentify(
             if done.error:
                 failures.append(done.error)
                 complain(done.error)
-            if done.warning:
-                typer.echo(f"warning: {printable(str(done.path))}: {done.warning}", err=True)
+            for warning in (*([done.warning] if done.warning else []), *done.notes):
+                typer.echo(f"warning: {printable(str(done.path))}: {warning}", err=True)
             written += done.written is not None
             advance(number, len(files))
     typer.echo(

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID
 
 from mammoscope import __version__
-from mammoscope.deidentify.codestreams import without_comments
-from mammoscope.deidentify.kept import EMPTIED, KEPT, KEPT_SEQUENCES, KEPT_TEXTS, ONLY_IN_ITEMS
+from mammoscope.deidentify.kept import EMPTIED, KEPT, KEPT_SEQUENCES, KEPT_TEXTS, ONLY_IN_ITEMS, REQUIRED_UIDS
+from mammoscope.deidentify.pixels import KeptPixels
 from mammoscope.deidentify.pseudonyms import Pseudonyms
-from mammoscope.readers.dicom.admission import PixelLayout
 from mammoscope.readers.dicom.header import DicomFile, Header
+from mammoscope.readers.uids import kept_uid
 
 _DEEPEST = 4  # sequences in sequences
 _LONGEST_TEXT = 64
@@ -33,33 +32,33 @@ _METHODS = (
 )
 
 
-def deidentified(file: DicomFile, layout: PixelLayout, pseudonyms: Pseudonyms, *, may_name_patient: bool) -> Dataset:
+def deidentified(file: DicomFile, pixels: KeptPixels, pseudonyms: Pseudonyms, *, may_name_patient: bool) -> Dataset:
     """A mammogram with what ``kept`` lists and nothing else, its file meta and preamble included.
 
     Parameters
     ----------
-    file, layout
+    file
         The mammogram.
+    pixels
+        What is kept of its pixel data.
     pseudonyms
         Replaces UIDs, the patient's ID and name, and dates.
     may_name_patient
         Whether the pixels may hold text. If so, the data set does not claim that the patient's identity was removed.
 
-    Raises
-    ------
-    InputError
-        The pixel data cannot be parsed.
     """
     header = file.header
     dataset = _kept(header, 0)
-    if not UID(dataset.get("SOPInstanceUID", "")).is_valid:
-        dataset.SOPInstanceUID = UID(f"2.25.{int(file.source.sha256[:32], 16)}")
+    for keyword in REQUIRED_UIDS:
+        if keyword not in dataset:
+            shared = None if keyword == "SOPInstanceUID" else header.text(keyword)
+            setattr(dataset, keyword, _made_up(keyword, shared or file.source.sha256))
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.DeidentificationMethod = f"mammoscope {__version__}"
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dataset.file_meta.TransferSyntaxUID = file.transfer_syntax
+    dataset.file_meta.TransferSyntaxUID = pixels.syntax
     pseudonyms.apply(dataset, _patient(file))
     for keyword in EMPTIED:
         dataset.setdefault(keyword, "")  # only now, because dicognito would make an ID for an empty one
@@ -70,9 +69,8 @@ def deidentified(file: DicomFile, layout: PixelLayout, pseudonyms: Pseudonyms, *
     dataset.PatientIdentityRemoved = "NO" if may_name_patient else "YES"
     dataset.LongitudinalTemporalInformationModified = "MODIFIED"
     dataset.DeidentificationMethodCodeSequence = [_code(*method) for method in _METHODS]
-    is_encapsulated = file.transfer_syntax.is_encapsulated
-    pixels = _compressed(file) if is_encapsulated else _native(file, layout)
-    dataset.add_new("PixelData", "OB" if is_encapsulated or layout.bits_allocated == 8 else "OW", pixels)
+    is_encapsulated = pixels.syntax.is_encapsulated
+    dataset.add_new("PixelData", "OB" if is_encapsulated or dataset.BitsAllocated == 8 else "OW", pixels.data)
     dataset["PixelData"].is_undefined_length = is_encapsulated
     return dataset
 
@@ -92,13 +90,19 @@ def _kept(header: Header, depth: int) -> Dataset:
     for keyword in KEPT | KEPT_TEXTS if depth else (KEPT | KEPT_TEXTS) - ONLY_IN_ITEMS:
         value = header.value(keyword)
         if value is not None and _may_stay(header, keyword, value):
-            dataset.add_new(keyword, _vr(keyword, value), value)
+            vr = _vr(keyword, value)
+            dataset.add_new(keyword, vr, kept_uid(value) if vr == "UI" and isinstance(value, str) else value)
     if depth < _DEEPEST:
         for keyword in KEPT_SEQUENCES:
             if header.has(keyword):
                 setattr(dataset, keyword, [_kept(item, depth + 1) for item in header.items(keyword)])
     _drop_times_without_dates(dataset)
     return dataset
+
+
+def _made_up(keyword: str, value: str) -> UID:
+    """A UID in place of one that is missing, or is none: the same for all files of the same invalid study or series."""
+    return UID(f"2.25.{int(hashlib.sha256(f'{keyword} {value}'.encode()).hexdigest()[:32], 16)}")
 
 
 def _vr(keyword: str, value: Any) -> str:
@@ -138,7 +142,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_uid(value: Any) -> bool:
-    return isinstance(value, str) and UID(value).is_valid
+    return kept_uid(value) is not None
 
 
 def _is_known_class(value: Any) -> bool:
@@ -179,32 +183,6 @@ def _drop_times_without_dates(dataset: Dataset) -> None:
     for keyword in [element.keyword for element in dataset if element.VR == "TM"]:
         if keyword.replace("Time", "Date") not in dataset:
             delattr(dataset, keyword)
-
-
-def _native(file: DicomFile, layout: PixelLayout) -> bytes:
-    """The image's own bits, without anything after them, and without overlays in unused bits."""
-    data, place = file.source.data, file.pixels
-    assert place is not None
-    word = np.dtype(f"{'<' if file.header.is_little_endian else '>'}u{layout.bits_allocated // 8}")
-    count = layout.rows * layout.columns * layout.samples
-    if len(data) - place.offset < count * word.itemsize:
-        raise file.source.error("is cut off within its pixel data")
-    words = np.frombuffer(data, word, count, place.offset)
-    if not layout.signed:  # the unused bits of a signed pixel repeat its sign
-        used = ((1 << layout.bits_stored) - 1) << (layout.high_bit + 1 - layout.bits_stored)
-        words = words & word.type(used)
-    pixels = words.astype(word, copy=False).tobytes()
-    return pixels + b"\0" * (len(pixels) % 2)
-
-
-def _compressed(file: DicomFile) -> bytes:
-    """The one frame in one fragment, without comments."""
-    assert file.pixels is not None
-    try:
-        frame = next(generate_frames(file.source.data[file.pixels.offset :], number_of_frames=1))
-        return encapsulate([frame if file.transfer_syntax == RLELossless else without_comments(frame)])
-    except Exception as error:  # what damaged pixel data makes pydicom raise is not bounded
-        raise file.source.error(f"its compressed pixel data cannot be parsed ({type(error).__name__})") from None
 
 
 def _code(value: str, meaning: str) -> Dataset:

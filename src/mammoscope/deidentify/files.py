@@ -15,16 +15,20 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
 from mammoscope.deidentify.dataset import deidentified
+from mammoscope.deidentify.kept import REQUIRED_UIDS
+from mammoscope.deidentify.pixels import kept_pixels
 from mammoscope.deidentify.pseudonyms import Pseudonyms
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.execution.backend import Backend, Crashed
 from mammoscope.execution.threads import Threads
 from mammoscope.files import write_bytes
 from mammoscope.readers.dicom.admission import modality_of, pixel_layout
-from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
-from mammoscope.readers.dicom.header import DicomFile, described, read_header
+from mammoscope.readers.dicom.codecs import require_pixels
+from mammoscope.readers.dicom.compressed import READABLE_SYNTAXES
+from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import MAGIC_BYTES, Source, detect_format, read_source
+from mammoscope.readers.uids import is_standard_uid, kept_uid
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,8 @@ class Deidentified:
         The new file; None if there is none.
     warning
         Why its pixels may name the patient; None: the file states that they do not.
+    notes
+        What else was wrong with the file, and what became of it.
     error
         What went wrong, naming the file; None if nothing did.
     """
@@ -55,6 +61,7 @@ class Deidentified:
     path: Path
     written: Path | None = None
     warning: str | None = None
+    notes: tuple[str, ...] = ()
     error: InputError | None = None
 
 
@@ -112,7 +119,7 @@ class NewFile:
         Of the file that it was made from.
     content
         All its bytes.
-    warning
+    warning, notes
         See ``Deidentified``.
     """
 
@@ -120,6 +127,7 @@ class NewFile:
     source_sha256: str
     content: bytes
     warning: str | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -152,10 +160,10 @@ def _deidentify(path: Path, pseudonyms: Pseudonyms) -> NewFile:
         raise source.error(f"is {file_format or 'not an image'}, only DICOM files can be de-identified")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's messages quote values
-        dataset, doubt = _changed(source, pseudonyms)
+        dataset, doubt, notes = _changed(source, pseudonyms)
         content = BytesIO()
         dcmwrite(content, dataset, enforce_file_format=True)
-    return NewFile(str(dataset.SOPInstanceUID), source.sha256, content.getvalue(), doubt)
+    return NewFile(str(dataset.SOPInstanceUID), source.sha256, content.getvalue(), doubt, notes)
 
 
 def _write(path: Path, out: Path, new: NewFile, claims: dict[bytes, bytes]) -> Deidentified:
@@ -168,24 +176,36 @@ def _write(path: Path, out: Path, new: NewFile, claims: dict[bytes, bytes]) -> D
         write_bytes(target, new.content)
     except MammoscopeError as error:  # names what could not be written
         raise InputError(path, str(error)) from None
-    return Deidentified(path, target, new.warning)
+    return Deidentified(path, target, new.warning, new.notes)
 
 
-def _changed(source: Source, pseudonyms: Pseudonyms) -> tuple[Dataset, str | None]:
+def _changed(source: Source, pseudonyms: Pseudonyms) -> tuple[Dataset, str | None, tuple[str, ...]]:
     file = read_header(source)
     modality = modality_of(file)
     layout = pixel_layout(file, DEFAULT_LIMITS)
     header, syntax = file.header, file.transfer_syntax
     if syntax not in READABLE_SYNTAXES:
         raise source.error(f"{described('TransferSyntaxUID')} is {header.shown_uid(syntax)}, which is not supported")
-    if file.pixels is None or (file.pixels.length is None) != syntax.is_encapsulated:
-        raise source.error(f"has no {described('PixelData')} that fits its transfer syntax")
+    require_pixels(file)
     if not header.has("SOPClassUID"):
         raise source.error(f"{described('SOPClassUID')} is missing")
     if header.has("SharedFunctionalGroupsSequence") or header.has("PerFrameFunctionalGroupsSequence"):
         raise source.error("is an enhanced object, which cannot be de-identified: its values are in functional groups")
-    doubt = _doubt_about_pixels(file, modality)
-    return deidentified(file, layout, pseudonyms, may_name_patient=doubt is not None), doubt
+    pixels = kept_pixels(file, layout)
+    doubt = _doubt_about_pixels(file, modality) or (f"{pixels.doubt}; {_LOOK}" if pixels.doubt else None)
+    return deidentified(file, pixels, pseudonyms, may_name_patient=doubt is not None), doubt, _notes_on_uids(header)
+
+
+def _notes_on_uids(header: Header) -> tuple[str, ...]:
+    """What is wrong with the UIDs that a mammogram must have. None of them is quoted: they are being replaced."""
+    notes = []
+    for keyword in REQUIRED_UIDS:
+        uid = kept_uid(header.text(keyword))
+        if uid is None:
+            notes.append(f"{described(keyword)} is {'no UID' if header.has(keyword) else 'missing'}: one was made up")
+        elif not is_standard_uid(uid):
+            notes.append(f"{described(keyword)} is not written as a UID should be: it was replaced as it stands")
+    return tuple(notes)
 
 
 def _doubt_about_pixels(file: DicomFile, modality: str) -> str | None:

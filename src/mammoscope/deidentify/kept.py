@@ -16,6 +16,8 @@ REPLACED_UIDS = (
     "SOPInstanceUID",
     "StudyInstanceUID",
 )
+# A mammogram must have them (type 1): made up where they are missing, or are none.
+REQUIRED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 SHIFTED = (
     *("AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentDate", "ContentTime"),
     *("SeriesDate", "SeriesTime", "StudyDate", "StudyTime"),

@@ -15,9 +15,9 @@ from pynetdicom.dimse_messages import N_ACTION_RSP
 
 from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.dimse import associated
-from mammoscope.pacs.image_place import is_uid
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.settings import Node
+from mammoscope.readers.uids import kept_uid
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Commitments:
         if event.action_type != _REQUEST:
             return _NO_SUCH_ACTION, None
         request = event.action_information
-        if not is_uid(str(request.get("TransactionUID", ""))) or not request.get("ReferencedSOPSequence"):
+        if kept_uid(request.get("TransactionUID")) is None or not request.get("ReferencedSOPSequence"):
             return _INVALID_ARGUMENT, None
         with self._lock:
             self._reports.setdefault(event.assoc, []).append(self._report(request))
@@ -80,7 +80,7 @@ class Commitments:
             item = Dataset()
             item.ReferencedSOPClassUID = asked.ReferencedSOPClassUID
             item.ReferencedSOPInstanceUID = asked.ReferencedSOPInstanceUID
-            reason = self._why_not(str(asked.ReferencedSOPInstanceUID), str(asked.ReferencedSOPClassUID))
+            reason = self._why_not(kept_uid(asked.ReferencedSOPInstanceUID) or "", str(asked.ReferencedSOPClassUID))
             if reason is None:
                 kept.append(item)
             else:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from http import HTTPStatus
 from io import BytesIO
 from typing import TypeVar
 from urllib.parse import urlencode
-from xml.etree.ElementTree import ParseError, fromstring
 
-from dicomweb_client.web import _load_xml_dataset
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
@@ -24,14 +23,15 @@ from mammoscope.pacs.listing import PAGE, Days, Listing, Page
 from mammoscope.pacs.multipart import joined, only_part, parameters_of
 from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
 from mammoscope.pacs.settings import LARGEST_IMAGE, WebServer
+from mammoscope.pacs.stow import ANSWER_TYPES, CONFLICT, read_store_answer
+
+logger = logging.getLogger(__name__)
 
 _SEARCH, _FETCH, _STORE = "search", "fetch", "store"
 _BOUNDS = {_SEARCH: Bounds(32 << 20, 120.0), _FETCH: Bounds(LARGEST_IMAGE, 600.0), _STORE: Bounds(8 << 20, 600.0)}
 _OURS = frozenset({401, 407})  # about our account, not about the one image
 _MAY_BE_THEIRS = frozenset({403, 408, 425, 429, 507})  # as 500 and above; a quota, a lock, a full disk
 _NO_SERVICE = frozenset({404, 405})  # for a search or a store; for a fetch the image is gone
-_CONFLICT = 409  # some were not stored, the body says which and why
-_DUPLICATE = 0x0111
 _PASSING = frozenset({0x0110, *range(0xA700, 0xA800)})  # processing failure, out of resources (PS3.18 I.2.2)
 _ANY_SYNTAX = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
@@ -174,20 +174,24 @@ class DicomWeb:
     def store(self, datasets: Sequence[Dataset]) -> None:
         """Store all instances or fail; one that exists already counts as stored."""
         body, content_type = joined([_encoded(dataset) for dataset in datasets], "application/dicom")
-        headers = {"Content-Type": content_type, "Accept": "application/dicom+json", "Accept-Encoding": "identity"}
-        url = f"{self._root}/studies"
-        with self._talking(_STORE), self._http.asking("POST", url, _BOUNDS[_STORE], headers, body) as response:
-            if response.status != _CONFLICT:
-                self._check(response.status, _STORE)
-            answer = _stored(response.body(), response.content_type)
-            failures = {int(item.get("FailureReason", 0)) for item in answer.get("FailedSOPSequence", [])}
-            listed = (*answer.get("ReferencedSOPSequence", []), *answer.get("FailedSOPSequence", []))
-            stored = {item.ReferencedSOPInstanceUID for item in listed}
-        if reasons := failures - {_DUPLICATE}:
-            problem = f"{self} did not store it (failure {', '.join(f'0x{reason:04X}' for reason in sorted(reasons))})"
-            raise UncertainError(problem) if reasons <= _PASSING else FailedError(problem)
-        if not {dataset.SOPInstanceUID for dataset in datasets} <= stored:
-            raise FailedError(f"{self} does not confirm that it stored it")
+        with self._talking(_STORE):
+            for accepted in ANSWER_TYPES:
+                status, text = self._post(body, content_type, accepted)
+                if status != HTTPStatus.NOT_ACCEPTABLE:
+                    break
+            if status != CONFLICT:
+                self._check(status, _STORE)
+            stored = read_store_answer(text)
+        if problem := stored.problem((str(dataset.SOPInstanceUID) for dataset in datasets), status):
+            may_pass = stored.failures and all(reason in _PASSING for reason in stored.failures)
+            raise (UncertainError if may_pass else FailedError)(f"{self} {problem}")
+
+    def _post(self, body: bytes, content_type: str, accepted: str) -> tuple[int, bytes]:
+        """Status of a request to store, and the answer, which a refused one may have too."""
+        headers = {"Content-Type": content_type, "Accept": accepted, "Accept-Encoding": "identity"}
+        with self._http.asking("POST", f"{self._root}/studies", _BOUNDS[_STORE], headers, body) as answer:
+            has_answer = answer.status < HTTPStatus.MULTIPLE_CHOICES or answer.status == CONFLICT
+            return answer.status, answer.body() if has_answer else b""
 
     def _page(
         self, path: str, filters: Mapping[str, str], read: Callable[[Item], Found | None], offset: int
@@ -203,6 +207,8 @@ class DicomWeb:
                     items.append(found)
         if size and not items:
             raise UncertainError(f"{self} gave no valid answer to '{_SEARCH}' (nothing with the UIDs it must state)")
+        if left_out := size - len(items):
+            logger.warning("%d entries of a list are left out: the server gives no UID of theirs", left_out)
         return Page(items, size, answer.has_more)
 
     def _check(self, status: int, what: str) -> None:
@@ -248,15 +254,3 @@ def _encoded(dataset: Dataset) -> bytes:
     stream = BytesIO()
     dcmwrite(stream, dataset)
     return stream.getvalue()
-
-
-def _stored(body: bytes, content_type: str) -> Dataset:
-    """What was stored and what was not, as STOW-RS answers; empty if that is not said."""
-    if not body:
-        return Dataset()
-    if parameters_of(content_type)[0] in ("application/dicom+xml", "application/xml", "text/xml"):
-        try:
-            return _load_xml_dataset(fromstring(body))  # noqa: S314 (expat bounds entities)
-        except ParseError:
-            raise ValueError("no XML") from None
-    return Dataset.from_json(json.loads(body))

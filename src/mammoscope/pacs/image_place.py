@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
+from mammoscope.readers.uids import kept_uid
 
 
 def is_uid(text: str) -> bool:
-    """Whether a text is a UID (PS3.5 9.1); pydicom's own check quotes an invalid one in a warning."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None
+    """Whether a text is a UID as archives keep them, see ``kept_uid``."""
+    return kept_uid(text) is not None
 
 
 def key_of(sop_instance: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from mammoscope.pacs.image_place import is_uid
+from mammoscope.readers.uids import kept_uid
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _USUAL_ITEM, _LARGEST_ITEM = 1 << 12, 1 << 20  # characters
@@ -30,9 +30,8 @@ class Item:
         return values if isinstance(values, list) else []
 
     def uid(self, tag: str) -> str | None:
-        """A valid UID."""
-        value = next(iter(self.values(tag)), None)
-        return value if isinstance(value, str) and is_uid(value) else None
+        """A UID as the server has it, well written or not."""
+        return kept_uid(next(iter(self.values(tag)), None))
 
     def texts(self, tag: str) -> frozenset[str]:
         """All texts among the values, also those of a value that a server has left in one piece."""

@@ -23,12 +23,13 @@ from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.bounded_association import bound_reading
 from mammoscope.pacs.commitment import STORAGE_COMMITMENT, Commitments
 from mammoscope.pacs.connections import Connections
-from mammoscope.pacs.image_place import is_uid, key_of
+from mammoscope.pacs.image_place import key_of
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Admission
 from mammoscope.pacs.settings import LARGEST_IMAGE, Listening
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
-from mammoscope.readers.dicom.codecs import READABLE_SYNTAXES
+from mammoscope.readers.dicom.compressed import READABLE_SYNTAXES
+from mammoscope.readers.uids import is_standard_uid, kept_uid
 
 logger = logging.getLogger(__name__)
 
@@ -130,9 +131,14 @@ class Receiver:
     def _store_image(self, event: evt.Event) -> int:
         self._sizes.handled(event)
         request = cast(C_STORE, event.request)
-        sop_instance, sop_class = str(request.AffectedSOPInstanceUID or ""), request.AffectedSOPClassUID
-        if not is_uid(sop_instance) or sop_class is None:
+        sop_instance, sop_class = kept_uid(request.AffectedSOPInstanceUID), request.AffectedSOPClassUID
+        if sop_instance is None or sop_class is None:
+            logger.warning("an object was refused: its SOP Instance UID is none, or its SOP class is missing")
             return CANNOT_UNDERSTAND
+        if not is_standard_uid(sop_instance):
+            logger.warning(
+                "%s: its UID is not written as a UID should be; it is kept as it stands", key_of(sop_instance)
+            )
         try:
             if sop_class not in IMAGE_CLASSES:
                 is_ours = self._queue.memory.is_result(sop_instance)

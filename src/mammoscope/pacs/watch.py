@@ -10,11 +10,13 @@ from threading import Event
 
 from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.dicomweb import DicomWeb, Study
+from mammoscope.pacs.image_place import key_of
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.listing import Days
 from mammoscope.pacs.queued_image import Image
 from mammoscope.pacs.retries import FailedError, UncertainError, pause
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
+from mammoscope.readers.uids import is_standard_uid
 
 logger = logging.getLogger(__name__)
 
@@ -187,11 +189,19 @@ class Watch:
         if not is_whole:
             logger.warning("%s: the list of a study's images cannot be read to its end", self._server)
         found = [item for item in instances if item.sop_class in IMAGE_CLASSES]
-        return sum(
-            self._queue.find(item.sop_instance, item.sop_class, item.study, item.series)
+        new = [
+            item
             for item in found
             if not self._queue.memory.is_result(item.sop_instance)
-        )
+            and self._queue.find(item.sop_instance, item.sop_class, item.study, item.series)
+        ]
+        for item in new:
+            if not all(map(is_standard_uid, (item.study, item.series, item.sop_instance))):
+                logger.warning(
+                    "%s: a UID of it is not written as a UID should be; it is used as it stands",
+                    key_of(item.sop_instance),
+                )
+        return len(new)
 
 
 class Fetcher:

@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.mammogram import Mammogram
+from mammoscope.stages.breast_form import chest_wall_is_right, holds_air, without_belly
+from mammoscope.stages.film_frame import inside_frame
+
+_ROUNDS, _NEAR = 4, 8  # to find a plane of air, and how many of 255 levels air lies above it
 
 
 class PreprocessSettings(BaseModel):
@@ -102,7 +106,7 @@ def preprocess(mammogram: Mammogram, settings: PreprocessSettings) -> Preprocess
     inside = np.asarray(full_mask[top:bottom, left:right] > 127)
     pixels = _stretch_to_8_bit(mammogram.pixels[top:bottom, left:right], inside)
     change = FrameChange(Frame.ORIGINAL, Frame.PREPROCESSED).cropped(left, top)
-    if _chest_wall_is_right(mask):
+    if chest_wall_is_right(mask):
         pixels, inside = np.ascontiguousarray(pixels[:, ::-1]), np.ascontiguousarray(inside[:, ::-1])
         change = change.flipped_horizontally(right - left)
     return Preprocessed(pixels, inside, change, mammogram.pixel_aspect)
@@ -112,18 +116,71 @@ def _breast_mask(pixels: NDArray[np.uint16], settings: PreprocessSettings) -> ND
     """The breast at reduced size, ``(h, w) bool``; None where no large bright area has a breast's form."""
     height = min(settings.mask_rows, pixels.shape[0])
     width = max(2, min(pixels.shape[1], round(pixels.shape[1] * height / pixels.shape[0])))
-    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint16)
+    grey = _stretched(small)
+    if grey is None:
+        return None
+    rows, columns = inside_frame(grey)
+    if (rows, columns) == (slice(0, height), slice(0, width)):
+        return _mask_of(grey, settings)
+    inner = _stretched(small[rows, columns])
+    found = None if inner is None else _mask_of(inner, settings)
+    if found is None:
+        return None
+    mask = np.zeros((height, width), dtype=bool)
+    mask[rows, columns] = found
+    return mask
+
+
+def _stretched(small: NDArray[np.uint16]) -> NDArray[np.uint8] | None:
+    """From the darkest to the brightest hundredth; None where both are the same."""
     low, high = np.percentile(small, (1, 99))
     if high <= low:
         return None
-    grey = np.clip((small.astype(np.float32) - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
+    levels = np.clip((small.astype(np.float32) - low) * (255.0 / (high - low)), 0, 255)
+    return np.asarray(levels, dtype=np.uint8)
+
+
+def _mask_of(grey: NDArray[np.uint8], settings: PreprocessSettings) -> NDArray[np.bool_] | None:
+    """The breast in a reduced image ``(h, w)``."""
+    height = len(grey)
     grey = _without_film_edges(_without_film_base(grey))
     if settings.smoothing:
         kernel = 2 * max(1, round(settings.smoothing * height / 2)) + 1
         grey = np.asarray(cv2.GaussianBlur(grey, (kernel, kernel), 0), dtype=np.uint8)
+    mask = _thresholded(grey, settings)
+    if mask is not None and holds_air(mask):
+        # Film that is fogged or lit unevenly; the mask stays where the breast itself reaches across the film.
+        evened = _thresholded(_without_uneven_air(grey), settings)
+        mask = mask if evened is None or holds_air(evened) else evened
+    return None if mask is None else without_belly(mask)
+
+
+def _thresholded(grey: NDArray[np.uint8], settings: PreprocessSettings) -> NDArray[np.bool_] | None:
     otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     # Fatty tissue near the skin lies well below the threshold that splits dense tissue from background.
-    bright = (grey > max(8.0, 0.3 * otsu)).astype(np.uint8)
+    return _largest_above(grey, max(8.0, 0.3 * otsu), settings)
+
+
+def _without_uneven_air(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image less a plane through its air: what is dark, and then what lies near the plane."""
+    height, width = grey.shape
+    y, x = np.mgrid[0:height, 0:width]
+    places = np.stack([np.ones(grey.size), y.ravel() / height, x.ravel() / width], axis=1)
+    values = grey.ravel().astype(np.float64)
+    otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    air, rest = values <= otsu, values
+    for _ in range(_ROUNDS):
+        plane, *_ = np.linalg.lstsq(places[air], values[air], rcond=None)
+        rest = values - places @ plane
+        air = rest <= _NEAR
+    return np.asarray(np.clip(rest - _NEAR, 0, 255), dtype=np.uint8).reshape(grey.shape)
+
+
+def _largest_above(grey: NDArray[np.uint8], threshold: float, settings: PreprocessSettings) -> NDArray[np.bool_] | None:
+    """The largest area above a threshold, filled; None where it is too small to be a breast."""
+    height, width = grey.shape
+    bright = (grey > threshold).astype(np.uint8)
     # Opening separates labels and tape that touch the breast.
     radius = max(1, height // 50)
     element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
@@ -172,13 +229,6 @@ def _without_film_edges(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
         # Only where the image is dark just behind the strip: a breast that runs to the border stays whole.
         lines[:, inner < 20] = 0
     return cleaned
-
-
-def _chest_wall_is_right(mask: NDArray[np.bool_]) -> bool:
-    """Whether more of the breast lies in the right half."""
-    columns = mask.sum(axis=0)
-    middle = mask.shape[1] // 2
-    return bool(columns[-middle:].sum() > columns[:middle].sum())
 
 
 def _stretch_to_8_bit(pixels: NDArray[np.uint16], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:

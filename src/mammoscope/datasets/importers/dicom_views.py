@@ -10,6 +10,7 @@ from pydicom import dcmread
 
 from mammoscope.datasets.importers.importer import UnusableError
 from mammoscope.readers.dicom.header import Header
+from mammoscope.readers.dicom.magnification import magnification_of
 from mammoscope.readers.dicom.spacing import spacing_of
 from mammoscope.readers.dicom.views import laterality_of, view_of
 from mammoscope.readers.source import Source
@@ -39,7 +40,7 @@ def dicom_view(path: Path) -> DicomView:
             header = Header(Source(path, b"", ""), dcmread(path, stop_before_pixels=True))
         except Exception as error:  # pydicom raises whatever a damaged file leads it to
             raise UnusableError(f"its header cannot be read ({type(error).__name__})") from None
-        side, spacing = laterality_of(header), spacing_of(header)
+        side, spacing = laterality_of(header), spacing_of(header, magnification_of(header))
         return DicomView(
             patient_id=header.text("PatientID") or "",
             breast_side=side.value if side else "",

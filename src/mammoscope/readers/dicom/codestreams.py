@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_J2K_START = b"\xff\x4f\xff\x51"
-_J2K_TILE_PART = b"\xff\x90"
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_J2K_START, _JP2_START = b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"
+_J2K_TILE_PART, _J2K_CODING_STYLE = b"\xff\x90", b"\xff\x52"
+_IRREVERSIBLE = 0  # wavelet transform 9-7 (ISO/IEC 15444-1, A.6.1)
+_REACH = 65_536  # within which the codestream of a JP2 file starts
 _MOST_TILES = 65_535  # that a codestream can number
 _SOS = 0xDA
 _SOF55_JPEG_LS = 0xF7
 _NOT_FRAMES = frozenset({0xC4, 0xC8, 0xCC})  # within C0-CF, but Huffman tables, reserved, arithmetic conditioning
+_LOSSLESS_FRAMES = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
+_PROGRESSIVE_FRAMES = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+
+
+class Compression(StrEnum):
+    """What packed the pixels."""
+
+    JPEG = "JPEG"
+    JPEG_LS = "JPEG-LS"
+    JPEG_2000 = "JPEG 2000"
+    RUN_LENGTHS = "RLE"
 
 
 @dataclass(frozen=True)
 class CodestreamHeader:
-    """Size and depth of a codestream.
+    """What a codestream says of itself.
 
     Attributes
     ----------
@@ -24,15 +39,44 @@ class CodestreamHeader:
         Size of the decoded image.
     bits
         Bits of a decoded sample.
+    compression
+        What packed it.
+    lossy
+        Whether it was packed in a way that loses something: DCT, near-lossless JPEG-LS, a point transform, or an
+        irreversible wavelet.
+    progressive
+        Whether a JPEG shows the whole image before its end, only less sharp.
     complete
-        False if the codestream lacks its end, or tiles: the rest would be decoded to grey, black or random pixels.
+        False if tiles are missing, which would be decoded to black.
+    ended
+        False if the end marker is missing; then more may be, and would be decoded to grey or random pixels.
     """
 
     rows: int
     columns: int
     components: int
     bits: int
+    compression: Compression
+    lossy: bool
+    progressive: bool
     complete: bool
+    ended: bool
+
+
+def is_codestream(data: bytes) -> bool:
+    """Whether the bytes start a codestream whose kind they tell."""
+    return data.startswith((JPEG_START + b"\xff", _J2K_START, _JP2_START))
+
+
+def read_codestream_header(data: bytes) -> CodestreamHeader:
+    """Header of a codestream, of the kind that its first bytes tell.
+
+    Raises
+    ------
+    ValueError
+        It is no codestream, or ends before its header is complete.
+    """
+    return read_jpeg_header(data) if data.startswith(JPEG_START) else _read_jpeg2000_header(data)
 
 
 def read_jpeg_header(data: bytes) -> CodestreamHeader:
@@ -43,9 +87,34 @@ def read_jpeg_header(data: bytes) -> CodestreamHeader:
     ValueError
         It is not such a codestream, or ends before its header is complete.
     """
-    if not data.startswith(_JPEG_START):
+    if not data.startswith(JPEG_START):
         raise ValueError("does not start as a JPEG codestream")
-    frame: tuple[int, int, int, int] | None = None
+    frame: tuple[int, int, int, int, int] | None = None
+    for marker, position, length in _jpeg_segments(data):
+        is_frame = 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES
+        if (is_frame or marker == _SOF55_JPEG_LS) and position + 10 <= len(data):
+            height, width = (int.from_bytes(data[position + i : position + i + 2], "big") for i in (5, 7))
+            frame = (height, width, data[position + 9], data[position + 4], marker)
+        if marker == _SOS and frame is not None:
+            rows, columns, components, bits, kind = frame
+            is_ls, end = kind == _SOF55_JPEG_LS, position + 2 + length
+            near, transform = (data[end - 3], data[end - 1] & 0xF) if end <= len(data) else (0, 0)
+            return CodestreamHeader(
+                rows,
+                columns,
+                components,
+                bits,
+                compression=Compression.JPEG_LS if is_ls else Compression.JPEG,
+                lossy=transform > 0 or near > 0 if is_ls else transform > 0 or kind not in _LOSSLESS_FRAMES,
+                progressive=kind in _PROGRESSIVE_FRAMES,
+                complete=True,
+                ended=data.find(JPEG_END, end) >= 0,
+            )
+    raise ValueError("ends within its JPEG header")
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, place and length of each segment, up to the first scan."""
     position = 2
     while position + 4 <= len(data):
         if data[position] != 0xFF:
@@ -55,43 +124,40 @@ def read_jpeg_header(data: bytes) -> CodestreamHeader:
             position += 1 if marker == 0xFF else 2
             continue
         length = int.from_bytes(data[position + 2 : position + 4], "big")
-        is_frame = 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES
-        if (is_frame or marker == _SOF55_JPEG_LS) and position + 10 <= len(data):
-            bits, components = data[position + 4], data[position + 9]
-            rows = int.from_bytes(data[position + 5 : position + 7], "big")
-            frame = (rows, int.from_bytes(data[position + 7 : position + 9], "big"), components, bits)
-        position += 2 + length
+        yield marker, position, length
         if marker == _SOS:
-            if frame is None:
-                break
-            return CodestreamHeader(*frame, complete=data.find(_JPEG_END, position) >= 0)
-    raise ValueError("ends within its JPEG header")
+            return
+        position += 2 + length
 
 
-def read_jpeg2000_header(data: bytes) -> CodestreamHeader:
-    """Header of a JPEG 2000 or HTJ2K codestream, bare or in a JP2 file.
-
-    Raises
-    ------
-    ValueError
-        It is not such a codestream, or ends before its header is complete.
-    """
-    start = data.find(_J2K_START, 0, 65536)
+def _read_jpeg2000_header(data: bytes) -> CodestreamHeader:
+    """Header of a JPEG 2000 or HTJ2K codestream, bare or in a JP2 file."""
+    start = data.find(_J2K_START, 0, _REACH)
     siz = data[start + 4 : start + 43]
     if start < 0 or len(siz) < 39:
         raise ValueError("does not start as a JPEG 2000 codestream")
     right, bottom, left, top = (int.from_bytes(siz[i : i + 4], "big") for i in (4, 8, 12, 16))
-    components = int.from_bytes(siz[36:38], "big")
     # OpenJPEG refuses a tile that lacks packets, but leaves one black that is missing altogether.
     width, height, tiles_left, tiles_top = (int.from_bytes(siz[i : i + 4], "big") for i in (20, 24, 28, 32))
     tiles = -(-(right - tiles_left) // max(1, width)) * -(-(bottom - tiles_top) // max(1, height))
-    complete = 0 < tiles <= _MOST_TILES and len(_tiles_present(data, start)) == tiles
-    return CodestreamHeader(bottom - top, right - left, components, (siz[38] & 0x7F) + 1, complete)
+    present, is_lossy = _tiles_present(data, start)
+    return CodestreamHeader(
+        rows=bottom - top,
+        columns=right - left,
+        components=int.from_bytes(siz[36:38], "big"),
+        bits=(siz[38] & 0x7F) + 1,
+        compression=Compression.JPEG_2000,
+        lossy=is_lossy,
+        progressive=False,
+        complete=0 < tiles <= _MOST_TILES and len(present) == tiles,
+        ended=data.rfind(JPEG_END) > start,  # no packet holds these two bytes
+    )
 
 
-def _tiles_present(data: bytes, start: int) -> set[int]:
-    """Numbers of the tiles that have a tile-part (ISO/IEC 15444-1, A.4.2) in the codestream that starts there."""
-    position, tiles = start + 2, set()
+def _tiles_present(data: bytes, start: int) -> tuple[set[int], bool]:
+    """Numbers of the tiles that have a tile-part (ISO/IEC 15444-1, A.4.2), and whether the wavelet is irreversible."""
+    position, is_lossy = start + 2, False
+    tiles: set[int] = set()
     while position + 12 <= len(data):
         marker, length = data[position : position + 2], int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == _J2K_TILE_PART:
@@ -99,7 +165,9 @@ def _tiles_present(data: bytes, start: int) -> set[int]:
             length = int.from_bytes(data[position + 6 : position + 10], "big") - 2
         elif tiles:
             break
+        elif marker == _J2K_CODING_STYLE:
+            is_lossy = data[position + 13 : position + 14] == bytes((_IRREVERSIBLE,))
         if length < 2:  # the last tile-part may leave its length open
             break
         position += 2 + length
-    return tiles
+    return tiles, is_lossy

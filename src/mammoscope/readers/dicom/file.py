@@ -5,20 +5,21 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 
-from pydicom.uid import UID
-
 from mammoscope.mammogram import Mammogram
 from mammoscope.readers.dicom.admission import is_for_processing, is_synthesised, modality_of, pixel_layout
-from mammoscope.readers.dicom.codecs import LOSSY_SYNTAXES, decode_pixels
+from mammoscope.readers.dicom.codecs import decode_pixels
 from mammoscope.readers.dicom.exam_identity import exam_key_of
 from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
+from mammoscope.readers.dicom.image_kinds import note_image_kind
 from mammoscope.readers.dicom.intensity import to_display
+from mammoscope.readers.dicom.magnification import magnification_of
 from mammoscope.readers.dicom.spacing import pixel_aspect_of, spacing_of
 from mammoscope.readers.dicom.unknowns import not_stated
 from mammoscope.readers.dicom.views import laterality_of, note_view_modifiers, view_of
 from mammoscope.readers.exam_key import ExamSecret
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.source import Source
+from mammoscope.readers.uids import is_standard_uid, kept_uid
 
 _LONGEST_MANUFACTURER = 64  # of a value of type LO (PS3.5 6.2)
 
@@ -42,13 +43,15 @@ def _read(file: DicomFile, limits: Limits, secret: ExamSecret) -> Mammogram:
     header = file.header
     modality = modality_of(file)
     layout = pixel_layout(file, limits)
+    note_image_kind(header)
     stored = decode_pixels(file, layout)
     pixels = to_display(stored, header, for_processing=is_for_processing(header))
-    laterality, view, spacing = laterality_of(header), view_of(header), spacing_of(header)
+    magnification = magnification_of(header)
+    laterality, view, spacing = laterality_of(header), view_of(header), spacing_of(header, magnification)
     pixel_aspect = pixel_aspect_of(header, spacing)
     manufacturer = _manufacturer(header)
-    note_view_modifiers(header)
-    _note_quality(file)
+    note_view_modifiers(header, magnified=magnification.magnified)
+    _note_quality(header, is_lossy=stored.lossy)
     if missing := not_stated(laterality, view, spacing):
         header.warnings.append(missing)
     return Mammogram(
@@ -70,13 +73,17 @@ def _read(file: DicomFile, limits: Limits, secret: ExamSecret) -> Mammogram:
 
 
 def _instance_uid(header: Header) -> str | None:
-    uid = header.text("SOPInstanceUID")
-    if uid is None:
+    text = header.text("SOPInstanceUID")
+    if text is None:
         header.warnings.append(f"{described('SOPInstanceUID')} is missing, so results cannot point to the image.")
-    elif not UID(uid).is_valid:
-        shown = header.shown("SOPInstanceUID")
-        header.warnings.append(f"{described('SOPInstanceUID')} is {shown}, which is not a valid UID: not used.")
         return None
+    uid, shown = kept_uid(text), header.shown("SOPInstanceUID")
+    if uid is None:
+        header.warnings.append(f"{described('SOPInstanceUID')} is {shown}, which is not a valid UID: not used.")
+    elif not is_standard_uid(uid):
+        header.warnings.append(
+            f"{described('SOPInstanceUID')} is {shown}, which is not written as a UID should be: used as it stands."
+        )
     return uid
 
 
@@ -91,10 +98,10 @@ def _manufacturer(header: Header) -> str | None:
     return name
 
 
-def _note_quality(file: DicomFile) -> None:
+def _note_quality(header: Header, *, is_lossy: bool) -> None:
     """Add a warning for each thing that may make the results worse."""
-    header, notes = file.header, file.header.warnings
-    if header.code("LossyImageCompression") == "01" or file.transfer_syntax in LOSSY_SYNTAXES:
+    notes = header.warnings
+    if is_lossy:
         ratio = header.number("LossyImageCompressionRatio", 1, 1e4)
         by = f" (ratio {ratio:g}:1)" if ratio else ""
         notes.append(f"The image was compressed with loss{by}; fine detail may be missing.")

@@ -26,7 +26,7 @@ from pydicom.valuerep import PersonName
 from mammoscope.errors import InputError
 from mammoscope.readers.source import Source
 
-_FIRST_PIXEL_TAG = 0x7FE00008  # Float Pixel Data; Pixel Data itself is 7FE0,0010
+_PIXEL_DATA = 0x7FE00010  # floating-point pixels lie before it, and are skipped
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"})
 _SHOWN_CHARACTERS = 40
 _PATIENT_KEYWORDS = ("PatientName", "PatientID", "PatientBirthDate")
@@ -38,6 +38,7 @@ _FRAME_MACROS = (
     "FrameVOILUTSequence",
     "PixelValueTransformationSequence",
 )
+_OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
 _WORD = re.compile(r"\w{3,}")  # shorter parts of a name or a number occur in many texts
 
 
@@ -139,6 +140,15 @@ class Header:
         """Whether this private group has a block of a creator whose name starts with ``creator`` (PS3.5 7.8)."""
         blocks = (_joined(self._at(Tag(group, element))) for element in range(0x10, 0x100))
         return any(block.startswith(creator) for block in blocks)
+
+    def overlay_bits(self) -> set[int]:
+        """Bits of the pixels' words in which overlay planes are said to lie, as old files have them (PS3.3 C.9.2)."""
+        bits = set()
+        for group in _OVERLAY_GROUPS:
+            allocated, position = (self._at(Tag(group, element)) for element in (0x0100, 0x0102))
+            if Tag(group, 0x3000) not in self._dataset and isinstance(position, int) and allocated not in (None, 1):
+                bits.add(position)
+        return bits
 
     def of_frame(self) -> Header:
         """This header, then the functional groups of the first frame, then the shared ones."""
@@ -290,7 +300,7 @@ def _is_after_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
 
 
 def _is_pixel_data(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return int(tag) >= _FIRST_PIXEL_TAG
+    return int(tag) >= _PIXEL_DATA
 
 
 def _guess_transfer_syntax(data: bytes, start: int) -> UID:

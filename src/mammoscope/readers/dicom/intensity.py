@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mammoscope.readers.dicom.codecs import Pixels, StoredPixels
 from mammoscope.readers.dicom.header import Header, described
+from mammoscope.readers.dicom.polarity import says_inverted, shown_rightly
 
 Floats = NDArray[np.float64]
 
@@ -48,8 +49,9 @@ def to_display(stored: StoredPixels, header: Header, *, for_processing: bool) ->
         header.warnings.append("The image is empty: all its pixels have the same value.")
     values = _modality(header, levels.stored)
     brightness = _density(header, levels, values) if for_processing else _viewed(header, levels, values)
+    brightness = shown_rightly(header, np.clip(brightness, 0.0, 1.0), stored.patterns, levels.is_padding)
     brightness[levels.is_padding] = 0.0
-    table = np.rint(np.clip(brightness, 0.0, 1.0) * _WHITE).astype(np.uint16)
+    table = np.rint(brightness * _WHITE).astype(np.uint16)
     return table[stored.patterns]
 
 
@@ -71,13 +73,12 @@ def _levels(stored: StoredPixels, header: Header) -> _Levels:
 
 
 def _padding(header: Header, values: NDArray[np.int64], stored: StoredPixels) -> NDArray[np.bool_]:
-    """Which stored values are padding (PS3.3 C.7.5.1.1.2): one value, or a range."""
+    """Which stored values are padding (PS3.3 C.7.5.1.1.2): one value, or a range; none where it cannot occur."""
     bounds = []
     for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         bound = header.number(keyword, -(1 << 15), (1 << 16) - 1)
         if bound is not None:
-            # Files mix up the signed and the unsigned form of the same bits.
-            bounds.append(int(values[int(bound) & ((1 << stored.bits) - 1)]))
+            bounds.append(_as_stored(int(bound), values, stored))
         elif keyword == "PixelPaddingValue":
             break
     if not bounds:
@@ -85,9 +86,17 @@ def _padding(header: Header, values: NDArray[np.int64], stored: StoredPixels) ->
     return np.asarray((values >= min(bounds)) & (values <= max(bounds)))
 
 
+def _as_stored(bound: int, values: NDArray[np.int64], stored: StoredPixels) -> int:
+    """A bound of padding as a stored value: files mix up the signed and the unsigned form of the same bits."""
+    word, size = 1 << 16, 1 << stored.bits
+    signed_forms = [bound, bound - word, *([bound - size] if bound < size else [])]
+    forms = signed_forms if stored.signed else [bound, bound + word]
+    return next((form for form in forms if values.min() <= form <= values.max()), bound)
+
+
 def _modality(header: Header, stored: NDArray[np.int64]) -> Floats:
     """Apply the Modality LUT, or Rescale Slope and Intercept."""
-    table = _first_table(header, "ModalityLUTSequence")
+    table = _first_table(header, "ModalityLUTSequence", stored.astype(np.float64))
     if table is not None:
         return table.apply(stored.astype(np.float64))
     slope = header.number("RescaleSlope", -_HUGE, _HUGE)
@@ -108,16 +117,12 @@ def _viewed(header: Header, levels: _Levels, values: Floats) -> Floats:
         brightness = None
     if brightness is None:
         brightness = _stretched(levels, values, _RANGE)
-    # For X-ray images both mean the same (PS3.3 C.8.11.3.1.2), so a file with both is inverted once.
-    inverted = (
-        header.code("PhotometricInterpretation") == "MONOCHROME1" or header.code("PresentationLUTShape") == "INVERSE"
-    )
-    return 1.0 - brightness if inverted else brightness
+    return 1.0 - brightness if says_inverted(header) else brightness
 
 
 def _voi(header: Header, values: Floats) -> Floats | None:
     """Apply the first VOI LUT, else the first window; None where there is neither."""
-    table = _first_table(header, "VOILUTSequence")
+    table = _first_table(header, "VOILUTSequence", values)
     if table is not None:
         return table.apply(values) / table.white
     center = header.number("WindowCenter", -_HUGE, _HUGE)
@@ -202,8 +207,8 @@ class _LookupTable:
         return np.asarray(self.entries[index])
 
 
-def _first_table(header: Header, keyword: str) -> _LookupTable | None:
-    """The first table of a LUT sequence; None if there is none, or, with a warning, if it cannot be used."""
+def _first_table(header: Header, keyword: str, values: Floats) -> _LookupTable | None:
+    """The first table of a LUT sequence, for these values; None if there is none, or it is damaged: then it is said."""
     items = header.items(keyword)
     if not items:
         return None
@@ -217,7 +222,11 @@ def _first_table(header: Header, keyword: str) -> _LookupTable | None:
     needed = int(entries.max()).bit_length()
     # Tables that state 16 bits and hold 12 are common, and would be shown nearly black.
     white = float((1 << (needed if needed > bits or needed < bits - 1 else bits)) - 1)
-    return _LookupTable(entries, int(descriptor[1]), white)
+    # The first value is stated signed or unsigned as pixels are, which files mix up: the form that meets them is meant.
+    stated, lowest, highest = int(descriptor[1]), values.min(), values.max()
+    forms = (stated, stated - (1 << 16), stated + (1 << 16))
+    first = next((form for form in forms if form <= highest and form + len(entries) > lowest), stated)
+    return _LookupTable(entries, first, white)
 
 
 def _table_entries(item: Header, count: int) -> Floats | None:

@@ -44,8 +44,6 @@ _SIDE_CODES = {
     **dict.fromkeys(("80248007", "T-04030", "7771000", "G-A101"), Laterality.LEFT),
     **dict.fromkeys(("73056007", "T-04020", "24028007", "G-A100"), Laterality.RIGHT),
 }
-MAGNIFICATIONS = (1.0, 4.0)  # range of Estimated Radiographic Magnification Factor
-_MAGNIFYING = 1.3  # in contact with the table a breast is magnified by about 1.05, in a magnification view by 1.5 to 2
 
 
 def laterality_of(header: Header) -> Laterality | None:
@@ -94,20 +92,17 @@ def view_of(header: Header) -> str | None:
     return _normalised(orientation.upper()) if orientation else None
 
 
-def is_magnified(header: Header) -> bool:
-    """Whether the view is a magnification view, so that the detector's pixel spacing is not that in the breast."""
+def says_magnified(header: Header) -> bool:
+    """Whether the view is called a magnification view; its factor may say so too, see ``magnification``."""
     partial = header.text("PartialViewDescription") or ""
     return bool(_modifiers(header) & set(_MAGNIFICATION)) or "MAGNIFICATION" in partial.upper()
 
 
-def note_view_modifiers(header: Header) -> None:
+def note_view_modifiers(header: Header, *, magnified: bool) -> None:
     """Add a warning for everything in which the view differs from a standard one."""
     found = _modifiers(header)
     kinds = [words for codes, words in _MODIFIERS.items() if found & set(codes)]
-    if (
-        is_magnified(header)
-        or (header.number("EstimatedRadiographicMagnificationFactor", *MAGNIFICATIONS) or 1) >= _MAGNIFYING
-    ):
+    if magnified:
         kinds.insert(0, "a magnification view")
     for words in kinds:
         header.warnings.append(f"This is {words}, unlike the full standard views that the models know.")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.mammogram import Mammogram
+from mammoscope.readers.air import is_inverted, reduction
 from mammoscope.readers.dicom.unknowns import not_stated
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.raster.headers import RasterHeader, read_raster_header
@@ -48,7 +49,7 @@ def read_raster(source: Source, file_format: str, limits: Limits) -> Mammogram:
     notes: list[str] = []
     decoded = _decode(source, file_format, header)
     grey = _grey(source, decoded, _JPEG_GREY_TOLERANCE if file_format == "JPEG" else 0, notes)
-    pixels = _to_display(grey, header, notes)
+    pixels = _shown_rightly(_to_display(grey, header, notes), notes)
     if header.rotated:
         notes.append("The file states that it is to be rotated or mirrored for display; its pixels are used as stored.")
     if missing := not_stated(None, None, None):
@@ -61,6 +62,17 @@ def read_raster(source: Source, file_format: str, limits: Limits) -> Mammogram:
         bits=header.bits,
         warnings=tuple(notes),
     )
+
+
+def _shown_rightly(pixels: NDArray[np.uint16], notes: list[str]) -> NDArray[np.uint16]:
+    """Inverted where the picture surely shows air bright: such a file states nothing, or was exported inverted."""
+    step = reduction(pixels)
+    if not is_inverted(pixels[::step, ::step] / np.float32(_WHITE)):
+        return pixels
+    notes.append(
+        "The air around the breast is bright in the file, so it is an inverted image: it is shown inverted back."
+    )
+    return np.asarray(_WHITE - pixels)
 
 
 def _decode(source: Source, file_format: str, header: RasterHeader) -> NDArray[Any]:

@@ -89,7 +89,7 @@ def _read_png(data: bytes) -> RasterHeader:
 
 def _read_jpeg(data: bytes) -> RasterHeader:
     header = read_jpeg_header(data)
-    if not header.complete:
+    if not header.ended:
         raise ValueError("is cut off: the end of its JPEG data is missing")
     if header.components not in (1, 3):
         raise ValueError(f"is a JPEG file of {header.components} components, expected 1 (grey)")

@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 
 from mammoscope.readers.dicom.header import Header
+from mammoscope.readers.dicom.polarity import says_inverted
 
 _HUGE = 1e12
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
@@ -25,10 +26,7 @@ def shown_as(header: Header) -> Dataset:
     shown = _modality(header)
     if voi := _voi(header):
         shown.SoftcopyVOILUTSequence = [voi]
-    inverted = (
-        header.code("PhotometricInterpretation") == "MONOCHROME1" or header.code("PresentationLUTShape") == "INVERSE"
-    )
-    shown.PresentationLUTShape = "INVERSE" if inverted else "IDENTITY"
+    shown.PresentationLUTShape = "INVERSE" if says_inverted(header) else "IDENTITY"
     return shown
 
 

@@ -21,10 +21,11 @@ from pydicom.uid import JPEG2000, UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEG
 
 from mammoscope.errors import place_of
 from mammoscope.findings import Analysis
-from mammoscope.readers.dicom.codecs import LOSSY_SYNTAXES
+from mammoscope.readers.dicom.compressed import is_lossy
 from mammoscope.readers.dicom.header import DicomFile, Header, described, read_header
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import MAGIC_BYTES, data_set_sha256, detect_format, read_source
+from mammoscope.readers.uids import is_standard_uid, kept_uid
 from mammoscope.writers.dicom.display import shown_as
 from mammoscope.writers.dicom.silence import without_warnings
 
@@ -185,6 +186,8 @@ def _read_origin(path: Path, analysis: Analysis) -> Origin:
         if uid is None:
             notes.append(f"{described(keyword)} is missing or invalid: {meaning}.")
             uid = uid_of(source.sha256, keyword)
+        elif not is_standard_uid(uid):
+            notes.append(f"{described(keyword)} is not written as a UID should be: used as it stands.")
         setattr(image, keyword, uid)
     if not header.has("PatientID"):
         notes.append(f"{described('PatientID')} is empty, so a PACS may not file the results with the patient.")
@@ -219,8 +222,8 @@ def _read_origin(path: Path, analysis: Analysis) -> Origin:
 
 
 def _uid(header: Header, keyword: str) -> UID | None:
-    uid = UID(header.text(keyword) or "")
-    return uid if uid.is_valid else None
+    uid = kept_uid(header.text(keyword))
+    return None if uid is None else UID(uid)
 
 
 def _required_uid(header: Header, keyword: str) -> UID:
@@ -285,7 +288,7 @@ def _vr_of(dataset: Dataset, tag: BaseTag) -> str:
 def _lossiness(file: DicomFile, file_bytes: int, analysis: Analysis) -> Dataset:
     """The lossy compression of the image, which results must state too (PS3.3 C.7.6.1.1.5)."""
     header, syntax, module = file.header, file.transfer_syntax, Dataset()
-    if header.code("LossyImageCompression") != "01" and syntax not in LOSSY_SYNTAXES:
+    if not is_lossy(file):
         module.LossyImageCompression = "00"
         return module
     ratio = header.number("LossyImageCompressionRatio", 1, 1e4)
