@@ -105,6 +105,7 @@ def test_both_networks_are_in_the_bundle_and_what_they_learned_from_is_said(buil
     assert manifest.metrics["lesions"] == 6
 
 
+@pytest.mark.load
 def test_the_detector_finds_drawn_masses_and_the_whole_chain_is_measured(
     built: Built, reports: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def test_a_mass_in_both_views_is_surer_and_one_view_alone_is_as_before(
     assert paired.sees_exams and not bundle.sees_exams and ANALYSED_ALONE not in analyze(views[0], bundle).warnings
 
 
+@pytest.mark.load
 def test_the_command_analyses_an_exam_as_the_step_sees_it(paired: Bundle, exam: Path, tmp_path: Path) -> None:
     paths = sorted(exam.glob("*.dcm"))
     options = ("--bundle", paired.folder, "--threshold", "0.05", "--out", tmp_path)

@@ -19,6 +19,7 @@ from test_pacs_receive import associate
 
 from mammoscope.deidentify import deidentify_files
 from mammoscope.pacs.analysis_process import _identity
+from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import ImageState
@@ -205,7 +206,7 @@ def test_watching_finds_images_under_the_uids_that_they_have(
     found["studies"] = [_item(StudyInstanceUID="1.2.007 "), _item(StudyInstanceUID="none")]
     found["instances"] = [_instance(uid) for uid in ("1.2.03", "1.2.4", "1..5", "1.2.6 ", "1" * 65)]
     queue = ImageQueue(tmp_path, working=True)
-    watch = Watch(DicomWeb(WebServer(url)), queue, ("MG",), None)
+    watch = Watch(DicomWeb(WebServer(url)), queue, ("MG",), None, Breaker("the PACS", 0.01), first_pause=0.01)
     with caplog.at_level(logging.WARNING):
         assert watch.look() == 4
         assert watch.look() == 0

@@ -87,7 +87,7 @@ TABLE: list[tuple[str, Callable[[DicomWeb], object], Misbehaviour, type[Exceptio
     ("a reset", store, resets, UncertainError, "ended the connection"),
     ("elsewhere", store, redirects("http://127.0.0.2:1/studies"), UncertainError, "another address"),
     ("only to look", store, redirects("/dicom-web/studies", 302), UncertainError, "would store nothing"),
-    ("unconfirmed", store, says(200, b"{}"), FailedError, "does not confirm"),
+    ("unconfirmed", store, says(202, b"{}"), FailedError, "does not confirm"),
     ("null", store, says(200, b"[null]"), UncertainError, "no valid answer"),
     ("endless", store, endless(b'{"a": 1}, ' * 1000, b"["), UncertainError, "more than 1 MiB"),
     ("no XML", store, says(200, b"<a", "application/dicom+xml"), UncertainError, "no valid answer"),

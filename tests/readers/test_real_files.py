@@ -57,4 +57,4 @@ def test_the_isolated_reader_adds_little_time() -> None:
     direct = read_mammogram(path)
     direct_seconds = time.perf_counter() - started
     np.testing.assert_array_equal(isolated.pixels, direct.pixels)
-    assert isolated_seconds < direct_seconds + 0.5
+    assert isolated_seconds < direct_seconds + 1.0

@@ -18,6 +18,7 @@ from mammoscope.server import connection
 from mammoscope.server.ephemeral import EphemeralFolder
 
 
+@pytest.mark.load
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on open files")
 def test_slow_connections_lock_nobody_out(quick_bundle: Bundle, tmp_path: Path) -> None:
     with Server(tmp_path, "--bundle", str(quick_bundle.folder)) as server:

@@ -27,6 +27,7 @@ def film(number: int) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
+@pytest.mark.load
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the server's memory in /proc")
 def test_fifty_uploads_at_once(quick_bundle: Bundle, tmp_path: Path) -> None:
     large = bytes(4 * MIB)  # fails as a file, but has to be received

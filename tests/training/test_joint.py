@@ -127,6 +127,7 @@ def test_a_rescorer_follows_it(joint: Bundle, dataset: Path, tmp_path: Path) -> 
     assert built.manifest.steps[0].settings["nms_iou"] == 0.15
 
 
+@pytest.mark.load
 def test_without_a_recipe_the_command_says_which_there_are(dataset: Path, tmp_path: Path) -> None:
     paths = os.pathsep.join(path for path in sys.path if path != str(PACKAGES))
     command = [sys.executable, "-m", "mammoscope", "train", "joint", str(dataset), "--out", str(tmp_path / "run")]

@@ -50,6 +50,7 @@ def image(*boxes: tuple[float, float, float, float]) -> BreastImage:
     return BreastImage(pixels, np.array(boxes, dtype=float).reshape(-1, 4), 1.0)
 
 
+@pytest.mark.load
 @pytest.mark.parametrize(("share", "lesions"), [(1.0, 400), (0.0, 0), (0.5, 200)])
 def test_tiles_with_a_lesion_are_shown_as_often_as_the_recipe_says(share: float, lesions: int) -> None:
     rng, mass = np.random.default_rng(0), image((10, 20, 50, 70))

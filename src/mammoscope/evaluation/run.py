@@ -104,8 +104,13 @@ def evaluate(
 
 
 def figures_of(stage: Stage, dataset_folder: Path, bundle: Bundle, *, seed: int = 0, draws: int = 2000) -> Json:
-    """The figures of a stage by the keys of ``report.json``, without a report; see ``evaluate``."""
+    """The figures of a stage by the keys of ``report.json``, without a report; see ``evaluate``.
+
+    Of the pipeline without ``levels``, for which many more candidates must be graded.
+    """
     dataset = load_dataset(dataset_folder).of_kinds(bundle.kinds)
+    if stage == "pipeline":
+        return _pipeline(dataset, bundle, Bootstrap(draws, seed), None, by_image=False).figures
     return _MEASURES[stage](dataset, bundle, Bootstrap(draws, seed), None).figures
 
 
@@ -211,10 +216,12 @@ def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress
     return Measured(figures, definition, cases, drawn)
 
 
-def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
+def _pipeline(
+    dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None, *, by_image: bool = True
+) -> Measured:
     detection_threshold = bundle.manifest.thresholds.detection
     malignancy_threshold = bundle.manifest.thresholds.malignancy
-    images = analyse_images(dataset, bundle, progress, scored=True)
+    images = analyse_images(dataset, bundle, progress, scored=by_image)
     figures = end_to_end.pipeline_figures(images, detection_threshold, malignancy_threshold, bootstrap)
     scored = end_to_end.scored_by_malignancy(images)
     rows = end_to_end.pipeline_rows(images, malignancy_threshold) + end_to_end.image_rows(images)
@@ -223,7 +230,8 @@ def _pipeline(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     detected = [image.detected for image in images]
     figures |= _unlisted(dataset)
     figures |= normals.normal_figures(detected, dataset.normals, detection_threshold, bootstrap)
-    figures |= levels.level_figures(scored, bootstrap)
+    if by_image:
+        figures |= levels.level_figures(scored, bootstrap)
     statistic = end_to_end.lesion_statistic(images, shown, malignancy_threshold)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
     groups = group_definitions(dataset.info)
