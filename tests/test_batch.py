@@ -64,6 +64,7 @@ def test_bad_files_are_named_and_good_ones_done(
     ]
 
 
+@pytest.mark.load
 def test_a_second_run_skips_what_is_done(mixed: list[Path], tmp_path: Path, bundle: Bundle) -> None:
     out, good = tmp_path / "out", [mixed[0], mixed[4]]
     assert not any(done.skipped for done in _run(good, out, bundle).values())

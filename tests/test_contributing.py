@@ -71,6 +71,7 @@ def test_a_step_runs_where_the_manifest_lists_it(site: Path, exam: Path, tmp_pat
     assert scores["with"] == [score for score in scores["without"] if score >= 0.4] != scores["without"]
 
 
+@pytest.mark.load
 def test_a_backend_does_every_file(site: Path, exam: Path, tmp_path: Path) -> None:
     said = mammoscope(site, "analyze", exam, "--backend", "backwards", "--out", tmp_path / "out")
     assert "4 of 4 analysed" in said

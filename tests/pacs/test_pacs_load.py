@@ -1,6 +1,6 @@
 """A day's load in small: many associations at once while workers are killed at random; each image gets one result.
 
-``pytest -m load -s tests/pacs`` does all 500 images; by default it is ten. Prints its seed and its figures.
+``pytest -m load -s tests/pacs`` does all 500 images; by itself, ten. Prints its seed and its figures.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Killed:
             return self.process.counts()
 
 
+@pytest.mark.load
 @pytest.mark.usefixtures("dcmtk")
 @pytest.mark.parametrize(
     ("images", "associations", "kills", "seed"),

@@ -73,6 +73,7 @@ def test_a_view_alone_says_that_it_was_analysed_alone(paired_server: Server, exa
     assert results(paired_server, analysis)[0].warnings[-1] == ANALYSED_ALONE
 
 
+@pytest.mark.load
 def test_a_worker_that_dies_of_an_exam_costs_this_exam(exam: Path, tmp_path: Path) -> None:
     bundle = with_step(tmp_path / "bundle", STEP, DEADLY)
     with Server(tmp_path, "--bundle", str(bundle)) as server:

@@ -135,6 +135,7 @@ def test_auxiliary_layers_stay_behind_in_the_branches(dataset: Path, tmp_path: P
     assert not any("auxiliary" in name for name in run.exported.network.state_dict())
 
 
+@pytest.mark.load
 @pytest.mark.training
 def test_without_them_a_training_is_as_it_was(dataset: Path, tmp_path: Path) -> None:
     path = write_recipe(tmp_path, "classifier", epochs=1)

@@ -72,6 +72,7 @@ def test_one_network_makes_a_bundle_that_is_fitted_and_measured(run: Path, joint
     assert step.files["network"].file == "joint-network.onnx"
 
 
+@pytest.mark.load
 def test_swapped_into_another_bundle_it_is_the_same(run: Path, joint: Bundle, dataset: Path, tmp_path: Path) -> None:
     made = swapped(load_bundle(), "joint", run, load_dataset(dataset), tmp_path / "swapped").manifest
     assert [step.role for step in made.steps] == ["joint", "select"]
@@ -117,6 +118,7 @@ def test_it_is_no_segmenter_and_no_classifier_of_given_regions(
         evaluate(stage, dataset, tmp_path, joint, draws=10)  # type: ignore[arg-type]
 
 
+@pytest.mark.load
 @pytest.mark.load
 def test_a_rescorer_follows_it(joint: Bundle, dataset: Path, tmp_path: Path) -> None:
     recipe = str(write_recipe(tmp_path, "rescorer", epochs=1))
