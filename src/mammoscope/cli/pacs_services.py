@@ -169,7 +169,7 @@ def _log() -> None:
     from mammoscope.errors import place_of
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for name in ("pynetdicom", "pydicom", "dicomweb_client", "urllib3", "highdicom"):
+    for name in ("pynetdicom", "pydicom", "urllib3", "highdicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _config.LOG_HANDLER_LEVEL = "none"
 
