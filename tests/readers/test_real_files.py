@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mammoscope.mammogram import Laterality
+from mammoscope.mammogram import Laterality, Mammogram
 from mammoscope.readers import IsolatedReader, read_mammogram
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "dicom"
@@ -50,11 +51,17 @@ def test_the_isolated_reader_adds_little_time() -> None:
     path = sample("MG1_J2KI.dcm")
     with IsolatedReader() as reader:
         reader.read(path)
-        started = time.perf_counter()
-        isolated = reader.read(path)
-        isolated_seconds = time.perf_counter() - started
-    started = time.perf_counter()
-    direct = read_mammogram(path)
-    direct_seconds = time.perf_counter() - started
+        isolated, isolated_seconds = _quicker(lambda: reader.read(path))
+    direct, direct_seconds = _quicker(lambda: read_mammogram(path))
     np.testing.assert_array_equal(isolated.pixels, direct.pixels)
-    assert isolated_seconds < direct_seconds + 1.0
+    assert isolated_seconds < direct_seconds + 0.5
+
+
+def _quicker(read: Callable[[], Mammogram]) -> tuple[Mammogram, float]:
+    """What is read, and the seconds of the quicker of two times: other tests use the cores too."""
+    seconds = []
+    for _ in range(2):
+        started = time.perf_counter()
+        mammogram = read()
+        seconds.append(time.perf_counter() - started)
+    return mammogram, min(seconds)

@@ -27,6 +27,11 @@ from mammoscope.pacs.stow import ANSWER_TYPES, CONFLICT, read_store_answer
 
 logger = logging.getLogger(__name__)
 
+_LISTED = {
+    "studies": "studies",
+    "series": "series of a study",
+    "instances": "images of a study",
+}  # by the end of a path
 _SEARCH, _FETCH, _STORE = "search", "fetch", "store"
 _BOUNDS = {_SEARCH: Bounds(32 << 20, 120.0), _FETCH: Bounds(LARGEST_IMAGE, 600.0), _STORE: Bounds(8 << 20, 600.0)}
 _OURS = frozenset({401, 407})  # about our account, not about the one image
@@ -208,7 +213,11 @@ class DicomWeb:
         if size and not items:
             raise UncertainError(f"{self} gave no valid answer to '{_SEARCH}' (nothing with the UIDs it must state)")
         if left_out := size - len(items):
-            logger.warning("%d entries of a list are left out: the server gives no UID of theirs", left_out)
+            logger.warning(
+                "%d %s are left out: the server gives no UID of theirs, or none that is one",
+                left_out,
+                _LISTED[path.rpartition("/")[2]],
+            )
         return Page(items, size, answer.has_more)
 
     def _check(self, status: int, what: str) -> None:
