@@ -11,11 +11,11 @@ from mammoscope.evaluation.metrics.calibration import (
     calibration_slope,
     decision_curve,
     expected_calibration_error,
-    logit,
     net_benefit,
     reliability,
 )
 from mammoscope.evaluation.metrics.intervals import Bootstrap
+from mammoscope.stages.onnx import logit
 
 
 def test_bins_include_their_lower_edge() -> None:

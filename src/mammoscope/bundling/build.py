@@ -98,8 +98,9 @@ def build_bundle(
             notice=NOTICE,
             preprocess=next((source.preprocess for source in opened.values()), PreprocessSettings()),
             thresholds=OperatingPoint(detection=0.5, malignancy=_malignancy_threshold(opened)),
-            steps=tuple(_changed(made, changes or {})),
+            steps=tuple(made),
         )
+        manifest = _changed(manifest, changes or {})
         for step in manifest.steps:
             if step.provenance:
                 log(f"{step.name}: differs from its network by {step.provenance.onnx_difference:.1e} at most")
@@ -115,15 +116,13 @@ def build_bundle(
     return load_bundle(out)
 
 
-def _changed(steps: Sequence[StepManifest], changes: Mapping[str, object]) -> list[StepManifest]:
-    names = [step.name for step in steps]
+def _changed(manifest: BundleManifest, changes: Mapping[str, object]) -> BundleManifest:
+    names = [step.name for step in manifest.steps]
     for name, settings in changes.items():
         if name not in names or not isinstance(settings, Mapping):
             raise RecipeError(f"set: {name} is no STEP.SETTING of this bundle; its steps are {', '.join(names)}")
-    return [
-        step.model_copy(update={"settings": {**step.settings, **cast("dict[str, Any]", changes.get(step.name, {}))}})
-        for step in steps
-    ]
+        manifest = manifest.with_settings(name, **settings)
+    return manifest
 
 
 def _shown_to(bundle: Bundle, validation: Dataset) -> Dataset:

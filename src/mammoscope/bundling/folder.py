@@ -1,4 +1,4 @@
-"""The folder of a new bundle, which comes into being as a whole."""
+"""The folder of a new bundle, which comes into being as a whole, and what is copied into it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mammoscope.bundle import MANIFEST
 from mammoscope.errors import RecipeError
+from mammoscope.stages.manifests import StepManifest
 
 
 @contextmanager
@@ -33,3 +34,25 @@ def new_bundle_folder(out: Path) -> Iterator[Path]:
         if out.exists():
             shutil.rmtree(out)
         folder.rename(out)
+
+
+def copied_files(step: StepManifest, source: Path, folder: Path) -> None:
+    """Copy a step's files from one bundle's folder into another's; raises as ``copy_file``."""
+    for entry in step.files.values():
+        copy_file(source / entry.file, folder / entry.file)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file of a step.
+
+    Raises
+    ------
+    RecipeError
+        Another step has a file of that name, or it cannot be copied.
+    """
+    if target.exists():
+        raise RecipeError(f"{source}: another step of the bundle has a file of that name")
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise RecipeError(f"{source}: cannot be copied ({error.strerror})") from None

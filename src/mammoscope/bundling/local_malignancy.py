@@ -15,12 +15,12 @@ from mammoscope.evaluation.metrics.calibration import (
     calibration_intercept,
     calibration_slope,
     expected_calibration_error,
-    logit,
 )
 from mammoscope.evaluation.metrics.end_to_end import AnalysedImage
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Estimate, Json, ratio
 from mammoscope.evaluation.metrics.thresholds import PatientScores, cross_validated, too_vague
 from mammoscope.geometry import FloatArray
+from mammoscope.stages.onnx import logit, sigmoid
 
 LEAST_OF_A_CLASS, ENOUGH_OF_A_CLASS = 10, 100
 
@@ -107,7 +107,7 @@ def _cross_fitted(graded: Graded, folds: Mapping[str, int]) -> FloatArray:
 
 
 def _quality(graded: Graded, logits: FloatArray, bootstrap: Bootstrap) -> dict[str, Estimate]:
-    scores, malignant = 1 / (1 + np.exp(-logits)), graded.malignant
+    scores, malignant = np.asarray(sigmoid(logits), dtype=np.float64), graded.malignant
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
         return {
@@ -131,7 +131,7 @@ def malignancy_threshold(
         There is no malignant lesion.
     """
     logits = graded.logits if platt is None else platt.slope * graded.logits + platt.intercept
-    probabilities, patients = 1 / (1 + np.exp(-logits)), np.array(graded.patients)
+    probabilities, patients = sigmoid(logits), np.array(graded.patients)
     parts = (
         {name: probabilities[of & (patients == name)] for name in folds} for of in (graded.malignant, ~graded.malignant)
     )

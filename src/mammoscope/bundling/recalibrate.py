@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from mammoscope import NOTICE, __version__
 from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.bundling.calibration import Calibration
-from mammoscope.bundling.folder import new_bundle_folder
+from mammoscope.bundling.folder import copied_files, new_bundle_folder
 from mammoscope.bundling.local_malignancy import fitted_malignancy, found_lesions, malignancy_threshold
 from mammoscope.datasets.folds import deal
 from mammoscope.datasets.layout import load_dataset
@@ -260,7 +259,6 @@ def _grading_step(base: Bundle) -> StepManifest:
 
 def _write(base: Bundle, folder: Path, manifest: BundleManifest, report: Json) -> None:
     for step in manifest.steps:
-        for entry in step.files.values():
-            shutil.copyfile(base.folder / entry.file, folder / entry.file)
+        copied_files(step, base.folder, folder)
     write_json(folder / REPORT, report)
     write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from mammoscope.bundling.folder import copied_files, copy_file
 from mammoscope.bundling.onnx_export import export_onnx, largest_difference
 from mammoscope.bundling.roles.maker import StepMaker
 from mammoscope.bundling.sources import Bundled, ExtraStep, Run
@@ -82,12 +82,6 @@ def bundled_step(source: Bundled, maker: StepMaker[Any] | None, folder: Path, *,
     return step.model_copy(update={"settings": {**step.settings, **maker.kept(recipe, rescored=rescored)}})
 
 
-def copied_files(step: StepManifest, source: Path, folder: Path) -> None:
-    """Copy a step's files from one bundle's folder into another's."""
-    for entry in step.files.values():
-        _copy(source / entry.file, folder / entry.file)
-
-
 def extra_step(extra: ExtraStep) -> StepManifest:
     """A step of another package, still without its files: see ``with_files``.
 
@@ -113,18 +107,9 @@ def with_files(step: StepManifest, sources: Mapping[str, Path], folder: Path) ->
     files = {}
     for label, source in sources.items():
         target = folder / re.sub(r"[^A-Za-z0-9_.-]", "_", f"{step.name}-{source.name}")
-        _copy(source, target)
+        copy_file(source, target)
         files[label] = StepFile(file=target.name, sha256=file_sha256(target))
     return step.model_copy(update={"files": files})
-
-
-def _copy(source: Path, target: Path) -> None:
-    if target.exists():
-        raise RecipeError(f"{source}: another step of the bundle has a file of that name")
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise RecipeError(f"{source}: cannot be copied ({error.strerror})") from None
 
 
 def _difference(run: Run, maker: StepMaker[Any], path: Path, validation: Dataset) -> float:

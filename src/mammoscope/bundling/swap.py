@@ -11,9 +11,9 @@ from typing import cast
 
 from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.bundling.fits import MAKERS, fit_step
-from mammoscope.bundling.folder import new_bundle_folder
+from mammoscope.bundling.folder import copied_files, new_bundle_folder
 from mammoscope.bundling.sources import ExtraStep, Run, open_source
-from mammoscope.bundling.steps import copied_files, extra_step, trained_step
+from mammoscope.bundling.steps import extra_step, trained_step
 from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import RecipeError

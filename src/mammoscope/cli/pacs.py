@@ -26,12 +26,13 @@ def pull(
     from mammoscope.errors import MammoscopeError
     from mammoscope.files import replacing
     from mammoscope.pacs.dicomweb import DicomWeb
-    from mammoscope.pacs.image_place import is_uid, key_of
+    from mammoscope.pacs.image_place import key_of
     from mammoscope.pacs.settings import Tls, WebServer
+    from mammoscope.readers.uids import kept_uid
 
     server = DicomWeb(WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca)))
     for study in studies:
-        if not is_uid(study):
+        if kept_uid(study) is None:
             raise MammoscopeError(f"{study!r} is not a valid UID")
         images, is_whole = server.instances(study, modality)
         if not images:

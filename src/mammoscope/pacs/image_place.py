@@ -6,13 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammoscope.readers.uids import kept_uid
-
-
-def is_uid(text: str) -> bool:
-    """Whether a text is a UID as archives keep them, see ``kept_uid``."""
-    return kept_uid(text) is not None
-
 
 def key_of(sop_instance: str) -> str:
     """The name that an image has on disk and in logs."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammoscope.errors import InputError, MammoscopeError
-from mammoscope.pacs.image_place import ImagePlace, is_uid, key_of
+from mammoscope.pacs.image_place import ImagePlace, key_of
 from mammoscope.pacs.image_tables import PATIENCE_SECONDS, PRAGMAS, SCHEMA
 from mammoscope.pacs.opening import lock_of
 from mammoscope.pacs.queued_image import ImageState
@@ -19,6 +19,7 @@ from mammoscope.queue.folder import QueueFolder
 from mammoscope.readers.dicom.header import read_header
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import data_set_sha256, read_source
+from mammoscope.readers.uids import kept_uid
 
 _TABLES = ("images", "results", "presentations", "studies", "notes")
 
@@ -102,7 +103,7 @@ def _add_images(database: Database, place: QueueFolder) -> tuple[int, list[str]]
             sop_instance, sop_class = header.text("SOPInstanceUID") or "", header.text("SOPClassUID") or ""
         except InputError:
             sop_instance = sop_class = ""
-        if not is_uid(sop_instance) or key_of(sop_instance) != folder.name:
+        if kept_uid(sop_instance) is None or key_of(sop_instance) != folder.name:
             unreadable.append(folder.name)
             kept = place.root / "unreadable"
             kept.mkdir(mode=0o700, exist_ok=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Float = TypeVar("Float", bound=np.floating[Any])
 
+_SURE = 1e-6
+
 
 class NetworkSettings(StepSettings):
     """How images are scaled to the input of a network."""
@@ -64,6 +66,12 @@ def softmax(values: NDArray[Float]) -> NDArray[Float]:
     """Probabilities from logits ``(N, K)``: each row's sum is 1."""
     powers = np.exp(values - values.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=values.dtype)
+
+
+def logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The opposite of ``sigmoid``; probabilities nearer to 0 or 1 than 1e-6 are taken as that near."""
+    sure = np.clip(probabilities, _SURE, 1 - _SURE)
+    return np.asarray(np.log(sure / (1 - sure)))
 
 
 def sigmoid(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mammoscope.candidates import Candidates
-from mammoscope.stages.onnx import NetworkSettings, load_session, normalised, sigmoid
+from mammoscope.stages.onnx import NetworkSettings, load_session, logit, normalised, sigmoid
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.roi import cut_roi
 from mammoscope.stages.step import NETWORK, PreparedExam, Scope
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _BATCH = 2  # larger batches take more memory, and no less time on a CPU
-_SURE = 1e-6  # scores nearer to 0 or 1 are clipped to this distance
 
 
 class RescorerSettings(NetworkSettings):
@@ -90,5 +89,4 @@ def rescored(found: Candidates, logits: NDArray[np.float64], weight: float) -> C
 
 def joined_scores(scores: NDArray[np.float64], logits: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
     """Detection scores ``(N,)`` and the network's logits ``(N,)`` as one score: the weighted mean of both logits."""
-    sure = np.clip(scores, _SURE, 1 - _SURE)
-    return np.asarray(sigmoid((1 - weight) * np.log(sure / (1 - sure)) + weight * logits))
+    return np.asarray(sigmoid((1 - weight) * logit(scores) + weight * logits))

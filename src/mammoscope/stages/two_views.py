@@ -20,10 +20,9 @@ from mammoscope.candidates import UNLINKED, Candidates, IntArray
 from mammoscope.geometry import FloatArray
 from mammoscope.stages.fitting import FittingCase
 from mammoscope.stages.logistic import fit_logistic
-from mammoscope.stages.onnx import sigmoid
+from mammoscope.stages.onnx import logit, sigmoid
 from mammoscope.stages.step import PreparedExam, PreparedView, Scope, StepSettings
 
-_SURE = 1e-6  # probabilities nearer to 0 or 1 are clipped to this distance
 _PENALTY = 1e-3  # of squared weights: a fit stays finite where few pairs can be told apart wholly
 
 _Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -75,8 +74,8 @@ class TwoViews:
             return linked
         malignancy = found.malignancy_score.copy()
         for rows, mean in _joined(malignancy, lesion):
-            logit = self._settings.joined_slope * mean + self._settings.joined_intercept
-            malignancy[rows] = sigmoid(np.array(logit))
+            joined = self._settings.joined_slope * mean + self._settings.joined_intercept
+            malignancy[rows] = sigmoid(np.array(joined))
         return replace(linked, malignancy_score=malignancy)
 
     def _linked(self, exam: PreparedExam, found: Candidates) -> IntArray:
@@ -156,8 +155,7 @@ def _shapes(exam: PreparedExam, found: Candidates) -> FloatArray:
 
 def _joined(malignancy: FloatArray, lesion: IntArray) -> Iterator[tuple[NDArray[np.intp], float]]:
     """The rows of each lesion seen in several views, and the mean logit of their malignancy scores."""
-    sure = np.clip(malignancy, _SURE, 1 - _SURE)
-    logits = np.log(sure / (1 - sure))
+    logits = logit(malignancy)
     for number in range(lesion.max(initial=UNLINKED) + 1):
         rows = np.flatnonzero(lesion == number)
         yield rows, float(logits[rows].mean())

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, ratio
 from mammoscope.geometry import FloatArray
+from mammoscope.stages.onnx import sigmoid
 
 BINS = 10
 DECISIONS = tuple(step / 20 for step in range(1, 20))
-_EDGE = 1e-6  # probabilities of 0 and 1 have no logit
 _STEPS = 40
 
 DEFINITIONS = {
@@ -31,12 +31,6 @@ DEFINITIONS = {
 }
 
 
-def logit(probabilities: FloatArray) -> FloatArray:
-    """Logarithms of the odds; probabilities nearer to 0 or 1 than 1e-6 are taken as that near."""
-    inside = np.clip(probabilities, _EDGE, 1 - _EDGE)
-    return np.asarray(np.log(inside / (1 - inside)))
-
-
 def calibration_slope(logits: FloatArray, positive: NDArray[np.bool_], weights: FloatArray) -> FloatArray:
     """Slope of a logistic regression by Newton's method, ``(D,)`` for case weights ``(D, N)``.
 
@@ -45,7 +39,7 @@ def calibration_slope(logits: FloatArray, positive: NDArray[np.bool_], weights: 
     mixed = _mixed(logits, positive, weights)
     slope, intercept = np.zeros(len(weights)), np.zeros(len(weights))
     for _ in range(_STEPS):
-        chance = _sigmoid(slope[:, None] * logits + intercept[:, None])
+        chance = sigmoid(slope[:, None] * logits + intercept[:, None])
         miss, spread = weights * (positive - chance), weights * chance * (1 - chance)
         gradient = miss @ logits, miss.sum(axis=1)
         xx, x1, ones = spread @ logits**2, spread @ logits, spread.sum(axis=1)
@@ -66,7 +60,7 @@ def calibration_intercept(logits: FloatArray, positive: NDArray[np.bool_], weigh
     both = (weights @ positive > 0) & (weights @ ~positive > 0)
     intercept = np.zeros(len(weights))
     for _ in range(_STEPS):
-        chance = _sigmoid(logits + intercept[:, None])
+        chance = sigmoid(logits + intercept[:, None])
         missing = (weights * (positive - chance)).sum(axis=1)
         move = np.clip(missing / np.maximum((weights * chance * (1 - chance)).sum(axis=1), 1e-12), -2, 2)
         intercept = intercept + move
@@ -144,7 +138,3 @@ def _mixed(logits: FloatArray, positive: NDArray[np.bool_], weights: FloatArray)
     lowest = [np.where(drawn & of, logits, np.inf).min(axis=1, initial=np.inf) for of in (positive, ~positive)]
     highest = [np.where(drawn & of, logits, -np.inf).max(axis=1, initial=-np.inf) for of in (positive, ~positive)]
     return np.asarray((highest[0] > lowest[1]) & (highest[1] > lowest[0]))
-
-
-def _sigmoid(values: FloatArray) -> FloatArray:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))

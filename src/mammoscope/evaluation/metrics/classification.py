@@ -12,6 +12,7 @@ from mammoscope.evaluation.metrics import calibration
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
 from mammoscope.evaluation.metrics.roc import roc_auc
 from mammoscope.geometry import FloatArray
+from mammoscope.stages.onnx import logit
 
 DEFINITIONS = {
     "threshold": "Lesions with this malignancy score or more are called malignant; fixed on validation patients, in "
@@ -95,7 +96,7 @@ def classification_figures(lesions: ClassifiedLesions, threshold: float, bootstr
 def classification_statistic(lesions: ClassifiedLesions, called: NDArray[np.bool_]) -> Statistic:
     """All figures for lesion weights ``(D, N)``; ``called (N,)``: those called malignant."""
     scores, malignant = lesions.scores, lesions.malignant
-    logits = calibration.logit(scores)
+    logits = logit(scores)
 
     def statistic(weights: FloatArray) -> dict[str, FloatArray]:
         count = weights.sum(axis=1)
