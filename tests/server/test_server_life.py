@@ -27,6 +27,15 @@ def below(process: int) -> list[int]:
     return children + [deeper for child in children for deeper in below(child)]
 
 
+def analysing(server: Server) -> list[int]:
+    """Ids of the process that analyses, first, and of its decoder: the server gives them a group of their own."""
+    groups = {number: os.getpgid(number) for number in below(server.process.pid)}
+    return sorted(
+        (number for number, group in groups.items() if group != os.getpgid(server.process.pid)),
+        key=lambda number: number != groups[number],
+    )
+
+
 def are_gone(processes: list[int], seconds: float = 10) -> bool:
     """Whether these processes end in time."""
     end = time.monotonic() + seconds
@@ -90,10 +99,10 @@ def test_deleting_what_runs_stops_it(server: Server, exam: Path) -> None:
     film = (exam / "phantom-L-CC.dcm").read_bytes()
     running, waiting = server.upload([("a.dcm", film)]), server.upload([("b.dcm", film)])
     server.wait_for_file(running, 0, "analysing")  # once it was read, the worker may be at the other file
-    analysing = [number for number in below(server.process.pid) if os.getpgid(number) != os.getpgid(server.process.pid)]
-    assert len(analysing) == 2
+    processes = analysing(server)
+    assert len(processes) == 2
     assert server.client.delete(f"/analyses/{running}").status_code == 204
-    assert are_gone(analysing)
+    assert are_gone(processes)
     assert server.client.get(f"/analyses/{running}").status_code == 404
     assert not list(server.temporary.rglob(running))
     assert server.wait(waiting)["state"] == "done"
@@ -104,7 +113,7 @@ def test_a_worker_that_dies_costs_one_file(server: Server, exam: Path) -> None:
     film = (exam / "phantom-L-CC.dcm").read_bytes()
     analysis = server.upload([("a.dcm", film), ("b.dcm", film)])
     server.wait_for_file(analysis, 0, "analysing")
-    os.kill(below(server.process.pid)[0], signal.SIGKILL)
+    os.kill(analysing(server)[0], signal.SIGKILL)
     files = server.wait(analysis)["files"]
     assert [file["state"] for file in files] == ["failed", "done"]
     assert "analysis process" in files[0]["error"]
