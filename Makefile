@@ -35,7 +35,7 @@ serve: $(VENV)/.run
 # Workers of one thread each, one more than there are cores: some tests wait for servers.
 WORKERS ?= auto
 test: check
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
 
 # Guided by coverage too where atheris is installed, which has no build for every system.
 fuzz: $(VENV)/.dev
