@@ -6,9 +6,9 @@ It adds to the analyses of the exam's images, each of which keeps its own file, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, Self
+from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mammoscope import NOTICE, __version__
 from mammoscope.exam import STANDARD_VIEWS, hanging_place
@@ -17,6 +17,7 @@ from mammoscope.findings import (
     Analysis,
     BundleIdentity,
     Finding,
+    KindName,
     Outcome,
     Score,
     SpacingFacts,
@@ -24,7 +25,9 @@ from mammoscope.findings import (
 )
 from mammoscope.mammogram import Laterality
 
-EXAM_SCHEMA_VERSION: Literal["1.0"] = "1.0"
+# 1.1 adds lesions. What was written as 1.0 still opens, and names none.
+EXAM_SCHEMA_VERSION: Literal["1.1"] = "1.1"
+_OLDER_VERSIONS = ("1.0",)
 
 _SAME_SPACING = 0.01  # relative; files state three or four digits
 
@@ -72,10 +75,31 @@ class Breast(_Record):
     highest: HighestScores
 
 
+class LesionFinding(_Record):
+    """Where one view shows a lesion."""
+
+    report: str = Field(description="The JSON file with the image's analysis.")
+    number: int = Field(ge=1, description="Which of the findings of that analysis, counted from 1.")
+
+
+class Lesion(_Record):
+    """What may be one lesion, in all views where it was found."""
+
+    uid: str | None = Field(description="What its findings say it is; null: it is found in one view.")
+    laterality: Laterality | None
+    kind: KindName
+    findings: tuple[LesionFinding, ...] = Field(min_length=1, description="In the order of the views.")
+    highest: HighestScores
+
+
+def _up_to_date(version: object) -> object:
+    return EXAM_SCHEMA_VERSION if version in _OLDER_VERSIONS else version
+
+
 class ExamReport(_Record):
     """What mammoscope says of an exam, beside the analyses of its images."""
 
-    schema_version: Literal["1.0"] = EXAM_SCHEMA_VERSION
+    schema_version: Annotated[Literal["1.1"], BeforeValidator(_up_to_date)] = EXAM_SCHEMA_VERSION
     notice: str = NOTICE
     software: str = Field(description="Name and version of the program.")
     bundle: BundleIdentity
@@ -86,6 +110,10 @@ class ExamReport(_Record):
         description="Files of this exam that could not be analysed; null: not known, as where images still arrive.",
     )
     breasts: tuple[Breast, ...] = Field(description="Right before left; images of an unknown side count in neither.")
+    lesions: tuple[Lesion, ...] = Field(
+        default=(),
+        description="All findings, those that the models take for one lesion together; highest detection score first.",
+    )
     highest: HighestScores = Field(description="Among the findings of all images.")
     warnings: tuple[str, ...]
 
@@ -156,6 +184,7 @@ def report_on(
             for side in (Laterality.RIGHT, Laterality.LEFT)
             if any(image.input.laterality is side for image in images)
         ),
+        lesions=_lesions(hung),
         highest=HighestScores.of([finding for image in images for finding in image.findings]),
         warnings=(
             *warnings,
@@ -212,6 +241,27 @@ def _spacing_warnings(spacings: Sequence[SpacingFacts | None]) -> list[str]:
 def _breast(side: Laterality, images: Sequence[Analysis]) -> Breast:
     findings = [finding for image in images for finding in image.findings]
     return Breast(laterality=side, views=len(images), findings=len(findings), highest=HighestScores.of(findings))
+
+
+def _lesions(hung: Sequence[tuple[str, Analysis]]) -> tuple[Lesion, ...]:
+    """The findings of all images, linked ones together."""
+    together: dict[object, list[tuple[LesionFinding, Finding, Laterality | None]]] = {}
+    for report, analysis in hung:
+        for number, finding in enumerate(analysis.findings, start=1):
+            shown = LesionFinding(report=report, number=number)
+            together.setdefault(finding.lesion or shown, []).append((shown, finding, analysis.input.laterality))
+    lesions = [
+        Lesion(
+            uid=finding.lesion,
+            laterality=side,
+            kind=finding.kind,
+            findings=tuple(place for place, _, _ in shown),
+            highest=HighestScores.of([finding for _, finding, _ in shown]),
+        )
+        for shown in together.values()
+        for _, finding, side in shown[:1]
+    ]
+    return tuple(sorted(lesions, key=lambda lesion: -(lesion.highest.detection_score or 0)))
 
 
 def _shown(side: Laterality, view: str) -> str:

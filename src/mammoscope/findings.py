@@ -14,9 +14,10 @@ from mammoscope.errors import MammoscopeError
 from mammoscope.kinds import DEFAULT_KIND, KINDS, MALIGNANT, kind_named
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 
-# 1.1 adds the kind of a finding. What was written as 1.0 still opens: all its findings are of the default kind.
-SCHEMA_VERSION: Literal["1.1"] = "1.1"
-_OLDER_VERSIONS = ("1.0",)
+# 1.1 adds the kind of a finding, 1.2 its lesion. What was written before still opens: its findings are of the default
+# kind, and not linked.
+SCHEMA_VERSION: Literal["1.2"] = "1.2"
+_OLDER_VERSIONS = ("1.0", "1.1")
 
 ANALYSED_ALONE = (
     "Steps of the models look at all images of an exam together, but saw this image alone: "
@@ -97,6 +98,11 @@ class Finding(_Record):
     malignancy_score: Score = Field(description="Calibrated probability that the finding, if it is one, is malignant.")
     malignancy: Literal["malignant", "benign"] = Field(description="The class that malignancy_score means.")
     size: Size
+    lesion: str | None = Field(
+        default=None,
+        description="A UID that findings on different views of the exam share if the models take them for one lesion; "
+        "null: no counterpart was found, or none was looked for.",
+    )
 
 
 class SpacingFacts(_Record):
@@ -191,7 +197,7 @@ def statement_of(findings: Sequence[Finding], detection: float, *, breast_found:
 class Analysis(_Record):
     """Everything that mammoscope says about one mammogram."""
 
-    schema_version: Annotated[Literal["1.1"], BeforeValidator(_up_to_date)] = SCHEMA_VERSION
+    schema_version: Annotated[Literal["1.2"], BeforeValidator(_up_to_date)] = SCHEMA_VERSION
     notice: str = NOTICE
     software: str = Field(description="Name and version of the program.")
     outcome: Outcome

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
 from mammoscope import __version__
 from mammoscope.bundle import Bundle, BundledStep
-from mammoscope.candidates import Candidates
+from mammoscope.candidates import UNLINKED, Candidates
 from mammoscope.errors import BundleError
 from mammoscope.findings import (
     ANALYSED_ALONE,
@@ -93,12 +94,27 @@ def examine_views(
     found = run_steps(bundle.finding, exam, Candidates.none(), watch).above(limits.detection)
     found = run_steps(bundle.grading, exam, found, watch).above(limits.detection)
     notes = (ANALYSED_ALONE,) if bundle.sees_exams and len(views) == 1 else ()
+    lesions = _lesion_uids(views, found)
     return [
         Examination(
-            _analysis(mammogram, prepared.breast, found.of_view(number), bundle, limits, notes, watch), prepared.breast
+            _analysis(mammogram, prepared.breast, found.of_view(number), lesions, bundle, limits, notes, watch),
+            prepared.breast,
         )
         for number, (mammogram, prepared) in enumerate(zip(views, exam.views, strict=True))
     ]
+
+
+def _lesion_uids(views: Sequence[Mammogram], found: Candidates) -> dict[int, str]:
+    """A UID (PS3.5 B.2) for each lesion of which two views or more have a finding: the same for the same files."""
+    if found.lesion is None:
+        return {}
+    uids = {}
+    for lesion in np.unique(found.lesion[found.lesion != UNLINKED]).tolist():
+        rows = np.flatnonzero(found.lesion == lesion)
+        if len(rows) > 1:  # of those below the threshold, nothing is said
+            shown = [f"{views[found.view[row]].sha256} {found.boxes[row].round(2).tolist()}" for row in rows]
+            uids[lesion] = f"2.25.{uuid5(NAMESPACE_OID, ' '.join(sorted(shown))).int}"
+    return uids
 
 
 def run_steps(
@@ -139,13 +155,14 @@ def _analysis(
     mammogram: Mammogram,
     breast: Preprocessed | None,
     found: Candidates,
+    lesions: Mapping[int, str],
     bundle: Bundle,
     limits: Thresholds,
     notes: tuple[str, ...],
     watch: Stopwatch,
 ) -> Analysis:
     """What was found on one view, in the frame of its file; ``notes`` are warnings beside those on the file."""
-    findings = _findings(mammogram, breast, found.ranked(), limits) if breast is not None else ()
+    findings = _findings(mammogram, breast, found.ranked(), lesions, limits) if breast is not None else ()
     return Analysis(
         software=f"mammoscope {__version__}",
         outcome=outcome_of(findings, breast_found=breast is not None),
@@ -159,7 +176,9 @@ def _analysis(
     )
 
 
-def _findings(mammogram: Mammogram, breast: Preprocessed, found: Candidates, limits: Thresholds) -> tuple[Finding, ...]:
+def _findings(
+    mammogram: Mammogram, breast: Preprocessed, found: Candidates, lesions: Mapping[int, str], limits: Thresholds
+) -> tuple[Finding, ...]:
     rois, masks, malignancy = found.rois, found.masks, found.malignancy_score
     if not len(found):
         return ()
@@ -181,6 +200,7 @@ def _findings(mammogram: Mammogram, breast: Preprocessed, found: Candidates, lim
                 malignancy_score=float(malignancy[number]),
                 malignancy="malignant" if malignancy[number] >= limits.malignancy else "benign",
                 size=measure(outline, kind, mammogram.spacing),
+                lesion=None if found.lesion is None else lesions.get(int(found.lesion[number])),
             )
         )
     return tuple(findings)

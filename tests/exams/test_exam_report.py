@@ -115,6 +115,28 @@ def test_analyses_of_other_models_or_thresholds_make_no_report() -> None:
         report_on([(name, first), (name, first)])
 
 
+def test_findings_that_are_one_lesion_are_told_together() -> None:
+    exam = {(side, view): found(side, view) for side, view in STANDARD}
+    box, uid = (100, 100, 200, 200), "2.25.7"
+    exam[LEFT, "CC"] = found(LEFT, "CC", finding(box, 0.3, 0.9), finding(box, 0.7, 0.5, lesion=uid))
+    exam[LEFT, "MLO"] = found(LEFT, "MLO", finding(box, 0.7, 0.6, lesion=uid))
+    report = report_on([(f"{side[0]}-{view}.json", one) for (side, view), one in exam.items()])
+    assert [(one.uid, one.laterality, one.kind) for one in report.lesions] == [
+        (None, LEFT, "mass"),
+        (uid, LEFT, "mass"),
+    ]
+    places = [[(place.report, place.number) for place in one.findings] for one in report.lesions]
+    assert places == [[("L-CC.json", 1)], [("L-CC.json", 2), ("L-MLO.json", 1)]]
+    assert [one.highest.detection_score for one in report.lesions] == [0.9, 0.6]
+
+
+def test_a_report_of_before_opens_and_names_no_lesion() -> None:
+    document = report_on(whole_exam()).model_dump(mode="json")
+    del document["lesions"]
+    opened = ExamReport.model_validate(document | {"schema_version": "1.0"})
+    assert (opened.schema_version, opened.lesions) == ("1.1", ())
+
+
 def test_the_published_schema_is_that_of_the_code() -> None:
     published = (files("mammoscope") / "schemas" / "exam.schema.json").read_text(encoding="utf-8")
     assert published == exam_schema_text(), (

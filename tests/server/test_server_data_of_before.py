@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from test_analysis_store import VIEW
 
 from mammoscope.errors import MammoscopeError
+from mammoscope.findings import SCHEMA_VERSION
 from mammoscope.server.analysis_store import VOUCHED, AnalysisStore, NewAnalysis, NewFile
 from mammoscope.server.file_place import FilePlace
 
@@ -145,7 +146,7 @@ def test_its_results_overlays_and_reports_can_be_had(folder: Path, idle: Callabl
     np.zeros((3328, 2560), "<u2").tofile(place.original)
     client, path = idle(), f"/api/v1/analyses/{DONE}"
     (found,) = client.get(f"{path}/result").json()
-    assert (found["schema_version"], found["findings"][0]["kind"]) == ("1.1", "mass")
+    assert (found["schema_version"], found["findings"][0]["kind"]) == (SCHEMA_VERSION, "mass")
     assert client.get(f"{path}/files/0/overlay").content.startswith(b"\x89PNG")
     assert client.post(f"{path}/report", json={"threshold": 0.5}).content.startswith(b"%PDF")
     place.analysis.write_text(ANALYSIS[:-100])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
@@ -67,6 +68,21 @@ def test_the_state_draws_what_the_overlay_draws(image: Path, tmp_path: Path) -> 
     assert units == {"PIXEL"}
     tracked = _made(image, analysis, ResultKind.SEG, tmp_path).SegmentSequence[0].TrackingUID
     assert {item.TrackingUID for item in drawn[0].GraphicObjectSequence} == {tracked}
+
+
+def test_a_lesion_of_several_views_has_one_uid_in_the_results_of_each(image: Path, tmp_path: Path) -> None:
+    uid, box = "2.25.123456789", (100.0, 120.0, 180.0, 230.0)
+    analysis = analysed(image, finding(box, lesion=uid), finding((30.0, 30.0, 60.0, 60.0)))
+    segments = _made(image, analysis, ResultKind.SEG, tmp_path).SegmentSequence
+    assert (segments[0].TrackingUID, segments[0].TrackingID) == (uid, "mammoscope lesion 6789")
+    assert segments[1].TrackingID == "mammoscope finding 2" and segments[1].TrackingUID != uid
+    _, *drawn = _made(image, analysis, ResultKind.GSPS, tmp_path).GraphicAnnotationSequence
+    assert {item.TrackingUID for item in drawn[0].GraphicObjectSequence} == {uid}
+    _made(image, analysis, ResultKind.SR, tmp_path)
+    report = hd.sr.srread(result_path(tmp_path / "written", ResultKind.SR))
+    assert isinstance(report.content, hd.sr.MeasurementReport)
+    groups = report.content.get_planar_roi_measurement_groups()
+    assert [str(group.tracking_uid) for group in groups] == [str(one.TrackingUID) for one in segments]
 
 
 def _inverted(dataset: Dataset) -> None:

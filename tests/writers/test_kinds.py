@@ -27,7 +27,7 @@ from mammoscope.bundle import Bundle
 from mammoscope.candidates import Candidates
 from mammoscope.errors import BundleError, InputError, MammoscopeError
 from mammoscope.example.exam import write_view
-from mammoscope.findings import Analysis, Finding, Size
+from mammoscope.findings import SCHEMA_VERSION, Analysis, Finding, Size
 from mammoscope.kinds import AREA, EXTENT, KINDS, SOUGHT, Coded, Kind, kind_named, kinds_shown
 from mammoscope.mammogram import PixelSpacing
 from mammoscope.pipeline import analyze
@@ -167,7 +167,7 @@ def test_json_keeps_the_kind(kind: Kind, tmp_path: Path) -> None:
     made = analysis(mammogram(), of_kind(kind))
     write_analysis(made, tmp_path / "one.json")
     document = json.loads((tmp_path / "one.json").read_bytes())
-    assert document["findings"][0]["kind"] == kind.name and document["schema_version"] == "1.1"
+    assert document["findings"][0]["kind"] == kind.name and document["schema_version"] == SCHEMA_VERSION
     assert read_analysis(tmp_path / "one.json") == made
     if kind in KINDS:  # the schema is made when the table is read
         jsonschema.validate(document, analysis_schema(), cls=jsonschema.Draft202012Validator)
@@ -180,7 +180,7 @@ def test_an_analysis_of_schema_1_0_opens_and_its_findings_are_masses(tmp_path: P
     del document["findings"][0]["kind"]
     path.write_text(json.dumps(document))
     opened = read_analysis(path)
-    assert (opened.schema_version, opened.findings[0].kind) == ("1.1", "mass")
+    assert (opened.schema_version, opened.findings[0].kind) == (SCHEMA_VERSION, "mass")
     document["findings"][0]["kind"] = "cyst"
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match=r"findings\.0\.kind: .*'cyst' is not a kind of finding"):

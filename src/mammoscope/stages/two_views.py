@@ -84,7 +84,8 @@ class TwoViews:
         possible = [
             pair
             for pair in combinations(range(len(found)), 2)
-            if _are_two_views(*(places[view] for view in found.view[list(pair)]))
+            if found.kind[pair[0]] == found.kind[pair[1]]
+            and _are_two_views(*(places[view] for view in found.view[list(pair)]))
         ]
         pairs = np.array(possible, dtype=np.intp).reshape(-1, 2)
         probability = self._probability(shapes[pairs[:, 0]], shapes[pairs[:, 1]])

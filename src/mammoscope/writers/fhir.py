@@ -127,7 +127,8 @@ def _device(analysis: Analysis) -> Resource:
 
 def _group(made: _Made, number: int, device: Resource) -> Resource:
     """TID 1410: a finding with its numbers, its class and its places."""
-    finding, known, name = made.analysis.findings[number - 1], tracking(made.origin, number), f"finding {number}"
+    finding, name = made.analysis.findings[number - 1], f"finding {number}"
+    known = tracking(made.analysis, made.origin, number)
     side = made.analysis.input.laterality
     places = [made.add(f"{name} {what}", _selection(made, code, shape)) for what, code, shape in _shapes(finding)]
     members = [

@@ -206,10 +206,10 @@ export interface components {
         readonly Analysis: {
             /**
              * Schema Version
-             * @default 1.1
+             * @default 1.2
              * @constant
              */
-            readonly schema_version: "1.1";
+            readonly schema_version: "1.2";
             /**
              * Notice
              * @default Research use only. Not for diagnostic use.
@@ -466,6 +466,11 @@ export interface components {
              */
             readonly malignancy: "malignant" | "benign";
             readonly size: components["schemas"]["Size"];
+            /**
+             * Lesion
+             * @description A UID that findings on different views of the exam share if the models take them for one lesion; null: no counterpart was found, or none was looked for.
+             */
+            readonly lesion: string | null;
         };
         /**
          * FindingKind

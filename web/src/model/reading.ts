@@ -1,5 +1,5 @@
 /** The open exam and what the reader makes of it: the one place that holds them. */
-import type { Analysis, Drawn, ExamFile, ExamStatus, Health, Point, ReadingRecord, Verdict } from "./api";
+import type { Analysis, Drawn, ExamFile, ExamStatus, Finding, Health, Point, ReadingRecord, Verdict } from "./api";
 import { breastBox, type Camera, type Size, type Wall } from "./frames";
 import { readingOrder } from "./hanging";
 import type { Source } from "./images";
@@ -135,6 +135,26 @@ export class Reading {
     return readingOrder(this.files).flatMap(({ number }) =>
       this.shown(number).map(({ index }) => ({ file: number, finding: index })),
     );
+  }
+
+  finding({ file, finding }: FindingRef): Finding | null {
+    return this.analysis(file)?.findings[finding] ?? null;
+  }
+
+  /** What other views show of the same lesion, of the findings that are shown. */
+  counterparts(ref: FindingRef): FindingRef[] {
+    const lesion = this.finding(ref)?.lesion ?? null;
+    if (lesion === null) return [];
+    return this.allShown.filter((other) => other.file !== ref.file && this.finding(other)?.lesion === lesion);
+  }
+
+  /** Whether this is the finding that is selected, or another view of the same lesion. */
+  isSelected({ file, finding }: FindingRef): boolean {
+    const { selected } = this;
+    if (!selected) return false;
+    if (selected.file === file) return selected.finding === finding;
+    const lesion = this.finding(selected)?.lesion ?? null;
+    return lesion !== null && this.finding({ file, finding })?.lesion === lesion;
   }
 
   verdict({ file, finding }: FindingRef): Verdict | null {

@@ -15,6 +15,7 @@ interface Item {
   root: HTMLElement;
   accept: HTMLButtonElement;
   reject: HTMLButtonElement;
+  elsewhere: HTMLElement;
 }
 
 export class FindingsPanel {
@@ -115,16 +116,34 @@ export class FindingsPanel {
       const text = outcome(analysis, reading.threshold);
       if (element.textContent !== text) element.textContent = text;
     }
-    for (const { ref, finding, root, accept, reject } of this.items) {
+    for (const { ref, finding, root, accept, reject, elsewhere } of this.items) {
       const isShown = finding.detection_score >= reading.threshold;
       if (root.hidden === isShown) root.hidden = !isShown;
       if (!isShown) continue;
       const verdict = reading.verdict(ref);
-      root.classList.toggle("selected", reading.selected?.file === ref.file && reading.selected.finding === ref.finding);
+      root.classList.toggle("selected", reading.isSelected(ref));
       root.classList.toggle("rejected", verdict === "rejected");
       accept.setAttribute("aria-pressed", String(verdict === "accepted"));
       reject.setAttribute("aria-pressed", String(verdict === "rejected"));
+      this.drawElsewhere(elsewhere, ref, finding);
     }
+  }
+
+  /** Where other views show the same lesion: only where they are above the threshold, too. */
+  private drawElsewhere(elsewhere: HTMLElement, ref: FindingRef, finding: Finding): void {
+    const counterparts = this.reading.counterparts(ref);
+    const signature = JSON.stringify(counterparts);
+    if (elsewhere.dataset["shown"] === signature) return;
+    elsewhere.dataset["shown"] = signature;
+    const { word } = kindOf(this.reading.health, finding);
+    elsewhere.hidden = counterparts.length === 0;
+    elsewhere.replaceChildren(
+      ...counterparts.map((other) =>
+        button(`Same ${word}: ${title(this.reading.file(other.file)?.view ?? null)}, finding ${other.finding + 1}`, () => this.show(other), {
+          class: "quiet",
+        }),
+      ),
+    );
   }
 
   private warningsOf(file: ExamFile): readonly string[] {
@@ -174,14 +193,16 @@ export class FindingsPanel {
           "data-focus": `${value} ${id}`,
         },
       });
+    const elsewhere = el("div", { class: "elsewhere", attributes: { hidden: "" } });
     const [accept, reject] = [judge("Accept", "accepted"), judge("Reject", "rejected")];
     const root = el(
       "li",
       { class: `finding ${finding.malignancy}`, attributes: { "data-finding": String(ref.finding) } },
       show,
+      elsewhere,
       el("div", { class: "verdicts" }, accept, reject),
     );
-    this.items.push({ ref, finding, root, accept, reject });
+    this.items.push({ ref, finding, root, accept, reject, elsewhere });
     return root;
   }
 

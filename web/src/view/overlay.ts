@@ -66,14 +66,14 @@ export class Overlay {
   /** Takes up what changed of the findings, the threshold, the verdicts and the switches. */
   update(): void {
     if (this.analysis !== this.reading.analysis(this.file)) this.rebuild();
-    const { display, threshold, selected } = this.reading;
+    const { display, threshold } = this.reading;
     this.shapes.setAttribute("opacity", String(display.opacity));
     this.labels.setAttribute("opacity", String(display.opacity));
     this.shapes.classList.toggle("no-outlines", !display.outlines);
     this.shapes.classList.toggle("no-boxes", !display.boxes);
     for (const mark of this.marks) {
       const isShown = mark.finding.detection_score >= threshold;
-      const isSelected = selected?.file === this.file && selected.finding === mark.index;
+      const isSelected = this.reading.isSelected({ file: this.file, finding: mark.index });
       const verdict = this.reading.verdict({ file: this.file, finding: mark.index });
       show(mark.shapes, isShown);
       for (const part of [mark.shapes, mark.label.root]) {
@@ -101,11 +101,11 @@ export class Overlay {
   }
 
   private placeLabels(): void {
-    const { display, threshold, selected } = this.reading;
+    const { display, threshold } = this.reading;
     const isShown = ({ finding }: Mark) => finding.detection_score >= threshold;
     const boxes = this.marks.filter(isShown).map((mark) => ({ mark, box: this.onScreen(mark.finding) }));
     const labels: Rectangle[] = [];
-    const isSelected = (mark: Mark) => selected?.file === this.file && selected.finding === mark.index;
+    const isSelected = (mark: Mark) => this.reading.isSelected({ file: this.file, finding: mark.index });
     for (const mark of [...this.marks].sort((a, b) => Number(isSelected(b)) - Number(isSelected(a)))) {
       const { finding, label } = mark;
       // A label hides neither another label nor another finding.

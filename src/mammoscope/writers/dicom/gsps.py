@@ -73,7 +73,7 @@ def _layers() -> Sequence[tuple[str, str, Colour]]:
 
 def _drawn(finding: Finding, analysis: Analysis, origin: Origin, number: int) -> list[pr.GraphicObject]:
     """The box, and the outline where the kind's is drawn."""
-    known, shapes = tracking(origin, number), [corners(finding.box)]
+    known, shapes = tracking(analysis, origin, number), [corners(finding.box)]
     if finding.outline and kind_named(finding.kind).outlined:
         shapes.append(outline_of(finding))
     return [
@@ -90,7 +90,7 @@ def _drawn(finding: Finding, analysis: Analysis, origin: Origin, number: int) ->
 
 def _label(finding: Finding, analysis: Analysis, origin: Origin, number: int) -> pr.TextObject:
     """Number, class, kind and both scores, as beside the box in the overlay."""
-    known, (corner,) = tracking(origin, number), _within(corners(finding.box)[:1], analysis)
+    known, (corner,) = tracking(analysis, origin, number), _within(corners(finding.box)[:1], analysis)
     return pr.TextObject(
         f"{number}: {finding.malignancy} {finding.malignancy_score:.2f}, "
         f"{kind_named(finding.kind).word} {finding.detection_score:.2f}",

@@ -14,6 +14,7 @@ MAKER = "mammoscope"
 _SERIES_NUMBERS = {ResultKind.SR: 71, ResultKind.SEG: 72, ResultKind.SC: 73, ResultKind.GSPS: 74, ResultKind.CAD: 75}
 _MOST_SERIES = 10_000_000  # so that the numbers stay within a value of type IS
 _LONGEST_LO = 64
+_SHORT_NAME = 4  # digits of a UID that tell the lesions of an exam apart for a reader
 
 
 def result_identity(analysis: Analysis, origin: Origin, kind: ResultKind) -> dict[str, Any]:
@@ -56,9 +57,12 @@ def algorithm_parameters(analysis: Analysis) -> dict[str, str]:
     }
 
 
-def tracking(origin: Origin, number: int) -> dict[str, str]:
-    """What the report and the segmentation call a finding, whose number counts from 1."""
-    return {"uid": origin.uid("finding", number), "identifier": f"{MAKER} finding {number}"}
+def tracking(analysis: Analysis, origin: Origin, number: int) -> dict[str, str]:
+    """What results call a finding, whose number counts from 1; the same in those of all views that show one lesion."""
+    lesion = analysis.findings[number - 1].lesion
+    if lesion is None:
+        return {"uid": origin.uid("finding", number), "identifier": f"{MAKER} finding {number}"}
+    return {"uid": lesion, "identifier": f"{MAKER} lesion {lesion[-_SHORT_NAME:]}"}
 
 
 def algorithm_version(analysis: Analysis) -> str:

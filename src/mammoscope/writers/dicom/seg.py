@@ -113,7 +113,7 @@ def _inside(outline: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.
 
 
 def _segment(segment: int, number: int, finding: Finding, analysis: Analysis, origin: Origin) -> seg.SegmentDescription:
-    known = tracking(origin, number)
+    known = tracking(analysis, origin, number)
     description = seg.SegmentDescription(
         segment_number=segment,
         segment_label=f"Finding {number}",

@@ -124,7 +124,7 @@ def _group(analysis: Analysis, origin: Origin, number: int) -> sr.ContentItem:
     source = sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID)
     outline, box = outline_of(finding), corners(finding.box)
     groups = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(**tracking(origin, number)),
+        tracking_identifier=sr.TrackingIdentifier(**tracking(analysis, origin, number)),
         referenced_region=sr.ImageRegion(
             sr.GraphicTypeValues.POLYLINE, closed(outline if len(outline) else box), source
         ),
