@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -24,6 +22,7 @@ from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.errors import InputError, MammoscopeError, place_of
 from mammoscope.processes.child import Deadline, start_child
 from mammoscope.processes.messages import receive_message, send_message, take_over_standard_streams
+from mammoscope.queue import remover
 from mammoscope.readers import IsolatedReader, Limits
 
 logger = logging.getLogger(__name__)
@@ -238,11 +237,10 @@ def _receive(requests: BinaryIO, inbox: SimpleQueue[Message], doomed: Path | Non
     with suppress(EOFError, OSError, ValueError):
         while True:
             inbox.put(receive_message(requests))
-    for _ in range(20):
-        if doomed is None or not doomed.exists():
-            break
-        shutil.rmtree(doomed, ignore_errors=True)
-        time.sleep(0.05)
+    if doomed is not None:
+        # In this process's place: the thread that works would put back what is removed.
+        with suppress(OSError):
+            os.execv(sys.executable, [sys.executable, "-I", str(Path(remover.__file__)), str(doomed)])  # noqa: S606
     if sys.platform != "win32" and os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)  # the decoder as well
     os._exit(1)
