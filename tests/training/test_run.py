@@ -22,7 +22,8 @@ from safetensors.numpy import load_file
 from mammoscope.datasets.layout import load_dataset, write_table
 from mammoscope.datasets.splits import write_split
 from mammoscope.errors import DatasetError, RecipeError
-from mammoscope.training.run import read_run, train
+from mammoscope.training.folds import train_folds
+from mammoscope.training.run import read_run, recipe_named, train
 from small_recipes import write_recipe
 from synthetic_dataset import write_dataset
 
@@ -80,6 +81,32 @@ def test_the_split_is_by_patient_and_written_down(dataset: Path, tmp_path: Path)
     assert training and validation and not training & validation
     assert len(training | validation) == 16
     assert (split["fold"], split["folds"], split["seed"]) == (0, 4, 0)
+
+
+def test_folds_are_trained_in_folders_of_their_own_and_told_together(dataset: Path, tmp_path: Path) -> None:
+    recipe = str(write_recipe(tmp_path, "segmenter", epochs=1))
+    for which in ("0", "1,0"):  # what is finished is told again, not trained again
+        train_folds(
+            which,
+            recipe_named("segmenter", recipe, {}).split.folds,
+            tmp_path / "runs",
+            lambda folder, fold: train("segmenter", dataset, recipe, folder, changes=fold),
+        )
+    first, second = (read_run(tmp_path / "runs" / f"fold-{fold}")["split"] for fold in (0, 1))
+    assert set(first["validation_patients"]).isdisjoint(second["validation_patients"])
+    assert "finished earlier" in (tmp_path / "runs" / "fold-0" / "train.log").read_text()
+    with (tmp_path / "runs" / "folds.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["fold"], row["phase"], row["best_epoch"]) for row in rows] == [("1", "", "1"), ("0", "", "1")]
+    for row in rows:
+        with (tmp_path / "runs" / f"fold-{row['fold']}" / "metrics.csv").open(newline="") as stream:
+            assert row["iou_pooled"] == next(csv.DictReader(stream))["iou_pooled"]
+
+
+@pytest.mark.parametrize("which", ["", "0,0", "-1", "5", "0;1"])
+def test_folds_that_are_none_are_refused(which: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="expected 'all' or different numbers from 0 to 4"):
+        train_folds(which, 5, tmp_path, lambda folder, fold: None)
 
 
 def test_a_run_folder_holds_one_training(dataset: Path, tmp_path: Path) -> None:

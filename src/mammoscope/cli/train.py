@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +47,14 @@ def train(
             help="For a segmenter whose recipe has a synthetic_share: the run of the generator that paints it."
         ),
     ] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|0,2,…",
+            help="Train several folds, each in a folder of its own in --out; folds.csv there tells what each came to.",
+            show_default="that of the recipe",
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,16 +67,15 @@ def train(
     """Train a network; a training that was stopped at any moment resumes where it stopped. Needs the extra 'train'."""
     need_training()
     from mammoscope.families.changes import parsed
-    from mammoscope.training.run import train as run
+    from mammoscope.training.folds import train_folds
+    from mammoscope.training.run import recipe_named, train_recipe
 
-    run(
-        task.value,
-        dataset,
-        recipe,
-        out,
-        init,
-        proposing=bundle,
-        generator=generator,
-        changes=parsed(set_ or ()),
-    )
+    def run(folder: Path, more: Mapping[str, object]) -> None:
+        chosen = recipe_named(task.value, recipe, {**parsed(set_ or ()), **more})
+        train_recipe(task.value, dataset, chosen, folder, init, proposing=bundle, generator=generator)
+
+    if folds is None:
+        run(out, {})
+    else:
+        train_folds(folds, recipe_named(task.value, recipe, parsed(set_ or ())).split.folds, out, run)
     typer.echo(out)

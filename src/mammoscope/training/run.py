@@ -92,11 +92,21 @@ def train(
     DatasetError, RecipeError
         Before the first step: what is wrong with the dataset, the recipe or the folder.
     """
-    role = role_of(noun).name
-    recipe = load_recipe(role, recipe_name)
-    if changes:
-        recipe = recipe_of(role, changed(recipe.model_dump(mode="json"), nested(changes)), "set")
+    recipe = recipe_named(noun, recipe_name, changes or {})
     train_recipe(noun, dataset_folder, recipe, out, init, proposing=proposing, generator=generator)
+
+
+def recipe_named(noun: str, name: str, changes: Mapping[str, Any]) -> Recipe:
+    """A recipe, ``changes`` made: settings with dotted keys.
+
+    Raises
+    ------
+    RecipeError
+        It cannot be read, or a setting does not fit it.
+    """
+    role = role_of(noun).name
+    recipe = load_recipe(role, name)
+    return recipe_of(role, changed(recipe.model_dump(mode="json"), nested(changes)), "set") if changes else recipe
 
 
 def train_recipe(

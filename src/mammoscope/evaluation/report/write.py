@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from io import StringIO
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
@@ -19,7 +17,7 @@ from mammoscope.errors import MammoscopeError
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json
 from mammoscope.evaluation.report.plots import Plot
 from mammoscope.evaluation.report.tables import figure_tables, reference_tables
-from mammoscope.files import write_text
+from mammoscope.files import csv_text, write_text
 
 INTERVALS = (
     "Every ci95 is a 95% percentile bootstrap over patients, as lesions of one patient are not independent; draws in "
@@ -95,7 +93,7 @@ def write_report(
     if published is not None:
         report["published_reference"] = published
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_text(out / "cases.csv", _as_csv(measured.rows))
+    write_text(out / "cases.csv", csv_text(measured.rows))
     write_text(out / "report.html", _as_html(report, measured, published))
     write_text(out / "report.json", text)
     return out / "report.json"
@@ -103,15 +101,6 @@ def write_report(
 
 def _cannot_write(error: OSError, out: Path) -> MammoscopeError:
     return MammoscopeError(f"{error.filename or out}: cannot be written ({error.strerror})")
-
-
-def _as_csv(rows: Sequence[Json]) -> str:
-    stream = StringIO()
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
 
 
 def _as_html(report: Json, measured: Measured, published: Json | None) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from io import StringIO
 
 from mammoscope.evaluation.metrics.intervals import Estimate
 from mammoscope.evaluation.report.tables import Table
+from mammoscope.files import csv_text
 from mammoscope.studies.comparison import Cell, Comparison, Costs, Line
 from mammoscope.studies.costs import DEFINITIONS as COSTS
 from mammoscope.studies.records import report_of
@@ -112,13 +111,8 @@ def notes_of(comparison: Comparison) -> list[str]:
 
 def as_csv(comparison: Comparison) -> str:
     """One row an entry and figure; figures at full precision."""
-    stream = StringIO()
     rows = [_csv_row(comparison, line, name, cell) for line in comparison.lines for name, cell in line.cells.items()]
-    header = list(rows[0]) if rows else ["entry", "figure", "value"]
-    writer = csv.DictWriter(stream, header, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return csv_text(rows) if rows else "entry,figure,value\n"
 
 
 def _csv_row(comparison: Comparison, line: Line, name: str, cell: Cell) -> dict[str, object]:
