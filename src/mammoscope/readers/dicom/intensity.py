@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mammoscope.readers.dicom.codecs import Pixels, StoredPixels
 from mammoscope.readers.dicom.header import Header, described
+from mammoscope.readers.dicom.lookup_table import LookupTable
 from mammoscope.readers.dicom.polarity import says_inverted, shown_rightly
 
 Floats = NDArray[np.float64]
@@ -193,53 +194,13 @@ def _density(header: Header, levels: _Levels, values: Floats) -> Floats:
     return _stretched(levels, density, _RAW_RANGE)
 
 
-@dataclass(frozen=True, eq=False)
-class _LookupTable:
-    """A DICOM lookup table: ``entries (N,)`` for the inputs from ``first`` on; ``white`` is the largest output."""
-
-    entries: Floats
-    first: int
-    white: float
-
-    def apply(self, values: Floats) -> Floats:
-        """Look values up; those before the first or after the last entry get that entry (PS3.3 C.11.2.1.1)."""
-        index = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1).astype(np.int64)
-        return np.asarray(self.entries[index])
-
-
-def _first_table(header: Header, keyword: str, values: Floats) -> _LookupTable | None:
+def _first_table(header: Header, keyword: str, values: Floats) -> LookupTable | None:
     """The first table of a LUT sequence, for these values; None if there is none, or it is damaged: then it is said."""
     items = header.items(keyword)
     if not items:
         return None
-    item = items[0]
-    descriptor = item.numbers("LUTDescriptor", 3, -(1 << 15), (1 << 16) - 1)
-    entries = None if descriptor is None else _table_entries(item, int(descriptor[0]) & 0xFFFF or 1 << 16)
-    if descriptor is None or entries is None or not 0 < entries.max() < 1 << 16 or entries.min() < 0:
+    table = LookupTable.read(items[0])
+    if table is None:
         header.warnings.append(f"The table in {described(keyword)} cannot be read: not used.")
         return None
-    bits = int(np.clip(descriptor[2], 8, 16))
-    needed = int(entries.max()).bit_length()
-    # Tables that state 16 bits and hold 12 are common, and would be shown nearly black.
-    white = float((1 << (needed if needed > bits or needed < bits - 1 else bits)) - 1)
-    # The first value is stated signed or unsigned as pixels are, which files mix up: the form that meets them is meant.
-    stated, lowest, highest = int(descriptor[1]), values.min(), values.max()
-    forms = (stated, stated - (1 << 16), stated + (1 << 16))
-    first = next((form for form in forms if form <= highest and form + len(entries) > lowest), stated)
-    return _LookupTable(entries, first, white)
-
-
-def _table_entries(item: Header, count: int) -> Floats | None:
-    """LUT Data, in words or packed bytes."""
-    data = item.value("LUTData")
-    if isinstance(data, bytes):
-        if len(data) not in (count, count + count % 2, 2 * count):
-            return None
-        order = "<" if item.is_little_endian else ">"
-        words = np.frombuffer(data, np.uint8 if len(data) < 2 * count else np.dtype(f"{order}u2"))
-        return words[:count].astype(np.float64)
-    try:
-        entries = np.atleast_1d(np.asarray(data, dtype=np.float64))
-    except (TypeError, ValueError):
-        return None
-    return entries[:count] if len(entries) >= count and bool(np.isfinite(entries).all()) else None
+    return table.meeting(values)

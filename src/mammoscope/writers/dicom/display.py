@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 
 from mammoscope.readers.dicom.header import Header
+from mammoscope.readers.dicom.lookup_table import LookupTable
 from mammoscope.readers.dicom.polarity import says_inverted
 
 _HUGE = 1e12
@@ -61,40 +61,19 @@ def _voi(header: Header) -> Dataset | None:
 
 
 def _table(header: Header, keyword: str, *, fill: bool = False) -> Dataset | None:
-    """The first lookup table of a sequence; None if there is none, or not all its entries.
+    """The first lookup table of a sequence; None if there is none, or it is damaged.
 
     ``fill`` stretches entries of fewer bits over all 16, so that white stays white.
     """
-    for item in header.items(keyword)[:1]:
-        descriptor = item.numbers("LUTDescriptor", 3, -(1 << 15), (1 << 16) - 1)
-        if descriptor is None:
-            return None
-        count, first, bits = (int(number) for number in descriptor)
-        entries = _entries(item, count & 0xFFFF or 1 << 16)
-        if entries is None:
-            return None
-        if fill:
-            white = (1 << min(max(bits, 8), _BITS)) - 1
-            entries = np.minimum(entries, white) * ((1 << _BITS) - 1) // white
-        table = Dataset()
-        # Signed words where the first mapped value needs them; a count of 65536 is written as 0.
-        words = np.array([count & 0xFFFF, first & 0xFFFF, _BITS], dtype=np.uint16)
-        vr, numbers = ("SS", words.view(np.int16)) if first < 0 else ("US", words)
-        table.add_new("LUTDescriptor", vr, numbers.tolist())
-        table.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
-        return table
-    return None
-
-
-def _entries(item: Header, count: int) -> NDArray[np.int64] | None:
-    """LUT Data as 16-bit numbers; None unless there are as many as the descriptor says."""
-    data = item.value("LUTData")
-    if isinstance(data, bytes):
-        words = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if item.is_little_endian else ">u2").astype(np.int64)
-    else:
-        try:
-            words = np.atleast_1d(np.asarray(data, dtype=np.int64))
-        except (TypeError, ValueError, OverflowError):
-            return None
-    is_whole = len(words) >= count and int(words.min()) >= 0 and int(words.max()) < 1 << 16
-    return words[:count] if is_whole else None
+    items = header.items(keyword)
+    read = LookupTable.read(items[0]) if items else None
+    if read is None:
+        return None
+    entries = read.entries * ((1 << _BITS) - 1) // read.white if fill else read.entries
+    table = Dataset()
+    # Signed words where the first mapped value needs them; a count of 65536 is written as 0.
+    words = np.array([len(entries) & 0xFFFF, read.first & 0xFFFF, _BITS], dtype=np.uint16)
+    vr, numbers = ("SS", words.view(np.int16)) if read.first < 0 else ("US", words)
+    table.add_new("LUTDescriptor", vr, numbers.tolist())
+    table.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
+    return table
