@@ -163,26 +163,28 @@ def _joined(malignancy: FloatArray, lesion: IntArray) -> Iterator[tuple[NDArray[
 
 
 def _fit_linking(cases: Sequence[FittingCase]) -> dict[str, float]:
-    shapes, lesions, places = [], [], []
-    for number, case in enumerate(cases):
-        shapes.append(_shapes(case.exam, case.truth))
-        lesions += [(number, lesion) for lesion in case.lesions]
-        places += [_place(case.exam.views[view]) for view in case.truth.view]
-    every = np.concatenate([np.zeros((0, 2)), *shapes])
-    differences: dict[bool, list[FloatArray]] = {True: [], False: []}
-    for one, other in combinations(range(len(lesions)), 2):
-        here, there = places[one], places[other]
-        same = lesions[one] == lesions[other]
-        if here and there and here.view != there.view and (same or lesions[one][0] != lesions[other][0]):
-            differences[same].append(np.abs(every[one] - every[other]))
-    if not differences[True] or not differences[False]:
+    shapes = np.concatenate([np.zeros((0, 2)), *(_shapes(case.exam, case.truth) for case in cases)])
+    places = [_place(case.exam.views[view]) for case in cases for view in case.truth.view]
+    women = np.repeat(np.arange(len(cases)), [len(case.truth) for case in cases])
+    lesions = _codes([(woman, lesion) for woman, case in enumerate(cases) for lesion in case.lesions])
+    views = _codes([None if place is None else place.view for place in places])
+    known = np.array([place is not None for place in places], dtype=bool)
+    one, other = np.triu_indices(len(shapes), 1)
+    same = lesions[one] == lesions[other]
+    used = known[one] & known[other] & (views[one] != views[other]) & (same | (women[one] != women[other]))
+    differences, label = np.abs(shapes[one] - shapes[other])[used], same[used].astype(np.float64)
+    if len(set(label)) < 2:
         return {}
-    pairs = np.array(differences[True] + differences[False])
-    label = np.repeat([1.0, 0.0], [len(differences[True]), len(differences[False])])
     evenly = len(label) / 2 * (label / label.sum() + (1 - label) / (1 - label).sum())
-    columns = np.column_stack([np.ones(len(pairs)), -pairs])
+    columns = np.column_stack([np.ones(len(label)), -differences])
     intercept, depth, size = fit_logistic(columns, label, np.zeros(3), case_weights=evenly, penalty=_PENALTY)
     return _rounded(intercept=intercept, depth=max(0.0, depth), size=max(0.0, size))
+
+
+def _codes(keys: Sequence[object]) -> IntArray:
+    """``(N,)``: equal numbers for equal keys."""
+    numbers: dict[object, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
 def _fit_joining(means: FloatArray, malignant: FloatArray) -> dict[str, float]:
