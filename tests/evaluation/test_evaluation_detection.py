@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mammoscope.evaluation.metrics.any_view import any_view_figures
 from mammoscope.evaluation.metrics.detection import (
     COCO_IOUS,
     FROC_RATES,
@@ -63,6 +65,31 @@ def once(images: list[DetectedImage]) -> np.ndarray:
 )
 def test_matching(iou: object, threshold: float, expected: list[int]) -> None:
     assert match(np.asarray(iou, dtype=np.float64), threshold).tolist() == expected
+
+
+def seen_again(image: DetectedImage, *keys: str) -> DetectedImage:
+    return replace(image, lesion_keys=tuple((image.patient, key) for key in keys))
+
+
+def test_a_lesion_of_several_views_counts_once_and_is_found_in_any() -> None:
+    one, other, far = box(0), box(50), box(500)
+    images = [
+        seen_again(detected([one, other], [one, far], [0.9, 0.8], image="cc"), "1", "2"),  # a hit, a false positive
+        seen_again(detected([one, other], [other, one, far], [0.7, 0.6, 0.1], image="mlo"), "1", "2"),  # 1 is hit again
+        seen_again(detected([one], [], [], patient="P2", image="alone"), "1"),  # another woman's
+    ]
+    figures = any_view_figures(images, rank(images), Bootstrap(50))
+    assert (figures["lesions_in_any_view"], figures["in_several_views"]) == (3, 2)
+    found = {rate: figure["value"] for rate, figure in figures["froc_any_view"]["iou_0.5"].items()}
+    # One false positive on three images is a rate of 0.33: at 0.25 only what outscores it is found.
+    assert found == pytest.approx({"0.25": 1 / 3, "0.5": 2 / 3, "1": 2 / 3, "2": 2 / 3, "4": 2 / 3})
+    by_view = detection_figures(images, Bootstrap(50))["froc"]["iou_0.5"]
+    assert by_view["0.5"]["value"] == pytest.approx(3 / 5)
+
+
+def test_without_a_lesion_in_several_views_there_is_nothing_to_tell_by_lesion() -> None:
+    images = [detected([box(0)], [box(0)], [0.9], image=name) for name in ("a", "b")]
+    assert any_view_figures(images, rank(images), Bootstrap(20)) == {}
 
 
 def test_no_detection_at_all_scores_zero() -> None:

@@ -71,5 +71,5 @@ def _cases(step: StepManifest, manifest: BundleManifest, folder: Path, validatio
         if len(lesions) != len(truth):
             raise BundleError(f"{case.place}: {len(truth)} true candidates of {len(lesions)} lesions")
         malignant = tuple(lesion.malignant for lesion in lesions)
-        names = tuple(f"{lesion.breast_side} {lesion.abnormality_id}" for lesion in lesions)
+        names = tuple(" ".join(validation.lesion_key(lesion)) for lesion in lesions)
         yield FittingCase(case.exam, found, truth, malignant, names)

@@ -83,6 +83,13 @@ class Dataset:
         normals = set(self.normals)
         return tuple(image for image, lesions in self.images.items() if lesions or image in normals)
 
+    def lesion_key(self, lesion: Lesion) -> tuple[str, ...]:
+        """What one lesion has in all views that show it; in each its own if the dataset does not say which are one."""
+        row = self.image_row(lesion.image)
+        if self.info.ids_across_views and row.breast_side:
+            return (lesion.patient_id, row.exam, row.breast_side, lesion.abnormality_id)
+        return (lesion.image, lesion.abnormality_id)
+
     @cached_property
     def graded_lesions(self) -> tuple[Lesion, ...]:
         """The lesions whose pathology is known."""

@@ -58,6 +58,9 @@ class DatasetInfo(_Record):
     marks: Literal["box", "circle"] = Field(
         "box", description="How lesions without a mask are marked; the box of a circle is the square around it."
     )
+    ids_across_views: bool = Field(
+        False, description="Whether lesions of one breast with one abnormality_id in several views are one lesion."
+    )
     shapes: tuple[str, ...] = Field((), description="Values of mass_shape that are groups of their own in reports.")
 
     def published(self, stage: str) -> dict[str, Any] | None:

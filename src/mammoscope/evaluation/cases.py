@@ -306,6 +306,7 @@ def _detected_image(dataset: Dataset, image: str, breast: Preprocessed | None, f
         kinds=found.kind,
         breast_found=breast is not None,
         breast=breast_of(dataset, image),
+        lesion_keys=tuple(dataset.lesion_key(lesion) for lesion in dataset.images[image]),
     )
 
 

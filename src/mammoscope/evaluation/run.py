@@ -25,6 +25,7 @@ from mammoscope.evaluation.external import DEFINITIONS as EXTERNAL
 from mammoscope.evaluation.external import as_external
 from mammoscope.evaluation.metrics import (
     afroc,
+    any_view,
     attributes,
     classification,
     detection,
@@ -122,7 +123,7 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     figures |= _unlisted(dataset)
     figures |= normals.normal_figures(images, dataset.normals, bundle.manifest.thresholds.detection, bootstrap)
     scored = detection.scored_by_lesion(images)
-    figures |= normals.froc_on_normals(ranking, bootstrap)
+    figures |= any_view.any_view_figures(images, ranking, bootstrap) | normals.froc_on_normals(ranking, bootstrap)
     figures |= afroc.afroc_figures(ranking, bootstrap) | levels.level_figures(scored, bootstrap)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
 
@@ -141,6 +142,7 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
         levels.definitions(levels.BY_LESION)
         | afroc.DEFINITIONS
         | detection.DEFINITIONS
+        | any_view.DEFINITIONS
         | normals.DEFINITIONS
         | group_definitions(dataset.info),
         detection.detection_rows(images),

@@ -61,6 +61,8 @@ class DetectedImage:
         False where preprocessing found no breast.
     breast
         Which breast of which of the patient's exams; empty: not known.
+    lesion_keys
+        What each lesion has in all views that show it; None: each is in one view.
     """
 
     image: str
@@ -72,6 +74,7 @@ class DetectedImage:
     lesion_kinds: NDArray[np.str_] | None = None
     kinds: NDArray[np.str_] | None = None
     breast: str = ""
+    lesion_keys: tuple[tuple[str, ...], ...] | None = None
 
     @cached_property
     def iou(self) -> FloatArray:
@@ -195,14 +198,38 @@ def froc_sensitivity(
     ``judged (I,)``: the images whose false positives make the rate; None: all. Equal scores pass a threshold together.
     A detector that never makes so many false positives gets the sensitivity at its floor.
     """
-    ends = ranking.score_ends()
     judged = np.ones(len(ranking.lesions), dtype=bool) if judged is None else judged
-    counted = judged[ranking.image] & ~ranking.hits[iou]
-    lesions, images = weights @ ranking.lesions, weights @ judged
+    hits = ranking.hits[iou]
+    return sensitivity_at_rates(ranking, hits, ranking.lesions, weights, ~hits & judged[ranking.image], judged)
+
+
+def sensitivity_at_rates(
+    ranking: Ranking,
+    found_at: NDArray[np.bool_],
+    lesions_of: NDArray[np.int64],
+    weights: FloatArray,
+    false_at: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
+) -> FloatArray:
+    """``(D, 5)`` as ``froc_sensitivity``.
+
+    Parameters
+    ----------
+    ranking, weights
+        The detections, and image weights ``(D, I)``.
+    found_at, false_at
+        ``(K,)``: whether a detection finds one lesion more, and whether it is a false positive.
+    lesions_of
+        ``(I,)``: lesions that each image counts for.
+    judged
+        ``(I,)``: the images whose false positives make the rate.
+    """
+    ends = ranking.score_ends()
+    lesions, images = weights @ lesions_of, weights @ judged
     result = np.zeros((len(weights), len(FROC_RATES)))
     for part, counts in _chunks(ranking.image, weights):
-        found = np.cumsum(counts * ranking.hits[iou], axis=1, dtype=np.int32)[:, ends]
-        false = np.cumsum(counts * counted, axis=1, dtype=np.int32)[:, ends]
+        found = np.cumsum(counts * found_at, axis=1, dtype=np.int32)[:, ends]
+        false = np.cumsum(counts * false_at, axis=1, dtype=np.int32)[:, ends]
         found = np.concatenate([np.zeros_like(found[:, :1], shape=(len(found), 1)), found], axis=1)
         for column, rate in enumerate(FROC_RATES):
             allowed = (false <= rate * images[part, None]).sum(axis=1)

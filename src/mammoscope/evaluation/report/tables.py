@@ -15,6 +15,7 @@ _TITLES = {
     "box_errors": "How the boxes err (box_errors)",
     "breakdown": "By group of lesions (breakdown)",
     "froc": "FROC (froc)",
+    "froc_any_view": "FROC by lesion, found in any view (froc_any_view)",
     "jittered": "Boxes that err (jittered)",
     "operating_point": "At the bundle's own threshold (operating_point)",
     "thresholds": "At fixed thresholds (thresholds)",

@@ -52,7 +52,7 @@ class LookupTable:
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Look values up; those before the first or after the last entry get that entry (PS3.3 C.11.2.1.1)."""
         index = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1).astype(np.int64)
-        return self.entries[index].astype(np.float64)
+        return np.asarray(self.entries[index], dtype=np.float64)
 
 
 def _entries(item: Header, count: int) -> NDArray[np.int64] | None:

@@ -31,7 +31,7 @@ def edition_1_info(patients: Iterable[str]) -> DatasetInfo:
     if all(_PATIENT.fullmatch(patient) for patient in patients):
         return info
     nothing = DatasetInfo()
-    kept = ("size_edges", "shapes")
+    kept = ("size_edges", "shapes", "ids_across_views")
     return nothing.model_copy(update={name: getattr(info, name) for name in kept})
 
 
