@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores; read as numerical libraries are imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from mammoscope.bundle import Bundle, default_bundle_folder, load_bundle
+from mammoscope.bundle import MANIFEST, Bundle, default_bundle_folder, load_bundle
 from mammoscope.example import write_exam
 from mammoscope.processes.cores import usable_cores
 
@@ -30,9 +29,8 @@ def quick_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The models that ship, but no more than two candidates a view."""
     folder = tmp_path_factory.mktemp("bundles") / "quick"
     shutil.copytree(default_bundle_folder(), folder)
-    manifest = json.loads((folder / "bundle.json").read_bytes())
-    manifest["detector"]["max_regions"] = 2
-    (folder / "bundle.json").write_text(json.dumps(manifest))
+    manifest = load_bundle(folder).manifest.with_settings("detect", max_regions=2)
+    (folder / MANIFEST).write_text(manifest.model_dump_json())
     return load_bundle(folder)
 
 

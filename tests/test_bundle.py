@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+from held.release import write_release
 from mammoscope.bundle import MANIFEST, Bundle, default_bundle_folder, load_bundle
 from mammoscope.candidates import Masks, RoiBatch
 from mammoscope.errors import BundleError
@@ -23,8 +24,7 @@ from mammoscope.stages.segment import OnnxSegmenter
 from mammoscope.stages.step import NETWORK
 
 AVERAGE_MASK_FILE = "average_mask.png"
-STEPS = ("detect", "rescore", "segment", "classify")
-STAGES_OF_SCHEMA_1 = ("detector", "reducer", "segmenter", "classifier")
+NETWORKS = ("detect", "rescore", "segment", "classify")
 
 
 @pytest.fixture
@@ -43,28 +43,34 @@ def _edit(folder: Path, place: str, value: object) -> None:
 
 
 @pytest.fixture
-def as_steps(copied: Path) -> Path:
-    """The default bundle, its manifest written as a list of steps."""
-    manifest = load_bundle(copied).manifest
-    (copied / MANIFEST).write_text(manifest.model_dump_json(indent=2))
-    return copied
+def of_stages(tmp_path: Path) -> Path:
+    """A bundle with a manifest of schema 1."""
+    return write_release(tmp_path / "stages")
+
+
+@pytest.fixture
+def as_steps(of_stages: Path) -> Path:
+    """The same bundle, its manifest written as a list of steps."""
+    manifest = load_bundle(of_stages).manifest
+    (of_stages / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    return of_stages
 
 
 def test_the_default_bundle_loads(bundle: Bundle) -> None:
     loaded = {step.manifest.name: type(step.step) for step in bundle.steps}
-    assert loaded == dict(zip(STEPS, (OnnxDetector, OnnxRescorer, OnnxSegmenter, OnnxClassifier), strict=True))
+    assert loaded == dict(zip(NETWORKS, (OnnxDetector, OnnxRescorer, OnnxSegmenter, OnnxClassifier), strict=True))
     assert [step.manifest.name for step in bundle.finding] == ["detect", "rescore"]
     assert bundle.identity.sha256 == bundle.sha256
 
 
-def test_a_manifest_of_steps_says_what_the_one_of_stages_said(bundle: Bundle, as_steps: Path) -> None:
-    again = load_bundle(as_steps)
+def test_a_manifest_of_steps_says_what_the_one_of_stages_said(tmp_path: Path, as_steps: Path) -> None:
+    bundle, again = load_bundle(write_release(tmp_path / "release")), load_bundle(as_steps)
     assert again.manifest == bundle.manifest
     assert [step.settings for step in again.steps] == [step.settings for step in bundle.steps]
     assert again.sha256 != bundle.sha256, "another manifest, another identity"
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_model_says_where_it_comes_from_and_how_good_it_is(bundle: Bundle, name: str) -> None:
     provenance = next(step.provenance for step in bundle.manifest.steps if step.name == name)
     assert provenance is not None
@@ -78,7 +84,7 @@ def test_every_model_says_where_it_comes_from_and_how_good_it_is(bundle: Bundle,
             assert figure.ci95[0] <= figure.value <= figure.ci95[1], metric
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_weights_are_16_bit_and_nothing_of_the_builders_machine_is_inside(bundle: Bundle, name: str) -> None:
     files = next(step.files for step in bundle.manifest.steps if step.name == name)
     model = onnx.load(bundle.folder / files[NETWORK].file)
@@ -104,10 +110,12 @@ def test_weights_are_16_bit_and_nothing_of_the_builders_machine_is_inside(bundle
         ("surprise", 1, "surprise: Extra inputs are not permitted"),
     ],
 )
-def test_a_wrong_manifest_of_schema_1_is_refused_by_name(copied: Path, place: str, value: object, message: str) -> None:
-    _edit(copied, place, value)
+def test_a_wrong_manifest_of_schema_1_is_refused_by_name(
+    of_stages: Path, place: str, value: object, message: str
+) -> None:
+    _edit(of_stages, place, value)
     with pytest.raises(BundleError, match=message):
-        load_bundle(copied)
+        load_bundle(of_stages)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +166,8 @@ def test_every_file_of_the_bundle_is_hashed_and_the_manifest_gives_the_bundle_it
     named = re.findall(r'"file": "([^"]+)"', (copied / MANIFEST).read_text())
     assert {path.name for path in copied.iterdir()} == {MANIFEST, AVERAGE_MASK_FILE, *named}
     before = load_bundle(copied).identity
-    _edit(copied, "detector.threshold", 0.9)
+    manifest = load_bundle(copied).manifest.with_settings("detect", floor=0.9)
+    (copied / MANIFEST).write_text(manifest.model_dump_json())
     after = load_bundle(copied).identity
     assert (after.name, after.version) == (before.name, before.version) and after.sha256 != before.sha256
 
@@ -175,10 +184,10 @@ def test_an_altered_or_missing_file_is_refused(copied: Path) -> None:
         load_bundle(copied / "nowhere")
 
 
-def test_a_step_of_another_package_must_be_installed(copied: Path) -> None:
-    _edit(copied, "detector.implementation", "my-detector")
+def test_a_step_of_another_package_must_be_installed(as_steps: Path) -> None:
+    _edit(as_steps, "steps.0.implementation", "my-detector")
     with pytest.raises(BundleError, match=r"step 'detect': no built-in .* of mammoscope\.steps is named 'my-detector'"):
-        load_bundle(copied)
+        load_bundle(as_steps)
 
 
 @pytest.mark.parametrize("count", [0, 1, 19])

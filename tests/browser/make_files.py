@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import sys
 import warnings
@@ -14,7 +13,7 @@ import cv2
 import numpy as np
 import pydicom
 
-import mammoscope
+from mammoscope.bundle import MANIFEST, default_bundle_folder, load_bundle
 from mammoscope.example import write_exam
 from mammoscope.example.dicom_file import phantom_dicom
 from mammoscope.example.phantom import PhantomView, make_exam
@@ -91,10 +90,9 @@ def _folder(folder: Path, exam: dict[tuple[Laterality, str], PhantomView]) -> No
 
 def _bundle(folder: Path) -> None:
     """The default bundle with a higher floor: fewer candidates take less time."""
-    shutil.copytree(Path(mammoscope.__file__).parent / "bundles" / "default", folder)
-    manifest = json.loads((folder / "bundle.json").read_text())
-    manifest["detector"]["floor"] = FLOOR
-    (folder / "bundle.json").write_text(json.dumps(manifest, indent=2))
+    shutil.copytree(default_bundle_folder(), folder)
+    manifest = load_bundle(folder).manifest.with_settings("detect", floor=FLOOR)
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2))
 
 
 if __name__ == "__main__":

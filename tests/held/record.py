@@ -18,6 +18,7 @@ from pathlib import Path
 from held import figures, findings
 from held.drawn import write_small_dataset
 from held.images import GROUPS, NEEDS, TRAINING
+from held.release import write_release
 from mammoscope.bundle import load_bundle
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -60,13 +61,14 @@ def _record(part: str, folder: Path) -> None:
     if needed is not None and not needed.exists():
         sys.stdout.write(f"{part}: left as it is, needs {needed}\n")
         return
+    release = write_release(folder / "release")
     if part in GROUPS:
-        bundle = load_bundle()
+        bundle = load_bundle(release)
         content = {name: findings.analysed(mammogram, bundle) for name, mammogram in GROUPS[part](folder)}
     else:
         small = part == SMALL
         data = write_small_dataset(folder / "small") if small else figures.divided(TRAINING, folder / "split")
-        options = SMALL_OPTIONS if small else ()
+        options = (*(SMALL_OPTIONS if small else ()), "--bundle", str(release))
         content = {stage: figures.evaluated(stage, data, folder / part / stage, *options) for stage in figures.STAGES}
         content["machine"] = {"name": machine()}
     FOLDER.mkdir(exist_ok=True)

@@ -14,11 +14,18 @@ from held import figures, findings
 from held.drawn import write_small_dataset
 from held.images import GROUPS, NEEDS, TRAINING
 from held.record import SMALL, SMALL_OPTIONS, VALIDATION, machine, read
-from mammoscope.bundle import Bundle
+from held.release import write_release
+from mammoscope.bundle import Bundle, load_bundle
 
 MANY_IMAGES = ("training-images", "drawn-breasts")
 FEW = ("phantom-small", "no-breast", "no-mass", "three-masses", "mass-at-the-wall", "long-pixels-right")
 QUICK_STAGES = ("pipeline",)  # all steps are in it
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle that the record is of."""
+    return load_bundle(write_release(tmp_path_factory.mktemp("bundles") / "release"))
 
 
 @pytest.mark.timeout(1800)  # many images take minutes where the cores are shared
@@ -29,13 +36,13 @@ QUICK_STAGES = ("pipeline",)  # all steps are in it
         *(pytest.param(name, (), id=name, marks=[pytest.mark.load] if name in MANY_IMAGES else []) for name in GROUPS),
     ],
 )
-def test_findings_are_those_of_the_release(group: str, few: tuple[str, ...], bundle: Bundle, tmp_path: Path) -> None:
+def test_findings_are_those_of_the_release(group: str, few: tuple[str, ...], release: Bundle, tmp_path: Path) -> None:
     _skip_without(NEEDS.get(group))
     held, moved, names = read(group), list[str](), list[str]()
     for name, mammogram in GROUPS[group](tmp_path):
         names.append(name)
         if not few or name in few:
-            moved += findings.differences(name, held[name], findings.analysed(mammogram, bundle))
+            moved += findings.differences(name, held[name], findings.analysed(mammogram, release))
     assert names == list(held)
     assert not moved, "\n".join(moved)
 
@@ -44,9 +51,9 @@ def test_findings_are_those_of_the_release(group: str, few: tuple[str, ...], bun
     "stage",
     [pytest.param(name, marks=[] if name in QUICK_STAGES else [pytest.mark.load]) for name in figures.STAGES],
 )
-def test_figures_of_a_small_dataset_are_those_of_the_release(stage: str, tmp_path: Path) -> None:
+def test_figures_of_a_small_dataset_are_those_of_the_release(stage: str, release: Bundle, tmp_path: Path) -> None:
     dataset = write_small_dataset(tmp_path / "small")
-    _hold(SMALL, stage, figures.evaluated(stage, dataset, tmp_path / "out", *SMALL_OPTIONS))
+    _hold(SMALL, stage, figures.evaluated(stage, dataset, tmp_path / "out", *SMALL_OPTIONS, *_of(release)))
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +67,13 @@ def validation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("stage", figures.STAGES)
 def test_figures_of_the_validation_patients_are_those_of_the_release(
-    stage: str, validation: Path, tmp_path: Path
+    stage: str, validation: Path, release: Bundle, tmp_path: Path
 ) -> None:
-    _hold(VALIDATION, stage, figures.evaluated(stage, validation, tmp_path / "out"))
+    _hold(VALIDATION, stage, figures.evaluated(stage, validation, tmp_path / "out", *_of(release)))
+
+
+def _of(bundle: Bundle) -> tuple[str, str]:
+    return ("--bundle", str(bundle.folder))
 
 
 def test_the_record_holds_what_a_user_would_notice() -> None:
