@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mammoscope import NOTICE
+from mammoscope.cli.console import log_to_standard_error, silence_libraries
 from mammoscope.cli.options import AuditOption, BundleOption, ThresholdOption
 from mammoscope.cli.pacs_options import (
     AttemptsOption,
@@ -168,9 +169,8 @@ def _log() -> None:
 
     from mammoscope.errors import place_of
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for name in ("pynetdicom", "pydicom", "urllib3", "highdicom"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    log_to_standard_error()
+    silence_libraries()
     _config.LOG_HANDLER_LEVEL = "none"
 
     def complain(ended: threading.ExceptHookArgs) -> None:
