@@ -64,6 +64,7 @@ def watch(
         The bundle or the folder cannot be used.
     """
     with _until_told() as ended, _queue_of(settings) as (queue, stack):
+        queue.memory.take_up_set_aside()
         searching = Breaker(server, settings.first_pause)
         fetched_from, stored_in, asked, swept = (DicomWeb(server) for _ in range(4))
         transitions = {
