@@ -15,11 +15,11 @@ from films import encoded, film, film_uid
 from typer.testing import CliRunner
 
 from mammoscope.cli.app import app
-from mammoscope.pacs.ages import Retention
 from mammoscope.pacs.image_place import key_of
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Admission, Image, ImageState
 from mammoscope.pacs.rebuild import rebuild
+from mammoscope.pacs.settings import Retention
 
 CLASS = film(0).SOPClassUID
 DAY = 86_400.0

@@ -17,10 +17,13 @@ from mammoscope.cli.pacs_options import (
     CaptureOption,
     CertificateOption,
     DataOption,
+    FileDaysOption,
     FreeOption,
     HoldOption,
     KeyOption,
+    MonitorOption,
     PauseOption,
+    RowDaysOption,
     SegOption,
     StateOption,
     UrlArgument,
@@ -54,16 +57,17 @@ def watch(
     hold: HoldOption = 120.0,
     keep_free: FreeOption = 0.5,
     audit: AuditOption = None,
+    row_days: RowDaysOption = None,
+    monitor: MonitorOption = None,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
     tls_ca: AuthorityOption = None,
 ) -> None:
     """Analyse new images on a DICOMweb server and store SR and SEG there. Ctrl-C stops it; the next start resumes."""
     from mammoscope.pacs.service import watch as run
-    from mammoscope.pacs.settings import QueueSettings, Tls, WebServer
+    from mammoscope.pacs.settings import Address, QueueSettings, Retention, Tls, WebServer
 
     server = WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca))
-    reserve = round(keep_free * 2**30)
     settings = QueueSettings(
         data,
         _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
@@ -72,8 +76,10 @@ def watch(
         attempts,
         pause,
         hold,
-        reserve=reserve,
+        reserve=round(keep_free * 2**30),
         audit=audit,
+        retention=Retention(row_days=row_days),
+        monitor=None if monitor is None else Address.parse(monitor),
     )
     _log()
     run(
@@ -124,6 +130,9 @@ def receive(
     hold: HoldOption = 120.0,
     keep_free: FreeOption = 0.5,
     audit: AuditOption = None,
+    file_days: FileDaysOption = None,
+    row_days: RowDaysOption = None,
+    monitor: MonitorOption = None,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
     tls_ca: AuthorityOption = None,
@@ -134,16 +143,28 @@ def receive(
     """
     from mammoscope.errors import MammoscopeError
     from mammoscope.pacs.service import receive as run
-    from mammoscope.pacs.settings import Caller, Listening, Node, QueueSettings, Tls, parse_target
+    from mammoscope.pacs.settings import Address, Caller, Listening, Node, QueueSettings, Retention, Tls, parse_target
 
+    if file_days is not None and not keep:
+        raise MammoscopeError("--file-days is for files that --keep leaves")
     if report_to and not keep:
         raise MammoscopeError("--report-to is for storage commitment, which only --keep offers")
     files_of_tls = Tls(tls_cert, tls_key, tls_ca)
     listening = Listening(title, host, port, tuple(map(Caller.parse, allow or ())), files_of_tls)
     reported: tuple[Node, ...] = tuple(map(Node.parse, report_to or ()))
-    reserve = round(keep_free * 2**30)
     settings = QueueSettings(
-        data, _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad), bundle, threshold, attempts, pause, hold, keep, reserve, audit
+        data,
+        _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
+        bundle,
+        threshold,
+        attempts,
+        pause,
+        hold,
+        keep,
+        round(keep_free * 2**30),
+        audit,
+        Retention(file_days, row_days),
+        None if monitor is None else Address.parse(monitor),
     )
     _log()
     run(

@@ -5,34 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from mammoscope.pacs.image_files import ImageFiles
 from mammoscope.pacs.image_place import key_of
 from mammoscope.pacs.queued_image import ImageState
+from mammoscope.pacs.settings import Retention
 from mammoscope.queue.database import Database
 
 WAITING = (ImageState.FOUND, ImageState.RECEIVED, ImageState.ANALYSED)
 DONE = (ImageState.SENT, ImageState.SKIPPED)
 _DAY = 86_400.0
 _AT_ONCE = 500  # images in one transaction, during which nothing else is written
-
-
-@dataclass(frozen=True)
-class Retention:
-    """How long what is done is kept.
-
-    Attributes
-    ----------
-    file_days
-        Days after which files that ``--keep`` left of an image are removed; None: they stay.
-    row_days
-        Days after which rows of images that are done, and dead letters with their files, are removed; None: they stay.
-    """
-
-    file_days: float | None = None
-    row_days: float | None = None
 
 
 class Ages:
