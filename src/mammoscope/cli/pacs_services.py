@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from mammoscope import NOTICE
-from mammoscope.cli.console import log_to_standard_error, silence_libraries
 from mammoscope.cli.options import AuditOption, BundleOption, ThresholdOption
+from mammoscope.cli.pacs_log import log_service
 from mammoscope.cli.pacs_options import (
     AttemptsOption,
     AuthorityOption,
@@ -81,7 +81,7 @@ def watch(
         retention=Retention(row_days=row_days),
         monitor=None if monitor is None else Address.parse(monitor),
     )
-    _log()
+    log_service()
     run(
         server,
         settings,
@@ -166,7 +166,7 @@ def receive(
         Retention(file_days, row_days),
         None if monitor is None else Address.parse(monitor),
     )
-    _log()
+    log_service()
     run(
         listening,
         parse_target(send_to, files_of_tls),
@@ -179,27 +179,6 @@ def receive(
 
 def _kinds(**asked: bool) -> tuple[str, ...]:
     return ("sr", *(kind for kind, is_asked in asked.items() if is_asked))
-
-
-def _log() -> None:
-    """Log to standard error; the libraries do not, because they quote what they send and receive."""
-    import logging
-    import threading
-
-    from pynetdicom import _config
-
-    from mammoscope.errors import place_of
-
-    log_to_standard_error()
-    silence_libraries()
-    _config.LOG_HANDLER_LEVEL = "none"
-
-    def complain(ended: threading.ExceptHookArgs) -> None:
-        """Say that a thread of a library failed, without a traceback, which may quote a header."""
-        if ended.exc_value is not None:
-            logging.getLogger("mammoscope").warning("an association failed (%s)", place_of(ended.exc_value))
-
-    threading.excepthook = complain
 
 
 def _started(line: str) -> None:
