@@ -12,12 +12,14 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import typer
 
 from mammoscope import NOTICE, __version__
 from mammoscope.audit import AuditTrail, failure_of, verify_trail
 from mammoscope.audit.chain import FIRST
 from mammoscope.batch import Options, analyze_files
 from mammoscope.bundle import Bundle, load_bundle
+from mammoscope.cli.audit import verify_audit
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.findings import Analysis, InputFacts, Thresholds
 from readers.dicom_files import mammogram, save
@@ -194,7 +196,7 @@ def test_a_line_that_a_crash_tore_is_noticed_and_the_chain_continues(
     last.write_bytes(b"".join(content[:line]) + content[line][:keep])
     is_whole = keep == -1  # only its end was missing
     before = verify_trail(tmp_path)
-    assert before.broken is None and len(before.torn) == (not is_whole)
+    assert (before.broken is None) == (is_whole or entries > 1) and len(before.torn) == (not is_whole)
     trail.record(analysis_of(bundle))
     after = verify_trail(tmp_path)
     assert after.broken is None and after.torn == before.torn and after.entries == before.entries + 1
@@ -276,6 +278,19 @@ def test_a_folder_that_is_none_and_a_folder_without_a_trail(bundle: Bundle, tmp_
         verify_trail(tmp_path)
     with pytest.raises(MammoscopeError, match="cannot be read"):
         verify_trail(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "left", [b"", b"\n", b'{"chain":"12', b'{"cha\n{"time"\n'], ids=["empty", "line", "torn", "all torn"]
+)
+def test_a_trail_without_a_whole_line_is_broken(
+    tmp_path: Path, left: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / FIRST_FILE).write_bytes(left)
+    assert verify_trail(tmp_path).broken == f"{FIRST_FILE}: has no line of a trail that is whole"
+    with pytest.raises(typer.Exit) as ended:
+        verify_audit(tmp_path)
+    assert ended.value.exit_code == 1 and "broken: " in capsys.readouterr().err
 
 
 def test_verify_ends_with_1_where_the_chain_is_broken(bundle: Bundle, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -105,7 +106,8 @@ def test_weights_are_16_bit_and_nothing_of_the_builders_machine_is_inside(bundle
         ("detector.file", "../../etc/passwd", r"detector\.file: String should match"),
         ("classifier.threshold", 1.5, r"classifier\.threshold: Input should be less than or equal to 1"),
         ("detector.floor", 1.5, r"step 'detect': settings\.floor: Input should be less than or equal to 1"),
-        ("classifier.slope", float("nan"), r"step 'classify': settings\.slope: Input should be a finite number"),
+        ("classifier.slope", float("nan"), r"bundle\.json: classifier\.slope is nan, it must be in the range"),
+        ("classifier.intercept", 1e300, r"bundle\.json: classifier\.intercept is 1e\+300, it must be in the range"),
         ("schema_version", "3", "schema_version is '3', expected '1' or '2'"),
         ("surprise", 1, "surprise: Extra inputs are not permitted"),
     ],
@@ -135,6 +137,9 @@ def test_a_wrong_manifest_of_schema_1_is_refused_by_name(
         ("thresholds.detection", -1, r"thresholds\.detection: Input should be greater than or equal to 0"),
         ("thresholds", {}, r"thresholds\.detection: Field required"),
         ("steps", [], "steps hold 0 of role 'select', expected one"),
+        ("thresholds.detection", float("nan"), r"thresholds\.detection is nan, it must be in the range"),
+        ("steps.0.settings.mean", float("-inf"), r"steps\.0\.settings\.mean is -inf, it must be in the range"),
+        ("steps.0.provenance.onnx_difference", 1e10, r"steps\.0\.provenance\.onnx_difference is 1[0-9.]*, it must"),
     ],
 )
 def test_a_wrong_list_of_steps_is_refused_by_name(as_steps: Path, place: str, value: object, message: str) -> None:
@@ -182,6 +187,19 @@ def test_an_altered_or_missing_file_is_refused(copied: Path) -> None:
         load_bundle(copied)
     with pytest.raises(BundleError, match=r"bundle\.json: cannot be read"):
         load_bundle(copied / "nowhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", [MANIFEST, "detector.onnx"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_file_is_refused_and_not_read(copied: Path, name: str, kind: str) -> None:
+    (copied / name).unlink()
+    if kind == "pipe":
+        os.mkfifo(copied / name)
+    else:
+        (copied / name).symlink_to("/dev/zero")
+    with pytest.raises(BundleError, match=rf"{re.escape(name)}: is not a regular file"):
+        load_bundle(copied)
 
 
 def test_a_step_of_another_package_must_be_installed(as_steps: Path) -> None:

@@ -225,6 +225,17 @@ def test_the_image_and_what_is_known_of_it_stay(
     assert new.file_meta.TransferSyntaxUID == syntax and secrets_in(Path(str(new.filename))) == []
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"), [("", ""), ("XIPHOID", "XIPHOID"), ("sternal notch", "STERNAL NOTCH"), ("Frau Zwirnleitner", "")]
+)
+def test_the_position_reference_stays_beside_its_frame(tmp_path: Path, said: str, kept: str) -> None:
+    with_frame = film(FrameOfReferenceUID="1.2.3.4", PositionReferenceIndicator=said)
+    new = only(save(tmp_path / "with.dcm", with_frame), tmp_path / "out")
+    assert new.PositionReferenceIndicator == kept and new.FrameOfReferenceUID != "1.2.3.4"
+    without = film(FrameOfReferenceUID=None, PositionReferenceIndicator=said)
+    assert "PositionReferenceIndicator" not in only(save(tmp_path / "without.dcm", without), tmp_path / "other")
+
+
 def test_lookup_tables_and_codes_stay(exam: Path, tmp_path: Path) -> None:
     table = Dataset()
     table.LUTDescriptor, table.ModalityLUTType = [4096, 0, 16], "US"

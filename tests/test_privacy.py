@@ -6,12 +6,15 @@ import io
 import json
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
 import pypdf
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from mammoscope.audit import verify_trail
@@ -102,6 +105,34 @@ def ask(server: Server, uploads: list[tuple[str, bytes]]) -> tuple[list[dict[str
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 @pytest.mark.skipif(sys.platform == "win32", reason="ends the server by a signal")
+class _Refusing(BaseHTTPRequestHandler):
+    """An archive that takes what it is sent, and nothing in."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_no_library_says_what_a_header_holds(tmp_path: Path) -> None:
+    """pydicom warns of values that are wrong for their kind, and quotes them."""
+    path = save(tmp_path / "film.dcm", mammogram())
+    uid = dcmread(path).SOPInstanceUID
+    path.write_bytes(path.read_bytes().replace(uid.encode(), f"{FAMILY:x<{len(uid)}}".encode()))
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as archive:
+        Thread(target=archive.serve_forever, daemon=True).start()
+        target = f"http://127.0.0.1:{archive.server_port}"
+        command = [sys.executable, "-m", "mammoscope", "pacs", "push", target, str(path)]
+        ended = subprocess.run(command, capture_output=True, check=False)
+        archive.shutdown()
+    assert ended.returncode == 2 and ended.stderr.startswith(b"error: ") and ended.stderr.count(b"\n") == 1
+    assert leaks("push", ended.stdout + ended.stderr) == []
+
+
 def test_nothing_names_the_patient(tmp_path: Path) -> None:
     inputs = films(tmp_path / "inputs")
     assert leaks("good.dcm", inputs["good"].read_bytes())  # or there is nothing to find

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from mammoscope.errors import BundleError
-from mammoscope.files import file_sha256
+from mammoscope.files import file_sha256, is_special
 from mammoscope.findings import BundleIdentity
 from mammoscope.kinds import DEFAULT_KIND
 from mammoscope.stages.manifests import AVERAGE_MASK, BundleManifest, StepManifest
@@ -21,6 +22,7 @@ from mammoscope.stages.preprocess import ContrastSettings
 from mammoscope.stages.step import GROUP, Step, StepImplementation, implementation_named
 
 MANIFEST = "bundle.json"
+_LARGEST_NUMBER = 1e9  # of what has a fraction; counts and seeds are whole
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
     """
     folder = default_bundle_folder() if folder is None else Path(folder)
     path = folder / MANIFEST
+    _refuse_special(path)
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -228,11 +231,12 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
 def _manifest_of(raw: bytes, path: Path) -> BundleManifest:
     try:
         content = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: is not JSON ({error})") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version not in ("1", "2"):
         raise BundleError(f"{path}: schema_version is {version!r}, expected '1' or '2'")
+    _refuse_impossible_numbers(content, path)
     try:
         if version == "1":
             return ManifestOfSchema1.model_validate_json(raw).as_steps()
@@ -247,7 +251,23 @@ def _first_problem(error: ValidationError) -> str:
     return f"{place}: {first['msg']}"
 
 
+def _refuse_special(path: Path) -> None:
+    if is_special(path):
+        raise BundleError(f"{path}: is not a regular file")
+
+
+def _refuse_impossible_numbers(content: Any, path: Path, *place: str | int) -> None:
+    """Refuse numbers that no setting or figure has, and with which scores would silently be none."""
+    if isinstance(content, dict | list):
+        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+            _refuse_impossible_numbers(value, path, *place, key)
+    elif isinstance(content, float) and not abs(content) <= _LARGEST_NUMBER:
+        name = ".".join(map(str, place))
+        raise BundleError(f"{path}: {name} is {content}, it must be in the range (-1e9, 1e9)")
+
+
 def _check_file(path: Path, expected: str) -> None:
+    _refuse_special(path)
     try:
         found = file_sha256(path)
     except OSError as error:

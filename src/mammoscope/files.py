@@ -74,6 +74,11 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+def is_special(path: Path) -> bool:
+    """Whether there is a pipe, a device or a socket: reading it may never end."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def file_sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     digest = hashlib.sha256()

@@ -109,14 +109,20 @@ def test_a_dead_letter_of_before_is_tried_again_from_where_it_was(folder: Path) 
 
 
 def test_an_earlier_version_finds_its_own_tables_in_a_new_folder(folder: Path, tmp_path: Path) -> None:
-    ImageQueue(tmp_path / "new", working=True).close()
     made = []
     for place in (folder, tmp_path / "new"):
+        if place != folder:
+            ImageQueue(place, working=True).close()
         with sqlite3.connect(place / "state.sqlite") as database:
             tables = database.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
             made.append((tables, database.execute("PRAGMA user_version").fetchone()))
         database.close()
-    assert made[0] == made[1]
+    assert set(made[0][0]) < set(made[1][0]) and made[0][1] == made[1][1]
+    ImageQueue(folder, working=False).close()
+    with sqlite3.connect(folder / "state.sqlite") as database:
+        assert database.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall() == made[1][0]
+        assert database.execute("SELECT count(*) FROM moments").fetchone() == (5,)
+    database.close()
 
 
 @pytest.mark.parametrize("working", [True, False])

@@ -94,6 +94,17 @@ def test_an_element_that_runs_on_over_the_patients_tells_nothing_of_them(tmp_pat
     assert "ecret" not in told
 
 
+@pytest.mark.parametrize(("more", "is_warned_of"), [(0, False), (1_000_000, True)])
+def test_more_pixels_than_rows_and_columns_is_warned_of(tmp_path: Path, more: int, is_warned_of: bool) -> None:
+    dataset = mammogram()
+    dataset.PixelData = dataset.PixelData + bytes(more)
+    size = 2 * dataset.Rows * dataset.Columns
+    path = save(tmp_path / "film.dcm", dataset)
+    said = [warning for warning in read_mammogram(path).warnings if "the rest is left out" in warning]
+    assert len(said) == is_warned_of
+    assert all(f"has {size + more} bytes" in warning and f"only {size}:" in warning for warning in said)
+
+
 def test_a_sequence_nested_without_end_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.dcm", mammogram(), ImplicitVRLittleEndian)
     whole = path.read_bytes()

@@ -61,6 +61,8 @@ def verify_trail(folder: Path, head: str | None = None) -> Verified:
                     if path.name != file_name(number):
                         raise _BrokenError(f"{file_name(number)}: is missing")
                     check.file(path)
+                if not check.hashes:
+                    raise _BrokenError(f"{files[0].name}: has no line of a trail that is whole")
                 if head is not None and head not in check.hashes:
                     raise _BrokenError(f"end: no line has the hash {head}: it was changed or removed")
             except _BrokenError as error:

@@ -24,7 +24,7 @@ from mammoscope.cli import (
     stress,
     train,
 )
-from mammoscope.cli.console import USAGE_ERROR, complain
+from mammoscope.cli.console import USAGE_ERROR, complain, silence_libraries
 
 app = typer.Typer(
     help=f"Find, outline and classify masses in mammograms, offline. {NOTICE}",
@@ -53,6 +53,7 @@ def main() -> None:
     """Run the command line; an error in what the user gave is one line, and exits with 2."""
     from mammoscope.errors import MammoscopeError
 
+    silence_libraries()
     if isinstance(sys.stdout, TextIOWrapper):
         # A name with characters that the terminal or a file cannot encode must not end the command.
         sys.stdout.reconfigure(errors="replace")

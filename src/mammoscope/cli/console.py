@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,24 @@ def complain(error: Exception) -> None:
     from mammoscope.text import printable
 
     typer.secho(f"error: {printable(str(error))}", fg=typer.colors.RED, err=True)
+
+
+def silence_libraries() -> None:
+    """Keep what libraries warn of and log from terminal and log files: they quote what they read, send and receive."""
+    import logging
+    import warnings
+
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    for name in ("pydicom", "highdicom", "pynetdicom", "dicognito", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def log_to_standard_error() -> None:
+    """What a service does, line by line."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
 
 class progress_bar:  # noqa: N801 (used as a function)

@@ -79,12 +79,34 @@ def push(
         typer.echo(f"{path}: stored")
 
 
-def status(data: DataOption) -> None:
-    """Count the images in each state."""
-    from mammoscope.pacs.image_queue import ImageQueue
+def status(
+    data: DataOption,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    longest_wait: Annotated[
+        float, typer.Option(min=0, help="Seconds after which a waiting image is said to be stuck.")
+    ] = 3600.0,
+) -> None:
+    """Count the images in each state, and say what is wrong.
 
-    for state, count in ImageQueue(data, working=False).counts().items():
-        typer.echo(f"{state}: {count}")
+    Exits with 0 if all is well, 1 if a person should look (dead letters, studies set aside), 2 if no queue can be read,
+    and 4 if images are stuck: they wait for too long, or neither 'watch' nor 'receive' runs.
+    """
+    import json
+
+    from mammoscope.pacs.status import status_of
+
+    found = status_of(data, longest_wait)
+    if as_json:
+        typer.echo(json.dumps(found.to_json()))
+    else:
+        for state, count in found.counts.items():
+            typer.echo(f"{state}: {count}")
+        if found.oldest_waiting is not None:
+            typer.echo(f"oldest waiting image: {found.oldest_waiting:.0f} s")
+        for _, problem in found.problems:
+            typer.echo(problem)
+    if found.verdict:
+        raise typer.Exit(found.verdict)
 
 
 def dead(

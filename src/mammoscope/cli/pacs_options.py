@@ -33,6 +33,17 @@ HoldOption = Annotated[
     float, typer.Option(min=0, help="Seconds that an image For Processing waits for the same image For Presentation.")
 ]
 FreeOption = Annotated[float, typer.Option(min=0, help="Gigabytes of the disk to keep free.")]
+MonitorOption = Annotated[
+    str | None,
+    typer.Option(help="host:port on which Prometheus finds /metrics, and others /ready.", show_default="nowhere"),
+]
+FileDaysOption = Annotated[
+    float | None, typer.Option(help="Days after which files of images that are done are removed.", show_default="never")
+]
+RowDaysOption = Annotated[
+    float | None,
+    typer.Option(help="Days after which images that are done, and dead letters, are forgotten.", show_default="never"),
+]
 CertificateOption = Annotated[Path | None, typer.Option("--tls-cert", help="mammoscope's own TLS certificate (PEM).")]
 KeyOption = Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).")]
 AuthorityOption = Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from mammoscope import NOTICE
 from mammoscope.cli.options import AuditOption, BundleOption, ThresholdOption
+from mammoscope.cli.pacs_log import log_service
 from mammoscope.cli.pacs_options import (
     AttemptsOption,
     AuthorityOption,
@@ -16,10 +17,13 @@ from mammoscope.cli.pacs_options import (
     CaptureOption,
     CertificateOption,
     DataOption,
+    FileDaysOption,
     FreeOption,
     HoldOption,
     KeyOption,
+    MonitorOption,
     PauseOption,
+    RowDaysOption,
     SegOption,
     StateOption,
     UrlArgument,
@@ -53,16 +57,17 @@ def watch(
     hold: HoldOption = 120.0,
     keep_free: FreeOption = 0.5,
     audit: AuditOption = None,
+    row_days: RowDaysOption = None,
+    monitor: MonitorOption = None,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
     tls_ca: AuthorityOption = None,
 ) -> None:
     """Analyse new images on a DICOMweb server and store SR and SEG there. Ctrl-C stops it; the next start resumes."""
     from mammoscope.pacs.service import watch as run
-    from mammoscope.pacs.settings import QueueSettings, Tls, WebServer
+    from mammoscope.pacs.settings import Address, QueueSettings, Retention, Tls, WebServer
 
     server = WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca))
-    reserve = round(keep_free * 2**30)
     settings = QueueSettings(
         data,
         _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
@@ -71,10 +76,12 @@ def watch(
         attempts,
         pause,
         hold,
-        reserve=reserve,
+        reserve=round(keep_free * 2**30),
         audit=audit,
+        retention=Retention(row_days=row_days),
+        monitor=None if monitor is None else Address.parse(monitor),
     )
-    _log()
+    log_service()
     run(
         server,
         settings,
@@ -123,6 +130,9 @@ def receive(
     hold: HoldOption = 120.0,
     keep_free: FreeOption = 0.5,
     audit: AuditOption = None,
+    file_days: FileDaysOption = None,
+    row_days: RowDaysOption = None,
+    monitor: MonitorOption = None,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
     tls_ca: AuthorityOption = None,
@@ -133,18 +143,30 @@ def receive(
     """
     from mammoscope.errors import MammoscopeError
     from mammoscope.pacs.service import receive as run
-    from mammoscope.pacs.settings import Caller, Listening, Node, QueueSettings, Tls, parse_target
+    from mammoscope.pacs.settings import Address, Caller, Listening, Node, QueueSettings, Retention, Tls, parse_target
 
+    if file_days is not None and not keep:
+        raise MammoscopeError("--file-days is for files that --keep leaves")
     if report_to and not keep:
         raise MammoscopeError("--report-to is for storage commitment, which only --keep offers")
     files_of_tls = Tls(tls_cert, tls_key, tls_ca)
     listening = Listening(title, host, port, tuple(map(Caller.parse, allow or ())), files_of_tls)
     reported: tuple[Node, ...] = tuple(map(Node.parse, report_to or ()))
-    reserve = round(keep_free * 2**30)
     settings = QueueSettings(
-        data, _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad), bundle, threshold, attempts, pause, hold, keep, reserve, audit
+        data,
+        _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
+        bundle,
+        threshold,
+        attempts,
+        pause,
+        hold,
+        keep,
+        round(keep_free * 2**30),
+        audit,
+        Retention(file_days, row_days),
+        None if monitor is None else Address.parse(monitor),
     )
-    _log()
+    log_service()
     run(
         listening,
         parse_target(send_to, files_of_tls),
@@ -157,28 +179,6 @@ def receive(
 
 def _kinds(**asked: bool) -> tuple[str, ...]:
     return ("sr", *(kind for kind, is_asked in asked.items() if is_asked))
-
-
-def _log() -> None:
-    """Log to standard error; the libraries do not, because they quote what they send and receive."""
-    import logging
-    import threading
-
-    from pynetdicom import _config
-
-    from mammoscope.errors import place_of
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for name in ("pynetdicom", "pydicom", "urllib3", "highdicom"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    _config.LOG_HANDLER_LEVEL = "none"
-
-    def complain(ended: threading.ExceptHookArgs) -> None:
-        """Say that a thread of a library failed, without a traceback, which may quote a header."""
-        if ended.exc_value is not None:
-            logging.getLogger("mammoscope").warning("an association failed (%s)", place_of(ended.exc_value))
-
-    threading.excepthook = complain
 
 
 def _started(line: str) -> None:

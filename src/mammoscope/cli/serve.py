@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mammoscope import NOTICE
+from mammoscope.cli.console import log_to_standard_error
 from mammoscope.cli.options import AuditOption, BundleOption
 
 
@@ -37,8 +38,6 @@ def serve(
     audit: AuditOption = None,
 ) -> None:
     """Open the reading page: drop mammograms on it, read them, accept or reject findings. Ctrl-C stops it."""
-    import logging
-
     from mammoscope.errors import MammoscopeError
     from mammoscope.server import ServerSettings
     from mammoscope.server import serve as run
@@ -55,5 +54,5 @@ def serve(
         bundle=bundle,
         audit=audit,
     )
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_standard_error()
     run(settings, started=lambda address: typer.echo(f"{NOTICE}\nOpen {address} in a browser; Ctrl-C stops it."))

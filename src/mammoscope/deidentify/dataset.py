@@ -14,7 +14,15 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
 from mammoscope import __version__
-from mammoscope.deidentify.kept import EMPTIED, KEPT, KEPT_SEQUENCES, KEPT_TEXTS, ONLY_IN_ITEMS, REQUIRED_UIDS
+from mammoscope.deidentify.kept import (
+    EMPTIED,
+    KEPT,
+    KEPT_SEQUENCES,
+    KEPT_TEXTS,
+    ONLY_IN_ITEMS,
+    POSITION_REFERENCES,
+    REQUIRED_UIDS,
+)
 from mammoscope.deidentify.pixels import KeptPixels
 from mammoscope.deidentify.pseudonyms import Pseudonyms
 from mammoscope.readers.dicom.header import DicomFile, Header
@@ -62,6 +70,9 @@ def deidentified(file: DicomFile, pixels: KeptPixels, pseudonyms: Pseudonyms, *,
     pseudonyms.apply(dataset, _patient(file))
     for keyword in EMPTIED:
         dataset.setdefault(keyword, "")  # only now, because dicognito would make an ID for an empty one
+    if "FrameOfReferenceUID" in dataset:
+        said = (header.text("PositionReferenceIndicator") or "").upper()
+        dataset.PositionReferenceIndicator = said if said in POSITION_REFERENCES else ""  # type 2 beside it
     if header.value("AcquisitionContextSequence") is not None:
         dataset.AcquisitionContextSequence = []  # also of type 2
     if "PixelSpacingCalibrationType" in dataset:

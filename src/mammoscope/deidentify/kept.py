@@ -82,6 +82,12 @@ KEPT_TEXTS = frozenset(
     | {"ManufacturerModelName"}
 )
 
+# What Position Reference Indicator may say (PS3.3 C.7.4.1.1.2); any other text becomes an empty value.
+POSITION_REFERENCES = frozenset(
+    {"EXTERNAL AUDITORY MEATUS", "ILIAC CREST", "LOWER COASTAL MARGIN", "ORBITAL-MEDIAL", "STERNAL NOTCH"}
+    | {"SYMPHYSIS PUBIS", "XIPHOID"}
+)
+
 # Kept only in the items of sequences.
 ONLY_IN_ITEMS = frozenset(
     {"CodeMeaning", "CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "LUTData", "LUTDescriptor"}

@@ -67,6 +67,13 @@ class Analyser:
                 raise
             logger.warning("%s: %s; it is fetched again", image.key, error)
 
+    def check(self) -> None:
+        """See whether the process answers; it is started if there is none. Raises ``UnavailableError``."""
+        try:
+            self._process.ready().ping()
+        except (NoProcessError, JobFailedError):
+            raise UnavailableError("the analysis process does not answer") from None
+
     def _analyse(self, image: Image) -> None:
         identity = self._ask(image, "identify")
         if identity["sop_instance"] != image.sop_instance:

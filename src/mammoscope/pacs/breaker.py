@@ -6,6 +6,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Condition
 
 from mammoscope.pacs.retries import pause
@@ -15,6 +16,26 @@ logger = logging.getLogger(__name__)
 LONGEST_PEER_PAUSE = 30.0  # so long at most, after it has healed, until what waits is sent
 _MOST_IN_A_ROW = 3  # after so many failures without a success, it is the peer and not what was asked of it
 _MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What has gone over a service since the start of the process.
+
+    Attributes
+    ----------
+    successes, failures
+        Numbers.
+    since_success
+        Seconds since the last success; None: there was none.
+    is_paused
+        Whether the peer is not asked now.
+    """
+
+    successes: int
+    failures: int
+    since_success: float | None
+    is_paused: bool
 
 
 class Breaker:
@@ -47,7 +68,8 @@ class Breaker:
         self._name, self._first_pause, self._longest, self._clock = name, first_pause, longest, clock
         self._services = [self]
         self._changed = Condition()
-        self._pauses = self._in_a_row = self._successes = 0
+        self._pauses = self._in_a_row = self._successes = self._failures = 0
+        self._last_success: float | None = None
         self._until = 0.0
         self._is_away = False
         self._doubted: OrderedDict[str, int] = OrderedDict()
@@ -58,6 +80,14 @@ class Breaker:
         other._services, other._changed = self._services, self._changed
         self._services.append(other)
         return other
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has gone over the service."""
+        with self._changed:
+            now = self._clock()
+            since = None if self._last_success is None else now - self._last_success
+            return Traffic(self._successes, self._failures, since, self._until > now)
 
     def pause_left(self) -> float:
         """Seconds until the peer is to be asked again; 0: now."""
@@ -80,6 +110,7 @@ class Breaker:
         with self._changed:
             was_paused = self._pauses > 0
             self._successes += 1
+            self._last_success = self._clock()
             self._doubted.pop(what or "", None)
             for service in self._services:
                 if service is self or service._is_away:
@@ -93,6 +124,7 @@ class Breaker:
         """Note a failure that is the peer's own: pause, longer each time."""
         with self._changed:
             self._is_away = True
+            self._failures += 1
             is_first = self._pause()
         if is_first:
             logger.warning("%s; it is retried without limit", problem)
@@ -106,6 +138,7 @@ class Breaker:
             if len(self._doubted) > _MOST_REMEMBERED:
                 self._doubted.popitem(last=False)
             self._in_a_row += 1
+            self._failures += 1
             if self._in_a_row >= _MOST_IN_A_ROW:
                 is_first = self._pause()
         if is_first:

@@ -176,6 +176,15 @@ class DicomWeb:
                 blocks = only_part(blocks, boundary)
             yield of_instance(blocks, sop_instance)
 
+    def check(self) -> None:
+        """See whether the server answers, and accepts our account; also that it offers no search is an answer."""
+        headers = {"Accept": "application/dicom+json", "Accept-Encoding": "identity"}
+        url = f"{self._root}/studies?limit=1"
+        with self._talking(_SEARCH), self._http.asking("GET", url, _BOUNDS[_SEARCH], headers) as answer:
+            answer.body()
+            if answer.status not in _NO_SERVICE:
+                self._check(answer.status, _SEARCH)
+
     def store(self, datasets: Sequence[Dataset]) -> None:
         """Store all instances or fail; one that exists already counts as stored."""
         body, content_type = joined([_encoded(dataset) for dataset in datasets], "application/dicom")

@@ -16,6 +16,7 @@ from mammoscope.pacs.bounded_association import bound_reading
 from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
 from mammoscope.pacs.settings import Node
 
+_VERIFICATION = UID("1.2.840.10008.1.1")
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10, 120
 _SUCCESS, _WARNINGS, _DUPLICATE = 0x0000, range(0xB000, 0xC000), 0x0111
 _OURS = 0x0124  # not authorised (PS3.7 C.4.2)
@@ -46,6 +47,20 @@ class Dimse:
         """End the call under way, from another thread."""
         if (association := self._association) is not None:
             association.abort()
+
+    def check(self) -> None:
+        """See whether it answers, by C-ECHO; raises ``UnavailableError`` or ``UncertainError`` if it does not."""
+        entity = AE(self._title)
+        entity.add_requested_context(_VERIFICATION)
+        try:
+            with associated(entity, self._node, self._tls) as association:
+                self._association = association
+                if association.send_c_echo().get("Status") != _SUCCESS:
+                    raise UncertainError(f"{self._node} gave no answer to C-ECHO")
+        except FailedError:  # it answered that it offers no C-ECHO
+            pass
+        finally:
+            self._association = None
 
     def store(self, datasets: Sequence[Dataset]) -> None:
         """Store all instances or fail; one that exists already counts as stored.

@@ -31,13 +31,13 @@ class ImageFiles:
     """
 
     def __init__(self, folder: Path, reserve: int) -> None:
-        self._folder, self._reserve = folder, max(reserve, LEAST_RESERVE)
+        self.folder, self._reserve = folder, max(reserve, LEAST_RESERVE)
         self._about_to_be_written = 0
         self._lock = Lock()
 
     def place(self, sop_instance: str) -> ImagePlace:
         """Where the files of an image are."""
-        return ImagePlace(self._folder / key_of(sop_instance))
+        return ImagePlace(self.folder / key_of(sop_instance))
 
     @contextmanager
     def written(self, blocks: Iterable[bytes]) -> Iterator[tuple[Path, str]]:
@@ -48,7 +48,7 @@ class ImageFiles:
         OSError
             It cannot be written, or the disk has no room for it.
         """
-        temporary = self._folder / f".{uuid4().hex}"
+        temporary = self.folder / f".{uuid4().hex}"
         try:
             with temporary.open("wb") as stream:
                 for block in blocks:
@@ -65,7 +65,7 @@ class ImageFiles:
     def _room(self, size: int) -> Iterator[None]:
         """A block that may write so many bytes; several at once do not take the same room."""
         with self._lock:
-            if shutil.disk_usage(self._folder).free - self._about_to_be_written - size < self._reserve:
+            if shutil.disk_usage(self.folder).free - self._about_to_be_written - size < self._reserve:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._about_to_be_written += size
         try:

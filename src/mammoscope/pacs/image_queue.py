@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mammoscope.errors import MammoscopeError
+from mammoscope.pacs.ages import Ages
 from mammoscope.pacs.image_files import ImageFiles
-from mammoscope.pacs.image_place import ImagePlace
+from mammoscope.pacs.image_place import ImagePlace, key_of
 from mammoscope.pacs.image_tables import PATIENCE_SECONDS, PRAGMAS, SCHEMA
 from mammoscope.pacs.memory import Memory
 from mammoscope.pacs.opening import REPAIR, lock_of, refuse_lost_states
@@ -47,6 +48,8 @@ class ImageQueue:
     ----------
     memory
         What is remembered beside the images.
+    ages
+        How long they have waited, or been done.
 
     Raises
     ------
@@ -82,6 +85,7 @@ class ImageQueue:
             )
             opened.callback(self._database.close)
             self.memory = Memory(self._database)
+            self.ages = Ages(self._database, self._files, folder)
             if working:
                 self._remove_unwanted(place)
                 self._bring_forward()
@@ -101,8 +105,8 @@ class ImageQueue:
             return (
                 database.execute(
                     "INSERT OR IGNORE INTO images (sop_instance, sop_class, study, series, state, due) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    (sop_instance, sop_class, study, series, ImageState.FOUND, self._now()),
+                    "SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE key = ?)",
+                    (sop_instance, sop_class, study, series, ImageState.FOUND, self._now(), key_of(sop_instance)),
                 ).rowcount
                 == 1
             )

@@ -24,6 +24,24 @@ CREATE TABLE presentations (mark TEXT PRIMARY KEY);
 CREATE TABLE studies (study TEXT PRIMARY KEY, instances INTEGER NOT NULL);
 CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-SCHEMA = Schema(1, TABLES)
+_NOW = "(julianday('now') - 2440587.5) * 86400.0"  # seconds since 1970
+# When an image came, and when it came into its state; and what is remembered of images whose rows were removed.
+_AGES = f"""
+CREATE TABLE IF NOT EXISTS moments (position INTEGER PRIMARY KEY, arrived REAL NOT NULL, changed REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS set_aside (study TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS forgotten (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS image_arrived AFTER INSERT ON images BEGIN
+    INSERT OR IGNORE INTO moments VALUES (new.position, {_NOW}, {_NOW});
+END;
+CREATE TRIGGER IF NOT EXISTS image_changed AFTER UPDATE OF state ON images WHEN old.state IS NOT new.state BEGIN
+    UPDATE moments SET changed = {_NOW}, arrived = iif(old.state IN ('sent', 'skipped', 'dead'), {_NOW}, arrived)
+    WHERE position = new.position;
+END;
+CREATE TRIGGER IF NOT EXISTS image_removed AFTER DELETE ON images BEGIN
+    DELETE FROM moments WHERE position = old.position;
+END;
+INSERT OR IGNORE INTO moments SELECT position, {_NOW}, {_NOW} FROM images;
+"""  # noqa: S608
+SCHEMA = Schema(1, TABLES, additions={"moments": _AGES})
 PRAGMAS = ("synchronous = FULL",)  # accepted images must survive a power cut
 PATIENCE_SECONDS = 30.0

@@ -43,6 +43,23 @@ class Memory:
         with self._database.transaction() as database:
             database.execute("INSERT OR REPLACE INTO studies VALUES (?, ?)", (study, instances))
 
+    def set_aside(self, study: str, *, is_set_aside: bool) -> None:
+        """Remember that the server fails on a study, or that it does no longer."""
+        change = (
+            "INSERT OR IGNORE INTO set_aside VALUES (?)" if is_set_aside else "DELETE FROM set_aside WHERE study = ?"
+        )
+        with self._database.transaction() as database:
+            database.execute(change, (study,))
+
+    def take_up_set_aside(self) -> None:
+        """Forget which studies were set aside: a new process asks for all of them."""
+        with self._database.transaction() as database:
+            database.execute("DELETE FROM set_aside")
+
+    def studies_set_aside(self) -> int:
+        """Number of studies on which the server fails."""
+        return int(self._database.rows("SELECT count(*) FROM set_aside")[0][0])
+
     def note(self, name: str) -> str | None:
         """A remembered value."""
         row = self._database.row("SELECT value FROM notes WHERE name = ?", (name,))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.queue.folder import QueueFolder
 from mammoscope.queue.process_lock import HeldError, ProcessLock
 
+_LOCK, _PATIENCE_SECONDS = "running.sqlite", 0.5
 REPAIR = "'mammoscope pacs rebuild' makes them anew"
 
 
@@ -22,8 +24,13 @@ def refuse_lost_states(place: QueueFolder) -> None:
 def lock_of(place: QueueFolder) -> ProcessLock:
     """The lock of the process that works on a queue; raises ``MammoscopeError`` if another one does."""
     try:
-        return ProcessLock(place.root / "running.sqlite")
+        return ProcessLock(place.root / _LOCK, _PATIENCE_SECONDS)
     except HeldError:
         raise MammoscopeError(f"{place.root}: another process works on this queue") from None
     except sqlite3.Error as error:
         raise MammoscopeError(f"{place.root}: cannot hold {place.holds} ({error})") from None
+
+
+def is_worked_on(folder: Path) -> bool:
+    """Whether a process works on the queue in a folder."""
+    return ProcessLock.is_held(folder / _LOCK)

@@ -7,7 +7,7 @@ import socket
 from collections import deque
 from io import BytesIO
 from socketserver import BaseServer
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any, cast
 
 from pydicom.uid import UID
@@ -37,7 +37,7 @@ _VERIFICATION = UID("1.2.840.10008.1.1")
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
 _REJECTED_FOR_GOOD, _BY_US, _CALLER_UNKNOWN = 0x01, 0x01, 0x03
 _MOST_ASSOCIATIONS = 1000  # counts threads that still end, too; ``Connections`` bounds those that are open
-_IDLE_SECONDS, _HANDSHAKE_SECONDS = 60, 15
+_IDLE_SECONDS, _HANDSHAKE_SECONDS, _CHECK_SECONDS = 60, 15, 5
 _LARGEST_OTHER = 1 << 34  # bytes
 
 
@@ -105,6 +105,11 @@ class Receiver:
     def serve(self) -> None:
         """Listen until ``stop`` is called from another thread."""
         self._server.serve_forever(poll_interval=0.2)
+
+    def check(self) -> str | None:
+        """See whether it takes connections, by one to itself; what is wrong, None if nothing is."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._listening.host, self._listening.host)  # noqa: S104
+        return cast(_Server, self._server).take_one_from_here(host, self.port)
 
     def stop(self) -> None:
         """Stop listening; open associations are aborted."""
@@ -238,10 +243,28 @@ class _Server(ThreadedAssociationServer):
 
     def __init__(self, *arguments: Any, allows: Any, connections: Connections, **options: Any) -> None:
         self._allows, self._connections = allows, connections
+        self._expected: tuple[Any, ...] | None = None
+        self._taken = Event()
         super().__init__(*arguments, **options)
         self.contexts = _Shared(self.contexts)
 
+    def take_one_from_here(self, host: str, port: int) -> str | None:
+        """Connect to itself; None if the connection was taken, otherwise what is wrong. One thread at a time."""
+        self._taken.clear()
+        try:
+            with socket.socket(self.address_family, socket.SOCK_STREAM) as caller:
+                caller.settimeout(_CHECK_SECONDS)
+                caller.bind((host, 0))
+                self._expected = caller.getsockname()
+                caller.connect((host, port))
+                return None if self._taken.wait(_CHECK_SECONDS) else "takes no connection"
+        except OSError as error:
+            return f"takes no connection ({error.strerror or type(error).__name__})"
+
     def verify_request(self, request: Any, client_address: Any) -> bool:
+        if client_address == self._expected:
+            self._taken.set()
+            return False
         if not self._allows(None, client_address[0]):
             logger.warning("%s called and is not allowed to", client_address[0])
             return False

@@ -19,7 +19,9 @@ logger = logging.getLogger(__name__)
 
 
 class Archive(Protocol):
-    """Stores all instances or fails."""
+    """Stores all instances or fails; ``check`` sees whether it answers at all."""
+
+    def check(self) -> None: ...
 
     def store(self, datasets: Sequence[Dataset]) -> None: ...
 
@@ -42,6 +44,10 @@ class Sender:
 
     def __init__(self, archive: Archive, queue: ImageQueue) -> None:
         self._archive, self._queue = archive, queue
+
+    def check(self) -> None:
+        """See whether the archive answers."""
+        self._archive.check()
 
     def __call__(self, image: Image) -> None:
         """Send the results of one image."""

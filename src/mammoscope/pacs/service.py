@@ -20,19 +20,22 @@ from mammoscope.pacs.commitment import Commitments
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.exam_reports import ExamReports
 from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.metrics import CHECK_SECONDS, Chain, PacsMetrics, disk_problem, readiness
+from mammoscope.pacs.monitor import Monitor
 from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.sender import Archive, Sender, archive_of
-from mammoscope.pacs.settings import Listening, Node, QueueSettings, Target, Tls, WebServer
+from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, Target, Tls, WebServer
 from mammoscope.pacs.transitions import Transition, TransitionThreads
 from mammoscope.pacs.watch import Fetcher, Watch
+from mammoscope.queue.metrics import exposition, registry_of
 from mammoscope.writers.json import read_analysis
 
 logger = logging.getLogger(__name__)
 
 Started = Callable[[str], object]
 
-_STOP_SECONDS = 5.0
+_STOP_SECONDS, _TIDY_SECONDS = 5.0, 3600.0
 
 
 def watch(
@@ -64,13 +67,15 @@ def watch(
         The bundle or the folder cannot be used.
     """
     with _until_told() as ended, _queue_of(settings) as (queue, stack):
+        queue.memory.take_up_set_aside()
         searching = Breaker(server, settings.first_pause)
         fetched_from, stored_in, asked, swept = (DicomWeb(server) for _ in range(4))
         transitions = {
             ImageState.FOUND: Transition(Fetcher(fetched_from, queue, settings.hold), searching.for_service()),
-            ImageState.ANALYSED: Transition(Sender(stored_in, queue), searching.for_service()),
+            ImageState.ANALYSED: Transition(sender := Sender(stored_in, queue), searching.for_service(), sender.check),
         }
-        _start(stack, queue, settings, transitions, fetched_from, stored_in)
+        chain = Chain({"search": searching}, {"search": 3 * every})
+        monitored = _start(stack, queue, settings, transitions, chain, fetched_from, stored_in)
         make = partial(Watch, queue=queue, modalities=modalities, since=since, stopping=ended)
         looking = make(asked, breaker=searching, first_pause=settings.first_pause)
         sweeping = make(swept, breaker=searching.for_service(), first_pause=settings.first_pause)
@@ -85,7 +90,7 @@ def watch(
             thread.start()
         stack.callback(_end, threads, asked, swept)
         if started is not None:
-            started(f"watching {server} every {every:g} s")
+            started(f"watching {server} every {every:g} s{monitored}")
         ended.wait()
 
 
@@ -145,12 +150,16 @@ def receive(
             commitments = Commitments(queue, listening.title, nodes, tls)
         archive = archive_of(target, listening.title, calling_tls)
         receiver = Receiver(listening, queue, settings.hold, commitments)
-        sending = Transition(Sender(archive, queue), Breaker(target, settings.first_pause))
-        _start(stack, queue, settings, {ImageState.ANALYSED: sending}, archive)
+        sender = Sender(archive, queue)
+        sending = Transition(sender, Breaker(target, settings.first_pause), sender.check)
+        chain = Chain(checks={"listener": receiver.check})
+        monitored = _start(stack, queue, settings, {ImageState.ANALYSED: sending}, chain, archive)
         Thread(target=receiver.serve, name="receiver", daemon=True).start()
         stack.callback(receiver.stop)
         if started is not None:
-            started(f"listening as {listening.title} on {listening.host}:{receiver.port}, results go to {target}")
+            started(
+                f"listening as {listening.title} on {listening.host}:{receiver.port}, results go to {target}{monitored}"
+            )
         ended.wait()
 
 
@@ -174,8 +183,9 @@ def _start(
     queue: ImageQueue,
     settings: QueueSettings,
     others: dict[ImageState, Transition],
+    chain: Chain,
     *peers: Archive,
-) -> None:
+) -> str:
     bundle = load_bundle(settings.bundle)
     if bundle.sees_exams:
         logger.warning(
@@ -199,10 +209,50 @@ def _start(
             trail.record_failure(queue.place(image).image, "refused" if would_fail_again else "failed")
 
     analyser = Analyser(queue, bundle.folder, settings.threshold, settings.kinds, finished)
-    analysing = Transition(analyser, Breaker("the analysis process", settings.first_pause))
-    running = TransitionThreads(queue, {**others, ImageState.RECEIVED: analysing}, settings.first_pause, given_up)
+    analysing = Transition(analyser, Breaker("the analysis process", settings.first_pause), analyser.check)
+    transitions = {**others, ImageState.RECEIVED: analysing}
+    chain = chain.with_transitions(transitions).with_check(
+        "disk", partial(disk_problem, settings.data, settings.reserve)
+    )
+    metrics = PacsMetrics(queue, chain.links)
+    running = TransitionThreads(
+        queue,
+        transitions,
+        settings.first_pause,
+        given_up,
+        timed=metrics.timed,
+        check_after=None if settings.monitor is None else CHECK_SECONDS,
+    )
     running.start()
     stack.callback(running.stop, analyser.stop, *(peer.interrupt for peer in peers))
+    if settings.retention != Retention():
+        _tidy_up(stack, queue, settings.retention)
+    if settings.monitor is None:
+        return ""
+    monitor = Monitor(
+        settings.monitor, partial(exposition, registry_of(bundle, metrics)), partial(readiness, queue, chain)
+    )
+    stack.callback(monitor.stop)
+    return f", /metrics and /ready on http://{monitor.address}"
+
+
+def _tidy_up(stack: ExitStack, queue: ImageQueue, retention: Retention) -> None:
+    """Remove what is too old, now and every hour."""
+    ended = Event()
+
+    def run() -> None:
+        while not ended.is_set():
+            try:
+                if removed := queue.ages.apply(retention):
+                    logger.info("%d images were done for so long that their files or rows were removed", removed)
+            except (MammoscopeError, OSError) as error:
+                logger.warning("what is too old cannot be removed now (%s)", place_of(error))
+            ended.wait(_TIDY_SECONDS)
+
+    thread = Thread(target=run, name="retention", daemon=True)
+    thread.start()
+    stack.callback(thread.join, _STOP_SECONDS)
+    stack.callback(ended.set)
 
 
 @contextmanager

@@ -13,9 +13,12 @@ from urllib.parse import urlsplit
 from mammoscope.errors import MammoscopeError
 
 DEFAULT_TITLE = "MAMMOSCOPE"
+_MOST_DAYS = 36_500
 LARGEST_IMAGE = 320 << 20  # bytes; the largest that is analysed has 100 million pixels of up to 3 bytes
 _TITLE = re.compile(r"[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?")  # PS3.5 6.2, AE: 16 characters, no backslash
 _NODE = re.compile(r"(?P<title>.+)@(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
+
+_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -235,6 +238,46 @@ class Listening:
 
 
 @dataclass(frozen=True)
+class Address:
+    """Where something listens."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """From ``host:port``, port 0 for a free one; raises ``MammoscopeError`` for anything else."""
+        found = _ADDRESS.fullmatch(text)
+        if not found or int(found["port"]) > 65535:
+            raise MammoscopeError(f"{text!r} is not an address to listen on, expected one like '127.0.0.1:9105'")
+        return cls(found["host"].strip("[]"), int(found["port"]))
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long what is done is kept.
+
+    Attributes
+    ----------
+    file_days
+        Days after which files that ``--keep`` left of an image are removed; None: they stay.
+    row_days
+        Days after which rows of images that are done, and dead letters with their files, are removed; None: they stay.
+    """
+
+    file_days: float | None = None
+    row_days: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, days in vars(self).items():
+            if days is not None and not 0 < days <= _MOST_DAYS:
+                raise MammoscopeError(f"{name} is {days:g}, it must be above 0 and at most {_MOST_DAYS}")
+
+
+@dataclass(frozen=True)
 class QueueSettings:
     """How images are analysed and results sent, wherever the images come from.
 
@@ -258,6 +301,10 @@ class QueueSettings:
         Bytes of the disk to keep free.
     audit
         Folder of the audit trail; None: there is none.
+    retention
+        How long what is done is kept.
+    monitor
+        Where ``/metrics`` and ``/ready`` are; None: nowhere.
     """
 
     data: Path
@@ -270,3 +317,5 @@ class QueueSettings:
     keep: bool = False
     reserve: int = 1 << 29
     audit: Path | None = None
+    retention: Retention = Retention()
+    monitor: Address | None = None

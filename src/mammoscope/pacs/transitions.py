@@ -17,6 +17,7 @@ from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainErro
 logger = logging.getLogger(__name__)
 
 GivenUp = Callable[[Image, bool], None]
+Timed = Callable[[ImageState, float], None]
 
 _POLL_SECONDS = 1.0
 _STOP_SECONDS = 5.0
@@ -33,10 +34,13 @@ class Transition:
         ``UnavailableError`` (the peer's: retried without limit), or ``UncertainError``, which the breaker judges.
     breaker
         Of the peer that it needs.
+    check
+        Sees whether the peer answers, where no image does; None: nothing needs to.
     """
 
     do: Callable[[Image], None]
     breaker: Breaker
+    check: Callable[[], None] | None = None
 
 
 class TransitionThreads:
@@ -52,12 +56,24 @@ class TransitionThreads:
         Seconds that a transition pauses when the other side is away for the first time.
     given_up
         Called for each image that becomes a dead letter, in its last state, and whether it would always fail again.
+    timed
+        Called with the state of each image that was moved on, and the seconds that it took.
+    check_after
+        Seconds without a success after which an idle transition checks its peer; None: never.
     """
 
     def __init__(
-        self, queue: ImageQueue, transitions: Mapping[ImageState, Transition], first_pause: float, given_up: GivenUp
+        self,
+        queue: ImageQueue,
+        transitions: Mapping[ImageState, Transition],
+        first_pause: float,
+        given_up: GivenUp,
+        *,
+        timed: Timed = lambda state, seconds: None,
+        check_after: float | None = None,
     ) -> None:
         self._queue, self._first_pause, self._given_up = queue, first_pause, given_up
+        self._note_time, self._check_after = timed, check_after
         self._stopping = Event()
         self._threads = [
             Thread(target=self._run, args=(state, transition), name=f"{state} images", daemon=True)
@@ -87,6 +103,7 @@ class TransitionThreads:
                 continue
             try:
                 if (image := self._queue.next(state)) is None:
+                    self._check(state, transition)
                     self._queue.wait(_POLL_SECONDS)
                     continue
                 self._do(image, transition)
@@ -98,9 +115,25 @@ class TransitionThreads:
             except Exception as error:
                 disk.failed(f"the queue cannot be used ({place_of(error)})")
 
+    def _check(self, state: ImageState, transition: Transition) -> None:
+        """Where nothing is to be done, see whether it could be."""
+        if transition.check is None or self._check_after is None:
+            return
+        since = transition.breaker.traffic.since_success
+        if since is not None and since < self._check_after:
+            return
+        try:
+            transition.check()
+        except (UnavailableError, UncertainError, FailedError) as error:
+            if not self._stopping.is_set():
+                transition.breaker.failed(error)
+        else:
+            if transition.breaker.succeeded():
+                self._queue.hasten(state)
+
     def _do(self, image: Image, transition: Transition) -> None:
         try:
-            transition.do(image)
+            self._timed(image, transition.do)
         except UnavailableError as error:
             self._queue.postpone(image, self._first_pause, str(error))  # other images come first
             if not self._stopping.is_set():
@@ -125,6 +158,11 @@ class TransitionThreads:
         else:
             if transition.breaker.succeeded(image.key):
                 self._queue.hasten(image.state)
+
+    def _timed(self, image: Image, do: Callable[[Image], None]) -> None:
+        begun = time.monotonic()
+        do(image)
+        self._note_time(image.state, time.monotonic() - begun)
 
     def _fail(self, image: Image, problem: str, *, final: bool = False) -> None:
         if self._stopping.is_set():  # a job aborted by the stop does not count as a failure

@@ -107,6 +107,8 @@ class Watch:
                 for study in set(of_modality) - set(wanted):
                     self._note(study, modality)
             new += self._look_into_all(wanted, modality, again=True)[0]
+            if is_whole:
+                self._drop_set_aside({_name(study, modality) for study in of_modality}, modality)
         if is_first and not self._stopping.is_set():
             self._queue.memory.write_note(_FIRST_SWEEP, datetime.now(UTC).date().isoformat())
         return new
@@ -146,16 +148,24 @@ class Watch:
                 all_done = False
                 self._set_aside[name] = (failures + 1, time.monotonic() + pause(failures + 1, self._first_pause))
                 if not failures:
+                    self._queue.memory.set_aside(name, is_set_aside=True)
                     logger.warning("a study cannot be queried and is set aside: %s", error)
                 if isinstance(error, UncertainError):
                     self.breaker.doubted(name, error)
                 continue
-            self._set_aside.pop(name, None)
+            if self._set_aside.pop(name, None) is not None:
+                self._queue.memory.set_aside(name, is_set_aside=False)
             if self.breaker.succeeded(name):
                 self._set_aside = {other: (count, 0.0) for other, (count, _) in self._set_aside.items()}
             self._looked_into.add(name)
             self._note(study, modality)
         return new, all_done
+
+    def _drop_set_aside(self, there: set[str], modality: str) -> None:
+        """Forget studies that failed and that the server does not have any more."""
+        for name in [name for name in self._set_aside if name not in there and name.startswith(f"{modality} ")]:
+            del self._set_aside[name]
+            self._queue.memory.set_aside(name, is_set_aside=False)
 
     def _is_known(self, study: Study, name: str, again: bool) -> bool:
         seen = self._queue.memory.instances_seen(name)

@@ -31,6 +31,7 @@ Message = dict[str, Any]
 Reply = Callable[[Message], None]
 
 _START_SECONDS = 120.0
+_PING, _PING_SECONDS = {"ping": True}, 30.0
 
 
 class JobFailedError(MammoscopeError):
@@ -152,6 +153,10 @@ class BackgroundProcess:
             raise JobFailedError(str(reply["problem"]), final=bool(reply.get("final")))
         return reply
 
+    def ping(self) -> None:
+        """See whether the process answers; raises ``JobFailedError`` and kills it if it does not."""
+        self.ask("ping", _PING, _PING_SECONDS)
+
     def send(self, message: Message) -> None:
         """Ask for something."""
         send_message(self._requests, message)
@@ -214,7 +219,10 @@ def serve_jobs(work: Callable[[Message, Tools, Reply], None]) -> None:
         while True:
             job = inbox.get()
             try:
-                work(job, tools, reply)
+                if job == _PING:
+                    reply(_PING)
+                else:
+                    work(job, tools, reply)
             except Exception as error:
                 reply(failure_of(error))
 

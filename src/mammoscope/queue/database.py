@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Condition
 from typing import Any
@@ -33,11 +33,15 @@ class Schema:
         SQL that makes them, each statement with its semicolon.
     at_opening
         SQL statement that repairs the states after a process was killed; empty: none is needed.
+    additions
+        By the name of a table that the version had not at first, SQL that makes it and what belongs to it. An earlier
+        release of the same version works on it all the same. Two processes may run it in turn.
     """
 
     version: int
     tables: str
     at_opening: str = ""
+    additions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Database:
@@ -152,11 +156,15 @@ class Database:
         if finding != "ok":
             raise self._damaged(" ".join(str(finding).split()))
         if version == 0:
-            connection.executescript(
-                f"BEGIN EXCLUSIVE; {schema.tables} PRAGMA user_version = {schema.version}; COMMIT;"
-            )
+            self._make(f"{schema.tables} PRAGMA user_version = {schema.version};")
+        for table, script in schema.additions.items():
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+                self._make(script)
         with connection:
             connection.execute(schema.at_opening)
+
+    def _make(self, script: str) -> None:
+        self._connection.executescript(f"BEGIN EXCLUSIVE; {script} COMMIT;")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 
@@ -17,6 +18,8 @@ class ProcessLock:
     ----------
     path
         The lock's own file, made if it is missing.
+    patience
+        Seconds to wait for one who only looks whether it is held.
 
     Raises
     ------
@@ -24,14 +27,26 @@ class ProcessLock:
         Another process holds it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, check_same_thread=False, timeout=0)
+    def __init__(self, path: Path, patience: float = 0.0) -> None:
+        self._connection = sqlite3.connect(path, check_same_thread=False, timeout=patience)
         try:
             self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError:
             self._connection.close()
             raise HeldError from None
+
+    @staticmethod
+    def is_held(path: Path) -> bool:
+        """Whether a process holds it."""
+        if not path.exists():
+            return False
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_master")
+            except sqlite3.OperationalError:
+                return True
+        return False
 
     def close(self) -> None:
         """Release the lock."""

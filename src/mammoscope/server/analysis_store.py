@@ -15,6 +15,7 @@ from mammoscope.queue.database import Database, Schema
 from mammoscope.queue.folder import QueueFolder
 from mammoscope.server.file_place import FilePlace
 from mammoscope.server.models import AnalysisState, AnalysisStatus, File, FileState, View
+from mammoscope.server.store_figures import StoreFigures
 
 _READ_AHEAD = 4  # a screen of views
 _TABLES = """
@@ -146,6 +147,7 @@ class AnalysisStore:
         self._folder = QueueFolder(folder, "the server's data")
         self._folder.make()
         self._database = Database(self._folder, _SCHEMA, pragmas=_PRAGMAS, patience=1, locked="another server uses it")
+        self.figures = StoreFigures(self._database)
         # Uploads that never became an analysis, and what another version may have drawn.
         self._folder.remove_unknown({row[0] for row in self._database.rows("SELECT id FROM analyses")})
         shutil.rmtree(self.example_folder, ignore_errors=True)

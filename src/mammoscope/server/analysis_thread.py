@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Condition, Thread
@@ -22,8 +24,17 @@ from mammoscope.writers.json import read_analysis
 
 logger = logging.getLogger(__name__)
 
-_FILE_SECONDS, _RETRY_SECONDS = 600.0, 5.0
+_FILE_SECONDS, _RETRY_SECONDS, _FRESH_SECONDS = 600.0, 5.0, 60.0
 _BEGUN, _READ = 0.05, 0.4  # progress of a file that is being read, and of one that was
+
+
+@dataclass
+class Done:
+    """What was done since the start: files analysed, the seconds that they took, and files that failed."""
+
+    count: int = 0
+    seconds: float = 0.0
+    failures: int = 0
 
 
 class AnalysisThread:
@@ -45,6 +56,11 @@ class AnalysisThread:
         The folder that the worker removes if this process is killed; None: nothing is removed.
     audit
         Where analyses and failures are recorded; None: nowhere.
+
+    Attributes
+    ----------
+    done
+        What was done.
     """
 
     def __init__(
@@ -70,7 +86,9 @@ class AnalysisThread:
                 example=os.path.abspath(store.example_folder),  # noqa: PTH100
             )
         )
-        self._is_example_expected = False
+        self.done = Done()
+        self._is_example_expected = self._is_check_wanted = False
+        self._answered = -_FRESH_SECONDS  # when the process answered last
         self._current: str | None = None  # the analysis that is worked on
         self._changed = Condition()
         self._thread = Thread(target=self._run, name="analyses", daemon=True)
@@ -98,6 +116,17 @@ class AnalysisThread:
             self._is_example_expected = True
             self._changed.notify_all()
 
+    def check(self, seconds: float) -> bool:
+        """See whether the process answers: it did within a minute, in whatever it does, or does within some seconds."""
+        with self._changed:
+            asked = time.monotonic()
+            if self._answered > asked - _FRESH_SECONDS:
+                return True
+            self._is_check_wanted = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._answered >= asked or self._standby.is_stopped, seconds)
+            return self._answered >= asked
+
     def abandon(self, analysis: str) -> None:
         """Return when no file of an analysis is under way. It must have been forgotten by the store before."""
         with self._changed:
@@ -111,14 +140,14 @@ class AnalysisThread:
             with self._changed:
                 files: Sequence[QueuedFile] = ()
                 while not self._standby.is_stopped and not (files := self._next()):
-                    if self._is_example_expected:
+                    if self._is_example_expected or self._is_check_wanted:
                         break
                     self._changed.wait()
                 if self._standby.is_stopped:
                     return
                 self._current = files[0].analysis if files else None
             if not files:
-                self._draw_example()
+                self._work_beside()
                 continue
             try:
                 with self._given_up_on_error(files):
@@ -145,6 +174,7 @@ class AnalysisThread:
         if not all(self._store.update(file, state, _READ if is_read else _BEGUN) for file in files):
             return
         seconds = _FILE_SECONDS * len(files)
+        begun = time.monotonic()
         try:
             reply = process.ask(_name(*files), self._request(files), seconds, partial(self._note_share, files))
         except JobFailedError as error:
@@ -153,6 +183,9 @@ class AnalysisThread:
                 problem = f"the {len(files)} views of its exam are analysed together, which failed: {problem}"
             self._fail_all(files, problem, "refused" if error.final else "failed")
             return
+        self._note_answer()
+        if is_read:
+            self.done.seconds += time.monotonic() - begun
         for file, view in zip(files, reply["done"], strict=True):
             with self._given_up_on_error([file]):
                 self._note(file, View.model_validate_json(view))
@@ -165,6 +198,7 @@ class AnalysisThread:
 
     def _note_share(self, files: Sequence[QueuedFile], share: float) -> None:
         """How much of an analysis is done."""
+        self._note_answer()
         for file in files:
             self._store.update(file, "analysing", _READ + (1 - _READ) * share)
 
@@ -176,13 +210,25 @@ class AnalysisThread:
         if self._audit is not None:
             self._audit.record(read_analysis(self._store.place(file.analysis, file.number).analysis))
         self._store.update(file, "done", 1.0, view=view)
+        self.done.count += 1
         logger.info("%s: done", _name(file))
 
-    def _draw_example(self) -> None:
-        self._is_example_expected = False
-        if (process := self._ready_process()) is not None:
-            with suppress(JobFailedError):  # said where the exam is asked for
+    def _work_beside(self) -> None:
+        """Where no file waits: draw the example, if it is expected, and see whether the process answers."""
+        is_expected, self._is_example_expected, self._is_check_wanted = self._is_example_expected, False, False
+        if (process := self._ready_process()) is None:
+            return
+        with suppress(JobFailedError):  # said where the exam is asked for
+            if is_expected:
                 process.ask("example", {"task": "draw"}, _FILE_SECONDS)
+            else:
+                process.ping()
+            self._note_answer()
+
+    def _note_answer(self) -> None:
+        with self._changed:
+            self._answered = time.monotonic()
+            self._changed.notify_all()
 
     @contextmanager
     def _given_up_on_error(self, files: Sequence[QueuedFile]) -> Iterator[None]:
@@ -211,6 +257,7 @@ class AnalysisThread:
 
     def _fail(self, file: QueuedFile, problem: str, failure: Failure = "failed") -> None:
         if self._store.update(file, "failed", 1.0, error=problem):
+            self.done.failures += 1
             if self._audit is not None:
                 try:
                     self._audit.record_failure(self._store.place(file.analysis, file.number).upload, failure)

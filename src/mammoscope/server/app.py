@@ -14,7 +14,7 @@ from starlette.types import Lifespan
 
 from mammoscope import NOTICE, __version__
 from mammoscope.kinds import SOUGHT
-from mammoscope.server.routes import analyses, health, images, page, report
+from mammoscope.server.routes import analyses, health, images, monitor, page, report
 from mammoscope.server.security import Guard
 from mammoscope.server.settings import ServerSettings
 from mammoscope.server.state import ServerState
@@ -51,9 +51,10 @@ def create_app(settings: ServerSettings, state: ServerState | None = None) -> Fa
     app = routed_app(lifespan=life)
     app.state.mammoscope = opened
     app.include_router(page.router)
+    app.include_router(monitor.router)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, answered=opened.metrics.answered)
     return app
 
 

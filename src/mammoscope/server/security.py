@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
@@ -50,10 +51,11 @@ class Guard:
     """ASGI middleware: checks Host, Origin and token before anything else, and sets the headers of every answer.
 
     An error that nothing else caught is logged by class and place alone, for its text may quote a patient's data.
+    ``answered`` is called with the status of each answer.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, settings: ServerSettings, answered: Callable[[int], None]) -> None:
+        self._app, self._answered = app, answered
         self._hosts = settings.host_headers()
         self._token = settings.token
 
@@ -67,6 +69,7 @@ class Guard:
             nonlocal has_started
             if message["type"] == "http.response.start":
                 has_started = True
+                self._answered(message["status"])
                 headers = MutableHeaders(scope=message)
                 headers.update(_HEADERS)
                 if scope["path"] == "/" or scope["path"].startswith("/api"):

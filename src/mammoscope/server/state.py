@@ -11,10 +11,12 @@ from fastapi import Depends, Request
 
 from mammoscope.audit import AuditTrail
 from mammoscope.bundle import load_bundle
+from mammoscope.queue.metrics import registry_of
 from mammoscope.readers import IsolatedReader
 from mammoscope.server.analysis_store import AnalysisStore
 from mammoscope.server.analysis_thread import AnalysisThread
 from mammoscope.server.ephemeral import EphemeralFolder
+from mammoscope.server.metrics import ServerMetrics
 from mammoscope.server.settings import ServerSettings
 from mammoscope.server.uploads import Uploads
 
@@ -34,6 +36,10 @@ class ServerState:
         Lets the headers of one upload be read at a time: each has ``headers`` to itself, for a limited time.
     drawing
         Lets one overlay or report be drawn at a time: each takes a core, and the memory of a full image.
+    metrics, registry
+        What is measured, and as Prometheus gets it.
+    checking
+        Lets one at a time see whether everything works.
 
     Raises
     ------
@@ -66,6 +72,11 @@ class ServerState:
         self.grouping = CapacityLimiter(1)
         self.uploads = Uploads(settings.limits, settings.reserve)
         self.drawing = CapacityLimiter(1)
+        self.metrics = ServerMetrics(
+            self.store.figures, self.analysis_thread, folder or Path(str(settings.data)), settings.reserve
+        )
+        self.registry = registry_of(self.bundle, self.metrics)
+        self.checking = CapacityLimiter(1)
 
     @property
     def floor(self) -> float:

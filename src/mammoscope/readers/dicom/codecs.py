@@ -22,6 +22,7 @@ from mammoscope.readers.dicom.header import DicomFile, described
 Pixels = NDArray[np.unsignedinteger[Any]]
 
 _PIXEL_DATA = 0x7FE00010
+_PADDING = 1  # a value has an even number of bytes
 _LOSSY_GREY_TOLERANCE = 2
 _OVERSHOOT = 1.125  # how far above white a lossy codec may come
 
@@ -70,10 +71,21 @@ def decode_pixels(file: DicomFile, layout: PixelLayout) -> StoredPixels:
         raise file.source.error(_colour_problem(file))
     if image is None:
         words = _grey(file, native_words(file, layout), 0)
+        _note_spare_pixels(file, layout)
         return replace(_stored_bits(file, layout, words, layout.bits_allocated), lossy=is_said_lossy(file))
     is_lossy = image.lossy or image.said_lossy
     words = _grey(file, image.words(), _LOSSY_GREY_TOLERANCE if is_lossy else 0)
     return replace(_of_compressed(file, layout, words, image), lossy=is_lossy)
+
+
+def _note_spare_pixels(file: DicomFile, layout: PixelLayout) -> None:
+    assert file.pixels is not None and file.pixels.length is not None
+    needed = _bytes_needed(layout)
+    if file.pixels.length > needed + _PADDING:
+        file.header.warnings.append(
+            f"{described('PixelData')} has {file.pixels.length} bytes, and an image of {layout.rows} x "
+            f"{layout.columns} pixels only {needed}: the rest is left out, or Rows and Columns are wrong."
+        )
 
 
 def _note_overlays(file: DicomFile, layout: PixelLayout) -> None:

@@ -1,0 +1,26 @@
+"""The log of the services of ``mammoscope pacs``."""
+
+from __future__ import annotations
+
+from mammoscope.cli.console import log_to_standard_error, silence_libraries
+
+
+def log_service() -> None:
+    """Log to standard error; the libraries do not, because they quote what they send and receive."""
+    import logging
+    import threading
+
+    from pynetdicom import _config
+
+    from mammoscope.errors import place_of
+
+    log_to_standard_error()
+    silence_libraries()
+    _config.LOG_HANDLER_LEVEL = "none"
+
+    def complain(ended: threading.ExceptHookArgs) -> None:
+        """Say that a thread of a library failed, without a traceback, which may quote a header."""
+        if ended.exc_value is not None:
+            logging.getLogger("mammoscope").warning("an association failed (%s)", place_of(ended.exc_value))
+
+    threading.excepthook = complain
