@@ -346,6 +346,43 @@ test("has nothing that axe calls serious", inTests, async () => {
   await page.keyboard.press("Escape");
 });
 
+test("no key or button leaves a pane without tissue", inTests, async () => {
+  await page.mouse.move(10, 10); // off the views
+  const inSight = () =>
+    reading(() => {
+      const { pane } = globalThis.mammoscope.lightbox.active;
+      const { x, y, zoom } = pane.state.camera;
+      const [across, down] = [pane.size.width / zoom / 2, pane.size.height / zoom / 2];
+      const seen = pane.state.tissue.cells.filter((cell) => cell.x1 > x - across && cell.x0 < x + across && cell.y1 > y - down && cell.y0 < y + down);
+      return { zoom, tissue: seen.length };
+    });
+  await reading(() => globalThis.mammoscope.reading.select(null));
+  for (const view of ["1", "2", "3", "4"]) {
+    for (const steps of [["0"], Array(12).fill("+"), Array(30).fill("ArrowLeft"), Array(60).fill("ArrowRight"), Array(60).fill("ArrowUp"), ["0"], Array(20).fill("-")]) {
+      await page.keyboard.press(view);
+      for (const key of steps) await page.keyboard.press(key);
+      const { tissue, zoom } = await inSight();
+      assert.ok(tissue > 0, `view ${view}, ${steps.length} times ${steps[0]}, zoom ${zoom}`);
+    }
+    await page.keyboard.press("r");
+  }
+  // 1:1 is about the selected finding, wherever it is.
+  await page.locator('.findings section[data-file="1"] .show').first().click();
+  await reading(() => globalThis.mammoscope.lightbox.active.pane.fit());
+  await page.getByRole("button", { name: "1:1" }).click();
+  const off = await reading(() => {
+    const { lightbox, reading } = globalThis.mammoscope;
+    const { box } = reading.finding(reading.selected);
+    const { map, size } = lightbox.active.pane;
+    const [x, y] = [(map.a * (box.x0 + box.x1)) / 2 + map.c, (map.d * (box.y0 + box.y1)) / 2 + map.f];
+    return x > 0 && y > 0 && x < size.width && y < size.height;
+  });
+  assert.ok(off, "the finding is out of sight");
+  await page.keyboard.press("r");
+  await reading(() => globalThis.mammoscope.reading.select(null));
+  noTroubles();
+});
+
 test("can be read with the keyboard alone", inTests, async () => {
   await reading(() => document.activeElement?.blur());
   const keys = async (...names) => {

@@ -4,6 +4,7 @@ import { breastBox, type Camera, type Size, type Wall } from "./frames";
 import { readingOrder } from "./hanging";
 import type { Source } from "./images";
 import { shownFindings, type Shown } from "./threshold";
+import type { Tissue } from "./tissue";
 import type { Window } from "./windowing";
 
 export type ToolName = "window" | "pan" | "zoom" | "length" | "magnify" | "polygon" | "freehand";
@@ -26,6 +27,8 @@ export interface ViewState {
   /** What just fills the pane: one that changes its size keeps that so. Null: the reader chose the place. */
   fitted: "image" | "breast" | null;
   wall: Wall | null;
+  /** Null: no image of it was loaded yet, or none has any. */
+  tissue: Tissue | null;
   windows: Partial<Record<Source, Window>>;
   lengths: [Point, Point][];
 }
@@ -104,7 +107,7 @@ export class Reading {
   view(number: number): ViewState {
     let state = this.views.get(number);
     if (!state) {
-      state = { camera: null, fitted: "image", wall: null, windows: {}, lengths: [] };
+      state = { camera: null, fitted: "image", wall: null, tissue: null, windows: {}, lengths: [] };
       this.views.set(number, state);
     }
     return state;
