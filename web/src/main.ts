@@ -22,7 +22,7 @@ const stage = new Stage();
 const images = new ImageStore(stage.longestSide, (key) => stage.forget(key));
 const session = new Session(reading, images, pageAddress, () => !reading.isUnsaved || confirm(UNSAVED));
 const lightbox = new LightBox(reading, stage, images);
-const findings = new FindingsPanel(reading, lightbox, session);
+const findings = new FindingsPanel(reading, lightbox);
 const record = new RecordPanel(reading, lightbox);
 const help = new HelpSheet();
 const list = new ExamList(reading, session);

@@ -11,6 +11,7 @@ from mammoscope.findings import BundleIdentity, KindName, Score, SpacingFacts, T
 from mammoscope.geometry import FrameChange
 from mammoscope.kinds import KINDS, SOUGHT, Kind, longest_word
 from mammoscope.mammogram import Laterality, Mammogram
+from mammoscope.readers.identity import Identity
 from mammoscope.stages.preprocess import Preprocessed
 
 FileState = Literal["queued", "reading", "analysing", "done", "failed"]
@@ -110,6 +111,19 @@ class File(_Model):
     view: View | None = Field(description="There as soon as the pixels can be shown.")
 
 
+class Patient(_Model):
+    """Whose exam it is, as its images state it; for the eyes of who reads it. Empty: they do not state it."""
+
+    model_config = _example(**Identity(name="Synthetic, Phantom", study_date="2026-01-31").to_message())
+
+    name: str
+    patient_id: str
+    birth_date: str = Field(description="2026-01-31, or what else the file has; likewise study_date.")
+    study_date: str
+    accession_number: str
+    description: str = Field(description="Of the study.")
+
+
 class AnalysisStatus(_Model):
     """How far an analysis is."""
 
@@ -118,6 +132,7 @@ class AnalysisStatus(_Model):
         created="2026-01-31T12:00:00Z",
         state="running",
         progress=0.5,
+        patient=Identity(name="Synthetic, Phantom", study_date="2026-01-31").to_message(),
         warnings=[],
         files=[
             {
@@ -147,6 +162,7 @@ class AnalysisStatus(_Model):
     state: AnalysisState = Field(description="failed: every file failed.")
     progress: Score
     files: tuple[File, ...]
+    patient: Patient | None = Field(default=None, description="Null: its images state nobody, or none is read yet.")
     warnings: tuple[str, ...] = Field(description="What is to be said of the exam beside what its files' views say.")
 
 

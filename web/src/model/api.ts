@@ -10,6 +10,8 @@ export type Spacing = Schemas["SpacingFacts"];
 export type Preprocessed = Schemas["PreprocessedView"];
 export type View = Schemas["View"];
 export type ExamFile = Schemas["File"];
+/** Whose exam it is, as its images state it; empty strings are not stated. */
+export type Patient = Schemas["Patient"];
 export type ExamStatus = Schemas["AnalysisStatus"];
 /** What an upload became: an exam for each study of each patient that its files state. */
 export type Created = Schemas["Created"];

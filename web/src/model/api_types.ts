@@ -279,6 +279,14 @@ export interface components {
          *         }
          *       ],
          *       "id": "3f2b8c1d9e4a4f0b8a7c6d5e4f3a2b1c",
+         *       "patient": {
+         *         "accession_number": "",
+         *         "birth_date": "",
+         *         "description": "",
+         *         "name": "Synthetic, Phantom",
+         *         "patient_id": "",
+         *         "study_date": "2026-01-31"
+         *       },
          *       "progress": 0.5,
          *       "state": "running",
          *       "warnings": []
@@ -302,6 +310,8 @@ export interface components {
             readonly progress: number;
             /** Files */
             readonly files: readonly components["schemas"]["File"][];
+            /** @description Null: its images state nobody, or none is read yet. */
+            readonly patient?: components["schemas"]["Patient"] | null;
             /**
              * Warnings
              * @description What is to be said of the exam beside what its files' views say.
@@ -668,6 +678,38 @@ export interface components {
             readonly files: number;
             /** Pixels */
             readonly pixels: number;
+        };
+        /**
+         * Patient
+         * @description Whose exam it is, as its images state it; for the eyes of who reads it. Empty: they do not state it.
+         * @example {
+         *       "accession_number": "",
+         *       "birth_date": "",
+         *       "description": "",
+         *       "name": "Synthetic, Phantom",
+         *       "patient_id": "",
+         *       "study_date": "2026-01-31"
+         *     }
+         */
+        readonly Patient: {
+            /** Name */
+            readonly name: string;
+            /** Patient Id */
+            readonly patient_id: string;
+            /**
+             * Birth Date
+             * @description 2026-01-31, or what else the file has; likewise study_date.
+             */
+            readonly birth_date: string;
+            /** Study Date */
+            readonly study_date: string;
+            /** Accession Number */
+            readonly accession_number: string;
+            /**
+             * Description
+             * @description Of the study.
+             */
+            readonly description: string;
         };
         /**
          * PreprocessedView

@@ -2,7 +2,6 @@
 import * as api from "./api";
 import { ApiError, type ExamStatus } from "./api";
 import type { ImageStore } from "./images";
-import { patientName } from "./patient";
 import type { Reading } from "./reading";
 import { parseReadingFile, restored, restoredWords, UnfitReading } from "./reading_file";
 import { isJson, shares } from "./uploads";
@@ -38,7 +37,6 @@ export class Session {
   opened = "";
   /** That what was sent last is several exams; empty: it is one. */
   parted = "";
-  private readonly patients = new Map<string, string[]>();
   /** Saved readings that wait for the results of the exam they came with. */
   private readonly waiting = new Map<string, File>();
   private readonly listeners: (() => void)[] = [];
@@ -69,11 +67,6 @@ export class Session {
     await this.followAddress();
     this.tell();
     void this.watchOthers();
-  }
-
-  /** Patient names from the files that were dropped for an exam, as far as this page has seen them. */
-  patientsOf(exam: string): string[] {
-    return this.patients.get(exam) ?? [];
   }
 
   show(exam: string): void {
@@ -112,13 +105,6 @@ export class Session {
       if (exams.length > 1) this.parted = `The files are ${exams.length} exams: those of one exam state the same patient and study.`;
       if (saved) for (const { id } of exams) this.waiting.set(id, saved);
       await this.take(exams.map(({ id }) => id));
-      const names = await Promise.all(files.map(patientName));
-      for (const { id, parts } of exams) {
-        const own = parts.map((part) => names[part] ?? null);
-        this.patients.set(id, [...new Set(own.filter((name) => name !== null))]);
-      }
-      this.tell();
-      this.reading.tell("selection");
     } catch (error) {
       upload.error = error instanceof ApiError ? error.message : "The files could not be read.";
       this.tell();
@@ -143,7 +129,6 @@ export class Session {
       if (!(error instanceof ApiError && error.status === 404)) return this.complain(messageOf(error));
     }
     this.exams = this.exams.filter((exam) => exam.id !== id);
-    this.patients.delete(id);
     this.waiting.delete(id);
     this.images.forgetExam(id);
     if (this.reading.status?.id === id) {

@@ -3,8 +3,8 @@ import type { Analysis, ExamFile, Finding, Health } from "../model/api";
 import { readingOrder, title } from "../model/hanging";
 import { kindOf, onlySought, soughtWords } from "../model/kinds";
 import { malignancyPercent, operatingPointPercent, operatingPointWords } from "../model/malignancy";
+import { patientFacts, patientName, studyFacts } from "../model/patient";
 import type { FindingRef, Reading } from "../model/reading";
-import type { Session } from "../model/session";
 import { examOutcome, outcome, sizeWords } from "../model/threshold";
 import { button, el } from "./dom";
 import type { LightBox } from "./lightbox";
@@ -37,7 +37,6 @@ export class FindingsPanel {
   constructor(
     private readonly reading: Reading,
     private readonly lightbox: LightBox,
-    private readonly session: Session,
   ) {
     this.slider.addEventListener("input", () => reading.setThreshold(Number(this.slider.value)));
     const back = button("Back to it", () => reading.setThreshold(this.ofModels), { class: "quiet" });
@@ -84,12 +83,12 @@ export class FindingsPanel {
   }
 
   private drawPatient(): void {
-    const { status } = this.reading;
-    const names = status ? this.session.patientsOf(status.id) : [];
-    this.patient.hidden = names.length === 0;
-    this.patient.textContent =
-      names.length > 1 ? `Files of ${names.length} patients: ${names.join("; ")}` : `Patient: ${names[0] ?? ""}`;
-    this.patient.classList.toggle("warning", names.length > 1);
+    const patient = this.reading.status?.patient ?? null;
+    const lines = patient ? [patientName(patient), patientFacts(patient), studyFacts(patient)].filter(Boolean) : [];
+    if (this.reading.status && !patient && this.reading.analyses) lines.push("Patient: not stated by the images");
+    const text = lines.join("\n");
+    if (this.patient.textContent !== text) this.patient.textContent = text;
+    this.patient.hidden = text === "";
   }
 
   /** Makes the list anew where more than the threshold, a verdict or the selection changed. */

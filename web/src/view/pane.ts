@@ -3,6 +3,7 @@ import type { Point, View } from "../model/api";
 import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, toScreen, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "../model/frames";
 import { isFlipped, title, wallInFile, wallInPane } from "../model/hanging";
 import type { ImageStore, Source, ViewImage } from "../model/images";
+import { patientFacts, patientName, studyFacts } from "../model/patient";
 import type { Reading, ViewState } from "../model/reading";
 import { outcome } from "../model/threshold";
 import { isInSight, keptOnTissue, nearestTissue, tissueOf } from "../model/tissue";
@@ -21,6 +22,7 @@ export class Pane {
   private readonly element = el("div", { class: "image" });
   private readonly said = el("div", { class: "said" });
   private readonly looks = el("div");
+  private readonly whose = el("span", { class: "whose" });
   private readonly message = el("div", { class: "message", attributes: { role: "status" } });
   private readonly name: string;
   private readonly stopListening: (() => void)[];
@@ -44,6 +46,7 @@ export class Pane {
     this.overlay = new Overlay(reading, file, view.pixel_aspect, view.spacing);
     const heading = el("div", { class: "corner heading", text: title(view) });
     if (source === "preprocessed") heading.append(el("span", { class: "kind", text: "as the models see it" }));
+    heading.append(this.whose);
     this.root = el(
       "section",
       { class: "pane", attributes: { tabindex: "0", role: "application", "aria-roledescription": "mammogram" } },
@@ -263,6 +266,14 @@ export class Pane {
     this.root.classList.toggle("active", reading.activeFile === this.file);
     this.root.dataset["tool"] = reading.display.tool;
     this.writeFacts();
+    this.writeWhose();
+  }
+
+  /** Whose image this is: always of the exam that is open, for a pane is closed with its exam. */
+  private writeWhose(): void {
+    const patient = this.reading.status?.patient ?? null;
+    const text = patient ? [patientName(patient), patientFacts(patient), studyFacts(patient)].filter(Boolean).join("\n") : "";
+    if (this.whose.textContent !== text) this.whose.textContent = text;
   }
 
   private writeFacts(): void {
