@@ -162,6 +162,9 @@ class AnalysisStatus(_Model):
     state: AnalysisState = Field(description="failed: every file failed.")
     progress: Score
     files: tuple[File, ...]
+    is_vouched: bool = Field(
+        default=False, description="Several images, which do not state that they are of one woman."
+    )
     patient: Patient | None = Field(default=None, description="Null: its images state nobody, or none is read yet.")
     warnings: tuple[str, ...] = Field(description="What is to be said of the exam beside what its files' views say.")
 
@@ -272,8 +275,17 @@ class Drawn(_Model):
     )
 
 
+class Length(_Model):
+    """A length that the reader measured."""
+
+    file: FileNumber
+    ends: tuple[tuple[Coordinate, Coordinate], tuple[Coordinate, Coordinate]] = Field(
+        description="Both (x, y) in pixels of the original image."
+    )
+
+
 class Record(_Model):
-    """What the reader made of an exam. It goes into the report and is not kept."""
+    """What the reader made of an exam: for the report, and kept with the exam where it is saved as its reading."""
 
     model_config = _example(
         threshold=0.34,
@@ -286,3 +298,27 @@ class Record(_Model):
     impression: str = Field(default="", max_length=4000)
     verdicts: tuple[Verdict, ...] = Field(default=(), max_length=10_000)
     drawn: tuple[Drawn, ...] = Field(default=(), max_length=200)
+    lengths: tuple[Length, ...] = Field(default=(), max_length=1000)
+    reader: str = Field(default="", max_length=100, description="The reader's name.")
+    one_woman: bool = Field(default=False, description="The reader states that images which do not, are of one woman.")
+
+
+class ReadingDraft(_Model):
+    """A reading to be saved."""
+
+    revision: int = Field(ge=0, description="Of the reading that it was made from; another was saved since: 409.")
+    record: Record
+
+
+class StoredReading(_Model):
+    """The reading of an exam as the server keeps it."""
+
+    model_config = _example(
+        revision=1,
+        saved="2026-01-31T12:00:00Z",
+        record={"threshold": 0.34, "impression": "As before.", "reader": "Dr. A"},
+    )
+
+    revision: int = Field(description="Counts how often it was saved; 0: never.")
+    saved: str | None = Field(description="When it was saved last: ISO 8601, UTC.")
+    record: Record | None

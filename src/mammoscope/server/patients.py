@@ -38,3 +38,15 @@ class Patients:
         if place.folder not in self._known:
             self._known[place.folder] = stored_identity(place)
         return self._known[place.folder]
+
+
+def identity_lines(patient: Patient | None) -> tuple[str, ...]:
+    """Patient and study in words; what is not stated is said too, for a report may be taken for another's."""
+    if patient is None:
+        return ("Patient: not stated by the images",)
+    said = [("Patient", patient.name), ("ID", patient.patient_id), ("born", patient.birth_date)]
+    study = [("Study", patient.study_date), ("accession", patient.accession_number), ("", patient.description)]
+    return tuple(
+        "   ".join(f"{word}: {text or 'not stated'}" if word else text for word, text in line if word or text)
+        for line in (said, study)
+    )

@@ -21,7 +21,8 @@ from mammoscope.findings import Analysis, Finding
 from mammoscope.kinds import Kind, grade_named, kind_named, kinds_shown, longest_word, score_word
 from mammoscope.server.file_place import FilePlace
 from mammoscope.server.mammogram_files import stored_mammogram
-from mammoscope.server.models import AnalysisStatus, File, Patient, Record
+from mammoscope.server.models import AnalysisStatus, File, Record
+from mammoscope.server.patients import identity_lines
 from mammoscope.server.view_names import shown_view
 from mammoscope.text import printable
 from mammoscope.writers.malignancy import malignancy_percent, operating_point_percent, operating_point_words
@@ -115,8 +116,10 @@ class _Page:
         """Title, notice, which analysis, and the operating point."""
         self._line("mammoscope report", 15, bold=True, pitch=20)
         self._line(NOTICE, 10, bold=True, pitch=14)
-        for line in _identity(status.patient):
+        for line in identity_lines(status.patient):
             self._line(_fitting(line, 9), 9, bold=True, pitch=12)
+        if reader := printable(record.reader).strip():
+            self._line(_fitting(f"Read by {reader}", 9), 9, pitch=12)
         thresholds = files[0].analysis.thresholds
         scores = [finding.malignancy_score for reported in files for finding in reported.analysis.findings]
         point = operating_point_percent(thresholds.malignancy, scores)
@@ -283,18 +286,6 @@ class _Page:
         self.canvas.setFillColorRGB(0, 0, 0)
         self.canvas.setFont(_BOLD if bold else _PLAIN, size)
         self.canvas.drawString(left, baseline, text)
-
-
-def _identity(patient: Patient | None) -> tuple[str, ...]:
-    """Patient and study in words; what is not stated is said too, for a report may be taken for another's."""
-    if patient is None:
-        return ("Patient: not stated by the images",)
-    said = [("Patient", patient.name), ("ID", patient.patient_id), ("born", patient.birth_date)]
-    study = [("Study", patient.study_date), ("accession", patient.accession_number), ("", patient.description)]
-    return tuple(
-        "   ".join(f"{word}: {text or 'not stated'}" if word else text for word, text in line if word or text)
-        for line in (said, study)
-    )
 
 
 def _kinds(files: Sequence[ReportedFile]) -> tuple[Kind, ...]:

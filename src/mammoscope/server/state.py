@@ -15,6 +15,7 @@ from mammoscope.readers import IsolatedReader
 from mammoscope.server.analysis_store import AnalysisStore
 from mammoscope.server.analysis_thread import AnalysisThread
 from mammoscope.server.ephemeral import EphemeralFolder
+from mammoscope.server.readings import Readings
 from mammoscope.server.settings import ServerSettings
 from mammoscope.server.uploads import Uploads
 
@@ -26,7 +27,7 @@ class ServerState:
 
     Attributes
     ----------
-    settings, bundle, store, analysis_thread, uploads
+    settings, bundle, store, analysis_thread, uploads, readings
         As their classes say.
     headers
         Tells of which exam a file is, before it is taken on.
@@ -66,6 +67,7 @@ class ServerState:
         self.grouping = CapacityLimiter(1)
         self.uploads = Uploads(settings.limits, settings.reserve)
         self.drawing = CapacityLimiter(1)
+        self.readings = Readings()
 
     @property
     def floor(self) -> float:

@@ -1,6 +1,6 @@
 /** The exams that the server holds, uploads on their way, and which exam is open. */
 import * as api from "./api";
-import { ApiError, type ExamStatus } from "./api";
+import { ApiError, type ExamStatus, type StoredReading } from "./api";
 import type { ImageStore } from "./images";
 import type { Reading } from "./reading";
 import { parseReadingFile, restored, restoredWords, UnfitReading } from "./reading_file";
@@ -46,7 +46,8 @@ export class Session {
     private readonly reading: Reading,
     private readonly images: ImageStore,
     private readonly address: Address,
-    private readonly mayLeave: () => boolean,
+    /** Saves what can be saved; false: the reader stays, for something would be lost. */
+    private readonly mayLeave: () => Promise<boolean>,
   ) {}
 
   on(listener: () => void): void {
@@ -70,9 +71,7 @@ export class Session {
   }
 
   show(exam: string): void {
-    if (exam === this.reading.status?.id || !this.mayLeave()) return;
-    this.reading.isUnsaved = false;
-    this.address.go(exam);
+    if (exam !== this.reading.status?.id) this.address.go(exam);
   }
 
   /** Takes what was dropped or chosen: images to analyse, a saved reading beside them or for the exam that is open. */
@@ -87,10 +86,8 @@ export class Session {
       this.complain(`${readings.length} saved readings at once: one can be opened at a time.`);
       return;
     }
-    if (!this.mayLeave()) return;
     const [saved] = readings;
     if (saved && files.length === 0) return this.restore(saved);
-    this.reading.isUnsaved = false;
     this.parted = "";
     const upload: Upload = { files: files.map(({ name }) => ({ name, share: 0 })), error: null };
     this.uploads = [upload, ...this.uploads.filter(({ error }) => error === null)];
@@ -112,8 +109,6 @@ export class Session {
   }
 
   async example(): Promise<void> {
-    if (!this.mayLeave()) return;
-    this.reading.isUnsaved = false;
     try {
       this.parted = "";
       await this.take([await api.startExample()]);
@@ -132,7 +127,6 @@ export class Session {
     this.waiting.delete(id);
     this.images.forgetExam(id);
     if (this.reading.status?.id === id) {
-      this.reading.isUnsaved = false;
       this.address.put(null);
       this.close();
     }
@@ -189,17 +183,21 @@ export class Session {
     const id = this.address.exam;
     const open = this.reading.status?.id;
     if (!id || id === open) return;
-    if (open && !this.mayLeave()) return this.address.put(open);
-    this.turn++;
+    if (open && !(await this.mayLeave())) return this.address.put(open);
+    const turn = ++this.turn;
     let status: ExamStatus;
+    let reading: StoredReading;
     try {
       status = await this.insist(() => api.exam(id));
+      reading = await this.insist(() => api.storedReading(id));
     } catch (error) {
       this.complain(error instanceof ApiError && error.status === 404 ? "This exam is not on the server any more." : messageOf(error));
       return this.close();
     }
+    if (turn !== this.turn) return; // another exam was opened meanwhile
     this.opened = "";
     this.reading.open(status);
+    this.reading.adopt(reading);
     this.tell();
     void this.follow(id, this.turn);
   }

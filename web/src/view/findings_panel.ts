@@ -9,6 +9,8 @@ import { examOutcome, outcome, sizeWords } from "../model/threshold";
 import { button, el } from "./dom";
 import type { LightBox } from "./lightbox";
 
+const MIXTURE = "These images do not state whose they are: they may be of several women. Nothing can be exported until you state that they are of one.";
+
 /** One finding of the list; the threshold only shows and hides it. */
 interface Item {
   ref: FindingRef;
@@ -25,6 +27,7 @@ export class FindingsPanel {
   private readonly number = el("output", { attributes: { for: "threshold" } });
   private readonly atBundle = el("span");
   private readonly patient = el("p", { class: "patient" });
+  private readonly mixture = el("div", { class: "mixture" });
   private readonly status = el("p", { class: "outcome", attributes: { role: "status" } });
   private readonly warnings = el("div");
   private readonly list = el("div", { class: "findings" });
@@ -44,6 +47,7 @@ export class FindingsPanel {
       "section",
       { class: "findings-panel", attributes: { "aria-label": "Findings", tabindex: "-1" } },
       this.patient,
+      this.mixture,
       el(
         "div",
         { class: "threshold" },
@@ -78,6 +82,7 @@ export class FindingsPanel {
     const text = examOutcome(reading.status, reading.analyses, reading.allShown.length, reading.threshold);
     if (this.status.textContent !== text) this.status.textContent = text;
     this.drawPatient();
+    this.drawMixture();
     this.build();
     this.drawItems();
   }
@@ -89,6 +94,25 @@ export class FindingsPanel {
     const text = lines.join("\n");
     if (this.patient.textContent !== text) this.patient.textContent = text;
     this.patient.hidden = text === "";
+  }
+
+  /** That images may be of several women, and the reader's word that they are not. */
+  private drawMixture(): void {
+    const { reading } = this;
+    const state = reading.status?.is_vouched ? (reading.isMixture ? "doubtful" : "vouched") : "stated";
+    if (this.mixture.dataset["state"] === state) return;
+    this.mixture.dataset["state"] = state;
+    if (state === "doubtful") {
+      this.mixture.replaceChildren(
+        el("p", { class: "error", text: MIXTURE, attributes: { role: "alert" } }),
+        button("I checked: they are of one woman", () => reading.vouch(true)),
+      );
+    } else if (state === "vouched") {
+      this.mixture.replaceChildren(
+        el("p", { class: "quiet", text: "The reader has stated that these images are of one woman." }),
+        button("Take it back", () => reading.vouch(false), { class: "quiet" }),
+      );
+    } else this.mixture.replaceChildren();
   }
 
   /** Makes the list anew where more than the threshold, a verdict or the selection changed. */

@@ -80,8 +80,8 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["m", "M"], "M", "magnifier", tool("magnify")),
     key(["l", "L"], "L", "measure a length (drag; or arrows, Enter at both ends)", tool("length")),
     key(["Backspace"], "Backspace", "remove the last measurement", () => {
-      pane()?.state.lengths.pop();
-      pane()?.overlay.drawWork();
+      const file = pane()?.file;
+      if (file !== undefined) reading.removeLastLength(file);
     }),
     key(["ArrowLeft"], "Arrows", "pan; while measuring, drawing or magnifying: move the crosshair (Shift: finely)", arrow(-1, 0)),
     key(["ArrowRight"], "", "", arrow(1, 0)),

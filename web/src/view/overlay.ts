@@ -156,8 +156,8 @@ export class Overlay {
       const top = points.reduce((best, point) => (point[1] < best[1] ? point : best));
       parts.push(halo(`drawn ${index + 1}`, top[0], top[1] - 8));
     });
-    const lengths = [...this.reading.view(this.file).lengths];
-    if (this.draft?.kind === "length" && this.draft.points.length === 2) lengths.push(this.draft.points as [Point, Point]);
+    const lengths = this.reading.lengths.filter(({ file }) => file === this.file).map(({ ends }) => ends);
+    if (this.draft?.kind === "length" && this.draft.points.length === 2) lengths.push([this.draft.points[0]!, this.draft.points[1]!]);
     for (const [a, b] of lengths) {
       const [from, to] = [toScreen(this.map, a), toScreen(this.map, b)];
       const line = { x1: from[0], y1: from[1], x2: to[0], y2: to[1] };

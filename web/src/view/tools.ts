@@ -70,7 +70,7 @@ export class PaneTools {
   }
 
   private keep(kind: "length" | "outline", points: readonly Point[]): void {
-    if (kind === "length") this.pane.state.lengths.push([points[0]!, points[1]!]);
+    if (kind === "length") this.pane.reading.addLength(this.pane.file, points[0]!, points[1]!);
     else {
       const outline = thinned(points);
       if (outline.length >= LEAST_POINTS) this.pane.reading.addDrawn(this.pane.file, outline);
