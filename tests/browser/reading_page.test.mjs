@@ -593,7 +593,7 @@ test("two women that are dropped together hang as two exams, each under her own 
   // On the view and in the list she is named too, and nobody else is.
   assert.match(await page.locator(".pane .whose").innerText(), /^OTHER, WOMAN\nID OTHER-WOMAN/);
   assert.match(await page.locator(".exam.open").innerText(), /^OTHER, WOMAN/);
-  for (const place of [".lightbox", ".side", ".exam.open"]) assert.ok(!(await page.locator(place).innerText()).includes("PHANTOM"), place);
+  for (const place of [".lightbox", ".side", ".exam.open"]) assert.ok(!(await page.locator(place).innerText()).includes("SYNTHETIC, PHANTOM"), place);
   noTroubles();
 });
 
