@@ -61,7 +61,7 @@ def status_of(
         state=state,
         progress=min(1.0, sum(row[3] for row in rows) / len(rows)),
         files=tuple(files),
-        is_vouched=is_vouched and len(files) > 1,
+        is_vouched=is_vouched and sum(file.state != "failed" for file in files) > 1,
         patient=patient,
         warnings=_warnings(files, is_vouched=is_vouched),
     )
