@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import hostile_reads
 import numpy as np
@@ -21,6 +22,8 @@ from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.mammogram import Mammogram
 from mammoscope.readers import IsolatedReader, Limits, read_mammogram
 from mammoscope.readers.exam_key import RUN_SECRET
+from mammoscope.readers.identify import read_identity
+from mammoscope.readers.identity import Identity
 from mammoscope.readers.wire import checked_exam_key
 
 GIB = 1 << 30
@@ -195,6 +198,41 @@ def test_real_files_read_the_same_and_limits_hold_in_the_worker(
             reader.read(broken)
     with IsolatedReader(Limits(max_side=90)) as strict, pytest.raises(InputError, match=r"in the range \(64, 90\)"):
         strict.read(Path("a.dcm"))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, as it writes what is invalid
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [
+        ({}, None),
+        (
+            {"PatientName": "Müller^Anna Maria^^Dr", "SpecificCharacterSet": "ISO_IR 192"},
+            {"name": "Müller, Anna Maria Dr"},
+        ),
+        ({"PatientName": "=王^小东", "SpecificCharacterSet": "ISO_IR 192"}, {"name": "王, 小东"}),
+        ({"PatientName": "^Anna"}, {"name": "Anna"}),
+        (
+            {"PatientID": " P\x1b1 ", "PatientBirthDate": "1939.11.13"},
+            {"patient_id": "P?1", "birth_date": "1939-11-13"},
+        ),
+        ({"StudyDate": "1999"}, {"study_date": "1999"}),
+        ({"StudyDescription": "x" * 500}, {"description": "x" * 160}),
+        ({"AccessionNumber": "A1"}, {"accession_number": "A1"}),
+    ],
+)
+def test_whose_image_it_is_comes_as_one_printable_line_each(
+    tmp_path: Path, stated: dict[str, Any], shown: dict[str, str] | None
+) -> None:
+    nobody = dict.fromkeys(
+        ("PatientName", "PatientID", "PatientBirthDate", "StudyDate", "AccessionNumber", "StudyDescription")
+    )
+    path = save(tmp_path / "a.dcm", mammogram(**nobody | stated))
+    expected = None if shown is None else Identity(**shown)
+    assert read_identity(path) == expected
+    if shown == {"name": "Anna"}:  # a process of its own
+        with IsolatedReader() as reader:
+            assert reader.identity(path) == expected
+            assert reader.identity(tmp_path / "absent.dcm") is None
 
 
 def test_exam_keys_of_all_decoders_of_a_run_agree(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from test_analysis_store import VIEW
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.findings import SCHEMA_VERSION
-from mammoscope.server.analysis_store import VOUCHED, AnalysisStore, NewAnalysis, NewFile
+from mammoscope.server.analysis_store import AnalysisStore, NewAnalysis, NewFile
+from mammoscope.server.exam_status import VOUCHED
 from mammoscope.server.file_place import FilePlace
 
 VERSION_1 = """

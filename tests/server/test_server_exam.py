@@ -194,26 +194,36 @@ def test_only_broken_files_make_a_failed_analysis(server: Server) -> None:
     assert server.client.post(f"/analyses/{analysis}/report", json={"threshold": 0.5}).status_code == 409
 
 
-def test_a_patients_data_leaves_nowhere(server: Server, exam: Path) -> None:
+def test_whose_exam_it_is_is_shown_to_who_reads_it_and_goes_nowhere_else(server: Server, exam: Path) -> None:
     script, secret = "<script>alert('Nobody')</script>", "ZZSECRET"
     dataset = pydicom.dcmread(exam / "phantom-L-CC.dcm")
-    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = script, secret, "19391231"
+    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = f"{script}^Ottilie", secret, "19391231"
+    dataset.StudyDate, dataset.AccessionNumber, dataset.StudyDescription = "2026.01.31", "ACC77310", "Screening"
     content = io.BytesIO()
     dataset.save_as(content)
-    analysis = server.upload([(f"{secret}-name.dcm", content.getvalue()), (f"{secret}-broken.dcm", b"no")])
-    server.wait(analysis)
+    analysis = server.upload([("name.dcm", content.getvalue()), ("broken.dcm", b"no")])
+    expected = {
+        "name": f"{script}, Ottilie", "patient_id": secret, "birth_date": "1939-12-31", "study_date": "2026-01-31",
+        "accession_number": "ACC77310", "description": "Screening",
+    }  # fmt: skip
+    assert server.wait(analysis)["patient"] == expected
     base = f"/analyses/{analysis}"
-    answers = [server.client.get(f"{base}{path}") for path in ("", "/result", "/files/0/overlay")]
-    answers.append(server.client.post(f"{base}/report", json={"threshold": 0.03}))
-    for answer in answers:
-        assert answer.status_code == 200
-        for text in (str(answer.url), str(answer.headers), answer.text if "json" in str(answer.headers) else ""):
-            assert "<script" not in text and "Nobody" not in text and "19391231" not in text
-        assert secret not in str(answer.headers)
-    report = pypdf.PdfReader(io.BytesIO(answers[-1].content)).pages[0].extract_text()
+    status, result, overlay, report = (
+        *(server.client.get(f"{base}{path}") for path in ("", "/result", "/files/0/overlay")),
+        server.client.post(f"{base}/report", json={"threshold": 0.03}),
+    )
+    text = " ".join(pypdf.PdfReader(io.BytesIO(report.content)).pages[0].extract_text().split())
+    assert all(value in text for value in expected.values()), text
+    hidden = [
+        *(part for answer in (status, result, overlay, report) for part in (str(answer.url), str(answer.headers))),
+        *(result.text, server.log),
+        *(str(path) for path in server.temporary.rglob("*")),
+        *(path.read_bytes().decode("latin-1") for path in server.temporary.rglob("state.sqlite*")),
+    ]
+    for where in hidden:
+        assert not [value for value in expected.values() if value != "2026-01-31" and value in where]
     assert f"analysis {analysis}: 2 files" in server.log
-    for text in (report, server.log, *(str(path) for path in server.temporary.rglob("*"))):
-        assert secret not in text and "<script" not in text and "Nobody" not in text
+    others = [one["patient"] for one in server.client.get("/analyses").json() if one["id"] != analysis]
+    assert expected not in others
     assert server.client.delete(base).status_code == 204
-    left = b"".join(path.read_bytes() for path in server.temporary.rglob("state.sqlite*"))
-    assert secret.encode() not in left
+    assert not list(server.temporary.rglob(f"{analysis}*"))

@@ -16,12 +16,13 @@ from fastapi.testclient import TestClient
 from exams.two_women import ANNA, BERTA, OTHER_STUDY, STUDY, VIEWS, four_views, image, picture
 from mammoscope.bundle import Bundle
 from mammoscope.readers.identify import read_exam_key
-from mammoscope.server.analysis_store import VOUCHED
+from mammoscope.server.exam_status import VOUCHED
 from server.server_process import Server
 
 Idle = Callable[..., TestClient]
 
 ANALYSES = "/api/v1/analyses"
+NAMING = ("upload", "identity.json")  # files that name the patient: until the exam is deleted
 NAMES = [f"{side}-{view}.dcm" for side, view in VIEWS]
 
 
@@ -149,18 +150,20 @@ def test_each_woman_has_a_report_of_her_own_and_nothing_of_hers_is_kept(tmp_path
         assert len(created) == 2
         statuses = [server.wait(exam["id"]) for exam in created]
         assert statuses[0]["warnings"] == ["Standard views are missing: L MLO."] and statuses[1]["warnings"] == []
-        for status, own in zip(statuses, (anna, berta), strict=True):
+        for status, own, woman, other in zip(statuses, (anna, berta), (ANNA, BERTA), (BERTA, ANNA), strict=True):
+            assert status["patient"]["patient_id"] == woman["PatientID"]
             assert [file["state"] for file in status["files"]] == ["done"] * len(own)
             assert len(server.client.get(f"/analyses/{status['id']}/result").json()) == len(own)
             pdf = server.client.post(f"/analyses/{status['id']}/report", json={"threshold": 0.1})
             page = pypdf.PdfReader(io.BytesIO(pdf.content)).pages[0]
             assert len(page.images) == len(own)
             text = " ".join(page.extract_text().split())
+            assert str(woman["PatientID"]) in text and str(other["PatientID"]) not in text
             assert f"files analysed: {len(own)} of {len(own)}" in text
             assert ("Standard views are missing: L MLO." in text) == (len(own) == 3)
-        said = "".join([answer.text, str(answer.headers), str(statuses), server.log]).encode()
-        kept = {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and path.name != "upload"}
-    kept |= {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and path.name != "upload"}
+        said = "".join([answer.text, str(answer.headers), server.log]).encode()
+        kept = {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and path.name not in NAMING}
+    kept |= {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and path.name not in NAMING}
     assert {".json", ".sqlite", ".u16"} <= {path.suffix for path in kept}
     needles = [
         STUDY,

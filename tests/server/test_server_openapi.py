@@ -34,6 +34,8 @@ OPERATIONS = [
     ("GET", "/analyses/{analysis}/files/{number}/preprocessed"),
     ("GET", "/analyses/{analysis}/files/{number}/overlay"),
     ("POST", "/analyses/{analysis}/report"),
+    ("GET", "/analyses/{analysis}/reading"),
+    ("PUT", "/analyses/{analysis}/reading"),
 ]
 
 

@@ -55,7 +55,7 @@ def test_the_state_draws_what_the_overlay_draws(image: Path, tmp_path: Path) -> 
     assert [item.UnformattedTextValue for item in said.TextObjectSequence] == [analysis.statement, NOTICE]
     assert [item.GraphicLayer for item in drawn] == ["MALIGNANT", "BENIGN", "BENIGN"]
     assert [item.TextObjectSequence[0].UnformattedTextValue for item in drawn] == [
-        "1: malignant 0.81, mass 0.64", "2: benign 0.10, mass 0.40", "3: benign 0.20, calcification 0.30",
+        "1: malignancy 81%, mass 0.64", "2: malignancy 10%, mass 0.40", "3: malignancy 20%, calcification 0.30",
     ]  # fmt: skip
     shapes = [[np.reshape(item.GraphicData, (-1, 2)) for item in each.GraphicObjectSequence] for each in drawn]
     # No outline where none was found, nor through a cluster.

@@ -255,7 +255,7 @@ def test_the_overlay_labels_it_with_its_word_and_draws_it_as_its_row_says(kind: 
     overlay = render_overlay(view, analysis(view, of_kind(kind)))
     assert _is_written(f"  |  {kind.word} 0.64", 16, overlay), "the label"
     assert _is_written(f"{kind.word}: detection score", 14, overlay), "the legend"
-    assert _is_written(f"thresholds: {kind.word} 0.30, malignant 0.50", 14, overlay), "the operating point"
+    assert _is_written(f"thresholds: {kind.word} 0.30, malignancy 50%", 14, overlay), "the operating point"
     assert not any(_is_written(f"  |  {word} 0.64", 16, overlay) for word in others(kind))
     top = int(np.argmin((overlay[:, 0] == PLATE).all(axis=1)))
     inside = overlay[top + BOX[1] + 8 : top + BOX[3] - 8, BOX[0] + 8 : BOX[2] - 8].astype(int)
@@ -270,7 +270,7 @@ def test_the_overlay_of_several_kinds_names_each() -> None:
         assert _is_written(f"  |  {kind.word} 0.64", 16, overlay) and _is_written(
             f"{kind.word}: detection", 14, overlay
         )
-    assert _is_written("thresholds: detection 0.30, malignant 0.50", 14, overlay)
+    assert _is_written("thresholds: detection 0.30, malignancy 50%", 14, overlay)
 
 
 def _table(*rows: Analysis, width: int = 140) -> str:
@@ -293,7 +293,7 @@ def test_the_table_of_several_kinds_has_a_column_for_them() -> None:
     assert "kind" in lines[1] and "detection" in lines[0]
     for number, kind in enumerate(EVERY, 1):
         (row,) = [line for line in lines if f" {kind.word} " in line]
-        assert re.search(rf" {number} +{kind.word} +0\.64 +0\.81 +malignant", row), row
+        assert re.search(rf" {number} +{kind.word} +0\.64 +81% +above 50%", row), row
     assert any(re.search(r"empty.* R CC +no finding", line) for line in lines)
 
 
@@ -318,9 +318,9 @@ def test_the_pdf_report_calls_it_by_its_word(kind: Kind, tmp_path: Path) -> None
     lines = _report(tmp_path, of_kind(kind))
     text, foot = " ".join(lines), " ".join(reversed(lines))
     assert f"Findings with {kind.indefinite} score of 0.30 or more" in text
-    assert f"# view {kind.word} score malignancy score" in text
-    assert f"that there is {kind.indefinite}; the malignancy score is the calibrated probability that" in foot
-    assert f"probability that {kind.indefinite} is malignant." in foot
+    assert f"# view {kind.word} score malignancy" in text
+    assert f"that there is {kind.indefinite}; the malignancy is the calibrated probability, in percent, that" in foot
+    assert f"in percent, that {kind.indefinite} is malignant." in foot
     assert not any(word in text for word in others(kind))
     assert "D1 1: R CC drawn by the reader" in text
 
@@ -328,9 +328,9 @@ def test_the_pdf_report_calls_it_by_its_word(kind: Kind, tmp_path: Path) -> None
 def test_the_pdf_report_of_several_kinds_names_each(tmp_path: Path) -> None:
     text = " ".join(_report(tmp_path, *(of_kind(kind) for kind in EVERY)))
     assert "Findings with a detection score of 0.30 or more" in text
-    assert "# view kind detection score malignancy score longest mm reader" in text
+    assert "# view kind detection score malignancy longest mm reader" in text
     for number, kind in enumerate(EVERY, 1):
-        assert f"{number} 1: R CC {kind.word} 0.64 0.81 (malignant)" in text
+        assert f"{number} 1: R CC {kind.word} 0.64 81%, above 50%" in text
     assert "D1 1: R CC drawn by the reader" in text
 
 

@@ -34,11 +34,11 @@ def shown(*rows: Analysis | MammoscopeError, width: int = 120) -> list[str]:
         (analysis(mammogram(laterality=None, view=None)), ["exam-R-CC ? ? no finding"]),
         (
             analysis(mammogram(), finding((600, 500, 700, 621))),
-            ["exam-R-CC R CC 1 0.64 0.81 malignant 15.3 120 650, 560"],
+            ["exam-R-CC R CC 1 0.64 81% above 50% 15.3 120 650, 560"],
         ),
         (
             analysis(mammogram(), finding((0, 0, 9, 9)), finding((0, 0, 8, 8), 0.2, 0.4, size=UNKNOWN_SIZE)),
-            ["exam-R-CC R CC 1 0.64 0.81 malignant 15.3 120 4, 4", "exam-R-CC R CC 2 0.40 0.20 benign – – 4, 4"],
+            ["exam-R-CC R CC 1 0.64 81% above 50% 15.3 120 4, 4", "exam-R-CC R CC 2 0.40 20% below 50% – – 4, 4"],
         ),
         (
             InputError("folder/odd.dcm", "Modality is 'CT', [bold]expected[/bold] MG"),

@@ -1,6 +1,7 @@
 /** Puts the page together. */
 import "./style.css";
 import { ImageStore } from "./model/images";
+import { Keeper } from "./model/keeper";
 import { Reading } from "./model/reading";
 import { Session } from "./model/session";
 import { pageAddress } from "./view/address";
@@ -15,15 +16,16 @@ import { RecordPanel } from "./view/record_panel";
 import { Stage } from "./view/stage";
 import { Toolbar } from "./view/toolbar";
 
-const UNSAVED = "Your verdicts, drawings and impression are not saved and will be lost. Continue?";
+const UNSAVED = "Your reading of this exam is not saved yet and would be lost. Leave it all the same?";
 
 const reading = new Reading();
 const stage = new Stage();
 const images = new ImageStore(stage.longestSide, (key) => stage.forget(key));
-const session = new Session(reading, images, pageAddress, () => !reading.isUnsaved || confirm(UNSAVED));
+const keeper = new Keeper(reading);
+const session = new Session(reading, images, pageAddress, async () => (await keeper.flush()) || confirm(UNSAVED));
 const lightbox = new LightBox(reading, stage, images);
-const findings = new FindingsPanel(reading, lightbox, session);
-const record = new RecordPanel(reading, lightbox);
+const findings = new FindingsPanel(reading, lightbox);
+const record = new RecordPanel(reading, lightbox, keeper);
 const help = new HelpSheet();
 const list = new ExamList(reading, session);
 const toggleList = () => {
@@ -62,8 +64,11 @@ reading.on(["exam", "files"], welcomeOrExam);
 welcomeOrExam();
 
 addEventListener("beforeunload", (event) => {
-  if (reading.isUnsaved) event.preventDefault();
+  if (!reading.isUnsaved) return;
+  void keeper.flush();
+  event.preventDefault();
 });
+addEventListener("focus", () => void keeper.refresh());
 
 listenForDrops((files) => void session.send(files));
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { greyTable, sampled, shade } from "../src/view/painter";
 import { reduced, type ViewImage } from "../src/model/images";
-import { readable } from "../src/model/patient";
+import { patientFacts, patientName, studyFacts } from "../src/model/patient";
 import { shares } from "../src/model/uploads";
 import { draggedWindow, presetsOf } from "../src/model/windowing";
 import { thinned } from "../src/view/tools";
@@ -70,6 +70,12 @@ it("tells how far each file of an upload is", () => {
   expect(shares([100], 0, 0)).toEqual([0]);
 });
 
-it("writes a name as people do", () => {
-  expect([readable("DOE^JANE^^DR"), readable("DOE"), readable("Yamada^Tarou=山田^太郎"), readable("")]).toEqual(["DOE, JANE DR", "DOE", "Yamada, Tarou", ""]);
+it.each([
+  [{}, ["", "", ""]],
+  [{ name: "Doe, Jane", patient_id: "12", birth_date: "1939-11-13" }, ["Doe, Jane", "ID 12, born 1939-11-13", ""]],
+  [{ patient_id: "12", study_date: "2026-01-31", accession_number: "A1", description: "Screening" }, ["12", "", "study 2026-01-31, accession A1, Screening"]],
+])("says of %o whose exam it is, and nothing more", (stated, words) => {
+  const nobody = { name: "", patient_id: "", birth_date: "", study_date: "", accession_number: "", description: "" };
+  const patient = { ...nobody, ...stated };
+  expect([patientName(patient), patientFacts(patient), studyFacts(patient)]).toEqual(words);
 });

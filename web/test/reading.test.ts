@@ -6,7 +6,7 @@ import { Reading } from "../src/model/reading";
 function open(...found: [number, string | null][][]): Reading {
   const reading = new Reading();
   const files = found.map((_, number) => ({ number, name: `${number}.dcm`, error: null, view: null, result: number }) as unknown as ExamFile);
-  reading.open({ id: "1", created: "", state: "done", progress: 1, files, warnings: [] } satisfies ExamStatus);
+  reading.open({ id: "1", created: "", state: "done", progress: 1, files, is_vouched: false, warnings: [] } satisfies ExamStatus);
   reading.analyses = found.map((findings) => ({ findings: findings.map(([detection_score, lesion]) => ({ detection_score, lesion })) }) as unknown as Analysis);
   reading.setThreshold(0.3);
   return reading;

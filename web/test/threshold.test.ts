@@ -64,7 +64,7 @@ it("says that there is no breast", () => {
 });
 
 it("says what became of an exam", () => {
-  const status = (state: ExamStatus["state"]): ExamStatus => ({ id: "", created: "", state, progress: 1, files: [], warnings: [] });
+  const status = (state: ExamStatus["state"]): ExamStatus => ({ id: "", created: "", state, progress: 1, files: [], is_vouched: false, warnings: [] });
   expect(examOutcome(null, null, 0, 0.3)).toBe("No exam is open.");
   expect(examOutcome(status("running"), null, 0, 0.3)).toBe("The analysis is under way.");
   expect(examOutcome(status("failed"), [], 0, 0.3)).toBe("No file could be analysed.");

@@ -16,6 +16,7 @@ from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.mammogram import Mammogram
 from mammoscope.processes.child import Deadline, start_child
 from mammoscope.processes.messages import receive_message, send_message
+from mammoscope.readers.identity import Identity
 from mammoscope.readers.limits import DEFAULT_LIMITS, Limits
 from mammoscope.readers.read import read_mammogram
 from mammoscope.readers.wire import checked_exam_key, from_facts, receive_pixels
@@ -98,6 +99,13 @@ class IsolatedReader:
         except InputError:
             return None
 
+    def identity(self, path: Path) -> Identity | None:
+        """Whose image it is by its header alone, see ``read_identity``; else as ``exam_key``."""
+        try:
+            return self._ask(lambda worker: worker.identity(Path(path), self._limits))
+        except InputError:
+            return None
+
     def _ask(self, question: Callable[[_Worker], Answer]) -> Answer:
         with self._lock:
             worker = self._running_worker()
@@ -175,6 +183,14 @@ class _Worker:
     def exam_key(self, path: Path, limits: Limits) -> str | None:
         """Have the header of one file read."""
         return self._answered("exam key", path, limits, lambda reply: checked_exam_key(reply["exam_key"]))
+
+    def identity(self, path: Path, limits: Limits) -> Identity | None:
+        """Have the header of one file read for a reader's eyes."""
+
+        def received(reply: dict[str, Any]) -> Identity | None:
+            return None if reply["identity"] is None else Identity.from_message(reply["identity"])
+
+        return self._answered("identity", path, limits, received)
 
     def _answered(self, what: str, path: Path, limits: Limits, receive: Callable[[dict[str, Any]], Answer]) -> Answer:
         """Have something done about one file; ``receive`` takes the answer, and what follows it in the pipe."""

@@ -16,7 +16,7 @@ from mammoscope.errors import InputError, place_of
 from mammoscope.mammogram import Mammogram
 from mammoscope.processes.messages import receive_message, send_message, take_over_standard_streams
 from mammoscope.readers.exam_key import RUN_SECRET, ExamSecret
-from mammoscope.readers.identify import read_exam_key
+from mammoscope.readers.identify import read_exam_key, read_identity
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.wire import send_pixels, to_facts
 
@@ -48,6 +48,9 @@ def main() -> None:
             faulthandler.dump_traceback_later(limits.seconds + _GRACE_SECONDS, exit=True, file=nowhere)
             if request["what"] == "exam key":
                 send_message(replies, {"exam_key": read_exam_key(Path(request["path"]), limits, secret)})
+            elif request["what"] == "identity":
+                identity = read_identity(Path(request["path"]), limits)
+                send_message(replies, {"identity": identity and identity.to_message()})
             else:
                 _answer(replies, read, Path(request["path"]), limits, secret)
             faulthandler.cancel_dump_traceback_later()

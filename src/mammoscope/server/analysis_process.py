@@ -14,7 +14,7 @@ from mammoscope.pipeline import Examination, examine_views
 from mammoscope.queue.background import Message, Reply, Tools, serve_jobs
 from mammoscope.readers import input_name
 from mammoscope.server.file_place import FilePlace
-from mammoscope.server.mammogram_files import store_mammogram, stored_mammogram
+from mammoscope.server.mammogram_files import store_identity, store_mammogram, stored_mammogram
 from mammoscope.server.models import View
 from mammoscope.writers.json import write_analysis
 from mammoscope.writers.png import write_png
@@ -40,6 +40,7 @@ def _read(job: Message, tools: Tools, reply: Reply) -> None:
         shutil.copyfile(_drawn(Path(tools.settings["example"]), job["name"]), place.upload)
     mammogram = dataclasses.replace(tools.reader.read(place.upload), name=input_name(Path(job["name"])))
     store_mammogram(mammogram, place)
+    store_identity(tools.reader.identity(place.upload), place)
     reply({"done": [View.of(mammogram).model_dump_json()]})
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from mammoscope.exam_report import warnings_on
 from mammoscope.queue.database import Database, Schema
 from mammoscope.queue.folder import QueueFolder
+from mammoscope.server.exam_status import FileRow, status_of
 from mammoscope.server.file_place import FilePlace
-from mammoscope.server.models import AnalysisState, AnalysisStatus, File, FileState, View
+from mammoscope.server.models import AnalysisStatus, FileState, View
+from mammoscope.server.patients import Patients
 from mammoscope.server.store_figures import StoreFigures
 
 _READ_AHEAD = 4  # a screen of views
@@ -56,10 +57,6 @@ _PRAGMAS = (
 # because they were sent together: images that state no study, or an upload to an earlier version, which did not check.
 # They are shown together, but models that look at whole exams get them one by one.
 _STATED = "one-exam"
-VOUCHED = (
-    "These images are together because they were sent together, not because they state one study of one patient. "
-    "Make sure that all are of one woman."
-)
 
 
 class QueueFullError(Exception):
@@ -143,7 +140,7 @@ class AnalysisStore:
     """
 
     def __init__(self, folder: Path, queue: int) -> None:
-        self.folder, self._queue = folder, queue
+        self.folder, self._queue, self._patients = folder, queue, Patients()
         self._folder = QueueFolder(folder, "the server's data")
         self._folder.make()
         self._database = Database(self._folder, _SCHEMA, pragmas=_PRAGMAS, patience=1, locked="another server uses it")
@@ -278,6 +275,7 @@ class AnalysisStore:
     def remove_files(self, analysis: str) -> None:
         """Remove the files of an analysis."""
         shutil.rmtree(self.analysis_folder(analysis), ignore_errors=True)
+        self._patients.forget(self.analysis_folder(analysis))
 
     def _read(self, where: str, values: tuple[str, ...]) -> list[AnalysisStatus]:
         rows = self._database.rows(
@@ -286,11 +284,17 @@ class AnalysisStore:
             "ORDER BY analyses.position DESC, number",
             values,
         )
-        grouped: dict[tuple[str, str], list[tuple[int, str, FileState, float, str | None, str | None]]] = {}
+        grouped: dict[tuple[str, str], list[FileRow]] = {}
         for row in rows:
             grouped.setdefault((row[0], row[1]), []).append(row[2:])
         return [
-            _status(analysis, created, files, is_vouched=not self._is_stated(analysis))
+            status_of(
+                analysis,
+                created,
+                files,
+                is_vouched=not self._is_stated(analysis),
+                patient=self._patients.of([self.place(analysis, row[0]) for row in files if row[5] is not None]),
+            )
             for (analysis, created), files in grouped.items()
         ]
 
@@ -301,50 +305,3 @@ def _file_of(row: Sequence[Any]) -> QueuedFile:
 
 def _first_state(file: NewFile) -> tuple[FileState, float, str | None]:
     return ("queued", 0.0, None) if file.problem is None else ("failed", 1.0, file.problem)
-
-
-def _status(
-    analysis: str,
-    created: str,
-    rows: Sequence[tuple[int, str, FileState, float, str | None, str | None]],
-    *,
-    is_vouched: bool,
-) -> AnalysisStatus:
-    states = {row[2] for row in rows}
-    state: AnalysisState = "running"
-    if states <= {"done", "failed"}:
-        state = "done" if "done" in states else "failed"
-    elif states <= {"queued", "failed"} and not any(row[5] for row in rows):
-        state = "queued"
-    files, place = [], 0
-    for number, name, file_state, progress, error, view in rows:
-        files.append(
-            File(
-                number=number,
-                name=name,
-                state=file_state,
-                progress=progress,
-                error=error,
-                result=place if state == "done" and file_state == "done" else None,
-                view=None if view is None else View.model_validate_json(view),
-            )
-        )
-        place += file_state == "done"
-    return AnalysisStatus(
-        id=analysis,
-        created=created,
-        state=state,
-        progress=min(1.0, sum(row[3] for row in rows) / len(rows)),
-        files=tuple(files),
-        warnings=_warnings(files, is_vouched=is_vouched),
-    )
-
-
-def _warnings(files: Sequence[File], *, is_vouched: bool) -> tuple[str, ...]:
-    """What is to be said of an exam as a whole; what its views lack, once all are known."""
-    if len(files) < 2:
-        return ()
-    views = [file.view for file in files if file.view is not None]
-    failed = sum(file.state == "failed" for file in files)
-    is_known = views and all(file.view is not None or file.state == "failed" for file in files)
-    return (*([VOUCHED] if is_vouched else []), *(warnings_on(views, failed, of="this upload") if is_known else []))

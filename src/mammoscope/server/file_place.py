@@ -29,6 +29,11 @@ class FilePlace:
         return self.folder / "facts.json"
 
     @property
+    def identity(self) -> Path:
+        """Whose image it is, as its header states it; not there where it states nothing."""
+        return self.folder / "identity.json"
+
+    @property
     def original(self) -> Path:
         """``(H, W)`` little-endian uint16, row by row, frame ``original``."""
         return self.folder / "original.u16"

@@ -11,6 +11,7 @@ from mammoscope.findings import BundleIdentity, KindName, Score, SpacingFacts, T
 from mammoscope.geometry import FrameChange
 from mammoscope.kinds import KINDS, SOUGHT, Kind, longest_word
 from mammoscope.mammogram import Laterality, Mammogram
+from mammoscope.readers.identity import Identity
 from mammoscope.stages.preprocess import Preprocessed
 
 FileState = Literal["queued", "reading", "analysing", "done", "failed"]
@@ -110,6 +111,19 @@ class File(_Model):
     view: View | None = Field(description="There as soon as the pixels can be shown.")
 
 
+class Patient(_Model):
+    """Whose exam it is, as its images state it; for the eyes of who reads it. Empty: they do not state it."""
+
+    model_config = _example(**Identity(name="Synthetic, Phantom", study_date="2026-01-31").to_message())
+
+    name: str
+    patient_id: str
+    birth_date: str = Field(description="2026-01-31, or what else the file has; likewise study_date.")
+    study_date: str
+    accession_number: str
+    description: str = Field(description="Of the study.")
+
+
 class AnalysisStatus(_Model):
     """How far an analysis is."""
 
@@ -118,6 +132,7 @@ class AnalysisStatus(_Model):
         created="2026-01-31T12:00:00Z",
         state="running",
         progress=0.5,
+        patient=Identity(name="Synthetic, Phantom", study_date="2026-01-31").to_message(),
         warnings=[],
         files=[
             {
@@ -147,6 +162,10 @@ class AnalysisStatus(_Model):
     state: AnalysisState = Field(description="failed: every file failed.")
     progress: Score
     files: tuple[File, ...]
+    is_vouched: bool = Field(
+        default=False, description="Several images, which do not state that they are of one woman."
+    )
+    patient: Patient | None = Field(default=None, description="Null: its images state nobody, or none is read yet.")
     warnings: tuple[str, ...] = Field(description="What is to be said of the exam beside what its files' views say.")
 
 
@@ -256,8 +275,17 @@ class Drawn(_Model):
     )
 
 
+class Length(_Model):
+    """A length that the reader measured."""
+
+    file: FileNumber
+    ends: tuple[tuple[Coordinate, Coordinate], tuple[Coordinate, Coordinate]] = Field(
+        description="Both (x, y) in pixels of the original image."
+    )
+
+
 class Record(_Model):
-    """What the reader made of an exam. It goes into the report and is not kept."""
+    """What the reader made of an exam: for the report, and kept with the exam where it is saved as its reading."""
 
     model_config = _example(
         threshold=0.34,
@@ -270,3 +298,27 @@ class Record(_Model):
     impression: str = Field(default="", max_length=4000)
     verdicts: tuple[Verdict, ...] = Field(default=(), max_length=10_000)
     drawn: tuple[Drawn, ...] = Field(default=(), max_length=200)
+    lengths: tuple[Length, ...] = Field(default=(), max_length=1000)
+    reader: str = Field(default="", max_length=100, description="The reader's name.")
+    one_woman: bool = Field(default=False, description="The reader states that images which do not, are of one woman.")
+
+
+class ReadingDraft(_Model):
+    """A reading to be saved."""
+
+    revision: int = Field(ge=0, description="Of the reading that it was made from; another was saved since: 409.")
+    record: Record
+
+
+class StoredReading(_Model):
+    """The reading of an exam as the server keeps it."""
+
+    model_config = _example(
+        revision=1,
+        saved="2026-01-31T12:00:00Z",
+        record={"threshold": 0.34, "impression": "As before.", "reader": "Dr. A"},
+    )
+
+    revision: int = Field(description="Counts how often it was saved; 0: never.")
+    saved: str | None = Field(description="When it was saved last: ISO 8601, UTC.")
+    record: Record | None

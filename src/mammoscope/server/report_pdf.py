@@ -22,8 +22,10 @@ from mammoscope.kinds import Kind, grade_named, kind_named, kinds_shown, longest
 from mammoscope.server.file_place import FilePlace
 from mammoscope.server.mammogram_files import stored_mammogram
 from mammoscope.server.models import AnalysisStatus, File, Record
+from mammoscope.server.patients import identity_lines
 from mammoscope.server.view_names import shown_view
 from mammoscope.text import printable
+from mammoscope.writers.malignancy import malignancy_percent, operating_point_percent, operating_point_words
 from mammoscope.writers.overlay.fonts import font
 from mammoscope.writers.overlay.ink import PALETTE, YELLOW, Colour
 
@@ -114,11 +116,17 @@ class _Page:
         """Title, notice, which analysis, and the operating point."""
         self._line("mammoscope report", 15, bold=True, pitch=20)
         self._line(NOTICE, 10, bold=True, pitch=14)
+        for line in identity_lines(status.patient):
+            self._line(_fitting(line, 9), 9, bold=True, pitch=12)
+        if reader := printable(record.reader).strip():
+            self._line(_fitting(f"Read by {reader}", 9), 9, pitch=12)
         thresholds = files[0].analysis.thresholds
+        scores = [finding.malignancy_score for reported in files for finding in reported.analysis.findings]
+        point = operating_point_percent(thresholds.malignancy, scores)
         self._line(f"Analysis {status.id}, {status.created}; files analysed: {len(files)} of {len(status.files)}", 8)
         self._line(
             f"Findings with {_one_of(_kinds(files)) or 'a detection'} score of {thresholds.detection:.2f} or more, "
-            f"called malignant from {thresholds.malignancy:.2f}. Numbers are those of the overlay.",
+            f"drawn as malignant from a malignancy of {point}. Numbers are those of the overlay.",
             8,
             pitch=14,
         )
@@ -156,8 +164,8 @@ class _Page:
         kinds = _kinds(files)
         meaning = (
             f"{NOTICE} The {score_word(kinds)} score says how sure the detector is that there is "
-            f"{_one_of(kinds) or 'a finding of its kind'}; the malignancy score is the calibrated probability that "
-            f"{_one_of(kinds) or 'it'} is malignant."
+            f"{_one_of(kinds) or 'a finding of its kind'}; the malignancy is the calibrated probability, in percent, "
+            f"that {_one_of(kinds) or 'it'} is malignant."
         )
         lines += simpleSplit(meaning, _PLAIN, 7, _TEXT_WIDTH)
         for line in reversed(lines):
@@ -291,19 +299,20 @@ def _one_of(kinds: tuple[Kind, ...]) -> str:
 
 def _heads(kinds: tuple[Kind, ...]) -> tuple[str, ...]:
     named = ("kind",) if len(kinds) > 1 else ()
-    return "#", "view", *named, f"{score_word(kinds)} score", "malignancy score", f"{longest_word(kinds)} mm", "reader"
+    return "#", "view", *named, f"{score_word(kinds)} score", "malignancy", f"{longest_word(kinds)} mm", "reader"
 
 
 def _row(
     reported: ReportedFile, number: int, finding: Finding, kinds: tuple[Kind, ...], verdict: str
 ) -> tuple[str, ...]:
     longest = finding.size.longest_diameter_mm
+    scores = finding.malignancy_score, reported.analysis.thresholds.malignancy
     return (
         str(number),
         reported.title,
         *((kind_named(finding.kind).word,) if len(kinds) > 1 else ()),
         f"{finding.detection_score:.2f}",
-        f"{finding.malignancy_score:.2f} ({finding.malignancy})",
+        f"{malignancy_percent(*scores)}, {operating_point_words(*scores, naming='')}",
         "not known" if longest is None else f"{longest:.1f}",
         verdict,
     )

@@ -17,6 +17,7 @@ from mammoscope.server.analysis_store import AnalysisStore
 from mammoscope.server.analysis_thread import AnalysisThread
 from mammoscope.server.ephemeral import EphemeralFolder
 from mammoscope.server.metrics import ServerMetrics
+from mammoscope.server.readings import Readings
 from mammoscope.server.settings import ServerSettings
 from mammoscope.server.uploads import Uploads
 
@@ -28,7 +29,7 @@ class ServerState:
 
     Attributes
     ----------
-    settings, bundle, store, analysis_thread, uploads
+    settings, bundle, store, analysis_thread, uploads, readings
         As their classes say.
     headers
         Tells of which exam a file is, before it is taken on.
@@ -77,6 +78,7 @@ class ServerState:
         )
         self.registry = registry_of(self.bundle, self.metrics)
         self.checking = CapacityLimiter(1)
+        self.readings = Readings()
 
     @property
     def floor(self) -> float:

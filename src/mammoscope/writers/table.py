@@ -17,6 +17,7 @@ from mammoscope.findings import Analysis, Finding, InputFacts
 from mammoscope.kinds import ColourKey, grade_named, kind_named, kinds_shown, longest_word, score_word
 from mammoscope.readers.source import input_name
 from mammoscope.text import printable
+from mammoscope.writers.malignancy import malignancy_percent, operating_point_words
 
 _NOT_KNOWN = "–"
 _STYLES: dict[ColourKey, str] = {"vermillion": "bold orange3", "sky blue": "bold sky_blue1"}
@@ -64,7 +65,7 @@ def findings_table(analyses: Iterable[Analysis | MammoscopeError], names: Sequen
         table.add_column("kind", min_width=9)
     table.add_column(f"{score_word(kinds)}\nscore", justify="right", min_width=5)
     table.add_column("malig-\nnancy", justify="right", min_width=6)
-    table.add_column("class", min_width=9)
+    table.add_column("operating\npoint", min_width=9)
     table.add_column(f"{longest_word(kinds)}\nmm", justify="right", min_width=7)
     table.add_column("area\nmm²", justify="right", min_width=4)
     table.add_column("centre\nx, y", justify="right", min_width=10, no_wrap=True)
@@ -75,7 +76,9 @@ def findings_table(analyses: Iterable[Analysis | MammoscopeError], names: Sequen
         elif analysis.findings:
             for number, finding in enumerate(analysis.findings, start=1):
                 named = [kind_named(finding.kind).word] if len(kinds) > 1 else []
-                table.add_row(*_file_cells(analysis.input, name), str(number), *named, *_finding_cells(finding))
+                table.add_row(
+                    *_file_cells(analysis.input, name), str(number), *named, *_finding_cells(finding, analysis)
+                )
         else:
             outcome = Text(_OUTCOMES[analysis.outcome], style="bold")
             table.add_row(*_file_cells(analysis.input, name), "", *blank, outcome)
@@ -87,12 +90,13 @@ def _file_cells(facts: InputFacts, name: str | None) -> tuple[Text, str]:
     return Text(name or facts.name), f"{side} {facts.view or '?'}"
 
 
-def _finding_cells(finding: Finding) -> tuple[str | Text, ...]:
+def _finding_cells(finding: Finding, analysis: Analysis) -> tuple[str | Text, ...]:
     size, box = finding.size, finding.box
+    scores = finding.malignancy_score, analysis.thresholds.malignancy
     return (
         f"{finding.detection_score:.2f}",
-        f"{finding.malignancy_score:.2f}",
-        Text(finding.malignancy, style=_STYLES[grade_named(finding.malignancy).colour]),
+        malignancy_percent(*scores),
+        Text(operating_point_words(*scores, naming=""), style=_STYLES[grade_named(finding.malignancy).colour]),
         _NOT_KNOWN if size.longest_diameter_mm is None else f"{size.longest_diameter_mm:.1f}",
         _NOT_KNOWN if size.area_mm2 is None else f"{size.area_mm2:.0f}",
         f"{(box.x0 + box.x1) / 2:.0f}, {(box.y0 + box.y1) / 2:.0f}",

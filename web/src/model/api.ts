@@ -10,6 +10,8 @@ export type Spacing = Schemas["SpacingFacts"];
 export type Preprocessed = Schemas["PreprocessedView"];
 export type View = Schemas["View"];
 export type ExamFile = Schemas["File"];
+/** Whose exam it is, as its images state it; empty strings are not stated. */
+export type Patient = Schemas["Patient"];
 export type ExamStatus = Schemas["AnalysisStatus"];
 /** What an upload became: an exam for each study of each patient that its files state. */
 export type Created = Schemas["Created"];
@@ -21,9 +23,11 @@ export type Judged = Schemas["Verdict"];
 export type Verdict = Judged["verdict"];
 export type Drawn = Schemas["Drawn"];
 export type ReadingRecord = Schemas["Record"];
+export type Length = Schemas["Length"];
+export type StoredReading = Schemas["StoredReading"];
 
 type Path = keyof paths;
-type Method = "get" | "post" | "delete";
+type Method = "get" | "post" | "put" | "delete";
 /** The names in a path's braces. */
 type Names<Template extends string> = Template extends `${string}{${infer Name}}${infer Rest}` ? Name | Names<Rest> : never;
 type Values<Template extends string> = Record<Names<Template>, string | number>;
@@ -75,6 +79,7 @@ async function json<Way extends Path, How extends "get" | "post">(method: How, t
 
 const ANALYSES = "/api/v1/analyses";
 const ANALYSIS = "/api/v1/analyses/{analysis}";
+const READING = "/api/v1/analyses/{analysis}/reading";
 const OVERLAY = "/api/v1/analyses/{analysis}/files/{number}/overlay";
 const UPLOAD_FIELD: keyof Upload = "files";
 
@@ -82,6 +87,7 @@ export const health = (): Promise<Health> => json("get", "/api/v1/health", {});
 export const exams = (): Promise<readonly ExamStatus[]> => json("get", ANALYSES, {});
 export const exam = (id: string): Promise<ExamStatus> => json("get", ANALYSIS, { analysis: id });
 export const result = (id: string): Promise<readonly Analysis[]> => json("get", `${ANALYSIS}/result`, { analysis: id });
+export const storedReading = (id: string): Promise<StoredReading> => json("get", READING, { analysis: id });
 export const startExample = async () => (await json("post", `${ANALYSES}/example`, {})).id;
 export const remove = async (id: string) => void (await ask(at(ANALYSIS, { analysis: id }), { method: "DELETE" }));
 
@@ -105,6 +111,13 @@ export async function reportPdf(id: string, record: ReadingRecord): Promise<Blob
   const headers = { "Content-Type": "application/json" };
   const url = at(`${ANALYSIS}/report`, { analysis: id });
   return (await ask(url, { method: "POST", headers, body: JSON.stringify(record) })).blob();
+}
+
+/** Saves a reading that was made from the one of this revision; ApiError 409: another was saved since. */
+export async function saveReading(id: string, revision: number, record: ReadingRecord): Promise<StoredReading> {
+  const draft: Schemas["ReadingDraft"] = { revision, record };
+  const init = { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(draft) };
+  return (await (await ask(at(READING, { analysis: id }), init)).json()) as Answer<typeof READING, "put">;
 }
 
 /** Sends files in one request; `sent` is told how many bytes of the whole are on their way. */

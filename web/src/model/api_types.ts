@@ -175,6 +175,30 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/v1/analyses/{analysis}/reading": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * The reading of an exam
+         * @description What was saved last; revision 0 and no record where nothing was.
+         */
+        readonly get: operations["reading_api_v1_analyses__analysis__reading_get"];
+        /**
+         * Save the reading of an exam
+         * @description Keep it until the exam is deleted, in the place of the reading that it was made from.
+         */
+        readonly put: operations["save_api_v1_analyses__analysis__reading_put"];
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/v1/analyses/{analysis}/report": {
         readonly parameters: {
             readonly query?: never;
@@ -279,6 +303,14 @@ export interface components {
          *         }
          *       ],
          *       "id": "3f2b8c1d9e4a4f0b8a7c6d5e4f3a2b1c",
+         *       "patient": {
+         *         "accession_number": "",
+         *         "birth_date": "",
+         *         "description": "",
+         *         "name": "Synthetic, Phantom",
+         *         "patient_id": "",
+         *         "study_date": "2026-01-31"
+         *       },
          *       "progress": 0.5,
          *       "state": "running",
          *       "warnings": []
@@ -302,6 +334,14 @@ export interface components {
             readonly progress: number;
             /** Files */
             readonly files: readonly components["schemas"]["File"][];
+            /**
+             * Is Vouched
+             * @description Several images, which do not state that they are of one woman.
+             * @default false
+             */
+            readonly is_vouched: boolean;
+            /** @description Null: its images state nobody, or none is read yet. */
+            readonly patient?: components["schemas"]["Patient"] | null;
             /**
              * Warnings
              * @description What is to be said of the exam beside what its files' views say.
@@ -658,6 +698,28 @@ export interface components {
          */
         readonly Laterality: "LEFT" | "RIGHT";
         /**
+         * Length
+         * @description A length that the reader measured.
+         */
+        readonly Length: {
+            /** File */
+            readonly file: number;
+            /**
+             * Ends
+             * @description Both (x, y) in pixels of the original image.
+             */
+            readonly ends: readonly [
+                readonly [
+                    number,
+                    number
+                ],
+                readonly [
+                    number,
+                    number
+                ]
+            ];
+        };
+        /**
          * Limits
          * @description What one upload may bring.
          */
@@ -668,6 +730,38 @@ export interface components {
             readonly files: number;
             /** Pixels */
             readonly pixels: number;
+        };
+        /**
+         * Patient
+         * @description Whose exam it is, as its images state it; for the eyes of who reads it. Empty: they do not state it.
+         * @example {
+         *       "accession_number": "",
+         *       "birth_date": "",
+         *       "description": "",
+         *       "name": "Synthetic, Phantom",
+         *       "patient_id": "",
+         *       "study_date": "2026-01-31"
+         *     }
+         */
+        readonly Patient: {
+            /** Name */
+            readonly name: string;
+            /** Patient Id */
+            readonly patient_id: string;
+            /**
+             * Birth Date
+             * @description 2026-01-31, or what else the file has; likewise study_date.
+             */
+            readonly birth_date: string;
+            /** Study Date */
+            readonly study_date: string;
+            /** Accession Number */
+            readonly accession_number: string;
+            /**
+             * Description
+             * @description Of the study.
+             */
+            readonly description: string;
         };
         /**
          * PreprocessedView
@@ -705,8 +799,20 @@ export interface components {
             readonly limit: number;
         };
         /**
+         * ReadingDraft
+         * @description A reading to be saved.
+         */
+        readonly ReadingDraft: {
+            /**
+             * Revision
+             * @description Of the reading that it was made from; another was saved since: 409.
+             */
+            readonly revision: number;
+            readonly record: components["schemas"]["Record"];
+        };
+        /**
          * Record
-         * @description What the reader made of an exam. It goes into the report and is not kept.
+         * @description What the reader made of an exam: for the report, and kept with the exam where it is saved as its reading.
          * @example {
          *       "drawn": [
          *         {
@@ -759,6 +865,23 @@ export interface components {
              * @default []
              */
             readonly drawn: readonly components["schemas"]["Drawn"][];
+            /**
+             * Lengths
+             * @default []
+             */
+            readonly lengths: readonly components["schemas"]["Length"][];
+            /**
+             * Reader
+             * @description The reader's name.
+             * @default
+             */
+            readonly reader: string;
+            /**
+             * One Woman
+             * @description The reader states that images which do not, are of one woman.
+             * @default false
+             */
+            readonly one_woman: boolean;
         };
         /**
          * Size
@@ -792,6 +915,32 @@ export interface components {
             readonly column_mm: number;
             /** Source */
             readonly source: string;
+        };
+        /**
+         * StoredReading
+         * @description The reading of an exam as the server keeps it.
+         * @example {
+         *       "record": {
+         *         "impression": "As before.",
+         *         "reader": "Dr. A",
+         *         "threshold": 0.34
+         *       },
+         *       "revision": 1,
+         *       "saved": "2026-01-31T12:00:00Z"
+         *     }
+         */
+        readonly StoredReading: {
+            /**
+             * Revision
+             * @description Counts how often it was saved; 0: never.
+             */
+            readonly revision: number;
+            /**
+             * Saved
+             * @description When it was saved last: ISO 8601, UTC.
+             */
+            readonly saved: string | null;
+            readonly record: components["schemas"]["Record"] | null;
         };
         /**
          * Thresholds
@@ -1582,6 +1731,155 @@ export interface operations {
             };
         };
     };
+    readonly reading_api_v1_analyses__analysis__reading_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Its id. */
+                readonly analysis: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["StoredReading"];
+                };
+            };
+            /** @description The token is missing. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another site asks. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such analysis. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another host name. */
+            readonly 421: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path is malformed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly save_api_v1_analyses__analysis__reading_put: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Its id. */
+                readonly analysis: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ReadingDraft"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["StoredReading"];
+                };
+            };
+            /** @description The token is missing. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another site asks. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such analysis. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another was saved since. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another host name. */
+            readonly 421: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record does not fit the exam. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly report_api_v1_analyses__analysis__report_post: {
         readonly parameters: {
             readonly query?: never;
@@ -1634,7 +1932,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It is not done yet. */
+            /** @description It is not done yet, or may be of several women. */
             readonly 409: {
                 headers: {
                     readonly [name: string]: unknown;

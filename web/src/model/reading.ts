@@ -1,9 +1,10 @@
 /** The open exam and what the reader makes of it: the one place that holds them. */
-import type { Analysis, Drawn, ExamFile, ExamStatus, Finding, Health, Point, ReadingRecord, Verdict } from "./api";
+import type { Analysis, Drawn, ExamFile, ExamStatus, Finding, Health, Length, Point, ReadingRecord, StoredReading, Verdict } from "./api";
 import { breastBox, type Camera, type Size, type Wall } from "./frames";
 import { readingOrder } from "./hanging";
 import type { Source } from "./images";
 import { shownFindings, type Shown } from "./threshold";
+import type { Tissue } from "./tissue";
 import type { Window } from "./windowing";
 
 export type ToolName = "window" | "pan" | "zoom" | "length" | "magnify" | "polygon" | "freehand";
@@ -26,8 +27,9 @@ export interface ViewState {
   /** What just fills the pane: one that changes its size keeps that so. Null: the reader chose the place. */
   fitted: "image" | "breast" | null;
   wall: Wall | null;
+  /** Null: no image of it was loaded yet, or none has any. */
+  tissue: Tissue | null;
   windows: Partial<Record<Source, Window>>;
-  lengths: [Point, Point][];
 }
 
 export interface FindingRef {
@@ -37,6 +39,9 @@ export interface FindingRef {
 
 /** What changed: the exam's files, its results, what is selected, the threshold, the display, a camera, the record. */
 export type Change = "exam" | "files" | "results" | "selection" | "threshold" | "display" | "camera" | "record";
+
+/** A record by anybody; what it does not say of the images stays. */
+type Restorable = Omit<ReadingRecord, "reader" | "one_woman"> & { readonly one_woman?: boolean };
 
 export class Reading {
   health: Health | null = null;
@@ -50,7 +55,20 @@ export class Reading {
   impression = "";
   drawn: readonly Drawn[] = [];
   verdicts = new Map<string, Verdict>();
-  isUnsaved = false;
+  lengths: readonly Length[] = [];
+  /** The reader states that images which do not, are of one woman. */
+  isOneWoman = false;
+  /** The name of who reads here. */
+  reader = "";
+  /** Who saved the reading that this one was made from. */
+  savedBy = "";
+  /** Of the reading on the server that this one was made from, and when that was saved; 0, null: there is none. */
+  revision = 0;
+  saved: string | null = null;
+  /** Counts what the reader did; as far as `kept` it is on the server, or in a file that the reader saved. */
+  version = 0;
+  kept = 0;
+  private adopted = 0;
   readonly display: Display = {
     tool: "window",
     mode: "original",
@@ -76,6 +94,10 @@ export class Reading {
     for (const listener of [...(this.listeners.get(change) ?? [])]) listener();
   }
 
+  get isUnsaved(): boolean {
+    return this.version > this.kept;
+  }
+
   /** Opens another exam, or none; the reader's work on the last one is given up. */
   open(status: ExamStatus | null): void {
     this.status = status;
@@ -85,8 +107,12 @@ export class Reading {
     this.impression = "";
     this.drawn = [];
     this.verdicts = new Map();
+    this.lengths = [];
+    this.isOneWoman = false;
     this.views = new Map();
-    this.isUnsaved = false;
+    this.revision = this.version = this.kept = this.adopted = 0;
+    this.saved = null;
+    this.savedBy = "";
     this.display.mode = "original";
     this.display.tool = "window";
     if (this.health) this.threshold = this.health.thresholds.detection;
@@ -104,7 +130,7 @@ export class Reading {
   view(number: number): ViewState {
     let state = this.views.get(number);
     if (!state) {
-      state = { camera: null, fitted: "image", wall: null, windows: {}, lengths: [] };
+      state = { camera: null, fitted: "image", wall: null, tissue: null, windows: {} };
       this.views.set(number, state);
     }
     return state;
@@ -184,19 +210,64 @@ export class Reading {
     this.touch();
   }
 
+  addLength(file: number, from: Point, to: Point): void {
+    this.lengths = [...this.lengths, { file, ends: [from, to] }];
+    this.touch();
+  }
+
+  removeLastLength(file: number): void {
+    const last = this.lengths.findLastIndex((length) => length.file === file);
+    if (last < 0) return;
+    this.lengths = this.lengths.filter((_, place) => place !== last);
+    this.touch();
+  }
+
+  /** Whether the images may be of several women: nothing of them is taken away before the reader has said that they are not. */
+  get isMixture(): boolean {
+    return (this.status?.is_vouched ?? false) && !this.isOneWoman;
+  }
+
+  vouch(isOneWoman: boolean): void {
+    this.isOneWoman = isOneWoman;
+    this.touch();
+  }
+
+  /** A name alone is no reading: it is saved with the next change. */
+  sign(reader: string): void {
+    this.reader = reader;
+    if (this.version > this.adopted) this.touch();
+  }
+
   /** Puts a saved record, in the numbers of this exam, in the place of what there is. */
-  restore(record: ReadingRecord): void {
+  restore(record: Restorable): void {
+    this.take(record);
+    this.touch();
+  }
+
+  /** Takes what the server keeps in the place of what there is. */
+  adopt({ revision, saved, record }: StoredReading): void {
+    this.revision = revision;
+    this.saved = saved;
+    this.savedBy = record?.reader ?? "";
+    this.kept = this.adopted = this.version;
+    if (record) this.take(record);
+    else this.tell("record");
+  }
+
+  private take(record: Restorable): void {
     this.threshold = Math.min(1, Math.max(this.health?.floor ?? 0, record.threshold));
     this.impression = record.impression;
     this.drawn = record.drawn;
     this.verdicts = new Map(record.verdicts.map(({ file, finding, verdict }) => [`${file}/${finding}`, verdict]));
-    this.isUnsaved = false;
+    this.lengths = record.lengths ?? [];
+    this.isOneWoman = record.one_woman ?? this.isOneWoman;
     this.tell("threshold");
     this.tell("record");
   }
 
-  saved(): void {
-    this.isUnsaved = false;
+  /** What the reader did up to a version is kept. */
+  keep(version: number): void {
+    this.kept = Math.max(this.kept, version);
     this.tell("record");
   }
 
@@ -232,11 +303,14 @@ export class Reading {
       impression: this.impression,
       verdicts: verdicts.sort((a, b) => a.file - b.file || a.finding - b.finding),
       drawn: this.drawn,
+      lengths: this.lengths,
+      one_woman: this.isOneWoman,
+      reader: this.version > this.adopted ? this.reader : this.savedBy || this.reader,
     };
   }
 
   private touch(): void {
-    this.isUnsaved = this.verdicts.size > 0 || this.drawn.length > 0 || this.impression.trim() !== "";
+    this.version++;
     this.tell("record");
   }
 }

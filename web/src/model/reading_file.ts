@@ -64,11 +64,15 @@ function isReading({ files, record, analyses }: Partial<ReadingFile>): boolean {
     Array.isArray(record!.verdicts) &&
     record!.verdicts.every(({ verdict }) => verdict === "accepted" || verdict === "rejected") &&
     Array.isArray(record!.drawn) &&
-    record!.drawn.every(({ outline }) => Array.isArray(outline) && outline.length > 2 && outline.every(isPoint))
+    record!.drawn.every(({ outline }) => Array.isArray(outline) && outline.length > 2 && outline.every(isPoint)) &&
+    // Measurements are missing in what earlier versions saved.
+    (record!.lengths === undefined ||
+      (Array.isArray(record!.lengths) && record!.lengths.every(({ ends }) => Array.isArray(ends) && ends.length === 2 && ends.every(isPoint))))
   );
 }
 
-export interface Restored extends ReadingRecord {
+/** It is saved by who opens it, who also has to say that the images are of one woman. */
+export interface Restored extends Omit<ReadingRecord, "reader" | "one_woman"> {
   /** Verdicts on findings that the exam's models do not make. */
   orphans: number;
   /** Files of the saved reading, and how many of them the exam holds. */
@@ -105,11 +109,16 @@ export function restored(saved: ReadingFile, reading: Reading): Restored {
     const match = matches.get(file);
     return match ? [{ file: match.now.number, outline: outline.map(([x, y]): Point => [x, y]) }] : [];
   });
+  const lengths = (record.lengths ?? []).flatMap(({ file, ends }) => {
+    const match = matches.get(file);
+    return match ? [{ file: match.now.number, ends }] : [];
+  });
   return {
     threshold: record.threshold,
     impression: record.impression,
     verdicts,
     drawn,
+    lengths,
     orphans: known.length - verdicts.length,
     files: saved.files.filter(({ analysis }) => analysis !== null).length,
     matched: matches.size,
@@ -125,10 +134,11 @@ function samePlace(finding: Finding | undefined, among: readonly Finding[]): num
 }
 
 /** What came back, in one line. */
-export function restoredWords({ verdicts, drawn, impression, orphans, files, matched }: Restored): string {
+export function restoredWords({ verdicts, drawn, lengths, impression, orphans, files, matched }: Restored): string {
   const parts = [
     counted(verdicts.length, "verdict"),
     counted(drawn.length, "drawn finding"),
+    ...(lengths?.length ? [counted(lengths.length, "measurement")] : []),
     impression.trim() ? "the impression" : "no impression",
   ];
   const left = orphans ? ` Left out: ${counted(orphans, "verdict")} on findings that these models do not make.` : "";

@@ -1,8 +1,7 @@
 /** The exams that the server holds, uploads on their way, and which exam is open. */
 import * as api from "./api";
-import { ApiError, type ExamStatus } from "./api";
+import { ApiError, type ExamStatus, type StoredReading } from "./api";
 import type { ImageStore } from "./images";
-import { patientName } from "./patient";
 import type { Reading } from "./reading";
 import { parseReadingFile, restored, restoredWords, UnfitReading } from "./reading_file";
 import { isJson, shares } from "./uploads";
@@ -38,7 +37,6 @@ export class Session {
   opened = "";
   /** That what was sent last is several exams; empty: it is one. */
   parted = "";
-  private readonly patients = new Map<string, string[]>();
   /** Saved readings that wait for the results of the exam they came with. */
   private readonly waiting = new Map<string, File>();
   private readonly listeners: (() => void)[] = [];
@@ -48,7 +46,8 @@ export class Session {
     private readonly reading: Reading,
     private readonly images: ImageStore,
     private readonly address: Address,
-    private readonly mayLeave: () => boolean,
+    /** Saves what can be saved; false: the reader stays, for something would be lost. */
+    private readonly mayLeave: () => Promise<boolean>,
   ) {}
 
   on(listener: () => void): void {
@@ -71,15 +70,8 @@ export class Session {
     void this.watchOthers();
   }
 
-  /** Patient names from the files that were dropped for an exam, as far as this page has seen them. */
-  patientsOf(exam: string): string[] {
-    return this.patients.get(exam) ?? [];
-  }
-
   show(exam: string): void {
-    if (exam === this.reading.status?.id || !this.mayLeave()) return;
-    this.reading.isUnsaved = false;
-    this.address.go(exam);
+    if (exam !== this.reading.status?.id) this.address.go(exam);
   }
 
   /** Takes what was dropped or chosen: images to analyse, a saved reading beside them or for the exam that is open. */
@@ -94,10 +86,8 @@ export class Session {
       this.complain(`${readings.length} saved readings at once: one can be opened at a time.`);
       return;
     }
-    if (!this.mayLeave()) return;
     const [saved] = readings;
     if (saved && files.length === 0) return this.restore(saved);
-    this.reading.isUnsaved = false;
     this.parted = "";
     const upload: Upload = { files: files.map(({ name }) => ({ name, share: 0 })), error: null };
     this.uploads = [upload, ...this.uploads.filter(({ error }) => error === null)];
@@ -112,13 +102,6 @@ export class Session {
       if (exams.length > 1) this.parted = `The files are ${exams.length} exams: those of one exam state the same patient and study.`;
       if (saved) for (const { id } of exams) this.waiting.set(id, saved);
       await this.take(exams.map(({ id }) => id));
-      const names = await Promise.all(files.map(patientName));
-      for (const { id, parts } of exams) {
-        const own = parts.map((part) => names[part] ?? null);
-        this.patients.set(id, [...new Set(own.filter((name) => name !== null))]);
-      }
-      this.tell();
-      this.reading.tell("selection");
     } catch (error) {
       upload.error = error instanceof ApiError ? error.message : "The files could not be read.";
       this.tell();
@@ -126,8 +109,6 @@ export class Session {
   }
 
   async example(): Promise<void> {
-    if (!this.mayLeave()) return;
-    this.reading.isUnsaved = false;
     try {
       this.parted = "";
       await this.take([await api.startExample()]);
@@ -143,11 +124,9 @@ export class Session {
       if (!(error instanceof ApiError && error.status === 404)) return this.complain(messageOf(error));
     }
     this.exams = this.exams.filter((exam) => exam.id !== id);
-    this.patients.delete(id);
     this.waiting.delete(id);
     this.images.forgetExam(id);
     if (this.reading.status?.id === id) {
-      this.reading.isUnsaved = false;
       this.address.put(null);
       this.close();
     }
@@ -204,17 +183,21 @@ export class Session {
     const id = this.address.exam;
     const open = this.reading.status?.id;
     if (!id || id === open) return;
-    if (open && !this.mayLeave()) return this.address.put(open);
-    this.turn++;
+    if (open && !(await this.mayLeave())) return this.address.put(open);
+    const turn = ++this.turn;
     let status: ExamStatus;
+    let reading: StoredReading;
     try {
       status = await this.insist(() => api.exam(id));
+      reading = await this.insist(() => api.storedReading(id));
     } catch (error) {
       this.complain(error instanceof ApiError && error.status === 404 ? "This exam is not on the server any more." : messageOf(error));
       return this.close();
     }
+    if (turn !== this.turn) return; // another exam was opened meanwhile
     this.opened = "";
     this.reading.open(status);
+    this.reading.adopt(reading);
     this.tell();
     void this.follow(id, this.turn);
   }

@@ -113,7 +113,11 @@ export class Crosshair {
     if (!place) return;
     const { width, height } = pane.size;
     const [dx, dy] = [clamp(place[0], MARGIN, width - MARGIN) - place[0], clamp(place[1], MARGIN, height - MARGIN) - place[1]];
-    if (dx !== 0 || dy !== 0) pane.pan(dx, dy);
+    if (dx === 0 && dy === 0) return;
+    pane.pan(dx, dy);
+    const { map, place: now } = { map: pane.map, place: this.place };
+    // The pane keeps tissue in sight, so it may not have followed all the way.
+    if (map && now) this.put(pane.inside(toOriginal(map, [clamp(now[0], 0, width), clamp(now[1], 0, height)])));
   }
 
   private where = ([x, y]: Point) => `column ${x.toFixed(0)}, row ${y.toFixed(0)}`;

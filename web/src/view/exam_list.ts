@@ -2,6 +2,7 @@
 import type { ExamFile, ExamStatus } from "../model/api";
 import { examNames } from "../model/exam_names";
 import { title } from "../model/hanging";
+import { patientFacts, patientName, studyFacts } from "../model/patient";
 import type { Reading } from "../model/reading";
 import type { Session, Upload } from "../model/session";
 import { imagesIn } from "../model/uploads";
@@ -79,27 +80,31 @@ export class ExamList {
     const isOpen = exam.id === this.reading.status?.id;
     const failed = exam.files.filter((file) => file.state === "failed").length;
     const summary = `${exam.files.length} ${exam.files.length === 1 ? "file" : "files"}, ${exam.state}${failed ? `, ${failed} failed` : ""}`;
-    const open = button(name, () => this.session.show(exam.id), {
+    const who = patientName(exam.patient);
+    const open = button(who || name, () => this.session.show(exam.id), {
       class: "exam-name",
       attributes: { "aria-current": String(isOpen), "data-focus": `open ${exam.id}` },
     });
-    const remove = button("Delete", () => void this.delete(exam.id, name), {
+    const remove = button("Delete", () => void this.delete(exam.id, `${name.toLowerCase()}${who && ` of ${who}`}`), {
       class: "quiet",
-      attributes: { "aria-label": `Delete ${name.toLowerCase()}`, "data-focus": `delete ${exam.id}` },
+      attributes: { "aria-label": `Delete ${name.toLowerCase()}${who && ` of ${who}`}`, "data-focus": `delete ${exam.id}` },
     });
     const isUnderWay = exam.state === "queued" || exam.state === "running";
     return el(
       "li",
       { class: isOpen ? "exam open" : "exam" },
       el("div", { class: "exam-head" }, open, remove),
-      el("p", { class: "quiet", text: summary }),
+      ...[exam.patient ? patientFacts(exam.patient) : "", exam.patient ? studyFacts(exam.patient) : ""]
+        .filter(Boolean)
+        .map((text) => el("p", { class: "whose", text })),
+      el("p", { class: "quiet", text: who ? `${name}: ${summary}` : summary }),
       isUnderWay && !isOpen ? bar(name, exam.progress, exam.state) : null,
       isOpen ? el("ul", { class: "files" }, ...exam.files.map(fileRow)) : null,
     );
   }
 
   private async delete(id: string, name: string): Promise<void> {
-    if (!confirm(`Delete ${name.toLowerCase()} and all its files from the server?`)) return;
+    if (!confirm(`Delete ${name} and all its files from the server?`)) return;
     await this.session.remove(id);
   }
 }

@@ -2,11 +2,14 @@
 import type { Analysis, ExamFile, Finding, Health } from "../model/api";
 import { readingOrder, title } from "../model/hanging";
 import { kindOf, onlySought, soughtWords } from "../model/kinds";
+import { malignancyPercent, operatingPointPercent, operatingPointWords } from "../model/malignancy";
+import { patientFacts, patientName, studyFacts } from "../model/patient";
 import type { FindingRef, Reading } from "../model/reading";
-import type { Session } from "../model/session";
 import { examOutcome, outcome, sizeWords } from "../model/threshold";
 import { button, el } from "./dom";
 import type { LightBox } from "./lightbox";
+
+const MIXTURE = "These images do not state whose they are: they may be of several women. Nothing can be exported until you state that they are of one.";
 
 /** One finding of the list; the threshold only shows and hides it. */
 interface Item {
@@ -24,6 +27,7 @@ export class FindingsPanel {
   private readonly number = el("output", { attributes: { for: "threshold" } });
   private readonly atBundle = el("span");
   private readonly patient = el("p", { class: "patient" });
+  private readonly mixture = el("div", { class: "mixture" });
   private readonly status = el("p", { class: "outcome", attributes: { role: "status" } });
   private readonly warnings = el("div");
   private readonly list = el("div", { class: "findings" });
@@ -36,7 +40,6 @@ export class FindingsPanel {
   constructor(
     private readonly reading: Reading,
     private readonly lightbox: LightBox,
-    private readonly session: Session,
   ) {
     this.slider.addEventListener("input", () => reading.setThreshold(Number(this.slider.value)));
     const back = button("Back to it", () => reading.setThreshold(this.ofModels), { class: "quiet" });
@@ -44,6 +47,7 @@ export class FindingsPanel {
       "section",
       { class: "findings-panel", attributes: { "aria-label": "Findings", tabindex: "-1" } },
       this.patient,
+      this.mixture,
       el(
         "div",
         { class: "threshold" },
@@ -78,17 +82,37 @@ export class FindingsPanel {
     const text = examOutcome(reading.status, reading.analyses, reading.allShown.length, reading.threshold);
     if (this.status.textContent !== text) this.status.textContent = text;
     this.drawPatient();
+    this.drawMixture();
     this.build();
     this.drawItems();
   }
 
   private drawPatient(): void {
-    const { status } = this.reading;
-    const names = status ? this.session.patientsOf(status.id) : [];
-    this.patient.hidden = names.length === 0;
-    this.patient.textContent =
-      names.length > 1 ? `Files of ${names.length} patients: ${names.join("; ")}` : `Patient: ${names[0] ?? ""}`;
-    this.patient.classList.toggle("warning", names.length > 1);
+    const patient = this.reading.status?.patient ?? null;
+    const lines = patient ? [patientName(patient), patientFacts(patient), studyFacts(patient)].filter(Boolean) : [];
+    if (this.reading.status && !patient && this.reading.analyses) lines.push("Patient: not stated by the images");
+    const text = lines.join("\n");
+    if (this.patient.textContent !== text) this.patient.textContent = text;
+    this.patient.hidden = text === "";
+  }
+
+  /** That images may be of several women, and the reader's word that they are not. */
+  private drawMixture(): void {
+    const { reading } = this;
+    const state = reading.status?.is_vouched ? (reading.isMixture ? "doubtful" : "vouched") : "stated";
+    if (this.mixture.dataset["state"] === state) return;
+    this.mixture.dataset["state"] = state;
+    if (state === "doubtful") {
+      this.mixture.replaceChildren(
+        el("p", { class: "error", text: MIXTURE, attributes: { role: "alert" } }),
+        button("I checked: they are of one woman", () => reading.vouch(true)),
+      );
+    } else if (state === "vouched") {
+      this.mixture.replaceChildren(
+        el("p", { class: "quiet", text: "The reader has stated that these images are of one woman." }),
+        button("Take it back", () => reading.vouch(false), { class: "quiet" }),
+      );
+    } else this.mixture.replaceChildren();
   }
 
   /** Makes the list anew where more than the threshold, a verdict or the selection changed. */
@@ -176,13 +200,14 @@ export class FindingsPanel {
   private item(analysis: Analysis, finding: Finding, ref: FindingRef): HTMLElement {
     const { reading } = this;
     const kind = kindOf(reading.health, finding);
+    const { malignancy } = analysis.thresholds;
     const id = `${ref.file}/${ref.finding}`;
     const show = el(
       "button",
       { class: "show", attributes: { type: "button", "data-focus": `show ${id}`, title: "Centre the view on it" } },
       el("span", { class: `chip ${finding.malignancy}`, text: String(ref.finding + 1) }),
-      score("Detection", finding.detection_score, finding.detection_score >= this.ofModels ? `${kind.indefinite}, by the models' threshold` : "below the models' threshold"),
-      score("Malignancy", finding.malignancy_score, `${finding.malignancy} (malignant from ${analysis.thresholds.malignancy.toFixed(2)})`),
+      score("malignancy", malignancyPercent(finding.malignancy_score, malignancy), operatingPointWords(finding.malignancy_score, malignancy)),
+      score("detection", finding.detection_score.toFixed(2), finding.detection_score >= this.ofModels ? `${kind.indefinite}, by the models' threshold` : "below the models' threshold"),
       el("span", { class: "size", text: sizeWords(finding, kind) }),
     );
     show.addEventListener("click", () => this.show(ref));
@@ -216,20 +241,24 @@ export class FindingsPanel {
     );
   }
 
+  private get allScores(): number[] {
+    return (this.reading.analyses ?? []).flatMap(({ findings }) => findings.map((finding) => finding.malignancy_score));
+  }
+
   private drawModels(): void {
     const { health, analyses } = this.reading;
     if (!health) return;
     const said = analyses?.[0];
     const bundle = said?.bundle ?? health.bundle;
     const { detection } = health.thresholds;
-    const malignancy = said?.thresholds.malignancy ?? health.thresholds.malignancy;
+    const point = operatingPointPercent(said?.thresholds.malignancy ?? health.thresholds.malignancy, this.allScores);
     const lines = [
       `Models: ${bundle.name} ${bundle.version} (${bundle.sha256.slice(0, 12)})`,
       `Software: ${said?.software ?? health.software}`,
-      `Thresholds: detection ${detection.toFixed(2)}, malignancy ${malignancy.toFixed(2)}; candidates from ${health.floor.toFixed(2)}`,
+      `Thresholds: detection ${detection.toFixed(2)}, malignancy ${point}; candidates from ${health.floor.toFixed(2)}`,
     ];
     this.meanings.hidden = false;
-    this.meanings.replaceChildren(...meanings(health));
+    this.meanings.replaceChildren(...meanings(health, point));
     this.models.replaceChildren(...lines.map((text) => el("p", { text })));
   }
 
@@ -250,28 +279,28 @@ function commonWarnings(all: readonly (readonly string[])[]): string[] {
 
 const warned = (text: string) => el("p", { class: "warning", text: `Warning: ${text}` });
 
-function score(name: string, value: number, words: string): HTMLElement {
+function score(name: string, value: string, words: string): HTMLElement {
   return el(
     "span",
     { class: "score" },
     el("span", { text: `${name} ` }),
-    el("strong", { text: value.toFixed(2) }),
+    el("strong", { text: value }),
     el("span", { class: "score-words", text: ` ${words}` }),
   );
 }
 
-function meanings(health: Health): HTMLElement[] {
+function meanings(health: Health, point: string): HTMLElement[] {
   const only = onlySought(health);
   return [
     el("summary", { text: "What the scores mean" }),
     el("p", { text: `Detection score, 0 to 1: how sure the detector is that there is ${only?.indefinite ?? "a finding of its kind"} here. It says nothing of malignancy.` }),
-    el("p", { text: `Malignancy score, 0 to 1: the calibrated probability that this ${only?.word ?? "finding"}, if it is one, is malignant.` }),
+    el("p", { text: `Malignancy, 0 to 100%: the calibrated probability that this ${only?.word ?? "finding"}, if it is one, is malignant. 46% means 46 in 100 such findings; from the operating point of ${point} the models call it malignant.` }),
     el("p", { text: `Only ${soughtWords(health)} are looked for. No finding does not mean a healthy breast.` }),
     el(
       "p",
       { class: "legend" },
-      el("span", { class: "malignant", text: "solid line: malignant" }),
-      el("span", { class: "benign", text: "dashed line: benign" }),
+      el("span", { class: "malignant", text: `solid line: malignancy above the operating point of ${point}` }),
+      el("span", { class: "benign", text: `dashed line: below ${point}` }),
       el("span", { class: "drawn", text: "dotted line: drawn by the reader" }),
     ),
   ];

@@ -35,10 +35,7 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
   const arrow = (right: number, down: number) => () => {
     if (!lightbox.active?.tools.step(right, down, false)) pane()?.pan(-right * PAN_STEP, -down * PAN_STEP);
   };
-  const zoom = (factor: number) => () => {
-    const size = pane()?.size;
-    if (size) pane()?.zoomAt(size.width / 2, size.height / 2, factor);
-  };
+  const zoom = (factor: number) => () => pane()?.zoomBy(factor);
   const shiftArrow = (right: number, down: number) => () => {
     const target = pane();
     if (!target || lightbox.active?.tools.step(right, down, true)) return;
@@ -83,14 +80,14 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["m", "M"], "M", "magnifier", tool("magnify")),
     key(["l", "L"], "L", "measure a length (drag; or arrows, Enter at both ends)", tool("length")),
     key(["Backspace"], "Backspace", "remove the last measurement", () => {
-      pane()?.state.lengths.pop();
-      pane()?.overlay.drawWork();
+      const file = pane()?.file;
+      if (file !== undefined) reading.removeLastLength(file);
     }),
     key(["ArrowLeft"], "Arrows", "pan; while measuring, drawing or magnifying: move the crosshair (Shift: finely)", arrow(-1, 0)),
     key(["ArrowRight"], "", "", arrow(1, 0)),
     key(["ArrowUp"], "", "", arrow(0, -1)),
     key(["ArrowDown"], "", "", arrow(0, 1)),
-    key(["+", "="], "+ and −", "zoom", zoom(ZOOM_STEP)),
+    key(["+", "="], "+ and −", "zoom about the pointer, else the selected finding, else the breast", zoom(ZOOM_STEP)),
     key(["-", "_"], "", "", zoom(1 / ZOOM_STEP)),
     key(["Shift+ArrowLeft"], "Shift and arrows", "window width (sideways) and level (up, down)", shiftArrow(-1, 0)),
     key(["Shift+ArrowRight"], "", "", shiftArrow(1, 0)),
@@ -103,7 +100,7 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["k", "K"], "K", "window all views together, or one", () => reading.change({ windowsLinked: !reading.display.windowsLinked })),
     key(["f", "F"], "F", "whole image", () => pane()?.fit()),
     key(["g", "G"], "G", "breasts of all views, at one scale", () => lightbox.fitBreasts()),
-    key(["0"], "0", "one pixel of the file on one of the monitor", () => pane()?.trueSize()),
+    key(["0"], "0", "one pixel of the file on one of the monitor, about the same place", () => pane()?.trueSize()),
     key(["r", "R"], "R", "reset all views", () => lightbox.resetAll()),
     key(["v", "V"], "V", "original, preprocessed, side by side", () => {
       reading.change({ mode: MODES[(MODES.indexOf(reading.display.mode) + 1) % MODES.length]! });

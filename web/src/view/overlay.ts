@@ -2,6 +2,7 @@
 import type { Analysis, Finding, FindingKind, Point, Spacing, Verdict } from "../model/api";
 import { distance, toScreen, type ScreenMap, type Size } from "../model/frames";
 import { kindOf } from "../model/kinds";
+import { malignancyWords } from "../model/malignancy";
 import type { Reading } from "../model/reading";
 import { svg } from "./dom";
 
@@ -91,7 +92,7 @@ export class Overlay {
     this.isNarrow = this.pane.width < 460;
     this.marks = (this.analysis?.findings ?? []).map((finding, index) => {
       const kind = kindOf(this.reading.health, finding);
-      const label = new Label(index + 1, finding, kind, this.isNarrow);
+      const label = new Label(index + 1, finding, kind, this.analysis!.thresholds.malignancy, this.isNarrow);
       return { index, finding, shapes: shapesOf(finding, kind, index), label };
     });
     // The surest on top.
@@ -155,8 +156,8 @@ export class Overlay {
       const top = points.reduce((best, point) => (point[1] < best[1] ? point : best));
       parts.push(halo(`drawn ${index + 1}`, top[0], top[1] - 8));
     });
-    const lengths = [...this.reading.view(this.file).lengths];
-    if (this.draft?.kind === "length" && this.draft.points.length === 2) lengths.push(this.draft.points as [Point, Point]);
+    const lengths = this.reading.lengths.filter(({ file }) => file === this.file).map(({ ends }) => ends);
+    if (this.draft?.kind === "length" && this.draft.points.length === 2) lengths.push([this.draft.points[0]!, this.draft.points[1]!]);
     for (const [a, b] of lengths) {
       const [from, to] = [toScreen(this.map, a), toScreen(this.map, b)];
       const line = { x1: from[0], y1: from[1], x2: to[0], y2: to[1] };
@@ -211,7 +212,7 @@ function textWidth(text: string): number {
   return Math.ceil(ruler.measureText(text).width);
 }
 
-/** Number, class and its score, the kind and the detection score, verdict; a narrow pane leaves the detection to the list. */
+/** Number, probability of malignancy, the kind and the detection score, verdict; a narrow pane leaves the detection to the list. */
 class Label {
   readonly root: SVGGElement;
   width: number;
@@ -221,8 +222,8 @@ class Label {
   private readonly chipWidth: number;
   private isWhole = true;
 
-  constructor(number: number, finding: Finding, kind: FindingKind, isNarrow: boolean) {
-    const name = `${finding.malignancy} ${finding.malignancy_score.toFixed(2)}`;
+  constructor(number: number, finding: Finding, kind: FindingKind, operatingPoint: number, isNarrow: boolean) {
+    const name = malignancyWords(finding.malignancy_score, operatingPoint);
     const detection = isNarrow ? "" : `${kind.word} ${finding.detection_score.toFixed(2)}`;
     const chip = (this.chipWidth = textWidth(String(number)) + 10);
     const nameEnd = chip + 6 + textWidth(name);

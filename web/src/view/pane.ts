@@ -1,10 +1,12 @@
 /** One pane of the light box: an image, what is drawn over it, and the words in its corners. */
 import type { Point, View } from "../model/api";
-import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "../model/frames";
+import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, toScreen, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "../model/frames";
 import { isFlipped, title, wallInFile, wallInPane } from "../model/hanging";
 import type { ImageStore, Source, ViewImage } from "../model/images";
+import { patientFacts, patientName, studyFacts } from "../model/patient";
 import type { Reading, ViewState } from "../model/reading";
 import { outcome } from "../model/threshold";
+import { isInSight, keptOnTissue, nearestTissue, tissueOf } from "../model/tissue";
 import type { Preset, Window } from "../model/windowing";
 import { el } from "./dom";
 import { Overlay } from "./overlay";
@@ -15,9 +17,12 @@ export class Pane {
   readonly overlay: Overlay;
   readonly view: View;
   image: ViewImage | null = null;
+  /** Where the pointer is on it, in CSS pixels; null: elsewhere. */
+  pointer: Point | null = null;
   private readonly element = el("div", { class: "image" });
   private readonly said = el("div", { class: "said" });
   private readonly looks = el("div");
+  private readonly whose = el("span", { class: "whose" });
   private readonly message = el("div", { class: "message", attributes: { role: "status" } });
   private readonly name: string;
   private readonly stopListening: (() => void)[];
@@ -41,6 +46,7 @@ export class Pane {
     this.overlay = new Overlay(reading, file, view.pixel_aspect, view.spacing);
     const heading = el("div", { class: "corner heading", text: title(view) });
     if (source === "preprocessed") heading.append(el("span", { class: "kind", text: "as the models see it" }));
+    heading.append(this.whose);
     this.root = el(
       "section",
       { class: "pane", attributes: { tabindex: "0", role: "application", "aria-roledescription": "mammogram" } },
@@ -93,6 +99,7 @@ export class Pane {
       if (this.isClosed) return;
       this.image = image;
       if (image.samples instanceof Uint16Array) this.state.wall ??= wallInFile(this.view, image.samples);
+      this.state.tissue ??= tissueOf(image);
       this.state.windows[this.source] ??= image.presets.default;
       this.refit();
       this.message.textContent = "";
@@ -124,8 +131,9 @@ export class Pane {
     if (this.image) this.setWindow(this.image.presets[preset]);
   }
 
+  /** No key, button or drag leaves the pane without tissue. */
   moveTo(camera: Camera): void {
-    this.state.camera = camera;
+    this.state.camera = keptOnTissue(camera, this.size, this.view.pixel_aspect, this.state.tissue);
     this.state.fitted = null;
     this.reading.tell("camera");
   }
@@ -143,8 +151,39 @@ export class Pane {
   /** One pixel of the file on one of the monitor. */
   trueSize(): void {
     const { camera } = this.state;
-    const { width, height } = this.size;
-    if (camera) this.zoomAt(width / 2, height / 2, 1 / (globalThis.devicePixelRatio || 1) / camera.zoom);
+    const finding = this.selectedMiddle;
+    if (!camera) return;
+    const zoom = 1 / (globalThis.devicePixelRatio || 1);
+    if (!this.pointer && finding && !this.isInSight(finding)) this.moveTo({ ...camera, x: finding[0], y: finding[1], zoom });
+    else this.zoomBy(zoom / camera.zoom);
+  }
+
+  /** Zooms about the pointer where it is on this pane, else the selected finding, else the breast. */
+  zoomBy(factor: number): void {
+    const { map, pointer } = this;
+    if (!map) return;
+    const [x, y] = pointer ?? toScreen(map, this.zoomPoint);
+    this.zoomAt(x, y, factor);
+  }
+
+  private get zoomPoint(): Point {
+    const { camera, fitted, tissue } = this.state;
+    const finding = this.selectedMiddle;
+    if (finding && this.isInSight(finding)) return finding;
+    const middle: Point = [camera!.x, camera!.y];
+    if (!tissue) return middle;
+    return fitted ? tissue.middle : nearestTissue(middle, this.view.pixel_aspect, tissue);
+  }
+
+  private get selectedMiddle(): Point | null {
+    const { selected } = this.reading;
+    const box = selected?.file === this.file ? this.reading.finding(selected)?.box : null;
+    return box ? [(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2] : null;
+  }
+
+  private isInSight(point: Point): boolean {
+    const { camera } = this.state;
+    return camera !== null && isInSight(camera, this.size, this.view.pixel_aspect, point);
   }
 
   centre(box: Box): void {
@@ -179,6 +218,7 @@ export class Pane {
     const { camera, fitted } = this.state;
     if (fitted === "breast") this.fitBreast();
     else if (fitted === "image" || !camera) this.fit();
+    else this.moveTo(camera);
   }
 
   /** The image, the window and the place as they were at first. */
@@ -226,6 +266,14 @@ export class Pane {
     this.root.classList.toggle("active", reading.activeFile === this.file);
     this.root.dataset["tool"] = reading.display.tool;
     this.writeFacts();
+    this.writeWhose();
+  }
+
+  /** Whose image this is: always of the exam that is open, for a pane is closed with its exam. */
+  private writeWhose(): void {
+    const patient = this.reading.status?.patient ?? null;
+    const text = patient ? [patientName(patient), patientFacts(patient), studyFacts(patient)].filter(Boolean).join("\n") : "";
+    if (this.whose.textContent !== text) this.whose.textContent = text;
   }
 
   private writeFacts(): void {

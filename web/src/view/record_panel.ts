@@ -1,23 +1,48 @@
 /** The reader's own part: what was missed, an impression, and what is taken away. */
 import * as api from "../model/api";
 import { readingOrder } from "../model/hanging";
+import type { Keeper, Keeping } from "../model/keeper";
 import type { Reading } from "../model/reading";
 import { readingFile } from "../model/reading_file";
 import { button, download, el } from "./dom";
 import type { LightBox } from "./lightbox";
 
+/** Where the browser keeps the reader's name from one exam to the next. */
+const READER = "mammoscope-reader";
+const KEEPING: Record<Exclude<Keeping, "kept">, string> = {
+  waiting: "Not saved yet.",
+  saving: "Saving.",
+  away: "Not saved: trying again.",
+  refused: "Not saved.",
+  overtaken: "Not saved: another reading of this exam was saved meanwhile, in another tab or by somebody else.",
+};
+
+const savedWords = (saved: string | null, reader: string) =>
+  saved === null ? "" : `Saved on the server ${new Date(saved).toLocaleString([], { dateStyle: "short", timeStyle: "medium", hour12: false })}${reader ? ` by ${reader}` : ""}.`;
+
 export class RecordPanel {
   readonly root: HTMLElement;
   private readonly impression = el("textarea", { attributes: { id: "impression", rows: "2", maxlength: "4000" } });
   private readonly said = el("p", { class: "quiet", attributes: { role: "status" } });
-  private readonly unsaved = el("p", { class: "unsaved" });
+  private readonly reader = el("input", { attributes: { id: "reader", type: "text", maxlength: "100", autocomplete: "name" } });
+  private readonly keepingWords = el("span", { attributes: { role: "status" } });
+  private readonly choice = el("span", { class: "buttons", attributes: { hidden: "" } });
+  private readonly keeping = el("p", { class: "keeping" }, this.keepingWords, this.choice);
   private readonly drawing: HTMLButtonElement[];
   private readonly exports: HTMLButtonElement[];
 
   constructor(
     private readonly reading: Reading,
     private readonly lightbox: LightBox,
+    private readonly keeper: Keeper,
   ) {
+    reading.reader = localStorage.getItem(READER) ?? "";
+    this.reader.addEventListener("input", () => {
+      localStorage.setItem(READER, this.reader.value);
+      reading.sign(this.reader.value);
+    });
+    this.choice.append(button("Show theirs", () => void keeper.takeTheirs()), button("Keep mine", () => void keeper.keepMine()));
+    keeper.on(() => this.drawKeeping());
     this.impression.addEventListener("input", () => reading.write(this.impression.value));
     this.drawing = [
       button("Polygon", () => reading.change({ tool: "polygon" }), { attributes: { title: "Click points; Enter or double click closes it (D)" } }),
@@ -35,18 +60,21 @@ export class RecordPanel {
       el("div", { class: "buttons", attributes: { role: "group", "aria-label": "Draw a missed finding" } }, el("span", { text: "Draw a missed one" }), ...this.drawing),
       el("label", { attributes: { for: "impression" }, text: "Impression" }),
       this.impression,
-      el("div", { class: "buttons", attributes: { role: "group", "aria-label": "Save" } }, el("span", { text: "Save" }), ...this.exports),
-      this.unsaved,
+      el("div", { class: "reader" }, el("label", { attributes: { for: "reader" }, text: "Reader" }), this.reader),
+      this.keeping,
+      el("div", { class: "buttons", attributes: { role: "group", "aria-label": "Save" } }, el("span", { text: "Take away" }), ...this.exports),
       this.said,
     );
     reading.on(["exam", "files", "results", "record", "display"], () => this.draw());
+    reading.on(["exam", "record"], () => this.drawKeeping());
     this.draw();
+    this.drawKeeping();
   }
 
   private draw(): void {
     const { reading } = this;
     if (this.impression.value !== reading.impression) this.impression.value = reading.impression;
-    const isReady = reading.analyses !== null && reading.analyses.length > 0;
+    const isReady = reading.analyses !== null && reading.analyses.length > 0 && !reading.isMixture;
     this.exports.forEach((each) => (each.disabled = !isReady));
     this.impression.disabled = reading.status === null;
     const tools = ["polygon", "freehand"] as const;
@@ -54,13 +82,24 @@ export class RecordPanel {
       each.disabled = reading.status === null;
       each.setAttribute("aria-pressed", String(reading.display.tool === tools[place]));
     });
-    this.unsaved.textContent = reading.isUnsaved ? "Not saved: it is kept nowhere until you save the JSON or the report." : "";
+    if (this.reader.value !== reading.reader) this.reader.value = reading.reader;
+  }
+
+  /** How the reading stands on the server: nothing is called saved that is not. */
+  private drawKeeping(): void {
+    const { keeper, reading } = this;
+    const { state, problem } = keeper;
+    this.keeping.hidden = reading.status === null || (state === "kept" && reading.saved === null);
+    this.keeping.className = state === "kept" ? "keeping" : state === "overtaken" || state === "refused" ? "keeping error" : "keeping unsaved";
+    const text = state === "kept" ? savedWords(reading.saved, reading.savedBy) : KEEPING[state];
+    this.keepingWords.textContent = problem ? `${text} ${problem}` : text;
+    this.choice.hidden = state !== "overtaken";
   }
 
   saveJson(): void {
     const text = `${JSON.stringify(readingFile(this.reading, new Date()), null, 1)}\n`;
     download(new Blob([text], { type: "application/json" }), "mammoscope-reading.json");
-    this.reading.saved();
+    this.reading.keep(this.reading.version);
     this.said.textContent = "Saved as mammoscope-reading.json.";
   }
 
@@ -89,7 +128,6 @@ export class RecordPanel {
     if (!exam) return;
     await this.attempt("Report", async () => {
       download(await api.reportPdf(exam, this.reading.record), "mammoscope-report.pdf");
-      this.reading.saved();
     });
   }
 

@@ -34,6 +34,7 @@ export class PaneTools {
     const { root } = pane;
     root.addEventListener("pointerdown", (event) => this.down(event));
     root.addEventListener("pointermove", (event) => this.move(event));
+    root.addEventListener("pointerleave", () => (pane.pointer = null));
     root.addEventListener("pointerup", (event) => this.up(event));
     root.addEventListener("pointercancel", () => this.cancel());
     root.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
@@ -69,7 +70,7 @@ export class PaneTools {
   }
 
   private keep(kind: "length" | "outline", points: readonly Point[]): void {
-    if (kind === "length") this.pane.state.lengths.push([points[0]!, points[1]!]);
+    if (kind === "length") this.pane.reading.addLength(this.pane.file, points[0]!, points[1]!);
     else {
       const outline = thinned(points);
       if (outline.length >= LEAST_POINTS) this.pane.reading.addDrawn(this.pane.file, outline);
@@ -121,8 +122,9 @@ export class PaneTools {
 
   private move(event: PointerEvent): void {
     const { drag, pane } = this;
-    if (!drag || drag.pointer !== event.pointerId) return;
     const at = this.at(event);
+    pane.pointer = at;
+    if (!drag || drag.pointer !== event.pointerId) return;
     const [dx, dy] = [at[0] - drag.last[0], at[1] - drag.last[1]];
     drag.hasMoved ||= Math.hypot(at[0] - drag.start[0], at[1] - drag.start[1]) > CLICK_SLACK;
     drag.last = at;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Path
@@ -9,7 +10,7 @@ from fastapi import Depends, HTTPException, Path
 from mammoscope.errors import InputError
 from mammoscope.findings import Analysis
 from mammoscope.server.file_place import FilePlace
-from mammoscope.server.models import AnalysisStatus, File, Problem
+from mammoscope.server.models import AnalysisStatus, File, Problem, Record
 from mammoscope.server.state import ServerState, StateOf
 from mammoscope.writers.json import read_analysis
 
@@ -67,6 +68,27 @@ def refuse_unless_done(file: File) -> None:
     """Raise HTTPException 409 where the file is not done, or failed."""
     if file.state != "done":
         raise HTTPException(409, "the file failed" if file.state == "failed" else "the file is not done yet")
+
+
+def refuse_unfit(record: Record, found: Mapping[int, int], shown: Collection[int]) -> None:
+    """Raise HTTPException 422 where a record is about what the exam does not have.
+
+    Parameters
+    ----------
+    record
+        What the reader made of the exam.
+    found
+        How many findings each file has, by its number.
+    shown
+        Numbers of the files that can be drawn on.
+    """
+    for verdict in record.verdicts:
+        if verdict.finding >= found.get(verdict.file, 0):
+            raise HTTPException(422, f"verdicts: file {verdict.file} has no finding {verdict.finding}")
+    for name, marks in (("drawn", record.drawn), ("lengths", record.lengths)):
+        for mark in marks:
+            if mark.file not in shown:
+                raise HTTPException(422, f"{name}: file {mark.file} is not there, or failed")
 
 
 def done_analysis(state: ServerState, status: AnalysisStatus, file: File) -> tuple[FilePlace, Analysis]:

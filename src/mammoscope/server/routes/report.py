@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from mammoscope.server.models import Record
 from mammoscope.server.report_pdf import ReportedFile, render_report
-from mammoscope.server.routes.found import FoundAnalysis, binary, done_analysis, problems
+from mammoscope.server.routes.found import FoundAnalysis, binary, done_analysis, problems, refuse_unfit
 from mammoscope.server.state import StateOf
 
 router = APIRouter(prefix="/analyses/{analysis}", tags=["report"])
@@ -19,12 +19,19 @@ router = APIRouter(prefix="/analyses/{analysis}", tags=["report"])
     summary="A one-page PDF of an exam",
     response_class=Response,
     responses=binary("application/pdf")
-    | problems(_404="There is none.", _409="It is not done yet.", _413="Too large.", _422="The record does not fit."),
+    | problems(
+        _404="There is none.",
+        _409="It is not done yet, or may be of several women.",
+        _413="Too large.",
+        _422="The record does not fit.",
+    ),
 )
 async def report(status: FoundAnalysis, record: Record, state: StateOf) -> Response:
     """Views with outlines, findings, the reader's verdicts and impression, models, warnings and the notice."""
     if status.state not in ("done", "failed"):
         raise HTTPException(409, "the analysis is not done yet")
+    if status.is_vouched and not record.one_woman:
+        raise HTTPException(409, "the images may be of several women: the reader must state that they are of one")
     done = [file for file in status.files if file.state == "done"]
     if not done:
         raise HTTPException(409, "every file of the analysis failed")
@@ -32,12 +39,7 @@ async def report(status: FoundAnalysis, record: Record, state: StateOf) -> Respo
     def draw() -> bytes:
         stored = [(file, *done_analysis(state, status, file)) for file in done]
         found = {file.number: len(analysis.findings) for file, _, analysis in stored}
-        for verdict in record.verdicts:
-            if verdict.finding >= found.get(verdict.file, 0):
-                raise HTTPException(422, f"verdicts: file {verdict.file} has no finding {verdict.finding}")
-        for drawn in record.drawn:
-            if drawn.file not in found:
-                raise HTTPException(422, f"drawn: file {drawn.file} is not there, or failed")
+        refuse_unfit(record, found, shown=found)
         files = [ReportedFile(file, place, analysis.above(record.threshold)) for file, place, analysis in stored]
         try:
             return render_report(status, files, record)

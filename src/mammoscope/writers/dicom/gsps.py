@@ -17,6 +17,7 @@ from mammoscope.writers.dicom.identity import plain, result_identity, tracking
 from mammoscope.writers.dicom.origin import Origin
 from mammoscope.writers.dicom.result_kind import ResultKind
 from mammoscope.writers.dicom.shapes import closed, corners, outline_of
+from mammoscope.writers.malignancy import malignancy_words
 from mammoscope.writers.overlay.ink import PALETTE, WHITE, Colour
 
 _PIXEL, _DISPLAY = pr.AnnotationUnitsValues.PIXEL, pr.AnnotationUnitsValues.DISPLAY
@@ -89,10 +90,10 @@ def _drawn(finding: Finding, analysis: Analysis, origin: Origin, number: int) ->
 
 
 def _label(finding: Finding, analysis: Analysis, origin: Origin, number: int) -> pr.TextObject:
-    """Number, class, kind and both scores, as beside the box in the overlay."""
+    """Number, probability of malignancy, kind and detection score, as beside the box in the overlay."""
     known, (corner,) = tracking(analysis, origin, number), _within(corners(finding.box)[:1], analysis)
     return pr.TextObject(
-        f"{number}: {finding.malignancy} {finding.malignancy_score:.2f}, "
+        f"{number}: {malignancy_words(finding.malignancy_score, analysis.thresholds.malignancy)}, "
         f"{kind_named(finding.kind).word} {finding.detection_score:.2f}",
         _PIXEL,
         anchor_point=(float(corner[0]), float(corner[1])),

@@ -22,6 +22,7 @@ from mammoscope.writers.dicom.identity import (
 )
 from mammoscope.writers.dicom.origin import Origin
 from mammoscope.writers.dicom.result_kind import ResultKind
+from mammoscope.writers.malignancy import malignancy_words, operating_point_words
 
 _THICKNESS_MM = 1.0  # a projection has no slices: so, what a viewer gives as a volume in mm3 is the area in mm2
 
@@ -131,9 +132,9 @@ def _segment(segment: int, number: int, finding: Finding, analysis: Analysis, or
         tracking_id=known["identifier"],
         anatomic_regions=[concepts.BREAST],
     )
+    scores = finding.malignancy_score, analysis.thresholds.malignancy
     # No attribute of the standard holds the confidence of a binary segment; the report has it in numbers.
     description.SegmentDescription = (
-        f"Detection score {finding.detection_score:.3f}, probability of malignancy {finding.malignancy_score:.3f} "
-        f"({finding.malignancy})"
+        f"Detection score {finding.detection_score:.3f}, {malignancy_words(*scores)}, {operating_point_words(*scores)}"
     )
     return description

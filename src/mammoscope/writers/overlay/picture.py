@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mammoscope.findings import Analysis, Finding
 from mammoscope.kinds import grade_named, kind_named
 from mammoscope.mammogram import Mammogram
+from mammoscope.writers.malignancy import malignancy_words
 from mammoscope.writers.overlay.ink import (
     PALETTE,
     PLATE,
@@ -31,14 +32,15 @@ from mammoscope.writers.overlay.strips import bottom_strip, top_strip
 _SMALLEST_SIDE = 800  # smaller images are enlarged, so that text beside a box stays small compared with it
 _SMALLEST_WIDTH = 640
 _SCALE_BARS_MM = (20, 10, 5, 2, 1)
+_Parts = tuple[tuple[str, bool], ...]  # of a label
 
 
 def render_overlay(mammogram: Mammogram, analysis: Analysis, max_side: int = 2400) -> NDArray[np.uint8]:
     """Draw an analysis over its mammogram, in the original orientation and the breast's true proportions.
 
-    Each class has a colour, a line (solid box: malignant, dashed box: benign) and its name beside the box, with the
-    word of the finding's kind; the kind says whether its outline is drawn too. The number of a finding is its place in
-    ``analysis.findings``, from 1. Text is in strips above and below.
+    Each class has a colour and a line (solid box: malignant, dashed box: benign). Beside the box are the probability of
+    malignancy and the word of the finding's kind; the kind says whether its outline is drawn too. The number of a
+    finding is its place in ``analysis.findings``, from 1. Text is in strips above and below.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ def render_overlay(mammogram: Mammogram, analysis: Analysis, max_side: int = 240
     """
     canvas = _canvas(mammogram, max_side)
     taken = _draw_scale_bar(canvas, mammogram)
-    unlabelled = _draw_findings(canvas, analysis.findings, taken)
+    unlabelled = _draw_findings(canvas, analysis.findings, analysis.thresholds.malignancy, taken)
     width, size = canvas.width, max(12, round(0.85 * canvas.size))
     return np.concatenate(
         [top_strip(analysis, width, size), canvas.picture, bottom_strip(analysis, width, size, unlabelled=unlabelled)]
@@ -146,7 +148,9 @@ def _draw_scale_bar(canvas: _Canvas, mammogram: Mammogram) -> list[Rectangle]:
     return [(middle - wide / 2 - edge / 2, y - 2 * size, middle + wide / 2 + edge / 2, float(canvas.height))]
 
 
-def _draw_findings(canvas: _Canvas, findings: tuple[Finding, ...], taken: list[Rectangle]) -> int:
+def _draw_findings(
+    canvas: _Canvas, findings: tuple[Finding, ...], operating_point: float, taken: list[Rectangle]
+) -> int:
     """Draw boxes, outlines and labels; returns for how many labels there was no room."""
     picture, size, stroke = canvas.picture, canvas.size, canvas.stroke
     boxes = [canvas.box(finding) for finding in findings]
@@ -156,7 +160,8 @@ def _draw_findings(canvas: _Canvas, findings: tuple[Finding, ...], taken: list[R
         if finding.outline and kind_named(finding.kind).outlined:
             draw_polygon(picture, canvas.outline(finding), colour, stroke)
     gap = max(3.0, 0.35 * size)
-    sizes = [(_label_width(number, finding, size), 1.7 * size) for number, finding in enumerate(findings, 1)]
+    labels = [_label_parts(finding, operating_point) for finding in findings]
+    sizes = [(_label_width(number, parts, size), 1.7 * size) for number, parts in enumerate(labels, 1)]
     places = place_labels(boxes, sizes, (canvas.width, canvas.height), gap, taken)
     shown = [(*item, place) for item, place in zip(enumerate(findings), places, strict=True) if place is not None]
     # All leaders first, so that none crosses a label.
@@ -165,7 +170,7 @@ def _draw_findings(canvas: _Canvas, findings: tuple[Finding, ...], taken: list[R
         if line is not None:
             draw_line(picture, *line, _colour(finding), max(1, stroke - 1))
     for index, finding, place in shown:
-        _draw_label(canvas, index + 1, finding, place)
+        _draw_label(canvas, index + 1, labels[index], _colour(finding), place)
     return len(findings) - len(shown)
 
 
@@ -173,31 +178,31 @@ def _colour(finding: Finding) -> Colour:
     return PALETTE[grade_named(finding.malignancy).colour]
 
 
-def _label_parts(finding: Finding) -> tuple[tuple[str, bool], ...]:
+def _label_parts(finding: Finding, operating_point: float) -> _Parts:
     """Pieces of a label's text; True: in the colour of the class."""
     return (
-        (f"{finding.malignancy} {finding.malignancy_score:.2f}", True),
+        (malignancy_words(finding.malignancy_score, operating_point), True),
         (f"  |  {kind_named(finding.kind).word} {finding.detection_score:.2f}", False),
     )
 
 
-def _label_width(number: int, finding: Finding, size: int) -> int:
-    parts = sum(text_width(text, size, bold=bold) for text, bold in _label_parts(finding))
-    return _number_width(number, size) + parts + round(1.1 * size)
+def _label_width(number: int, parts: _Parts, size: int) -> int:
+    written = sum(text_width(text, size, bold=bold) for text, bold in parts)
+    return _number_width(number, size) + written + round(1.1 * size)
 
 
 def _number_width(number: int, size: int) -> int:
     return text_width(str(number), size, bold=True) + round(0.9 * size)
 
 
-def _draw_label(canvas: _Canvas, number: int, finding: Finding, place: Rectangle) -> None:
-    picture, size, colour = canvas.picture, canvas.size, _colour(finding)
+def _draw_label(canvas: _Canvas, number: int, parts: _Parts, colour: Colour, place: Rectangle) -> None:
+    picture, size = canvas.picture, canvas.size
     x0, y0, _, y1 = place
     middle, chip = (y0 + y1) / 2, _number_width(number, size)
     fill_rectangle(picture, place, PLATE)
     fill_rectangle(picture, (x0, y0, x0 + chip, y1), colour)
     draw_text(picture, (x0 + 0.45 * size, middle), str(number), size, PLATE, bold=True)
     x = x0 + chip + 0.5 * size
-    for text, is_class in _label_parts(finding):
+    for text, is_class in parts:
         draw_text(picture, (x, middle), text, size, colour if is_class else SOFT_WHITE, bold=is_class)
         x += text_width(text, size, bold=is_class)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammoscope.findings import Analysis
-from mammoscope.kinds import GRADES, MALIGNANT, kinds_shown, score_word
+from mammoscope.kinds import GRADES, kinds_shown, score_word
 from mammoscope.mammogram import Laterality
+from mammoscope.writers.malignancy import operating_point_percent
 from mammoscope.writers.overlay.ink import (
     PALETTE,
     PLATE,
@@ -65,10 +66,19 @@ def bottom_strip(analysis: Analysis, width: int, size: int, *, unlabelled: int =
     """
     lines: list[list[Run]] = []
     kinds = kinds_shown(finding.kind for finding in analysis.findings)
+    scores = [finding.malignancy_score for finding in analysis.findings]
+    point = operating_point_percent(analysis.thresholds.malignancy, scores)
     if analysis.findings:
         legend = [
-            *(Run(grade.name, PALETTE[grade.colour], bold=True, swatch=grade.line == "dashed") for grade in GRADES),
-            Run("beside the class: probability of malignancy"),
+            *(
+                Run(
+                    f"malignancy {side} the operating point of {point}",
+                    PALETTE[grade.colour],
+                    bold=True,
+                    swatch=grade.line == "dashed",
+                )
+                for grade, side in zip(GRADES, ("above", "below"), strict=True)
+            ),
             *(Run(f"{kind.word}: detection score") for kind in kinds),
         ]
         lines += _wrapped(legend, width, size)
@@ -80,14 +90,11 @@ def bottom_strip(analysis: Analysis, width: int, size: int, *, unlabelled: int =
         lines.append(
             [Run(_elided(f"{len(analysis.warnings) - _SHOWN_WARNINGS} more notes in the report.", width, size))]
         )
-    thresholds = analysis.thresholds
     made_by = [
         Run(analysis.notice, YELLOW, bold=True),
         Run(analysis.software),
         Run(f"bundle {analysis.bundle.name} {analysis.bundle.version} ({analysis.bundle.sha256[:8]})"),
-        Run(
-            f"thresholds: {score_word(kinds)} {thresholds.detection:.2f}, {MALIGNANT.name} {thresholds.malignancy:.2f}"
-        ),
+        Run(f"thresholds: {score_word(kinds)} {analysis.thresholds.detection:.2f}, malignancy {point}"),
     ]
     if analysis.input.spacing is None:
         made_by.append(Run("no scale: pixel spacing not known"))
