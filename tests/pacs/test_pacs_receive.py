@@ -175,7 +175,8 @@ def test_nothing_is_held_of_what_is_set_aside(receiving: Receiving, monkeypatch:
         assert association.send_c_store(other).Status == SUCCESS
     assert association.send_c_store(film(2)).Status == SUCCESS
     with pytest.raises((RuntimeError, AttributeError, AssertionError)):
-        assert association.send_c_store(film(3, PixelData=large)).Status == SUCCESS
+        # So much that it cannot have arrived whole before the thread that aborts is started.
+        assert association.send_c_store(film(3, PixelData=large * 40)).Status == SUCCESS
     assert len(queue.images(ImageState.RECEIVED)) == 1
 
 
