@@ -19,15 +19,14 @@ from mammoscope.evaluation.metrics.detection import (
     average_precision,
     average_recall,
     detection_figures,
-    detection_rows,
-    froc_curve,
     froc_sensitivity,
     lesion_hits,
     match,
-    precision_recall_curve,
     rank,
     threshold_at_rate,
 )
+from mammoscope.evaluation.metrics.detection_curves import froc_curve, precision_recall_curve
+from mammoscope.evaluation.metrics.detection_rows import detection_rows
 from mammoscope.evaluation.metrics.intervals import Bootstrap
 
 

@@ -26,14 +26,14 @@ from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.dimse import Dimse
 from mammoscope.pacs.image_queue import ImageQueue
-from mammoscope.pacs.metrics import Chain, disk_problem, readiness
+from mammoscope.pacs.metrics import Chain, readiness
 from mammoscope.pacs.monitor import Monitor
 from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.sender import Sender
 from mammoscope.pacs.settings import Address, Caller, Listening, Node, Tls, WebServer
 from mammoscope.pacs.transitions import Transition, TransitionThreads
-from mammoscope.queue.metrics import Readiness
+from mammoscope.queue.metrics import Readiness, disk_problem
 
 Receiving = Callable[..., tuple[Receiver, ImageQueue]]
 
@@ -121,7 +121,8 @@ def test_a_link_that_was_silent_for_long_is_not_ready(tmp_path: Path) -> None:
 
 def test_a_queue_that_cannot_be_written_or_has_no_disk_is_not_ready(tmp_path: Path) -> None:
     queue = ImageQueue(tmp_path / "data", working=True)
-    assert disk_problem(queue.folder, 0) is None and "no image is taken" in str(disk_problem(queue.folder, 1 << 60))
+    assert disk_problem(queue.folder, 0, "image") is None
+    assert "no image is taken" in str(disk_problem(queue.folder, 1 << 60, "image"))
     queue.close()
     assert readiness(queue, Chain()).problems == {"queue": "cannot be written"}
 

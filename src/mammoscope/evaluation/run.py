@@ -38,6 +38,7 @@ from mammoscope.evaluation.metrics import (
 from mammoscope.evaluation.metrics.breakdown import breakdown, group_definitions, in_order_of_images
 from mammoscope.evaluation.metrics.cuts import DEFINITIONS as CUTS
 from mammoscope.evaluation.metrics.cuts import all_cut_figures, cut_rows
+from mammoscope.evaluation.metrics.detection_rows import detection_rows
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json
 from mammoscope.evaluation.report import panels, plots
 from mammoscope.evaluation.report.plots import Plot
@@ -145,7 +146,7 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
         | any_view.DEFINITIONS
         | normals.DEFINITIONS
         | group_definitions(dataset.info),
-        detection.detection_rows(images),
+        detection_rows(images),
         drawn,
     )
 

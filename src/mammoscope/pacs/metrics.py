@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from threading import Lock
 
 from prometheus_client.metrics_core import (
@@ -18,11 +16,10 @@ from prometheus_client.registry import Collector
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.pacs.breaker import Breaker
-from mammoscope.pacs.image_files import LEAST_RESERVE
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.transitions import Transition
-from mammoscope.queue.metrics import Readiness, gauge
+from mammoscope.queue.metrics import Readiness, free_bytes, gauge
 
 CHECK_SECONDS = 30.0  # after so long without traffic, an idle link is checked
 _PROOF_SECONDS = 4 * CHECK_SECONDS
@@ -96,7 +93,7 @@ class PacsMetrics(Collector):
         if aside is not None:
             yield from gauge("oldest_waiting_seconds", "Since the oldest that waits came; 0: none.", oldest or 0.0)
         yield from gauge("studies_set_aside", "Studies on which the watched server fails.", aside)
-        yield from gauge("disk_free_bytes", "Of the queue's disk.", _free(self._queue.folder))
+        yield from gauge("disk_free_bytes", "Of the queue's disk.", free_bytes(self._queue.folder))
         steps = SummaryMetricFamily("mammoscope_step_seconds", "Of images moved on from a state.", labels=["state"])
         with self._lock:
             for step, (count, total) in self._steps.items():
@@ -145,20 +142,5 @@ def _queue_problem(queue: ImageQueue) -> str | None:
     return None
 
 
-def disk_problem(folder: Path, reserve: int) -> str | None:
-    """What is wrong with the disk of a queue, which keeps so many bytes free."""
-    free = _free(folder)
-    if free is None:
-        return "cannot be asked"
-    return None if free > max(reserve, LEAST_RESERVE) else f"has {free / 2**30:.2f} GB left, and no image is taken"
-
-
 def _images() -> GaugeMetricFamily:
     return GaugeMetricFamily("mammoscope_images", "Images by state.", labels=["state"])
-
-
-def _free(folder: Path) -> float | None:
-    try:
-        return float(shutil.disk_usage(folder).free)
-    except OSError:
-        return None

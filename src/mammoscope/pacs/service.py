@@ -19,8 +19,9 @@ from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.commitment import Commitments
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.exam_reports import ExamReports
+from mammoscope.pacs.image_files import LEAST_RESERVE
 from mammoscope.pacs.image_queue import ImageQueue
-from mammoscope.pacs.metrics import CHECK_SECONDS, Chain, PacsMetrics, disk_problem, readiness
+from mammoscope.pacs.metrics import CHECK_SECONDS, Chain, PacsMetrics, readiness
 from mammoscope.pacs.monitor import Monitor
 from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.receiver import Receiver
@@ -28,7 +29,7 @@ from mammoscope.pacs.sender import Archive, Sender, archive_of
 from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, Target, Tls, WebServer
 from mammoscope.pacs.transitions import Transition, TransitionThreads
 from mammoscope.pacs.watch import Fetcher, Watch
-from mammoscope.queue.metrics import exposition, registry_of
+from mammoscope.queue.metrics import disk_problem, exposition, registry_of
 from mammoscope.writers.json import read_analysis
 
 logger = logging.getLogger(__name__)
@@ -212,7 +213,7 @@ def _start(
     analysing = Transition(analyser, Breaker("the analysis process", settings.first_pause), analyser.check)
     transitions = {**others, ImageState.RECEIVED: analysing}
     chain = chain.with_transitions(transitions).with_check(
-        "disk", partial(disk_problem, settings.data, settings.reserve)
+        "disk", partial(disk_problem, settings.data, max(settings.reserve, LEAST_RESERVE), "image")
     )
     metrics = PacsMetrics(queue, chain.links)
     running = TransitionThreads(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Info, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -36,6 +38,22 @@ def gauge(name: str, what: str, value: float | None) -> Iterator[Metric]:
     """One value; nothing where it is not known."""
     if value is not None:
         yield GaugeMetricFamily(f"mammoscope_{name}", what, value=value)
+
+
+def free_bytes(folder: Path) -> float | None:
+    """Free on the disk of a folder; None where it cannot be asked."""
+    try:
+        return float(shutil.disk_usage(folder).free)
+    except OSError:
+        return None
+
+
+def disk_problem(folder: Path, reserve: int, refused: str) -> str | None:
+    """What is wrong with a disk of which so many bytes are kept free; ``refused`` is what is then not taken."""
+    free = free_bytes(folder)
+    if free is None:
+        return "cannot be asked"
+    return None if free > reserve else f"has {free / 2**30:.2f} GB left, and no {refused} is taken"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from mammoscope.errors import MammoscopeError
-from mammoscope.queue.metrics import Readiness, gauge
+from mammoscope.queue.metrics import Readiness, disk_problem, free_bytes, gauge
 from mammoscope.server.analysis_thread import AnalysisThread
 from mammoscope.server.store_figures import StoreFigures
 
@@ -53,7 +52,7 @@ class ServerMetrics(Collector):
         yield files
         oldest = self._figures.oldest_waiting() or 0.0
         yield from gauge("oldest_waiting_seconds", "Since the upload of the oldest that waits; 0: none does.", oldest)
-        yield from gauge("disk_free_bytes", "Of the server's disk.", _free(self._folder))
+        yield from gauge("disk_free_bytes", "Of the server's disk.", free_bytes(self._folder))
         done = self._thread.done
         yield SummaryMetricFamily(
             "mammoscope_analysis_seconds",
@@ -74,7 +73,7 @@ class ServerMetrics(Collector):
             {
                 "analysis": None if self._thread.check(_ANSWER_SECONDS) else "the analysis process does not answer",
                 "store": self._store_problem(),
-                "disk": self._disk_problem(),
+                "disk": disk_problem(self._folder, self._reserve, "upload"),
             }
         )
 
@@ -83,17 +82,4 @@ class ServerMetrics(Collector):
             self._figures.counts()
         except (MammoscopeError, sqlite3.Error):
             return "cannot be read"
-        return None
-
-    def _disk_problem(self) -> str | None:
-        free = _free(self._folder)
-        if free is None:
-            return "cannot be asked"
-        return None if free > self._reserve else f"has {free / 2**30:.2f} GB left, and no upload is taken"
-
-
-def _free(folder: Path) -> float | None:
-    try:
-        return float(shutil.disk_usage(folder).free)
-    except OSError:
         return None

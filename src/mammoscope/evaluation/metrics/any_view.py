@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from mammoscope.evaluation.metrics.detection import (
     FROC_IOUS,
-    FROC_RATES,
     DetectedImage,
     Ranking,
+    froc_figures,
     match,
     sensitivity_at_rates,
 )
@@ -43,23 +43,17 @@ def any_view_figures(images: Sequence[DetectedImage], ranking: Ranking, bootstra
         return {}
     image_of = np.repeat(np.arange(len(images)), [len(of_image) for of_image in numbers])
     lesions_of = np.bincount(image_of[first], minlength=len(images))  # counted with the first image that shows it
-    figures: Json = {}
-    for iou in FROC_IOUS:
-        found_at = _first_hits(images, numbers, ranking, iou)
+    every_image = np.ones(len(images), dtype=bool)
 
-        def statistic(
-            weights: FloatArray, iou: float = iou, found_at: NDArray[np.bool_] = found_at
-        ) -> dict[str, FloatArray]:
-            false_at, judged = ~ranking.hits[iou], np.ones(len(images), dtype=bool)
-            sensitivity = sensitivity_at_rates(ranking, found_at, lesions_of, weights, false_at, judged)
-            return {f"{rate:g}": sensitivity[:, column] for column, rate in enumerate(FROC_RATES)}
+    found_at = {iou: _first_hits(images, numbers, ranking, iou) for iou in FROC_IOUS}
 
-        found = bootstrap.estimates(statistic, ranking.patients)
-        figures[f"iou_{iou:g}"] = {rate: figure.as_json() for rate, figure in found.items()}
+    def sensitivity(iou: float, weights: FloatArray) -> FloatArray:
+        return sensitivity_at_rates(ranking, found_at[iou], lesions_of, weights, ~ranking.hits[iou], every_image)
+
     return {
         "lesions_in_any_view": len(lesions),
         "in_several_views": int((views > 1).sum()),
-        "froc_any_view": figures,
+        "froc_any_view": froc_figures(sensitivity, ranking.patients, bootstrap),
     }
 
 

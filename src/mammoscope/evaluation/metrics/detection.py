@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -237,6 +237,22 @@ def sensitivity_at_rates(
     return ratio(result, lesions[:, None])
 
 
+def froc_figures(
+    sensitivity: Callable[[float, FloatArray], FloatArray], patients: Sequence[str], bootstrap: Bootstrap
+) -> Json:
+    """By IoU threshold and rate, what ``sensitivity(iou, weights)``, ``(D, 5)``, gives for image weights ``(D, I)``."""
+    figures: Json = {}
+    for iou in FROC_IOUS:
+
+        def statistic(weights: FloatArray, iou: float = iou) -> dict[str, FloatArray]:
+            found = sensitivity(iou, weights)
+            return {f"{rate:g}": found[:, column] for column, rate in enumerate(FROC_RATES)}
+
+        estimates = bootstrap.estimates(statistic, patients)
+        figures[f"iou_{iou:g}"] = {rate: figure.as_json() for rate, figure in estimates.items()}
+    return figures
+
+
 def threshold_at_rate(ranking: Ranking, iou: float, rate: float) -> float:
     """The lowest score down to which there are at most ``rate`` false positives an image; infinity if there is none."""
     ends = ranking.score_ends()
@@ -297,13 +313,6 @@ def scored_by_lesion(images: Sequence[DetectedImage]) -> list[ScoredImage]:
     ]
 
 
-def precision_recall_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:
-    """Recall and interpolated precision after each detection, ``(K,)`` each."""
-    found = np.cumsum(ranking.hits[iou], dtype=np.int64)
-    precision = found / np.arange(1, len(found) + 1)
-    return ratio(found, ranking.lesions.sum()), np.maximum.accumulate(precision[::-1])[::-1]
-
-
 def lesion_statistic(images: Sequence[DetectedImage], ranking: Ranking) -> Statistic:
     """Sensitivity at 1 false positive an image for lesion weights ``(D, M)``, lesions image by image."""
     hits = {iou: lesion_hits(images, iou, threshold_at_rate(ranking, iou, 1)) for iou in FROC_IOUS}
@@ -312,51 +321,6 @@ def lesion_statistic(images: Sequence[DetectedImage], ranking: Ranking) -> Stati
         return {f"sensitivity_iou_{iou:g}": ratio(weights @ hit, weights.sum(axis=1)) for iou, hit in hits.items()}
 
     return statistic
-
-
-def froc_curve(ranking: Ranking, iou: float) -> tuple[FloatArray, FloatArray]:
-    """False positives an image and sensitivity at each distinct score, highest first."""
-    ends = ranking.score_ends()
-    found = np.cumsum(ranking.hits[iou], dtype=np.int64)[ends]
-    return ratio(ends + 1 - found, len(ranking.lesions)), ratio(found, ranking.lesions.sum())
-
-
-def detection_rows(images: Sequence[DetectedImage]) -> list[Json]:
-    """One row a detection and one a lesion missed at IoU 0.5; boxes in pixels of the original image.
-
-    An image with neither has a row of kind ``nothing``. ``hit_T`` says whether the detection takes a lesion at IoU T.
-    The lesions of a dataset are the rows of kind ``missed_lesion`` and those with ``hit_0.50`` = 1, so all figures
-    follow from the table.
-    """
-    rows: list[Json] = []
-    for image in images:
-        iou = image.iou
-        matched = {threshold: match(iou, threshold) for threshold in MATCH_IOUS}
-        lesion_of = matched[0.5]
-        for row in range(len(image.scores)):
-            lesion = int(lesion_of[row])
-            rows.append(
-                box_row(image, "detection", image.boxes[row], iou[row])
-                | {"score": float(image.scores[row]), "lesion": lesion + 1 if lesion >= 0 else ""}
-                | {f"hit_{threshold:.2f}": int(found[row] >= 0) for threshold, found in matched.items()}
-            )
-        rows += [
-            box_row(image, "missed_lesion", image.lesion_boxes[lesion], iou[:, lesion])
-            | {"score": "", "lesion": lesion + 1}
-            | {f"hit_{threshold:.2f}": "" for threshold in MATCH_IOUS}
-            for lesion in sorted(set(range(len(image.lesion_boxes))) - set(lesion_of.tolist()))
-        ]
-        if not len(image.scores) and not len(image.lesion_boxes):
-            rows.append({"image": image.image, "patient": image.patient, "breast": image.breast, "kind": "nothing"})
-    return rows
-
-
-def box_row(image: DetectedImage, kind: str, box: FloatArray, ious: FloatArray) -> Json:
-    """The columns that rows of detections and of missed lesions share."""
-    x0, y0, x1, y1 = (round(float(value), 3) for value in box)
-    best = float(ious.max()) if ious.size else 0.0
-    place: Json = {"image": image.image, "patient": image.patient, "breast": image.breast, "kind": kind}
-    return place | {"x0": x0, "y0": y0, "x1": x1, "y1": y1, "best_iou": best}
 
 
 def _chunks(image_of_detection: NDArray[np.int64], weights: FloatArray) -> Iterator[tuple[slice, NDArray[np.int32]]]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.evaluation.metrics.detection import DetectedImage, box_row
+from mammoscope.evaluation.metrics.detection import DetectedImage
+from mammoscope.evaluation.metrics.detection_rows import box_row
 from mammoscope.evaluation.metrics.intervals import Bootstrap, Json, Statistic, ratio
 from mammoscope.evaluation.metrics.levels import ScoredImage
 from mammoscope.geometry import FloatArray

@@ -7,10 +7,9 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from mammoscope.evaluation.metrics.detection import (
-    FROC_IOUS,
-    FROC_RATES,
     DetectedImage,
     Ranking,
+    froc_figures,
     froc_sensitivity,
     match,
 )
@@ -59,15 +58,9 @@ def froc_on_normals(ranking: Ranking, bootstrap: Bootstrap) -> Json:
     without = ranking.lesions == 0
     if not without.any():
         return {}
-    figures: Json = {}
-    for iou in FROC_IOUS:
-
-        def statistic(weights: FloatArray, iou: float = iou) -> dict[str, FloatArray]:
-            sensitivity = froc_sensitivity(ranking, iou, weights, without)
-            return {f"{rate:g}": sensitivity[:, column] for column, rate in enumerate(FROC_RATES)}
-
-        found = bootstrap.estimates(statistic, ranking.patients)
-        figures[f"iou_{iou:g}"] = {rate: figure.as_json() for rate, figure in found.items()}
+    figures = froc_figures(
+        lambda iou, weights: froc_sensitivity(ranking, iou, weights, without), ranking.patients, bootstrap
+    )
     return {"froc_normals": figures}
 
 

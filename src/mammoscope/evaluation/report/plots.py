@@ -19,7 +19,8 @@ from mammoscope.evaluation.metrics.afroc import marked_images, wafroc_curve
 from mammoscope.evaluation.metrics.classification import (
     ClassifiedLesions,
 )
-from mammoscope.evaluation.metrics.detection import FROC_IOUS, FROC_RATES, Ranking, froc_curve, precision_recall_curve
+from mammoscope.evaluation.metrics.detection import FROC_IOUS, FROC_RATES, Ranking
+from mammoscope.evaluation.metrics.detection_curves import froc_curve, precision_recall_curve
 from mammoscope.evaluation.metrics.intervals import Json
 from mammoscope.evaluation.metrics.levels import LEVELS, ScoredImage, units_of
 from mammoscope.evaluation.metrics.roc import roc_curve
