@@ -14,6 +14,7 @@ from mammoscope.batch.result_names import naming, result_names
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.exam import MOST_VIEWS
 from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
 from mammoscope.readers.source import MAGIC_BYTES, detect_format
@@ -21,7 +22,6 @@ from mammoscope.readers.source import MAGIC_BYTES, detect_format
 Progress = Callable[[int, int], None]
 
 _HEADER_SECONDS = 2.0
-_MOST_VIEWS = 16  # an exam has four, with spot views and repeats rarely ten; more at a time would only take memory
 
 
 def analyze_files(
@@ -111,7 +111,7 @@ def _planned(
         yield from (Together((file,)) for file in planned(range(len(paths))))
         return
     for members in plan.members():
-        if len(members) > _MOST_VIEWS:
+        if len(members) > MOST_VIEWS:
             yield from (Together((file,)) for file in planned(members))
             continue
         files = tuple(planned(members))
