@@ -179,7 +179,7 @@ def place_of(root: Path, number: int) -> ImagePlace:
 
 
 def test_an_exam_is_analysed_when_it_is_whole_and_a_late_view_with_what_is_there(tmp_path: Path) -> None:
-    options = ("--port", "0", "--keep", "--exam-wait", "3", "--threshold", "0.3")
+    options = ("--port", "0", "--keep", "--exam-wait", "2", "--threshold", "0.5")
     with (
         ArchivePeer() as peer,
         PacsProcess(tmp_path / "pacs", "receive", "--send-to", peer.node, *options) as pacs,
@@ -193,7 +193,7 @@ def test_an_exam_is_analysed_when_it_is_whole_and_a_late_view_with_what_is_there
         root, before = pacs.data, read_analysis(place_of(pacs.data, 1).analysis)
         send(pacs.port, late)
         pacs.wait(lambda counts: counts[ImageState.SENT] == 3)
-        assert "exams are analysed whole, 3 s after" in pacs.log
+        assert "exams are analysed whole, 2 s after" in pacs.log
         assert pacs.end() == 0
     of_exam = [read_analysis(place_of(root, number).analysis) for number in (1, 2, 3)]
     assert of_exam[0] == before  # what was sent stays as it is
@@ -207,7 +207,7 @@ def test_of_an_exam_that_ends_the_process_only_the_image_at_fault_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*sys.path, str(PACKAGES)]))
-    deadly = {"name": "deadly", "role": "rescore", "implementation": "deadly_left:DeadlyLeft", "settings": {}}
+    deadly = {"name": "deadly", "role": "rescore", "implementation": "deadly-left", "settings": {}}
     bundle = str(with_step(tmp_path / "bundle", deadly))
     options = (
         "--port",
