@@ -107,7 +107,7 @@ def test_the_bundle_commands(tmp_path: Path) -> None:
     verified = _mammoscope("bundle", "verify")
     assert verified.returncode == 0 and "every file matches the manifest" in verified.stdout
     shown = json.loads(_mammoscope("bundle", "show").stdout)
-    assert [step["role"] for step in shown["steps"]] == ["detect", "rescore", "select", "segment", "classify"]
+    assert [step["name"] for step in shown["steps"]] == ["detect", "rescore", "select", "segment", "classify", "join"]
     assert shown["steps"][0]["provenance"]["metrics"]
 
 
