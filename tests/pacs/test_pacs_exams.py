@@ -262,7 +262,9 @@ def test_who_is_in_an_exam_and_how_long_it_waits(tmp_path: Path) -> None:
     assert [image.sop_instance for image in exams.members(changed, key).done] == [first.sop_instance]
     queue.place(first).image.unlink()
     assert exams.members(changed, key) == Members(gone=1)
-    exams.take_apart(key)
+    exams.failed_together(key)
+    assert exams.members(changed, key) == Members(gone=1)
+    exams.failed_together(key)
     assert exams.seconds_left(received(queue, 3), key) == 0 and exams.members(changed, key) == Members()
     queue.close()
 

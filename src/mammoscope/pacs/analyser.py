@@ -136,7 +136,7 @@ class Analyser:
         except FailedError as error:
             if len(together) + len(members.done) == 1:
                 raise
-            exams.take_apart(exam_key)  # one of them is at fault, and only that one is to fail
+            exams.failed_together(exam_key)  # if one of them is at fault, only that one is to fail
             raise NotYetError(f"its exam cannot be analysed together ({error})", 0.0) from None
         for other, its_outcome in zip(together[1:], others, strict=True):
             exams.keep_outcome(other, exam_key, its_outcome)

@@ -12,6 +12,7 @@ from mammoscope.pacs.queued_image import Image, ImageState
 
 _MOST_OPEN = 10_000  # exams that are remembered, some 1 kB each
 _FETCHING_SECONDS = 1.0
+_MOST_FAILURES = 2  # once may be no fault of the images
 
 _Version = tuple[str, str | None]  # SOP Instance UID and digest
 
@@ -28,14 +29,19 @@ class _Exam:
         Its images, as they came last.
     outcomes
         Of images that were analysed with another one, until their own turn comes.
-    apart
-        Whether each image is analysed by itself, because together they ended the process.
+    failures
+        How often its analysis failed as a whole.
     """
 
     last: float
     versions: dict[str, str | None] = field(default_factory=dict)
     outcomes: dict[_Version, dict[str, Any]] = field(default_factory=dict)
-    apart: bool = False
+    failures: int = 0
+
+    @property
+    def apart(self) -> bool:
+        """Whether each image is analysed by itself: one of them ends the process, or fails all."""
+        return self.failures >= _MOST_FAILURES
 
 
 @dataclass(frozen=True)
@@ -110,9 +116,9 @@ class WholeExams:
         """What came of an image that was analysed with another one; it is told once."""
         return self._exam(key).outcomes.pop((image.sop_instance, image.digest), None)
 
-    def take_apart(self, key: str) -> None:
-        """Let each image of an exam be analysed by itself."""
-        self._exam(key).apart = True
+    def failed_together(self, key: str) -> None:
+        """Note that an exam failed as a whole; if it does again, each of its images is analysed by itself."""
+        self._exam(key).failures += 1
 
     def _exam(self, key: str) -> _Exam:
         exam = self._exams.setdefault(key, _Exam(time.monotonic()))
