@@ -8,10 +8,12 @@ from types import TracebackType
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ComprehensiveSRStorage, SegmentationStorage
+from pydicom.uid import UID, ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage, SegmentationStorage
 from pynetdicom import AE, build_role, evt
 
 from mammoscope.pacs.commitment import STORAGE_COMMITMENT
+
+RESULTS = (ComprehensiveSRStorage, SegmentationStorage, KeyObjectSelectionDocumentStorage)
 
 
 class ArchivePeer:
@@ -21,7 +23,7 @@ class ArchivePeer:
     storage commitments were reported to it, each as the event and its data set.
     """
 
-    def __init__(self, sop_classes: Sequence[str] = (ComprehensiveSRStorage, SegmentationStorage)) -> None:
+    def __init__(self, sop_classes: Sequence[str] = RESULTS) -> None:
         self.status: int | str = 0x0000
         self.stored: list[UID] = []
         self.asked = 0

@@ -13,6 +13,7 @@ import pytest
 from archive_peer import ArchivePeer
 from films import NAME, PATIENT_ID, encoded, film, film_uid
 from pacs_process import PacsProcess
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 
@@ -174,12 +175,16 @@ def views(*names: str, first: int = 1, **values: Any) -> list[Dataset]:
     return made
 
 
+def key_objects_in(path: Path) -> list[Dataset]:
+    return [part for part in dcmread(path).ContentSequence if "ReferencedSOPSequence" in part]
+
+
 def place_of(root: Path, number: int) -> ImagePlace:
     return ImagePlace(root / "files" / key_of(film_uid(number)))
 
 
 def test_an_exam_is_analysed_when_it_is_whole_and_a_late_view_with_what_is_there(tmp_path: Path) -> None:
-    options = ("--port", "0", "--keep", "--exam-wait", "2", "--threshold", "0.5")
+    options = ("--port", "0", "--keep", "--ko", "--exam-wait", "2", "--threshold", "0.5")
     with (
         ArchivePeer() as peer,
         PacsProcess(tmp_path / "pacs", "receive", "--send-to", peer.node, *options) as pacs,
@@ -201,6 +206,11 @@ def test_an_exam_is_analysed_when_it_is_whole_and_a_late_view_with_what_is_there
     assert lesions[0] and sorted(lesions[0]) == sorted(lesions[1]) and lesions[2]
     assert not any(ANALYSED_ALONE in one.warnings for one in of_exam)
     assert list(reported(root).values()) == [sorted(key_of(film_uid(number)) for number in (1, 2, 3))]
+    selections = [place_of(root, number).result("ko") for number in (1, 2, 3)]
+    assert [path.exists() for path in selections] == [True, False, True]
+    # Each image with its report and segmentation; what was selected before stays as it is.
+    assert [len(key_objects_in(path)) for path in selections if path.exists()] == [6, 9]
+    assert len(peer.stored) == 3 * 2 + 2
 
 
 def test_of_an_exam_that_ends_the_process_only_the_image_at_fault_fails(

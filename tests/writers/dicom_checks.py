@@ -97,6 +97,8 @@ def validate(path: Path) -> None:
     said = (judged.stdout + judged.stderr).splitlines()
     assert said, "dciodvfy names at least the kind of object"
     assert not [line for line in said if "Error" in line], said
-    if path.name.endswith((".sr.dcm", ".cad.dcm")) and shutil.which("dsrdump"):  # which item may stand under which
+    if path.name.endswith((".sr.dcm", ".cad.dcm", ".ko.dcm")) and shutil.which(
+        "dsrdump"
+    ):  # which item may stand under which
         judged = subprocess.run(["dsrdump", path], capture_output=True, text=True, errors="replace", check=False)
         assert not [line for line in judged.stderr.splitlines() if line.startswith(("E:", "F:"))], judged.stderr

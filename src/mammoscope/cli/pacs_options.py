@@ -25,6 +25,9 @@ StateOption = Annotated[
 CadOption = Annotated[
     bool, typer.Option("--cad", help="Also make a Mammography CAD SR, for stations that read no other.")
 ]
+SelectionOption = Annotated[
+    bool, typer.Option("--ko", help="Also make a Key Object Selection of an exam's images with findings and results.")
+]
 AttemptsOption = Annotated[
     int, typer.Option(min=1, help="Failures of one step after which an image becomes a dead letter.")
 ]

@@ -26,6 +26,7 @@ from mammoscope.cli.pacs_options import (
     PauseOption,
     RowDaysOption,
     SegOption,
+    SelectionOption,
     StateOption,
     UrlArgument,
 )
@@ -53,6 +54,7 @@ def watch(
     sc: CaptureOption = False,
     gsps: StateOption = False,
     cad: CadOption = False,
+    ko: SelectionOption = False,
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
@@ -83,6 +85,7 @@ def watch(
         retention=Retention(row_days=row_days),
         monitor=None if monitor is None else Address.parse(monitor),
         exam_wait=exam_wait,
+        key_objects=ko,
     )
     log_service()
     run(
@@ -128,6 +131,7 @@ def receive(
     sc: CaptureOption = False,
     gsps: StateOption = False,
     cad: CadOption = False,
+    ko: SelectionOption = False,
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
@@ -170,6 +174,7 @@ def receive(
         Retention(file_days, row_days),
         None if monitor is None else Address.parse(monitor),
         exam_wait,
+        ko,
     )
     log_service()
     run(

@@ -42,6 +42,8 @@ class Analyser:
         Which images are one exam, if the models look at whole exams; None: each image is analysed by itself.
     finished
         Called for each image whose analysis is on disk, with its outcome and exam key, before results are sent.
+    key_objects
+        Whether images with findings, and their results, are selected as key objects of what is analysed together.
     """
 
     def __init__(
@@ -52,6 +54,8 @@ class Analyser:
         kinds: tuple[str, ...],
         exams: WholeExams | None,
         finished: Finished,
+        *,
+        key_objects: bool = False,
     ) -> None:
         self._queue, self._exams, self._finished = queue, exams, finished
         start = partial(
@@ -61,6 +65,7 @@ class Analyser:
             DEFAULT_LIMITS,
             threshold=threshold,
             kinds=kinds,
+            key_objects=key_objects,
             exam_secret=RUN_SECRET.to_message(),
         )
         self._process = StandbyProcess(start)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
@@ -24,8 +25,10 @@ from mammoscope.readers.dicom.views import laterality_of, view_of
 from mammoscope.readers.exam_key import ExamSecret
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.source import read_source
-from mammoscope.writers.dicom.results import ResultKind, dicom_results
-from mammoscope.writers.json import write_analysis
+from mammoscope.writers.dicom.key_objects import Made, key_objects
+from mammoscope.writers.dicom.origin import read_origin
+from mammoscope.writers.dicom.results import ResultKind, results_of
+from mammoscope.writers.json import read_analysis, write_analysis
 from mammoscope.writers.overlay.picture import render_overlay
 
 
@@ -50,16 +53,43 @@ def _analyse(images: Sequence[Message], beside: Sequence[Message], tools: Tools)
     read = [_read(one, tools) for one in (*images, *beside)]
     views = [view for view in read if isinstance(view, Mammogram)]
     found = iter(examine_views(views, tools.bundle, threshold=tools.settings["threshold"]) if views else ())
-    outcomes = []
+    outcomes, made = [], []
     for image, view in zip(images, read, strict=False):
         if not isinstance(view, Mammogram):
             outcomes.append(view)
             continue
         try:
-            outcomes.append(_write(view, next(found).analysis, ImagePlace(Path(image["folder"])), tools))
+            made.append(_write(view, next(found).analysis, ImagePlace(Path(image["folder"])), tools))
+            outcomes.append({"outcome": made[-1].analysis.outcome, "results": _uids(made[-1].results)})
         except Exception as error:
             outcomes.append(failure_of(error))
+    if tools.settings["key_objects"] and made:
+        _select(made, images, beside, outcomes)
     return outcomes
+
+
+def _select(
+    made: Sequence[Made], images: Sequence[Message], beside: Sequence[Message], outcomes: list[Message]
+) -> None:
+    """Write the exam's key objects beside the results of its first image that was analysed."""
+    number = next(number for number, outcome in enumerate(outcomes) if "outcome" in outcome)
+    try:
+        selection = key_objects([*made, *(_made_before(ImagePlace(Path(one["folder"]))) for one in beside)])
+        if selection is not None:
+            write_durably(ImagePlace(Path(images[number]["folder"])).result("ko"), _encoded(selection))
+            outcomes[number]["results"] += _uids([selection])
+    except Exception as error:
+        outcomes[number] = failure_of(error)
+
+
+def _made_before(place: ImagePlace) -> Made:
+    analysis = read_analysis(place.analysis)
+    results = [dcmread(path, stop_before_pixels=True) for path in place.results()]
+    return Made(analysis, read_origin(place.image, analysis), [one for one in results if one.Modality != "KO"])
+
+
+def _uids(results: Iterable[Dataset]) -> list[str]:
+    return [str(result.SOPInstanceUID) for result in results]
 
 
 def _read(image: Message, tools: Tools) -> Mammogram | Message:
@@ -69,17 +99,18 @@ def _read(image: Message, tools: Tools) -> Mammogram | Message:
         return failure_of(error)
 
 
-def _write(mammogram: Mammogram, analysis: Analysis, place: ImagePlace, tools: Tools) -> Message:
-    """Write the results of one image; answers their UIDs when all are on disk."""
+def _write(mammogram: Mammogram, analysis: Analysis, place: ImagePlace, tools: Tools) -> Made:
+    """Write the results of one image; returns when all are on disk."""
     kinds = [ResultKind(kind) for kind in tools.settings["kinds"]]
     overlay = render_overlay(mammogram, analysis) if ResultKind.SC in kinds else None
-    results = dicom_results(analysis, place.image, kinds, overlay=overlay)
+    origin = read_origin(place.image, analysis)
+    results = results_of(analysis, origin, kinds, overlay=overlay)
     for earlier in place.results():  # of another version of the image, which need not have had the same kinds
         earlier.unlink()
     for kind, dataset in results.items():
         write_durably(place.result(kind.value), _encoded(dataset))
     write_analysis(analysis, place.analysis)
-    return {"outcome": analysis.outcome, "results": [str(dataset.SOPInstanceUID) for dataset in results.values()]}
+    return Made(analysis, origin, tuple(results.values()))
 
 
 def _encoded(dataset: Dataset) -> bytes:

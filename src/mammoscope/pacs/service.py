@@ -208,7 +208,9 @@ def _start(
     whole = WholeExams(queue, settings.exam_wait) if bundle.sees_exams else None
     if whole is not None:
         logger.info("exams are analysed whole, %g s after their last image came", settings.exam_wait)
-    analyser = Analyser(queue, bundle.folder, settings.threshold, settings.kinds, whole, finished)
+    analyser = Analyser(
+        queue, bundle.folder, settings.threshold, settings.kinds, whole, finished, key_objects=settings.key_objects
+    )
     analysing = Transition(analyser, Breaker("the analysis process", settings.first_pause), analyser.check)
     transitions = {**others, ImageState.RECEIVED: analysing}
     chain = chain.with_transitions(transitions).with_check(
