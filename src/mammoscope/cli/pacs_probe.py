@@ -32,8 +32,8 @@ def probe(
         str | None, typer.Option(help="host:port of the service's --monitor.", show_default="not asked")
     ] = None,
     within: Annotated[
-        float, typer.Option(min=1, max=86_400, help="Seconds in which results must be found, once the exam is stored.")
-    ] = 60.0,
+        float, typer.Option(min=1, max=86_400, help="Seconds for the results to come, once the exam is stored.")
+    ] = 180.0,
     title: Annotated[str, typer.Option(help="AE title that the probe calls with.")] = "MAMMOSCOPE",
     tls: Annotated[bool, typer.Option("--tls/--no-tls", help="Speak TLS to TITLE@host:port of 'receive'.")] = False,
     results_tls: Annotated[

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from mammoscope.errors import MammoscopeError
+from mammoscope.pacs.breaker import LONGEST_PEER_PAUSE
 from mammoscope.pacs.probe.dicom_peer import DicomPeer
 from mammoscope.pacs.probe.exam import PATIENT_ID, new_uid, probe_exam
 from mammoscope.pacs.probe.peer import Peer, Reports
@@ -17,10 +17,9 @@ from mammoscope.pacs.probe.web_peer import WebPeer
 from mammoscope.pacs.settings import Node, Target, Tls
 
 _POLL_SECONDS, _LISTED_SECONDS = 0.5, 10.0
-_STEADY_SECONDS = 10.0  # results that are not there by then, or that are as many as then, are what there is
 _SETTLE_SECONDS, _REMOVALS = 2.0, 3  # a segmentation may come a moment after its report
 
-Tell = Callable[[str], object]
+T = TypeVar("T")
 
 
 def peer_of(target: Target, title: str, tls: Tls | None) -> Peer:
@@ -91,9 +90,21 @@ class Probe:
         What is seen of the service between them.
     within
         Seconds from when the exam is stored until its results must be found.
+    steady, failing
+        Seconds after which results that are as many are what there is, and a link that fails is named.
     """
 
-    def __init__(self, target: Peer, results: Peer, service: Service, within: float) -> None:
+    def __init__(
+        self,
+        target: Peer,
+        results: Peer,
+        service: Service,
+        within: float,
+        *,
+        steady: float = 10.0,
+        failing: float = LONGEST_PEER_PAUSE + 5.0,  # before, a system that works again may not have been asked
+    ) -> None:
+        self._steady, self._failing = steady, failing
         self._target, self._results, self._service, self._within = target, results, service, within
         self._is_watched = target is results
         self._study = new_uid()
@@ -137,14 +148,15 @@ class Probe:
         return listed
 
     def _wait(self) -> Broken | None:
-        end, growing, sent_by = time.monotonic() + self._within, _Growing(), None
-        problem: str | None = None
+        end, growing = time.monotonic() + self._within, _Lasting(0)
+        stored, failing = _Lasting(False), _Lasting[Link | None](None)
         while True:
             passed, broken = self._service.where(self._images)
             for link in passed:
                 self._outcome.works[link] = "the queue of the service says so"
+            problem = None
             try:
-                reports, problem = self._results.reports(self._study), None
+                reports = self._results.reports(self._study)
                 if self._are_all_found(reports, growing, is_all_sent=Link.RESULTS_STORE in passed):
                     self._came_through(reports)
                     return None
@@ -152,19 +164,20 @@ class Probe:
                 problem = str(error)
             if broken is not None and broken.is_final:
                 return broken
-            now = time.monotonic()
-            if Link.RESULTS_STORE in passed and sent_by is None:
-                sent_by = now
-            if now >= end or (sent_by is not None and now >= sent_by + _STEADY_SECONDS):
-                return broken or self._unexplained(growing.number, problem)
+            stored.note(Link.RESULTS_STORE in passed)
+            failing.note(broken.link if broken is not None and broken.has_failed else None)
+            is_over = time.monotonic() >= end or (stored.value and stored.has_lasted(self._steady))
+            if is_over or (failing.value is not None and failing.has_lasted(self._failing)):
+                return broken or self._unexplained(growing.value, problem)
             time.sleep(_POLL_SECONDS)
 
-    def _are_all_found(self, reports: Reports, growing: _Growing, *, is_all_sent: bool) -> bool:
+    def _are_all_found(self, reports: Reports, growing: _Lasting[int], *, is_all_sent: bool) -> bool:
         if reports.images is not None:
             growing.note(len(reports.images & set(self._images)))
             return reports.images >= set(self._images)
-        steady = growing.note(reports.number)
-        return reports.number >= len(self._images) or (reports.number > 0 and (is_all_sent or steady))
+        growing.note(reports.number)
+        is_steady = is_all_sent or growing.has_lasted(self._steady)
+        return reports.number >= len(self._images) or (reports.number > 0 and is_steady)
 
     def _came_through(self, reports: Reports) -> None:
         through = "the results of the exam are found"
@@ -207,14 +220,15 @@ class Probe:
         self._outcome.stays.append(stays)
 
 
-class _Growing:
-    """A number that grows, and whether it has stopped to."""
+class _Lasting(Generic[T]):
+    """A value, and whether it has been the same for long."""
 
-    def __init__(self) -> None:
-        self.number, self._since = 0, time.monotonic()
+    def __init__(self, value: T) -> None:
+        self.value, self._since = value, time.monotonic()
 
-    def note(self, number: int) -> bool:
-        """Whether it has been the same for long."""
-        if number != self.number:
-            self.number, self._since = number, time.monotonic()
-        return time.monotonic() >= self._since + _STEADY_SECONDS
+    def note(self, value: T) -> None:
+        if value != self.value:
+            self.value, self._since = value, time.monotonic()
+
+    def has_lasted(self, seconds: float) -> bool:
+        return time.monotonic() >= self._since + seconds

@@ -41,11 +41,14 @@ class Broken(NamedTuple):
         Which, and why.
     is_final
         Whether waiting longer is of no use.
+    has_failed
+        Whether something went wrong, and it is tried again; otherwise it may only take its time.
     """
 
     link: Link
     problem: str
     is_final: bool = False
+    has_failed: bool = False
 
 
 # What ``/ready`` calls them; the earliest of the chain is named.
@@ -147,7 +150,9 @@ def _problem(queue: ImageQueue, image: Image) -> Broken | None:
         return None
     if image.state in _WAITING:
         link, what = _WAITING[image.state]
-        return Broken(link, f"{what}{_said(queue, image)}")
+        said = _said(queue, image)
+        # An image that waits for its analysis may say so without a failure: its exam is not whole yet.
+        return Broken(link, f"{what}{said}", has_failed=bool(said) and link is not Link.ANALYSIS)
     said = f": {image.problem}" if image.problem else ""
     if image.state is ImageState.SKIPPED:
         return Broken(Link.ANALYSIS, f"an image was skipped{said}", is_final=True)
