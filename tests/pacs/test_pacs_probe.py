@@ -214,6 +214,12 @@ FAULTS: dict[str, tuple[Callable[[Around], list[object]], str, str, int]] = {
         0,
     ),
     "no watcher": (_no_watcher, "service", "neither 'watch' nor 'receive' runs", 2),
+    "a folder that cannot be looked into": (
+        lambda it: [it.archive.web, "--data", it.folder / ("x" * 300)],
+        "service",
+        "cannot be looked into (File name too long)",
+        2,
+    ),
     "nobody at the monitor": (
         lambda it: [it.archive.web, "--monitor", f"127.0.0.1:{free_port()}"],
         "service",

@@ -93,7 +93,11 @@ class Service:
 
     def absence(self) -> Broken | None:
         """Why it is seen not to run; None otherwise."""
-        if self._data is not None and not is_worked_on(self._data):
+        try:
+            is_idle = self._data is not None and not is_worked_on(self._data)
+        except OSError as error:  # another user's, for example
+            return Broken(Link.SERVICE, f"{self._data} cannot be looked into ({error.strerror})", is_final=True)
+        if is_idle:
             return Broken(Link.SERVICE, f"neither 'watch' nor 'receive' runs on {self._data}", is_final=True)
         if self._monitor is not None and isinstance(found := self._ready(), Broken):
             return found
@@ -113,8 +117,11 @@ class Service:
         """How many of these images are dead letters, as far as it can be seen."""
         if self._data is None:
             return 0
-        with closing(ImageQueue(self._data, working=False)) as queue:
-            return sum(image is not None and image.state is ImageState.DEAD for image in map(queue.image, images))
+        try:
+            with closing(ImageQueue(self._data, working=False)) as queue:
+                return sum(image is not None and image.state is ImageState.DEAD for image in map(queue.image, images))
+        except (MammoscopeError, OSError):
+            return 0
 
     def _ready(self) -> dict[str, str] | Broken:
         """The links that it says do not work, or that it does not answer."""
@@ -124,7 +131,7 @@ class Service:
             with http.asking("GET", url, _BOUNDS, {"Accept": "application/json"}) as answer:
                 links = json.loads(answer.body())["links"]
                 return {name: str(what) for name, what in links.items() if what != "ok" and name in _READY}
-        except (AnswerError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (AnswerError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             problem = str(error) if isinstance(error, AnswerError) else "gives no valid answer"
             return Broken(Link.SERVICE, f"{url} {problem}: it does not run, or has no --monitor there")
 
@@ -135,8 +142,8 @@ def _of_queue(data: Path, images: Sequence[str]) -> tuple[frozenset[Link], list[
             found = [queue.image(image) for image in images]
             known = [image for image in found if image is not None]
             problems = [one for image in known if (one := _problem(queue, image)) is not None]
-    except MammoscopeError as error:
-        return frozenset(), [Broken(Link.PICKUP, str(error))]
+    except (MammoscopeError, OSError) as error:
+        return frozenset(), [Broken(Link.PICKUP, f"the queue cannot be read: {error}")]
     if missing := len(found) - len(known):
         what = f"{missing} of {len(images)} images have not come into the queue of {data}"
         problems.append(Broken(Link.PICKUP, what))

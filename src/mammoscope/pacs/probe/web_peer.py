@@ -104,7 +104,7 @@ class WebPeer:
             return
         try:
             names = [str(one["ID"]) for one in json.loads(answer) if one["Type"] == "Study"]
-        except (ValueError, KeyError, TypeError):  # it is no Orthanc
+        except (ValueError, KeyError, TypeError, RecursionError):  # it is no Orthanc
             return
         for name in filter(_ORTHANC_NAME.fullmatch, names):
             self._ask("DELETE", f"{base}/studies/{name}")
