@@ -46,6 +46,13 @@ def test_a_file_sets_what_the_command_line_does_not(tmp_path: Path) -> None:
     assert (values["title"], values["attempts"], values["cad"]) == ("MAMMOSCOPE", 8, False)  # of the program
 
 
+def test_the_example_of_the_documents_is_taken(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "pacs.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    name, values = parsed(["--config", config(tmp_path, text), "pacs", "receive"])
+    assert name == "pacs.receive" and values["keep"] and len(values["allow"]) == 2
+
+
 def test_the_command_line_goes_before_the_file(tmp_path: Path) -> None:
     more = ["--data", "other", "--no-keep", "--seg", "--port", "0", "--allow", "B@10.0.0.8", "--threshold", "0.5"]
     _, values = parsed(["--config", config(tmp_path, RECEIVE), "pacs", "receive", *more])
