@@ -125,7 +125,8 @@ def test_a_worker_that_dies_of_an_image_costs_an_attempt(bundle: Bundle, tmp_pat
     ("node", "error", "problem"),
     [
         ("PEER@127.0.0.1:1", UnavailableError, "cannot be reached"),
-        ("STRANGER@{address}", UnavailableError, "rejects the association"),
+        ("PEER@no.such.invalid:104", UnavailableError, "cannot be reached: its name is not known"),
+        ("STRANGER@{address}", UnavailableError, r"rejects the association \(it has another AE title\)"),
         ("MAMMOSCOPE@{address}", FailedError, "does not accept Study Root"),
     ],
 )

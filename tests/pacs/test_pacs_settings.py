@@ -76,6 +76,7 @@ def test_who_may_call(callers: tuple[Caller, ...], title: str | None, address: s
         (["watch", "pacs.example.org", "--data", "x"], "not the URL of a DICOMweb server"),
         (["pull", "http://h/dicom-web", "1.2.x"], "is not a valid UID"),
         (["status", "--data", "/nowhere"], "holds no queue"),
+        (["status", "--data", "x" * 300], "cannot be read (File name too long)"),
         (["dead", "--data", "/nowhere"], "holds no queue"),
         (["push", "A@h:1", __file__], "not a DICOM file"),
         (["push", "A@h:1", "/nowhere"], "No such file"),

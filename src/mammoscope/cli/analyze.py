@@ -23,24 +23,35 @@ def analyze(
         str,
         typer.Option(help="How files are run: threads (which share the models), processes, or an installed backend."),
     ] = "threads",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Analyse again files that are done.")] = False,
-    save_preprocessed: Annotated[
-        bool, typer.Option("--save-preprocessed", help="Also write the breast as the detector sees it.")
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite/--no-overwrite", help="Analyse again files that are done.")
     ] = False,
-    sr: Annotated[bool, typer.Option("--sr", help="Also write NAME.sr.dcm, a DICOM structured report.")] = False,
+    save_preprocessed: Annotated[
+        bool,
+        typer.Option(
+            "--save-preprocessed/--no-save-preprocessed", help="Also write the breast as the detector sees it."
+        ),
+    ] = False,
+    sr: Annotated[
+        bool, typer.Option("--sr/--no-sr", help="Also write NAME.sr.dcm, a DICOM structured report.")
+    ] = False,
     seg: Annotated[
-        bool, typer.Option("--seg", help="Also write NAME.seg.dcm, the outlines as a DICOM segmentation.")
+        bool, typer.Option("--seg/--no-seg", help="Also write NAME.seg.dcm, the outlines as a DICOM segmentation.")
     ] = False,
     sc: Annotated[
-        bool, typer.Option("--sc", help="Also write NAME.sc.dcm, the overlay as a DICOM secondary capture.")
+        bool, typer.Option("--sc/--no-sc", help="Also write NAME.sc.dcm, the overlay as a DICOM secondary capture.")
     ] = False,
     gsps: Annotated[
         bool,
-        typer.Option("--gsps", help="Also write NAME.gsps.dcm, outlines, boxes and labels as a presentation state."),
+        typer.Option(
+            "--gsps/--no-gsps", help="Also write NAME.gsps.dcm, outlines, boxes and labels as a presentation state."
+        ),
     ] = False,
-    cad: Annotated[bool, typer.Option("--cad", help="Also write NAME.cad.dcm, a DICOM Mammography CAD SR.")] = False,
+    cad: Annotated[
+        bool, typer.Option("--cad/--no-cad", help="Also write NAME.cad.dcm, a DICOM Mammography CAD SR.")
+    ] = False,
     fhir: Annotated[
-        bool, typer.Option("--fhir", help="Also write NAME.fhir.json, FHIR resources that name no patient.")
+        bool, typer.Option("--fhir/--no-fhir", help="Also write NAME.fhir.json, FHIR resources that name no patient.")
     ] = False,
     audit: AuditOption = None,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ from mammoscope.cli import (
     stress,
     train,
 )
+from mammoscope.cli.config import use_config
 from mammoscope.cli.console import USAGE_ERROR, complain, silence_libraries
 
 app = typer.Typer(
@@ -67,9 +69,20 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def version_option(
+def program_options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with settings of serve, analyze and the PACS commands; what stands on the command line "
+            "goes before it.",
+            show_default="none",
+        ),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
         typer.echo(f"mammoscope {__version__}")
         raise typer.Exit
+    if config is not None:
+        use_config(context, config)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mammoscope.cli.pacs_options import AuthorityOption, CertificateOption, DataOption, KeyOption, UrlArgument
+from mammoscope.cli.pacs_probe import probe
 from mammoscope.cli.pacs_services import receive, watch
 
 app = typer.Typer(help="Fetch or receive mammograms, and send results to a PACS.", no_args_is_help=True)
@@ -54,7 +55,7 @@ def push(
     target: Annotated[str, typer.Argument(help="TITLE@host:port, or the root of a DICOMweb server.")],
     files: Annotated[list[Path], typer.Argument(help="DICOM files, such as results of 'mammoscope analyze'.")],
     title: Annotated[str, typer.Option(help="mammoscope's own AE title.")] = "MAMMOSCOPE",
-    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS to TITLE@host:port.")] = False,
+    tls: Annotated[bool, typer.Option("--tls/--no-tls", help="Speak TLS to TITLE@host:port.")] = False,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
     tls_ca: AuthorityOption = None,
@@ -81,7 +82,7 @@ def push(
 
 def status(
     data: DataOption,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json/--no-json", help="Print one JSON object.")] = False,
     longest_wait: Annotated[
         float, typer.Option(min=0, help="Seconds after which a waiting image is said to be stuck.")
     ] = 3600.0,
@@ -138,5 +139,5 @@ def rebuild(data: DataOption) -> None:
         typer.echo(f"{key}: its image cannot be read; it was moved to {data / 'unreadable'}", err=True)
 
 
-for _command in (pull, push, watch, receive, status, dead, rebuild):
+for _command in (pull, push, watch, receive, status, probe, dead, rebuild):
     app.command()(_command)

@@ -7,6 +7,12 @@ from mammoscope.cli.console import log_to_standard_error, silence_libraries
 
 def log_service() -> None:
     """Log to standard error; the libraries do not, because they quote what they send and receive."""
+    log_to_standard_error()
+    silence_dicom()
+
+
+def silence_dicom() -> None:
+    """Keep from standard error what the DICOM libraries quote."""
     import logging
     import threading
 
@@ -14,7 +20,6 @@ def log_service() -> None:
 
     from mammoscope.errors import place_of
 
-    log_to_standard_error()
     silence_libraries()
     _config.LOG_HANDLER_LEVEL = "none"
 

@@ -17,13 +17,17 @@ UrlArgument = Annotated[
 ]
 SegOption = Annotated[bool, typer.Option("--seg/--no-seg", help="Make segmentations, which not every PACS accepts.")]
 CaptureOption = Annotated[
-    bool, typer.Option("--sc", help="Also make a secondary capture of the overlay, for viewers that show no SR or SEG.")
+    bool,
+    typer.Option(
+        "--sc/--no-sc", help="Also make a secondary capture of the overlay, for viewers that show no SR or SEG."
+    ),
 ]
 StateOption = Annotated[
-    bool, typer.Option("--gsps", help="Also make a presentation state: outlines, boxes and labels as graphics.")
+    bool,
+    typer.Option("--gsps/--no-gsps", help="Also make a presentation state: outlines, boxes and labels as graphics."),
 ]
 CadOption = Annotated[
-    bool, typer.Option("--cad", help="Also make a Mammography CAD SR, for stations that read no other.")
+    bool, typer.Option("--cad/--no-cad", help="Also make a Mammography CAD SR, for stations that read no other.")
 ]
 SelectionOption = Annotated[
     bool, typer.Option("--ko", help="Also make a Key Object Selection of an exam's images with findings and results.")

@@ -115,7 +115,8 @@ def receive(
         ),
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep images that are done, and answer requests for storage commitment.")
+        bool,
+        typer.Option("--keep/--no-keep", help="Keep images that are done, and answer requests for storage commitment."),
     ] = False,
     report_to: Annotated[
         list[str] | None,
@@ -124,7 +125,9 @@ def receive(
             show_default="the association of the request",
         ),
     ] = None,
-    send_tls: Annotated[bool, typer.Option("--send-tls", help="Speak TLS to TITLE@host:port as well.")] = False,
+    send_tls: Annotated[
+        bool, typer.Option("--send-tls/--no-send-tls", help="Speak TLS to TITLE@host:port as well.")
+    ] = False,
     bundle: BundleOption = None,
     threshold: ThresholdOption = None,
     seg: SegOption = True,

@@ -26,7 +26,8 @@ def serve(
         typer.Option("--data", help="Folder that keeps analyses.", show_default="a temporary one, removed at the end"),
     ] = None,
     ephemeral: Annotated[
-        bool, typer.Option("--ephemeral", help="Remove all analyses at the end; always so without --data.")
+        bool,
+        typer.Option("--ephemeral/--no-ephemeral", help="Remove all analyses at the end; always so without --data."),
     ] = False,
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A further name that browsers may call this server by.")

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 
 from mammoscope.pacs.bounded_association import bound_reading
 from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
@@ -21,6 +21,14 @@ _CONNECT_SECONDS, _ANSWER_SECONDS = 10, 120
 _SUCCESS, _WARNINGS, _DUPLICATE = 0x0000, range(0xB000, 0xC000), 0x0111
 _OURS = 0x0124  # not authorised (PS3.7 C.4.2)
 _MAY_BE_THEIRS = frozenset({0x0110, 0x0211, 0x0213, *range(0xA700, 0xA800)})  # processing failure, out of resources
+# By source and reason (PS3.8 9.3.4).
+_REJECTIONS: dict[tuple[int | None, int | None], str] = {
+    (1, 3): "it does not know the calling AE title",
+    (1, 7): "it has another AE title",
+    (2, 2): "it does not support this protocol version",
+    (3, 1): "it is overloaded",
+    (3, 2): "it has too many associations",
+}
 
 
 class Dimse:
@@ -121,23 +129,34 @@ def associated(
     """
     entity.connection_timeout = entity.acse_timeout = _CONNECT_SECONDS
     entity.dimse_timeout = entity.network_timeout = _ANSWER_SECONDS
-    association = entity.associate(
-        node.host,
-        node.port,
-        ae_title=node.title,
-        tls_args=None if tls is None else (tls, node.host),
-        ext_neg=list(roles),
-        evt_handlers=[(evt.EVT_CONN_OPEN, bound_reading)],
-    )
+    try:
+        association = entity.associate(
+            node.host,
+            node.port,
+            ae_title=node.title,
+            tls_args=None if tls is None else (tls, node.host),
+            ext_neg=list(roles),
+            evt_handlers=[(evt.EVT_CONN_OPEN, bound_reading)],
+        )
+    except OSError:  # before it connects, the library looks the name up
+        raise UnavailableError(f"{node} cannot be reached: its name is not known") from None
     if association.rejected_contexts and not association.accepted_contexts:
         names = {UID(context.abstract_syntax or "").name for context in association.rejected_contexts}
         raise FailedError(f"{node} does not accept {', '.join(sorted(names))}")
     if not association.is_established:
-        reason = "rejects the association" if association.is_rejected else "cannot be reached"
-        raise UnavailableError(f"{node} {reason}")
+        raise UnavailableError(f"{node} {_refusal(association)}")
     try:
         yield association
     except BaseException:
         association.abort()
         raise
     association.release()
+
+
+def _refusal(association: Association) -> str:
+    """Why there is no association."""
+    if not association.is_rejected:
+        return "cannot be reached"
+    answer = association.acceptor.primitive
+    said = _REJECTIONS.get((answer.result_source, answer.diagnostic)) if isinstance(answer, A_ASSOCIATE) else None
+    return f"rejects the association ({said})" if said else "rejects the association"

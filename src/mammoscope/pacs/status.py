@@ -7,6 +7,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from mammoscope.errors import MammoscopeError
 from mammoscope.pacs.ages import WAITING
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.opening import is_worked_on
@@ -87,7 +88,10 @@ class QueueStatus:
 
 def status_of(folder: Path, longest_wait: float) -> QueueStatus:
     """The status of the queue in a folder; raises ``MammoscopeError`` where it cannot be read."""
-    queue = ImageQueue(folder, working=False)
+    try:
+        queue = ImageQueue(folder, working=False)
+    except OSError as error:  # another user's, for example
+        raise MammoscopeError(f"{folder}: cannot be read ({error.strerror})") from None
     try:
         return QueueStatus(
             is_worked_on(folder),
