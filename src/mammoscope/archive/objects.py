@@ -1,4 +1,7 @@
-"""DICOM and FHIR results of an archive's images: in its folder ``objects``, named by the hash of the image."""
+"""DICOM and FHIR results of an archive's images: in its folder ``objects``, named by the hash of the image.
+
+They hold what a PACS needs, the patient's name among it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from mammoscope.mammogram import Mammogram
 from mammoscope.writers.dicom.results import ResultKind, results_of
 from mammoscope.writers.overlay.picture import render_overlay
 
-FOLDER = "objects"
+OBJECTS = "objects"
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,14 @@ class Objects:
 
     Attributes
     ----------
-    store
-        Of the archive.
+    store, folder
+        The archive, and the folder in it.
     kinds, fhir
         Which DICOM objects, and whether FHIR resources.
     """
 
     store: Store
+    folder: str
     kinds: frozenset[ResultKind] = frozenset()
     fhir: bool = False
 
@@ -62,7 +66,7 @@ class Objects:
             results = results_of(analysis, origin, self.kinds, overlay=overlay)
         except InputError as error:
             return analysis, error.problem
-        name = f"{FOLDER}/{analysis.input.sha256[:2]}/{analysis.input.sha256}"
+        name = f"{self.folder}/{analysis.input.sha256[:2]}/{analysis.input.sha256}"
         for kind, result in results.items():
             content = BytesIO()
             result.save_as(content, enforce_file_format=True)

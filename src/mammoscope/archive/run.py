@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mammoscope.archive.job import ArchiveJob
-from mammoscope.archive.objects import Objects
+from mammoscope.archive.objects import OBJECTS, Objects
 from mammoscope.archive.parts import Partition
 from mammoscope.archive.progress import Progress
 from mammoscope.archive.sources.file import Batch
@@ -101,11 +101,12 @@ def analyze_to_archive(
     """
     wanted = bundle.manifest.thresholds.detection if options.threshold is None else options.threshold
     backend = backend_named(options.backend, options.workers)
-    store = store_at(target)
-    job = ArchiveJob(SharedBundle.of(bundle), options.threshold, options.limits, _objects(target, options))
+    store, partition = store_at(target), Partition.of(bundle.sha256, wanted)
+    objects = Objects(store, partition.folder(OBJECTS), options.dicom, options.fhir)
+    job = ArchiveJob(SharedBundle.of(bundle), options.threshold, options.limits, objects)
     writer = ArchiveWriter(
         store,
-        Partition.of(bundle.sha256, wanted),
+        partition,
         images_a_part=options.images_a_part,
         seconds_a_part=options.seconds_a_part,
         keep_sources=options.keep_sources,
@@ -129,10 +130,6 @@ def analyze_to_archive(
             if not alone:
                 return
             items = iter(alone)
-
-
-def _objects(target: str, options: ArchiveOptions) -> Objects:
-    return Objects(store_at(target), options.dicom, options.fhir)
 
 
 def _items(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from mammoscope import NOTICE
@@ -24,8 +24,9 @@ class ModelsSummary:
 
     Attributes
     ----------
-    bundle, threshold
-        Name, version and hash of the models; the detection score from which findings are reported.
+    bundle, bundle_sha256, threshold
+        Name and version of the models, their hash (its first digits where there is no image yet), and the detection
+        score from which findings are reported.
     images, different_images
         Rows, and different hashes among them: the same number.
     outcomes, views, findings, errors, problems
@@ -39,6 +40,7 @@ class ModelsSummary:
     """
 
     bundle: str
+    bundle_sha256: str
     threshold: float
     images: int = 0
     different_images: int = 0
@@ -55,7 +57,8 @@ class ModelsSummary:
 
     def as_json(self) -> dict[str, Any]:
         """With the ten most frequent texts of errors."""
-        return {**asdict(self), "problems": dict(self.problems.most_common(10))}
+        plain = {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+        return {**plain, "problems": dict(self.problems.most_common(10))}
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def summary_of(target: str, threshold: float | None = None) -> Summary:
 
 def _of_partition(store: Store, partition: Partition, threshold: float | None) -> ModelsSummary:
     own = float(partition.threshold)
-    found = ModelsSummary(partition.models, own, findings_from=own if threshold is None else threshold)
+    found = ModelsSummary("", partition.models, own, findings_from=own if threshold is None else threshold)
     with closing(Ledger()) as ledger:
         for name in parts_of(store, partition):
             _add_part(store, partition, name, found, ledger)
@@ -115,7 +118,8 @@ def _add_part(store: Store, partition: Partition, name: str, found: ModelsSummar
         for side, view in zip(images["laterality"], images["view"], strict=True)
     )
     if images["image"]:
-        found.bundle = " ".join(images[column][0] for column in columns[-3:])
+        found.bundle = f"{images['bundle_name'][0]} {images['bundle_version'][0]}"
+        found.bundle_sha256 = images["bundle_sha256"][0]
     found.exams += len(read(EXAMS, "exam")["exam"])
     findings = read(FINDINGS, "kind", "malignancy", "detection_score")
     found.findings.update(findings["kind"])

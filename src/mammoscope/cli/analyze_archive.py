@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,7 @@ def analyze_into_archive(
 
     _count(sources, progress)
     without_objects = 0
-    with _shown(progress) as show:
+    with _shown(progress) as show, redirect_stdout(sys.stderr):  # where Ray says of each worker that it died
         for outcome in analyze_to_archive(sources, target, bundle, into, progress, refuse):
             if outcome.problem is not None and outcome.kind != "duplicate":
                 complain(InputError(shown(outcome.file.place), outcome.problem))

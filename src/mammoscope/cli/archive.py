@@ -42,7 +42,8 @@ def archive_summary(
         typer.echo(json_format.dumps(found.as_json(), indent=2, ensure_ascii=False))
         return
     for models in found.models:
-        table = Table("", "count", title=f"{models.bundle}, threshold {models.threshold:g}", title_justify="left")
+        title = f"{models.bundle} ({models.bundle_sha256[:12]}), threshold {models.threshold:g}"
+        table = Table("", "count", title=title, title_justify="left")
         for name, count in _lines(models):
             table.add_row(name, count)
         Console().print(table)

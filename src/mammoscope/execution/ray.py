@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import chain, islice
 from typing import Any, Generic
 
 import cv2
@@ -21,7 +22,8 @@ from mammoscope.execution.job import Item, Job, Result
 from mammoscope.execution.processes import sendable
 
 TRIES = 5  # of an item: machines of a cluster come and go, and take what they work on with them
-_STARTS = 5  # of workers that end before they have opened the job, one after another
+_STARTS = 5  # of workers that end before they have opened the job, one after another, where none has opened it yet
+_LATER_STARTS = 50  # the same, once one has: the job can be opened, so their machines end
 _GRACE_SECONDS = 30.0
 _STORE_BYTES = 128 << 20  # items and results are small; by default Ray takes a third of the memory
 
@@ -67,8 +69,12 @@ class Ray:
 
     def run(self, job: Job[Item, Result], items: Iterable[Item]) -> Generator[tuple[Item, Result | Crashed]]:
         """See ``Backend``. Closing the generator waits for the items that are under way, but not for long."""
+        waiting = iter(items)
+        first = list(islice(waiting, 1))
+        if not first:  # starting Ray takes seconds
+            return
         is_ours = _connect(self.workers)
-        crew = _Crew(job, self.workers, items)
+        crew = _Crew(job, self.workers, chain(first, waiting))
         try:
             while crew.give_out():
                 outcomes = crew.answers()
@@ -154,6 +160,7 @@ class _Crew(Generic[Item, Result]):
     idle: list[Any] = field(default_factory=list)
     hand: deque[_Task[Item]] = field(default_factory=deque)
     _starts: int = 0
+    _most_starts: int = _STARTS
 
     def __post_init__(self) -> None:
         import ray  # noqa: PLC0415 (an extra)
@@ -187,7 +194,7 @@ class _Crew(Generic[Item, Result]):
         if isinstance(answer, _Failed):
             raise answer.error
         if reference in self.opening:
-            self._starts = 0
+            self._starts, self._most_starts = 0, _LATER_STARTS
             self.idle.append(self.opening.pop(reference))
             return []
         actor, task = self.busy.pop(reference)
@@ -198,8 +205,8 @@ class _Crew(Generic[Item, Result]):
         if reference in self.opening:
             self._dismiss(self.opening.pop(reference))
             self._starts += 1
-            if self._starts == _STARTS:
-                raise MammoscopeError(f"a worker ended as it started, {_STARTS} times in a row")
+            if self._starts == self._most_starts:
+                raise MammoscopeError(f"a worker ended as it started, {self._starts} times in a row")
             return []
         actor, task = self.busy.pop(reference)
         self._dismiss(actor)
