@@ -84,14 +84,9 @@ def masks_among(paths: Iterable[PurePath]) -> set[PurePath]:
     }
 
 
-def is_mask_folder(folder: Path) -> bool:
-    """Whether a folder holds the masks of the images in a folder beside it, see ``masks_among``."""
-    if folder.name.lower() not in _MASK_FOLDERS:
-        return False
-    try:
-        return any(path.name.lower() in _IMAGE_FOLDERS for path in folder.parent.iterdir())
-    except OSError:
-        return False
+def holds_masks(folder: str, beside: Iterable[str]) -> bool:
+    """Whether a folder holds the masks of the images in one beside it, by their names; see ``masks_among``."""
+    return folder.lower() in _MASK_FOLDERS and any(name.lower() in _IMAGE_FOLDERS for name in beside)
 
 
 def _unreadable(path: Path | str, error: OSError | ValueError) -> InputError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from mammoscope.archive.sources.file import LONGEST_BATCH, Batch, local_file
 from mammoscope.archive.sources.pattern import Pattern
 from mammoscope.errors import InputError
-from mammoscope.readers.inputs import is_candidate, is_mask_folder, masks_among
+from mammoscope.readers.inputs import holds_masks, is_candidate, masks_among
 
 Refuse = Callable[[InputError], None]
 
@@ -33,7 +33,7 @@ def folder_batches(folder: Path, refuse: Refuse, pattern: Pattern | None = None)
     tuple of SourceFile
         Images of one folder, at most 10,000, sorted by name among themselves.
     """
-    if pattern is None and is_mask_folder(folder):
+    if pattern is None and _holds_masks(folder):
         return
     files = _files_of(folder, refuse, pattern)
     while found := list(islice(files, LONGEST_BATCH)):
@@ -64,4 +64,17 @@ def _folders_of(folder: Path, pattern: Pattern | None) -> Iterator[tuple[Path, P
                 if is_wanted and not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
                     yield Path(entry.path), below
     except OSError:  # said when its files were listed
+        return
+
+
+def _holds_masks(folder: Path) -> bool:
+    return holds_masks(folder.name, _names_in(folder.parent))
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    """Listed only if somebody asks for the first."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry.name for entry in entries)
+    except OSError:
         return

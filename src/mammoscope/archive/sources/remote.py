@@ -11,7 +11,7 @@ from mammoscope.archive.sources.file import LONGEST_BATCH, Batch, remote_file
 from mammoscope.archive.sources.folder import Refuse
 from mammoscope.archive.sources.pattern import Pattern, is_pattern, split
 from mammoscope.errors import InputError
-from mammoscope.readers.inputs import is_passed_over, masks_among
+from mammoscope.readers.inputs import holds_masks, is_passed_over, masks_among
 from mammoscope.readers.source import IMAGE_SUFFIXES, MAGIC_BYTES, detect_format
 
 
@@ -59,12 +59,13 @@ def _below(files: Any, folder: str, refuse: Refuse, pattern: Pattern | None) -> 
     images = [one for one in found if PurePosixPath(one["name"]) not in masks]
     for first in range(0, len(images), LONGEST_BATCH):
         yield tuple(remote_file(_url(files, one), one) for one in images[first : first + LONGEST_BATCH])
-    for one in listed:
-        name = str(one["name"]).rstrip("/").rpartition("/")[2]
-        if one["type"] == "directory" and not name.startswith("."):
-            below = None if pattern is None else pattern.below(name)
-            if pattern is None or below is not None:
-                yield from _below(files, str(one["name"]), refuse, below)
+    folders = [str(one["name"]).rstrip("/") for one in listed if one["type"] == "directory"]
+    names = [name.rpartition("/")[2] for name in folders]
+    for folder_in_it, name in zip(folders, names, strict=True):
+        below = None if pattern is None else pattern.below(name)
+        is_wanted = below is not None or (pattern is None and not holds_masks(name, names))
+        if is_wanted and not name.startswith("."):
+            yield from _below(files, folder_in_it, refuse, below)
 
 
 def _url(files: Any, facts: Mapping[str, Any]) -> str:
