@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,36 +37,16 @@ class TwoNodes:
         nodes = [node.all_processes["raylet"][0].process.pid for node in self.cluster.list_all_nodes()]
         return [pid for pid in _processes() if _parent(pid) in nodes and b"_Worker" in _command(pid)]
 
-    def kill_a_worker(self, chance: random.Random = _CHANCE) -> bool:
+    def kill_a_worker(self) -> bool:
         """Kill one, any; whether there was one."""
         workers = self.workers()
         if not workers:
             return False
         try:
-            os.kill(chance.choice(workers), signal.SIGKILL)
+            os.kill(_CHANCE.choice(workers), signal.SIGKILL)
         except ProcessLookupError:
             return False
         return True
-
-    @contextmanager
-    def killed_at_random(self, seconds: float) -> Iterator[list[float]]:
-        """Meanwhile a worker is killed every so many seconds on average; the times at which one was."""
-        killed: list[float] = []
-        end = threading.Event()
-        chance = random.Random(0)
-
-        def kill() -> None:
-            while not end.wait(chance.uniform(0, 2 * seconds)):
-                if self.kill_a_worker(chance):
-                    killed.append(time.monotonic())
-
-        thread = threading.Thread(target=kill)
-        thread.start()
-        try:
-            yield killed
-        finally:
-            end.set()
-            thread.join()
 
     def end(self) -> None:
         import ray

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
+import random
+import re
 import subprocess
 import sys
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.util import find_spec
@@ -100,34 +101,57 @@ def test_without_its_cluster_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None
         list(Ray(1).run(Apply(square), [1]))
 
 
-def analyze(source: Path, archive: Path, bundle: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "mammoscope", "analyze", source, "--out", archive, "--bundle", bundle]
-    more = ["--backend", "ray", "--workers", "2", *options]
-    return subprocess.Popen([*map(str, command), *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+class Runs:
+    """Runs of a command that analyses a folder into an archive on a cluster, one after another."""
 
+    def __init__(self, cluster: TwoNodes, source: Path, archive: Path, bundle: Bundle, part_images: int) -> None:
+        options = ["--backend", "ray", "--workers", "2", "--part-images", part_images, "--bundle", bundle.folder]
+        command = [sys.executable, "-m", "mammoscope", "analyze", source, "--out", archive, *options]
+        self._command = [str(word) for word in command]
+        self._cluster, self._archive = cluster, archive
+        self.killed: Counter[str] = Counter()
+        self.start()
 
-def parts(archive: Path) -> int:
-    return len(list((archive / "images").rglob("part-*.parquet")))
+    def start(self) -> None:
+        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def parts(self) -> int:
+        return len(list((self._archive / "images").rglob("part-*.parquet")))
+
+    def wait_for_parts(self, more: int) -> bool:
+        """Wait until there are so many more parts; False if the run has ended before."""
+        wanted = self.parts() + more
+        wait_for(lambda: self.parts() >= wanted or self.process.poll() is not None, 900)
+        return self.process.poll() is None
+
+    def kill(self, what: str) -> None:
+        """Kill a worker, a node with its workers, or the command, which is started again."""
+        if what == "driver":
+            self.process.kill()
+            self.process.communicate()
+            self.start()
+        elif what == "node":
+            self._cluster.lose_a_node()
+        elif not self._cluster.kill_a_worker():
+            return
+        self.killed[what] += 1
+
+    def said(self) -> str:
+        """What the last run printed as it ended well."""
+        said, complaint = self.process.communicate(timeout=900)
+        assert self.process.returncode == 0, complaint
+        return said
 
 
 def test_an_archive_is_whole_whoever_is_killed(cluster: TwoNodes, tmp_path: Path, bundle: Bundle) -> None:
-    """Workers at random, and the one who asked for it too."""
-    source, archive = make_images(tmp_path / "in", 40, side=800), tmp_path / "a.parquet"
-    options = ("--part-images", "4")
-    first = analyze(source, archive, bundle.folder, *options)
-    wait_for(lambda: parts(archive) >= 2)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
-    done = len(rows(archive, "images"))
-    assert 8 <= done < 40
-    second, killed = analyze(source, archive, bundle.folder, *options), 0
-    while second.poll() is None and killed < 2:
-        written = parts(archive)
-        wait_for(lambda written=written: parts(archive) > written or second.poll() is not None)  # type: ignore[misc]
-        killed += cluster.kill_a_worker()
-    said, complaint = second.communicate()
-    assert second.returncode == 0, complaint
-    assert killed >= 2 and said.startswith(f"{40 - done} analysed, {done} done earlier\n")
+    archive = tmp_path / "a.parquet"
+    runs = Runs(cluster, make_images(tmp_path / "in", 40, side=800), archive, bundle, part_images=4)
+    for what in ("worker", "driver", "worker"):
+        assert runs.wait_for_parts(1)
+        runs.kill(what)
+    said = re.match(r"(\d+) analysed, (\d+) done earlier\n", runs.said())
+    assert said and int(said[1]) + int(said[2]) == 40 and int(said[2]) >= 8
+    assert runs.killed == {"worker": 2, "driver": 1}
     assert_whole(archive, 40)
     assert not rows(archive, "errors")
 
@@ -137,27 +161,13 @@ def test_an_archive_is_whole_whoever_is_killed(cluster: TwoNodes, tmp_path: Path
 def test_two_thousand_images_each_once(
     cluster: TwoNodes, tmp_path: Path, bundle: Bundle, record_property: Callable[[str, object], None]
 ) -> None:
-    """Workers and whole nodes at random all the time, and the one who asked for it three times."""
-    source, archive, start = make_images(tmp_path / "in", 2000), tmp_path / "a.parquet", time.monotonic()
-    drivers = nodes = 0
-    with cluster.killed_at_random(8.0) as killed:
-        while True:
-            run = analyze(source, archive, bundle.folder, "--part-images", "50")
-            before = parts(archive)
-            if drivers < 3:
-                wait_for(lambda before=before: parts(archive) >= before + 8, 900)  # type: ignore[misc]
-                cluster.lose_a_node()
-                nodes += 1
-                wait_for(lambda before=before: parts(archive) >= before + 10, 900)  # type: ignore[misc]
-                run.kill()
-                run.communicate()
-                drivers += 1
-                continue
-            _, complaint = run.communicate(timeout=3000)
-            assert run.returncode == 0, complaint
-            break
+    """After every 20 to 80 images a worker, a node or the command is killed."""
+    archive, chance = tmp_path / "a.parquet", random.Random(0)
+    runs = Runs(cluster, make_images(tmp_path / "in", 2000), archive, bundle, part_images=20)
+    while runs.wait_for_parts(chance.randint(1, 4)):
+        runs.kill(chance.choices(["worker", "node", "driver"], [8, 1, 1])[0])
+    runs.said()
+    record_property("killed", dict(runs.killed))
+    assert runs.killed["worker"] >= 20 and runs.killed["node"] >= 1 and runs.killed["driver"] >= 1
     assert_whole(archive, 2000)
     assert not rows(archive, "errors")
-    assert len(killed) >= 20 and drivers == nodes == 3
-    record_property("killed", f"{len(killed)} workers, {nodes} nodes, {drivers} drivers")
-    record_property("seconds", round(time.monotonic() - start))

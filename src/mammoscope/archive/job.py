@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
 from mammoscope.archive.objects import Objects
-from mammoscope.archive.places import filesystem_of, remote_errors
+from mammoscope.archive.places import filesystem_of, shown
 from mammoscope.archive.sources.file import Batch, SourceFile
 from mammoscope.archive.writer import Kind, Outcome
 from mammoscope.batch.shared_bundle import SharedBundle
@@ -22,6 +22,10 @@ from mammoscope.pipeline import examine_views
 from mammoscope.readers import IsolatedReader, Limits
 
 logger = logging.getLogger(__name__)
+
+
+class NotFetchedError(InputError):
+    """A remote file that cannot be fetched, now."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,19 @@ class _Analyst:
         """The file, fetched into a folder if it is remote."""
         if not file.is_remote:
             return Path(file.place)
-        most = self.job.limits.file_bytes
-        with remote_errors(file.place):
+        try:
             files, place = filesystem_of(file.place)
+        except MammoscopeError as error:
+            raise NotFetchedError(file.place, str(error).removeprefix(f"{shown(file.place)}: ")) from None
+        path = Path(mkdtemp(dir=folder)) / place.rpartition("/")[2]
+        try:
             size = files.size(place)
-            if size is not None and size > most:
-                raise InputError(file.place, f"is larger than {most / 2**20:g} MiB")
-            path = Path(mkdtemp(dir=folder)) / place.rpartition("/")[2]
-            files.get_file(place, str(path))
-            return path
+            if size is None or size <= self.job.limits.file_bytes:
+                files.get_file(place, str(path))
+                return path
+        except Exception as error:  # each library has errors of its own, whose text names the file
+            raise NotFetchedError(file.place, f"cannot be fetched ({type(error).__name__})") from None
+        raise InputError(file.place, f"is larger than {self.job.limits.file_bytes / 2**20:g} MiB")
 
     def _examined(self, exam: Sequence[tuple[SourceFile, Path, Mammogram]], number: int) -> dict[SourceFile, Outcome]:
         views = tuple(mammogram for _, _, mammogram in exam)
@@ -131,12 +139,12 @@ class _Analyst:
 
 def failure_of(file: SourceFile, error: Exception) -> Outcome:
     """The outcome of a file that was not analysed, without its name."""
-    if isinstance(error, InputError):
-        return Outcome(file, kind="refused", problem=error.problem)
     kind: Kind = "failed"
-    if isinstance(error, MammoscopeError):  # may name a file that could not be fetched or written
-        logger.error("%s", error)
-        return Outcome(file, kind=kind, problem="it cannot be fetched, or a result cannot be written")
+    if isinstance(error, InputError):
+        kind = "failed" if isinstance(error, NotFetchedError) else "refused"
+        return Outcome(file, kind=kind, problem=error.problem)
+    if isinstance(error, MammoscopeError):  # its text names the archive
+        return Outcome(file, kind=kind, problem="a DICOM or FHIR result cannot be written, or no decoder be started")
     logger.debug("an analysis failed", exc_info=error)
     return Outcome(file, kind=kind, problem=f"the analysis failed ({type(error).__name__})")
 

@@ -25,6 +25,7 @@ from mammoscope.archive.parts import (
     read_part,
     remove_unfinished,
 )
+from mammoscope.archive.places import shown
 from mammoscope.archive.rows import Row, error_row, exam_id, exam_row, finding_rows, image_row
 from mammoscope.archive.schema import ERRORS, EXAMS, FINDINGS, IMAGES, RETRIED, TABLES, schema_of
 from mammoscope.archive.sources.file import SourceFile
@@ -178,7 +179,7 @@ class ArchiveWriter:
             self._rows[EXAMS].append(exam_row([analysis for _, analysis in new], name, lacking))
 
     def _source(self, outcome: Outcome) -> str | None:
-        return outcome.file.place.encode(errors="replace").decode() if self._keep_sources else None
+        return shown(outcome.file.place).encode(errors="replace").decode() if self._keep_sources else None
 
     def commit(self) -> None:
         """Write what was added as a part."""
