@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ class TwoNodes:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         from ray.cluster_utils import Cluster
 
-        self.cluster: Any = Cluster(initialize_head=True, head_node_args={**_NODE, "include_dashboard": False})
-        self.other = self.cluster.add_node(**_NODE)
+        self.cluster: Any = _patiently(
+            lambda: Cluster(initialize_head=True, head_node_args={**_NODE, "include_dashboard": False})
+        )
+        self.other = _patiently(lambda: self.cluster.add_node(**_NODE))
 
     @property
     def address(self) -> str:
@@ -30,7 +33,7 @@ class TwoNodes:
     def lose_a_node(self) -> None:
         """Take the machine that is not the head away at once, and give another."""
         self.cluster.remove_node(self.other, allow_graceful=False)
-        self.other = self.cluster.add_node(**_NODE)
+        self.other = _patiently(lambda: self.cluster.add_node(**_NODE))
 
     def workers(self) -> list[int]:
         """Processes of this cluster that work for a backend."""
@@ -53,6 +56,17 @@ class TwoNodes:
 
         ray.shutdown()
         self.cluster.shutdown()
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """Start something of Ray, which gives up after half a minute: too soon where others have the cores."""
+    for _ in range(3):
+        try:
+            return start()
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+    return start()
 
 
 def _processes() -> list[int]:
