@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import random
 import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,7 @@ from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.execution.job import Apply
 from mammoscope.execution.ray import Ray
 
+logger = logging.getLogger(__name__)
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra 'ray'"),
     pytest.mark.skipif(sys.platform != "linux", reason="finds and kills workers by /proc"),
@@ -165,16 +167,14 @@ def test_an_archive_is_whole_whoever_is_killed(cluster: TwoNodes, tmp_path: Path
 
 @pytest.mark.load
 @pytest.mark.timeout(3600)
-def test_two_thousand_images_each_once(
-    cluster: TwoNodes, tmp_path: Path, bundle: Bundle, record_property: Callable[[str, object], None]
-) -> None:
+def test_two_thousand_images_each_once(cluster: TwoNodes, tmp_path: Path, bundle: Bundle) -> None:
     """After every 20 to 80 images a worker, a node or the command is killed."""
     archive, chance = tmp_path / "a.parquet", random.Random(0)
     runs = Runs(cluster, make_images(tmp_path / "in", 2000), archive, bundle, part_images=20)
     while runs.wait_for_parts(chance.randint(1, 4)):
         runs.kill(chance.choices(["worker", "node", "driver"], [8, 1, 1])[0])
     runs.said()
-    record_property("killed", dict(runs.killed))
+    logger.info("killed: %s", dict(runs.killed))
     assert runs.killed["worker"] >= 20 and runs.killed["node"] >= 1 and runs.killed["driver"] >= 1
     assert_whole(archive, 2000)
     assert not rows(archive, "errors")
