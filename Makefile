@@ -93,7 +93,7 @@ $(PAGE_TOOLS): web/package-lock.json
 # LOCK=requirements/ci.txt installs what CI does, each file checked against its hash. Without it the newest that fit, but
 # torch, first and by version: the newest one that these networks were tested with.
 $(VENV)/.dev: $(SOURCES) $(LOCK) | $(VENV)/.made
-	@echo "Setting up for development in $(VENV): 6.5 GB, nearly all of it torch; some five minutes with a fast network"
+	@echo "Setting up for development in $(VENV): 6.9 GB, nearly all of it torch; some five minutes with a fast network"
 ifdef LOCK
 	$(PIP) --require-hashes --requirement $(LOCK)
 	$(PIP) --no-deps --no-build-isolation --editable .

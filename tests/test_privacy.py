@@ -12,6 +12,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow.dataset as parquet
 import pypdf
 import pytest
 from pydicom import dcmread
@@ -142,9 +143,14 @@ def test_nothing_names_the_patient(tmp_path: Path) -> None:
     out, trail, data = tmp_path / "results", tmp_path / "trail", tmp_path / "data"
     said = {
         "analyze": run("analyze", inputs["good"].parent, "--out", out, "--save-preprocessed", "--audit", trail),
+        "archive": run("analyze", inputs["good"].parent, "--out", tmp_path / "archive.parquet"),
         "deidentify": run("deidentify", inputs["good"].parent, "--out", tmp_path / "deidentified"),
     }
     assert b"3 of 8 analysed, 5 failed" in said["analyze"] and b"3 of 8 de-identified" in said["deidentify"]
+    for table in ("images", "findings", "exams", "errors"):
+        content = parquet.dataset(tmp_path / "archive.parquet" / table).to_table().to_pylist()
+        assert table == "findings" or content
+        said[table] = json.dumps(content, ensure_ascii=False).encode()
     with Server(tmp_path / "server", "--data", str(data), "--audit", str(trail)) as server:
         files, answers = ask(server, [(path.name, path.read_bytes()) for path in inputs.values()])
         said["log"] = server.log.encode()

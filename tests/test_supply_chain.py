@@ -24,7 +24,14 @@ def wanted() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     more = re.sub(r"\s*#.*", "", (ROOT / "requirements" / "ci.in").read_text()).split("\n")
-    lines = [*project["dependencies"], *extras["train"], *extras["dev"], *filter(None, more)]
+    lines = [
+        *project["dependencies"],
+        *extras["train"],
+        *extras["archive"],
+        *extras["ray"],
+        *extras["dev"],
+        *filter(None, more),
+    ]
     return [Requirement(line) for line in lines if not line.startswith("mammoscope[")]
 
 

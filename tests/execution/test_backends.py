@@ -224,8 +224,8 @@ def _lives(pid: int) -> bool:
 def test_a_backend_of_another_package_is_found_by_its_name() -> None:
     backend: Backend = backend_named("one-after-another", 2)
     assert list(backend.run(Apply(square), [1, 2, 3])) == [(1, 1), (2, 4), (3, 9)]
-    with pytest.raises(MammoscopeError, match=r"^backend 'ray' is not known; known are: one-after-another, processes"):
-        backend_named("ray", 2)
+    with pytest.raises(MammoscopeError, match=r"^backend 'dask' is not known; known are: one-after-another, processes"):
+        backend_named("dask", 2)
 
 
 def test_built_in_backends_have_names() -> None:

@@ -163,6 +163,6 @@ def test_the_command_prints_no_long_table(dark: list[Path], tmp_path: Path) -> N
     short = analyze("threads", dark[:9])
     assert short.returncode == 3
     assert "no breast found" in short.stdout and "8 of 9 analysed (8 of them earlier" in short.stdout
-    other = analyze("ray", dark[:1])
+    other = analyze("dask", dark[:1])
     assert other.returncode == 2
-    assert "error: backend 'ray' is not known; known are: one-after-another, processes, threads\n" in other.stderr
+    assert "error: backend 'dask' is not known; known are: one-after-another, processes, ray, threads\n" in other.stderr

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Lock
 
-from mammoscope.bundle import Bundle, load_bundle
+from mammoscope.bundle import Bundle, default_bundle_folder, load_bundle
 from mammoscope.errors import BundleError
 
 
 class SharedBundle:
-    """A bundle that threads share. Another process gets its folder and hash, and loads it for itself."""
+    """A bundle that threads share. Another process gets its folder and hash, and loads it for itself.
 
-    def __init__(self, folder: Path, sha256: str, bundle: Bundle | None = None) -> None:
+    The folder of the built-in bundle is None: on another machine it may be elsewhere.
+    """
+
+    def __init__(self, folder: Path | None, sha256: str, bundle: Bundle | None = None) -> None:
         self._folder, self._sha256, self._bundle = folder, sha256, bundle
         self._lock = Lock()
         self._is_ready = False
@@ -20,9 +23,10 @@ class SharedBundle:
     @classmethod
     def of(cls, bundle: Bundle) -> SharedBundle:
         """Share a bundle that is loaded."""
-        return cls(bundle.folder.absolute(), bundle.sha256, bundle)
+        folder = bundle.folder.absolute()
+        return cls(None if folder == default_bundle_folder().absolute() else folder, bundle.sha256, bundle)
 
-    def __reduce__(self) -> tuple[type[SharedBundle], tuple[Path, str]]:
+    def __reduce__(self) -> tuple[type[SharedBundle], tuple[Path | None, str]]:
         return type(self), (self._folder, self._sha256)
 
     def loaded(self) -> Bundle:
@@ -37,7 +41,9 @@ class SharedBundle:
             if self._bundle is None:
                 self._bundle = load_bundle(self._folder)
                 if self._bundle.sha256 != self._sha256:
-                    raise BundleError(f"{self._folder}: the bundle was changed while files were analysed with it")
+                    raise BundleError(
+                        f"{self._bundle.folder}: the bundle was changed while files were analysed with it"
+                    )
             return self._bundle
 
     def with_models(self) -> Bundle:

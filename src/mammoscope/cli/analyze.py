@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
+from mammoscope.cli.analyze_archive import SUFFIX, analyze_into_archive
 from mammoscope.cli.console import SOME_FAILED, complain, inputs_of, progress_bar
 from mammoscope.cli.options import AuditOption, BundleOption, ThresholdOption
 
@@ -14,14 +15,24 @@ _LONGEST_TABLE = 50  # files; a longer table is not read, and would keep every a
 
 
 def analyze(
-    paths: Annotated[list[Path], typer.Argument(help="DICOM, PNG, JPEG, TIFF or PGM files, or folders of them.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("mammoscope-results"),
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="DICOM, PNG, JPEG, TIFF or PGM files, or folders of them. With --out NAME.parquet also globs, "
+            "tables of paths (.csv, .parquet) and URLs."
+        ),
+    ],
+    out: Annotated[
+        str, typer.Option(help="Folder for the results; NAME.parquet, also a URL: an archive of Parquet tables.")
+    ] = "mammoscope-results",
     threshold: ThresholdOption = None,
     bundle: BundleOption = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Files under way at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=4096, help="Files under way at a time.")] = 1,
     backend: Annotated[
         str,
-        typer.Option(help="How files are run: threads (which share the models), processes, or an installed backend."),
+        typer.Option(
+            help="How files are run: threads (which share the models), processes, ray, or an installed backend."
+        ),
     ] = "threads",
     overwrite: Annotated[
         bool, typer.Option("--overwrite/--no-overwrite", help="Analyse again files that are done.")
@@ -53,6 +64,15 @@ def analyze(
     fhir: Annotated[
         bool, typer.Option("--fhir/--no-fhir", help="Also write NAME.fhir.json, FHIR resources that name no patient.")
     ] = False,
+    keep_paths: Annotated[
+        bool, typer.Option("--keep-paths", help="Archive: keep the paths of files, which may name patients.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Archive: try again what failed or crashed in earlier runs.")
+    ] = False,
+    part_images: Annotated[
+        int, typer.Option(min=1, help="Archive: images at which a part is written, or after a minute.")
+    ] = 1000,
     audit: AuditOption = None,
 ) -> None:
     """Find, outline and classify masses in mammograms.
@@ -63,6 +83,9 @@ def analyze(
 
     DICOM files that state the same study and patient form an exam, in whatever folders they are. An exam of several
     files gets EXAM.exam.json beside the results of its images.
+
+    With --out NAME.parquet the results are rows of Parquet tables instead, each image once, and --sr and the like are
+    in its folder objects. A run that was stopped goes on when it is started again.
     """
     from rich.console import Console
 
@@ -73,7 +96,10 @@ def analyze(
     from mammoscope.writers.dicom.results import ResultKind
     from mammoscope.writers.table import findings_table, told_apart
 
-    files, refused = inputs_of(paths)
+    is_archive = out.rstrip("/").endswith(SUFFIX)
+    _check_options(is_archive, overwrite or save_preprocessed, keep_paths or retry_failed)
+    folder = Path(out)
+    files, refused = ([], []) if is_archive else inputs_of(list(map(Path, paths)))
     models = load_bundle(bundle)
     trail = AuditTrail(audit, "analyze", models, threshold) if audit else None
     asked = {
@@ -87,6 +113,17 @@ def analyze(
     options = Options(
         threshold, overwrite, save_preprocessed, workers, dicom=dicom, fhir=fhir, audit=trail, backend=backend
     )
+    if is_archive:
+        analyze_into_archive(
+            paths,
+            out,
+            models,
+            options,
+            keep_paths=keep_paths,
+            retry_failed=retry_failed,
+            part_images=part_images,
+        )
+        return
     results: dict[Path, Done] = {}
     analysed = skipped = without_dicom = exams = without_report = 0
     with progress_bar("analysing", len(files)) as advance:
@@ -97,7 +134,7 @@ def analyze(
             else:
                 advance(0, total)
 
-        for number, done in enumerate(analyze_files(files, out, models, options, looking=looking), start=1):
+        for number, done in enumerate(analyze_files(files, folder, models, options, looking=looking), start=1):
             if done.error:
                 complain(done.error)
             analysed += done.analysis is not None
@@ -124,7 +161,16 @@ def analyze(
     )
     if exams:
         typer.echo(f"{exams} {'exam' if exams == 1 else 'exams'} of several images, each with a report EXAM.exam.json")
-    for path in in_order[0].written if len(in_order) == 1 else (out,):
+    for path in in_order[0].written if len(in_order) == 1 else (folder,):
         typer.echo(path)
     if failed or without_dicom or without_report:
         raise typer.Exit(SOME_FAILED)
+
+
+def _check_options(is_archive: bool, has_files_alone: bool, has_archive_alone: bool) -> None:
+    from mammoscope.errors import MammoscopeError
+
+    if is_archive and has_files_alone:
+        raise MammoscopeError("--overwrite and --save-preprocessed need a folder as --out, not an archive")
+    if not is_archive and has_archive_alone:
+        raise MammoscopeError(f"--keep-paths and --retry-failed need an archive as --out, such as results{SUFFIX}")

@@ -12,6 +12,7 @@ import typer
 from mammoscope import NOTICE, __version__
 from mammoscope.cli import (
     analyze,
+    archive,
     audit,
     bundle,
     calibrate,
@@ -47,7 +48,13 @@ for command in (
     compare.compare,
 ):
     app.command()(command)
-for name, group in (("data", data.app), ("bundle", bundle.app), ("audit", audit.app), ("pacs", pacs.app)):
+for name, group in (
+    ("data", data.app),
+    ("bundle", bundle.app),
+    ("archive", archive.app),
+    ("audit", audit.app),
+    ("pacs", pacs.app),
+):
     app.add_typer(group, name=name)
 
 

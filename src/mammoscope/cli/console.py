@@ -42,6 +42,16 @@ def need_training() -> None:
         raise MammoscopeError(f"{', '.join(missing)} not installed: this needs mammoscope's extra 'train'")
 
 
+def need_archive() -> None:
+    from importlib.util import find_spec
+
+    from mammoscope.errors import MammoscopeError
+
+    missing = [name for name in ("pyarrow", "fsspec") if find_spec(name) is None]
+    if missing:
+        raise MammoscopeError(f"{', '.join(missing)} not installed: this needs mammoscope's extra 'archive'")
+
+
 def complain(error: Exception) -> None:
     from mammoscope.text import printable
 

@@ -1,4 +1,4 @@
-"""How a job is run: by threads or processes of this machine, or by a backend of another package.
+"""How a job is run: by threads or processes of this machine, by Ray on many, or by a backend of another package.
 
 A backend of another package is a class that meets ``Backend`` and takes the number of workers, registered as an entry
 point of the group ``mammoscope.backends``.
@@ -19,6 +19,7 @@ GROUP = "mammoscope.backends"
 BUILT_IN = {
     "threads": "mammoscope.execution.threads:Threads",
     "processes": "mammoscope.execution.processes:Processes",
+    "ray": "mammoscope.execution.ray:Ray",
 }
 
 
@@ -60,7 +61,7 @@ def backend_named(name: str, workers: int) -> Backend:
     Parameters
     ----------
     name
-        ``"threads"``, ``"processes"``, or the name of an entry point of the group ``mammoscope.backends``.
+        ``"threads"``, ``"processes"``, ``"ray"``, or the name of an entry point of the group ``mammoscope.backends``.
     workers
         Items under way at a time, 1 or more.
 
@@ -80,6 +81,8 @@ def backend_named(name: str, workers: int) -> Backend:
         raise MammoscopeError(f"backend {name!r} is not known; known are: {', '.join(backends.names)}")
     try:
         made = backend(workers)
+    except MammoscopeError as error:
+        raise MammoscopeError(f"backend {name!r}: {error}") from error
     except Exception as error:
         raise MammoscopeError(f"backend {name!r}: cannot be made ({type(error).__name__}: {error})") from error
     return cast(Backend, made)

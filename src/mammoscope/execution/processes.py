@@ -196,7 +196,7 @@ def _serve(connection: Connection[Any, Any], job: Job[Any, Any], threads: int) -
                 del item
     except Exception as error:
         with suppress(OSError):
-            connection.send(_Failed(_sendable(error)))
+            connection.send(_Failed(sendable(error)))
 
 
 def _reply(connection: Connection[Any, Any], work: Callable[[Any], Any], item: Any) -> None:
@@ -205,7 +205,7 @@ def _reply(connection: Connection[Any, Any], work: Callable[[Any], Any], item: A
         connection.send(done)
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
     """The error itself if it can be pickled, else one that names its class and place."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 (what this very process has pickled)

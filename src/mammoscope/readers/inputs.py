@@ -84,6 +84,11 @@ def masks_among(paths: Iterable[PurePath]) -> set[PurePath]:
     }
 
 
+def holds_masks(folder: str, beside: Iterable[str]) -> bool:
+    """Whether a folder holds the masks of the images in one beside it, by their names; see ``masks_among``."""
+    return folder.lower() in _MASK_FOLDERS and any(name.lower() in _IMAGE_FOLDERS for name in beside)
+
+
 def _unreadable(path: Path | str, error: OSError | ValueError) -> InputError:
     return InputError(path, f"cannot be read ({getattr(error, 'strerror', None) or 'not a usable name'})")
 
@@ -93,7 +98,7 @@ def _images_below(folder: Path, refuse: Callable[[InputError], None]) -> list[Pa
     images = []
     for place, folders, names in os.walk(folder, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        images += [Path(place, name) for name in names if _is_candidate(Path(place, name))]
+        images += [Path(place, name) for name in names if is_candidate(Path(place, name))]
     for error in closed:
         refuse(_unreadable(error.filename, error))
     if not images and not closed:
@@ -101,7 +106,8 @@ def _images_below(folder: Path, refuse: Callable[[InputError], None]) -> list[Pa
     return sorted(set(images) - masks_among(images))
 
 
-def _is_candidate(path: Path) -> bool:
+def is_candidate(path: Path) -> bool:
+    """Whether a file of a folder is taken: its name or its first bytes say that it is an image."""
     if is_passed_over(PurePath(path.name)):
         return False
     try:

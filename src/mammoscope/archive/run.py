@@ -1,0 +1,181 @@
+"""Analyse the files of sources into an archive, by any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mammoscope.archive.job import ArchiveJob
+from mammoscope.archive.objects import OBJECTS, Objects
+from mammoscope.archive.parts import Partition
+from mammoscope.archive.progress import Progress
+from mammoscope.archive.sources.file import Batch
+from mammoscope.archive.sources.folder import Refuse
+from mammoscope.archive.sources.sources import Batches
+from mammoscope.archive.store import store_at
+from mammoscope.archive.writer import ArchiveWriter, Outcome
+from mammoscope.audit import AuditTrail
+from mammoscope.batch.shared_bundle import SharedBundle
+from mammoscope.bundle import Bundle
+from mammoscope.errors import MammoscopeError
+from mammoscope.exam import grouped
+from mammoscope.execution.backend import Crashed, backend_named
+from mammoscope.readers import IsolatedReader, Limits
+from mammoscope.readers.limits import DEFAULT_LIMITS
+from mammoscope.readers.source import MAGIC_BYTES, detect_format
+from mammoscope.writers.dicom.results import ResultKind
+
+_HEADER_SECONDS = 2.0
+_MOST_VIEWS = 16  # as in a batch: more at a time would only take memory
+
+
+@dataclass(frozen=True)
+class ArchiveOptions:
+    """How files are analysed into an archive.
+
+    Attributes
+    ----------
+    threshold
+        Detection score from which findings are reported; None: the bundle's.
+    workers, backend
+        Exams under way at a time, and the name of a backend, see ``backend_named``.
+    limits
+        What one file may cost.
+    dicom, fhir
+        Which results are written as DICOM objects too, and whether FHIR resources are.
+    keep_sources
+        Whether rows hold the paths of files, which may name patients.
+    retry_failed
+        Try again what failed or crashed in earlier runs, but not what was refused.
+    audit
+        Where each analysis and each failure is recorded; None: nowhere.
+    images_a_part, seconds_a_part
+        Rows are written when there are so many images, or so much time has passed: what a kill costs at most.
+    """
+
+    threshold: float | None = None
+    workers: int = 1
+    backend: str = "threads"
+    limits: Limits = DEFAULT_LIMITS
+    dicom: frozenset[ResultKind] = frozenset()
+    fhir: bool = False
+    keep_sources: bool = False
+    retry_failed: bool = False
+    audit: AuditTrail | None = None
+    images_a_part: int = 1000
+    seconds_a_part: float = 60.0
+
+
+def analyze_to_archive(
+    sources: Batches, target: str, bundle: Bundle, options: ArchiveOptions, progress: Progress, refuse: Refuse
+) -> Generator[Outcome]:
+    """Analyse files and write the archive's tables; what an earlier run has done is passed over.
+
+    Memory does not grow with the number of files. Rows are written by this process alone, so each image has one row
+    whatever becomes of the workers; a run that was killed goes on when it is started again.
+
+    Parameters
+    ----------
+    sources
+        The files.
+    target
+        Folder or URL of the archive, made if it is missing.
+    bundle, options
+        The models, and how.
+    progress
+        Counts what is done.
+    refuse
+        Told what cannot be listed.
+
+    Yields
+    ------
+    Outcome
+        One for each file that this run has done, as it is finished, but perhaps not yet on the disk.
+
+    Raises
+    ------
+    MammoscopeError
+        The archive cannot be written to, a source cannot be read, or no worker can be started.
+    """
+    wanted = bundle.manifest.thresholds.detection if options.threshold is None else options.threshold
+    backend = backend_named(options.backend, options.workers)
+    store, partition = store_at(target), Partition.of(bundle.sha256, wanted)
+    objects = Objects(store, partition.folder(OBJECTS), options.dicom, options.fhir)
+    job = ArchiveJob(SharedBundle.of(bundle), options.threshold, options.limits, objects)
+    writer = ArchiveWriter(
+        store,
+        partition,
+        images_a_part=options.images_a_part,
+        seconds_a_part=options.seconds_a_part,
+        keep_sources=options.keep_sources,
+        retry_failed=options.retry_failed,
+    )
+    header_limits = replace(options.limits, seconds=min(options.limits.seconds, _HEADER_SECONDS))
+    with writer, closing(IsolatedReader(header_limits)) as reader:
+        items: Iterator[Batch] = _items(sources, writer, reader, progress, refuse)
+        while True:
+            alone: list[Batch] = []  # files of an exam of which one has crashed its worker
+            with closing(backend.run(job, items)) as answers:
+                for batch, answer in answers:
+                    if isinstance(answer, Crashed) and len(batch) > 1:
+                        alone += [(file,) for file in batch]
+                        continue
+                    outcomes = _crashed(batch, answer) if isinstance(answer, Crashed) else answer
+                    _record(outcomes, options.audit)
+                    for outcome in writer.add(outcomes):
+                        progress.add(outcome.kind)
+                        yield outcome
+            if not alone:
+                return
+            items = iter(alone)
+
+
+def _items(
+    sources: Batches, writer: ArchiveWriter, reader: IsolatedReader, progress: Progress, refuse: Refuse
+) -> Iterator[Batch]:
+    """What is analysed together: the files of an exam that lie in one folder; what is done is left out."""
+    for batch in sources.batches(refuse):
+        new = tuple(file for file in batch if writer.take(file))
+        progress.known += len(batch) - len(new)
+        yield from _exams(new, reader)
+
+
+def _exams(files: Batch, reader: IsolatedReader) -> Iterator[Batch]:
+    """Files by their exams. Headers of remote files are not fetched: those that follow one another go together."""
+    if any(file.is_remote for file in files):
+        yield from (files[first : first + _MOST_VIEWS] for first in range(0, len(files), _MOST_VIEWS))
+        return
+    if len(files) < 2:
+        yield from (files,) if files else ()
+        return
+    for exam in grouped((file, _exam_key(Path(file.place), reader)) for file in files):
+        yield from (exam[first : first + _MOST_VIEWS] for first in range(0, len(exam), _MOST_VIEWS))
+
+
+def _exam_key(path: Path, reader: IsolatedReader) -> str | None:
+    """None, so that it is alone, where it cannot be told. Only DICOM starts the reader."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            is_dicom = detect_format(stream.read(MAGIC_BYTES)) == "DICOM"
+        return reader.exam_key(path) if is_dicom else None
+    except (MammoscopeError, OSError, ValueError):  # said when the file is analysed
+        return None
+
+
+def _crashed(batch: Batch, crashed: Crashed) -> tuple[Outcome, ...]:
+    problem = f"the process that analysed it ended ({crashed.reason})"
+    return tuple(Outcome(file, kind="crashed", problem=problem) for file in batch)
+
+
+def _record(outcomes: Sequence[Outcome], audit: AuditTrail | None) -> None:
+    if audit is None:
+        return
+    for outcome in outcomes:
+        if outcome.analysis is not None:
+            audit.record(outcome.analysis)
+        else:
+            audit.record_failure(Path(outcome.file.place), "refused" if outcome.kind == "refused" else "failed")
