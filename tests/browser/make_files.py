@@ -8,6 +8,7 @@ import sys
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from mammoscope.example import write_exam
 from mammoscope.example.dicom_file import phantom_dicom
 from mammoscope.example.phantom import PhantomView, make_exam
 from mammoscope.mammogram import Laterality
+from mammoscope.stages.manifests import StepManifest
 
 SCRIPT = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"
 MARK = (760, 560, 840, 620)  # x0, y0, x1, y1 of a bright rectangle in marked.dcm, in pixels of the file
@@ -55,6 +57,7 @@ def main(folder: Path) -> None:
         (folder / "women" / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / "women" / f"{name}.png"), (_dataset(left).pixel_array >> 4).astype(np.uint8))
     _bundle(folder / "bundle")
+    _bundle(folder / "joined", {"name": "join", "role": "other", "implementation": "two-views"})
 
 
 def _dataset(view: PhantomView) -> pydicom.Dataset:
@@ -88,11 +91,12 @@ def _folder(folder: Path, exam: dict[tuple[Laterality, str], PhantomView]) -> No
     (folder / "phantom.json").write_text("{}")
 
 
-def _bundle(folder: Path) -> None:
-    """The default bundle with a higher floor: fewer candidates take less time."""
+def _bundle(folder: Path, *steps: dict[str, Any]) -> None:
+    """The default bundle with a higher floor, as fewer candidates take less time, and with further steps."""
     shutil.copytree(default_bundle_folder(), folder)
     manifest = load_bundle(folder).manifest.with_settings("detect", floor=FLOOR)
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    longer = (*manifest.steps, *(StepManifest(**step) for step in steps))
+    (folder / MANIFEST).write_text(manifest.model_copy(update={"steps": longer}).model_dump_json(indent=2))
 
 
 if __name__ == "__main__":

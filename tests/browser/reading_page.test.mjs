@@ -46,11 +46,17 @@ describe("an exam of four views", () => {
   test("shows its progress from the drop to the result, and each view as soon as it can be seen", inTests, async () => {
     assert.equal(await page.locator(".notice").innerText(), "Research use only. Not for diagnostic use.");
     await reading(() => {
-      globalThis.seen = { states: new Set(), uploaded: 0, first: 0 };
+      globalThis.seen = { states: new Set(), uploaded: 0, first: 0, finding: 0, words: "", end: 0 };
       const watch = () => {
         document.querySelectorAll(".files .state").forEach((state) => globalThis.seen.states.add(state.textContent.split(" ").at(-1)));
         if (!globalThis.seen.uploaded && globalThis.mammoscope.reading.status) globalThis.seen.uploaded = performance.now();
         if (!globalThis.seen.first && document.querySelector(".pane[data-frames]")) globalThis.seen.first = performance.now();
+        const { analyses } = globalThis.mammoscope.reading;
+        if (analyses) globalThis.seen.end ||= performance.now();
+        else if (document.querySelector(".findings .finding")) {
+          globalThis.seen.finding ||= performance.now();
+          globalThis.seen.words = document.querySelector(".outcome").textContent;
+        }
       };
       new MutationObserver(watch).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
     });
@@ -63,8 +69,11 @@ describe("an exam of four views", () => {
     console.log(`first view ${wait} ms after the upload`);
     // The target is 1.5 s; a machine that others use too gets some more.
     assert.ok(wait < 4000, `first view after ${wait} ms`);
-    assert.equal(await page.locator(".file-name", { hasText: "phantom-R-CC.dcm" }).count(), 2);
-    noTroubles();
+    // A view's findings do not wait for the other views.
+    console.log(`first finding ${Math.round(seen.finding - seen.uploaded)} ms after the upload, the exam's last ${Math.round(seen.end - seen.uploaded)} ms`);
+    assert.ok(seen.finding > 0 && seen.finding < seen.end, JSON.stringify(seen));
+    assert.match(seen.words, /^[1-4] of 4 views analysed: \d+ findings? at or above the threshold of 0\.33 so far\.$/);
+      noTroubles();
   });
 
   test("hangs R CC | L CC over R MLO | L MLO, chest walls together", inTests, async () => {
@@ -147,6 +156,47 @@ describe("an exam of four views", () => {
     assert.ok(slowest < 50, `the slider takes ${slowest} ms`);
     await page.getByRole("button", { name: "Back to it" }).click();
     assert.equal(await count(), before);
+  });
+
+  test("says beside the slider what the threshold found on validation, and what is not stated", inTests, async () => {
+    const said = page.locator(".on-validation");
+    assert.match(await said.innerText(), /^On validation this threshold found 61% \(95% interval 55 to 68%\) of the lesions, with 0\.41 \(0\.33 to 0\.49\) false positives an image\.$/);
+    await page.keyboard.press("]");
+    assert.match(await said.innerText(), /^Not measured at this threshold\. On validation it found at most 61%/);
+    await page.getByRole("button", { name: "Back to it" }).click();
+    assert.match(await said.innerText(), /^On validation this threshold found 61%/);
+    await page.getByText("What the numbers mean, and which models said so").click();
+    await page.getByText("262 lesions in 248 images of 139 patients of cbis-ddsm-mass/train").waitFor();
+    await page.getByText("What the numbers mean, and which models said so").click();
+  });
+
+  test("lists the findings most suspicious first, or as the reader sorts them", inTests, async () => {
+    const rows = () =>
+      reading(() => {
+        const { reading } = globalThis.mammoscope;
+        return [...document.querySelectorAll(".findings .finding:not(.drawn)")].map(({ dataset }) => {
+          const { detection_score: detection, malignancy_score: malignancy } = reading.finding({ file: Number(dataset.file), finding: Number(dataset.finding) });
+          return { detection, malignancy, suspicion: detection * malignancy };
+        });
+      });
+    const isSorted = (values) => values.every((value, place) => place === 0 || value <= values[place - 1]);
+    assert.ok(isSorted((await rows()).map(({ suspicion }) => suspicion)));
+    await page.getByRole("button", { name: "Malignancy", exact: true }).click();
+    assert.ok(isSorted((await rows()).map(({ malignancy }) => malignancy)));
+    assert.equal(await page.locator('.findings th[aria-sort="descending"]').innerText(), "Malignancy");
+    await page.keyboard.press("Enter"); // the head keeps the focus
+    assert.ok(isSorted((await rows()).map(({ suspicion }) => suspicion)));
+    assert.equal(await page.locator(".findings th[aria-sort]").count(), 0);
+    const first = page.locator(".findings .finding").first();
+    assert.match(await first.innerText(), /L (CC|MLO)\s+\d+\.\d mm\s+0\.\d\d\s+\d+%\s+above 50%\s+✓\s*✗\s+(outer|upper), (posterior|middle|anterior) third/);
+    // The words are a click away, once.
+    assert.equal(await page.locator(".findings .words").count(), 0);
+    await first.locator(".show").click();
+    assert.match(await page.locator(".findings .words").innerText(), /Malignancy \d+%, above the operating point of 50%\./);
+    await page.keyboard.press("n");
+    assert.equal(await page.locator(".findings .words").count(), 1);
+    assert.ok(await page.locator(".findings tbody").nth(1).evaluate((row) => row.classList.contains("selected")), "N goes down the table");
+    await page.getByRole("button", { name: "Reset" }).click();
   });
 
   test("a click on a finding centres its view", inTests, async () => {
@@ -365,15 +415,14 @@ describe("the reader's record", () => {
   });
 });
 
-async function serious() {
-  if (!(await reading(() => "axe" in globalThis))) await page.evaluate(axeSource);
-  const { violations } = await reading(() => globalThis.axe.run());
+async function serious(on = page) {
+  if (!(await on.evaluate(() => "axe" in globalThis))) await on.evaluate(axeSource);
+  const { violations } = await on.evaluate(() => globalThis.axe.run());
   return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
 }
 
-test("has nothing that axe calls serious", inTests, async () => {
+test("has nothing that axe finds wrong", inTests, async () => {
   assert.deepEqual(await serious(), []);
   await page.keyboard.press("?");
   assert.deepEqual(await serious(), []);
@@ -401,7 +450,7 @@ test("no key or button leaves a pane without tissue", inTests, async () => {
     await page.keyboard.press("r");
   }
   // 1:1 is about the selected finding, wherever it is.
-  await page.locator('.findings section[data-file="1"] .show').first().click();
+  await page.locator('.findings [data-file="1"] .show').first().click();
   await reading(() => globalThis.mammoscope.lightbox.active.pane.fit());
   await page.getByRole("button", { name: "1:1" }).click();
   const off = await reading(() => {
@@ -425,7 +474,7 @@ test("can be read with the keyboard alone", inTests, async () => {
   const state = () =>
     reading(() => {
       const { reading } = globalThis.mammoscope;
-      return { selected: reading.selected, enlarged: reading.enlarged, threshold: reading.threshold, tool: reading.display.tool, verdicts: reading.verdicts.size };
+      return { selected: reading.selected, enlarged: reading.enlarged, threshold: reading.threshold, tool: reading.display.tool, verdicts: JSON.stringify(reading.record.verdicts) };
     });
   await keys("1");
   assert.match(await reading(() => document.activeElement.getAttribute("aria-label")), /^R CC/);
@@ -451,9 +500,9 @@ test("can be read with the keyboard alone", inTests, async () => {
   // Everything that can be pressed is reached with Tab, and shows that it is.
   await reading(() => document.activeElement?.blur());
   const reached = new Set();
-  for (let step = 0; step < 80; step++) {
+  for (let step = 0; step < 100; step++) {
     await page.keyboard.press("Tab");
-    reached.add(await reading(() => document.activeElement.textContent.slice(0, 20) || document.activeElement.getAttribute("aria-label") || document.activeElement.id));
+    reached.add(await reading(() => document.activeElement.getAttribute("aria-label") || document.activeElement.textContent.slice(0, 20) || document.activeElement.id));
   }
   for (const name of ["Choose files", "Synthetic exam", "Window", "Keys", "threshold", "Accept", "impression", "PDF report"]) {
     assert.ok([...reached].some((text) => text.startsWith(name)), `${name} is not reached: ${[...reached]}`);
@@ -566,11 +615,14 @@ test("shows a broken file's error beside a good one that works", inTests, async 
   await drop(page, [at("broken.dcm"), at("small.dcm")]);
   await analysed(page, last);
   await drawn(page, 1);
-  const broken = page.locator(".findings section", { hasText: "broken.dcm" });
-  assert.match(await broken.locator(".error").innerText(), /^Failed: .{10,}/);
+  assert.match(await page.locator(".findings-panel .error").innerText(), /^broken\.dcm: failed: .{10,}/);
   assert.match(await page.locator(".exam-list li.failed .error").innerText(), /^Failed: /);
-  assert.ok(await page.locator(".findings section", { hasText: "small.dcm" }).isVisible());
+  assert.ok((await page.locator(".finding:visible").count()) > 0);
   assert.equal(await page.locator(".models p").count(), 3);
+  assert.ok(!(await page.locator(".models").isVisible()), "what the models are is a click away");
+  await page.getByText("What the numbers mean, and which models said so").click();
+  assert.match(await page.locator(".models").innerText(), /^Models: mammoscope-cbis-ddsm/);
+  await page.getByText("What the numbers mean, and which models said so").click();
 });
 
 test("two women that are dropped together hang as two exams, each under her own name", inTests, async () => {
@@ -628,7 +680,7 @@ test("a folder is dropped; a fifth view hangs on a sheet of its own", inTests, a
   await drawn(page, 1);
   assert.equal(await sheet.innerText(), "2 of 2");
   assert.match(await page.locator(".pane").getAttribute("aria-label"), /^L CC/);
-  await page.locator('.findings section[data-file="3"] .show').first().click();
+  await page.locator('.findings [data-file="3"] .show').first().click();
   await drawn(page, 4);
   noTroubles();
 });
@@ -758,6 +810,43 @@ test("several exams are listed, opened and deleted", inTests, async () => {
   await page.getByRole("heading", { name: /Drop a mammogram/ }).waitFor();
   assert.equal(await page.locator(".exams > .exam").count(), before - 1);
   assert.equal((await page.request.get(`${server.address}/api/v1/analyses/${exam}`)).status(), 404);
+});
+
+test("a lesion that the models find in both views is one row, which opens into its views", inTests, async () => {
+  const joined = await startServer("--port", "0", "--bundle", at("joined"));
+  const own = await openPage(browser, joined.address);
+  try {
+    await own.evaluate(() => {
+      globalThis.said = new Set();
+      new MutationObserver(() => globalThis.said.add(document.querySelector(".outcome").textContent)).observe(document.body, { subtree: true, childList: true, characterData: true });
+    });
+    await drop(own, [at("exam/phantom-L-CC.dcm"), at("exam/phantom-L-MLO.dcm")]);
+    await analysed(own);
+    await drawn(own, 2);
+    const said = await own.evaluate(() => [...globalThis.said]);
+    assert.ok(said.includes("The analysis is under way. These models look at all views together: findings show when all are done."), said.join(" | "));
+    const lesion = own.locator(".findings .lesion").first();
+    assert.match(await lesion.innerText(), /1 L CC\s+1 L MLO[^]*upper outer, about \d+ o'clock/);
+    const parts = own.locator(".findings .part:visible");
+    assert.equal(await parts.count(), 0);
+    await lesion.getByRole("button", { name: /^The 2 views of L CC, L MLO/ }).focus();
+    await own.keyboard.press("Enter");
+    assert.equal(await parts.count(), 2);
+    // One verdict for both, by button and by key; a part may differ.
+    await lesion.getByRole("button", { name: "Accept finding 1 of L CC, L MLO" }).click();
+    assert.deepEqual(await own.evaluate(() => globalThis.mammoscope.reading.record.verdicts.map(({ verdict }) => verdict)), ["accepted", "accepted"]);
+    await parts.nth(1).getByRole("button", { name: "Reject finding 1 of L MLO" }).click();
+    assert.equal(await lesion.locator('[aria-pressed="true"]').count(), 0);
+    await lesion.locator(".show").click();
+    assert.match(await own.locator(".findings .words").innerText(), /Same mass in L CC, L MLO, by the models/);
+    await own.keyboard.press("x");
+    assert.deepEqual(await own.evaluate(() => globalThis.mammoscope.reading.record.verdicts.map(({ verdict }) => verdict)), ["rejected", "rejected"]);
+    assert.deepEqual(await serious(own), []);
+    assert.deepEqual(own.troubles, []);
+  } finally {
+    await own.context().close();
+    await joined.stop();
+  }
 });
 
 test("a restart of the server with --data loses nothing", inTests, async () => {

@@ -66,6 +66,9 @@ def test_results_are_those_of_the_pipeline(
         assert shown["preprocessed"]["from_original"] == {
             name: getattr(prepared.from_original, name) for name in ("scale_x", "shift_x", "scale_y", "shift_y")
         }
+        reach = prepared.mask.shape[1] - prepared.mask[:, ::-1].argmax(axis=1)
+        tip = round(shown["preprocessed"]["tip_row"] - prepared.from_original.inverse().shift_y)
+        assert reach[tip] * prepared.mask[tip].any() > 0.98 * (reach * prepared.mask.any(axis=1)).max()
         assert (shown["laterality"], shown["view"]) == (mammogram.laterality, mammogram.view)
         assert shown["spacing"] == results[number]["input"]["spacing"]
         images = f"/analyses/{analysis}/files/{file['number']}"
@@ -170,6 +173,22 @@ def test_progress_grows_through_the_analysis(server: Server, exam: Path) -> None
         seen.append(progress)
         time.sleep(0.01)
     assert len({progress for progress in seen if 0.4 < progress < 1}) > 1
+    assert server.client.delete(f"/analyses/{analysis}").status_code == 204
+
+
+def test_a_view_that_is_done_gives_its_results_before_its_exam(server: Server, exam: Path) -> None:
+    analysis = server.upload([(f"{view}.dcm", (exam / f"phantom-{view}.dcm").read_bytes()) for view in VIEWS[:3]])
+    server.wait_for_file(analysis, 0, "done")
+    early = server.client.get(f"/analyses/{analysis}/files/0/result")
+    assert early.status_code == 200
+    status = server.status(analysis)
+    if status["state"] == "running":
+        assert status["files"][0]["result"] is None
+        waiting = server.client.get(f"/analyses/{analysis}/files/2/result")
+        assert waiting.status_code == 409 or server.status(analysis)["files"][2]["state"] == "done"
+    server.wait(analysis)
+    assert server.client.get(f"/analyses/{analysis}/result").json()[0] == early.json()
+    assert server.client.get(f"/analyses/{analysis}/files/3/result").status_code == 404
     assert server.client.delete(f"/analyses/{analysis}").status_code == 204
 
 

@@ -1,5 +1,6 @@
 /** Puts the page together. */
 import "./style.css";
+import "./findings.css";
 import { ImageStore } from "./model/images";
 import { Keeper } from "./model/keeper";
 import { Reading } from "./model/reading";

@@ -9,6 +9,8 @@ import type { Window } from "./windowing";
 
 export type ToolName = "window" | "pan" | "zoom" | "length" | "magnify" | "polygon" | "freehand";
 export type Mode = Source | "both";
+/** How the table of findings is sorted. */
+export type Order = "suspicion" | "where" | "size" | "detection" | "malignancy";
 
 export interface Display {
   tool: ToolName;
@@ -46,7 +48,11 @@ type Restorable = Omit<ReadingRecord, "reader" | "one_woman"> & { readonly one_w
 export class Reading {
   health: Health | null = null;
   status: ExamStatus | null = null;
+  /** Null: the exam has not ended. */
   analyses: readonly Analysis[] | null = null;
+  /** Results of views, by file, while the exam is analysed. */
+  early: ReadonlyMap<number, Analysis> = new Map();
+  order: Order = "suspicion";
   threshold = 0.5;
   activeFile: number | null = null;
   selected: FindingRef | null = null;
@@ -102,6 +108,7 @@ export class Reading {
   open(status: ExamStatus | null): void {
     this.status = status;
     this.analyses = null;
+    this.early = new Map();
     this.activeFile = this.selected = this.enlarged = null;
     this.sheet = 0;
     this.impression = "";
@@ -148,15 +155,22 @@ export class Reading {
   }
 
   analysis(number: number): Analysis | null {
+    if (!this.analyses) return this.early.get(number) ?? null;
     const place = this.file(number)?.result ?? null;
-    return place === null ? null : (this.analyses?.[place] ?? null);
+    return place === null ? null : (this.analyses[place] ?? null);
   }
 
   shown(number: number): Shown[] {
     return shownFindings(this.analysis(number), this.threshold);
   }
 
-  /** Every finding that is shown, in the order of the list. */
+  /** Whether views have results before their exam has: not where the models look at all of them together. */
+  get isByView(): boolean {
+    const isAlone = (this.status?.is_vouched ?? false) || this.files.filter(({ state }) => state !== "failed").length < 2;
+    return isAlone || !this.health?.sees_exams;
+  }
+
+  /** Every finding that is shown, as the views hang. */
   get allShown(): FindingRef[] {
     return readingOrder(this.files).flatMap(({ number }) =>
       this.shown(number).map(({ index }) => ({ file: number, finding: index })),
@@ -165,13 +179,6 @@ export class Reading {
 
   finding({ file, finding }: FindingRef): Finding | null {
     return this.analysis(file)?.findings[finding] ?? null;
-  }
-
-  /** What other views show of the same lesion, of the findings that are shown. */
-  counterparts(ref: FindingRef): FindingRef[] {
-    const lesion = this.finding(ref)?.lesion ?? null;
-    if (lesion === null) return [];
-    return this.allShown.filter((other) => other.file !== ref.file && this.finding(other)?.lesion === lesion);
   }
 
   /** Whether this is the finding that is selected, or another view of the same lesion. */
@@ -187,11 +194,19 @@ export class Reading {
     return this.verdicts.get(`${file}/${finding}`) ?? null;
   }
 
-  /** The same verdict twice takes it back. */
-  judge(ref: FindingRef, verdict: Verdict): void {
-    const key = `${ref.file}/${ref.finding}`;
-    if (this.verdicts.get(key) === verdict) this.verdicts.delete(key);
-    else this.verdicts.set(key, verdict);
+  /** The verdict on several findings; null: none, or not the same on all. */
+  commonVerdict(refs: readonly FindingRef[]): Verdict | null {
+    const [first, ...rest] = refs.map((ref) => this.verdict(ref));
+    return rest.every((verdict) => verdict === first) ? (first ?? null) : null;
+  }
+
+  /** Judges findings, several where they are one lesion; the same verdict twice takes it back. */
+  judge(refs: readonly FindingRef[], verdict: Verdict): void {
+    const isTakenBack = this.commonVerdict(refs) === verdict;
+    for (const { file, finding } of refs) {
+      if (isTakenBack) this.verdicts.delete(`${file}/${finding}`);
+      else this.verdicts.set(`${file}/${finding}`, verdict);
+    }
     this.touch();
   }
 
@@ -286,6 +301,11 @@ export class Reading {
   change(display: Partial<Display>): void {
     Object.assign(this.display, display);
     this.tell("display");
+  }
+
+  sortBy(order: Order): void {
+    this.order = order;
+    this.tell("selection");
   }
 
   setThreshold(threshold: number): void {

@@ -1,4 +1,5 @@
 /** The keyboard: one table, which the help sheet shows too. */
+import { rowsOf, rowWith } from "../model/findings_table";
 import type { Mode, Reading, ToolName } from "../model/reading";
 import { PRESETS, draggedWindow } from "../model/windowing";
 import type { FindingsPanel } from "./findings_panel";
@@ -49,12 +50,15 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     reading.setThreshold(Math.min(1, Math.max(floor, reading.threshold + step)));
   };
   const next = (step: number) => () => {
-    const all = reading.allShown;
+    const all = rowsOf(reading).flatMap(({ refs }) => refs);
     const at = all.findIndex((ref) => ref.file === reading.selected?.file && ref.finding === reading.selected.finding);
     const ref = all[(at < 0 ? (step > 0 ? 0 : all.length - 1) : at + step + all.length) % all.length];
     if (ref) findings.show(ref);
   };
-  const judge = (verdict: "accepted" | "rejected") => () => reading.selected && reading.judge(reading.selected, verdict);
+  const judge = (verdict: "accepted" | "rejected") => () => {
+    const row = reading.selected && rowWith(reading, reading.selected);
+    if (row) reading.judge(row.refs, verdict);
+  };
   const focus = (place: number) => () => lightbox.panes[place]?.root.focus();
   const key = (keys: string[], shown: string, does: string, act: Key["act"]): Key => ({ keys, shown, does, act });
   return [
@@ -110,10 +114,10 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["t", "T"], "T", "labels on, off", () => reading.change({ labels: !reading.display.labels })),
     key(["["], "[ and ]", "detection threshold down, up", threshold(-THRESHOLD_STEP)),
     key(["]"], "", "", threshold(THRESHOLD_STEP)),
-    key(["n"], "N", "next finding (Shift: the one before)", next(1)),
+    key(["n"], "N", "next finding of the table (Shift: the one before)", next(1)),
     key(["N"], "", "", next(-1)),
-    key(["a", "A"], "A", "accept the selected finding", judge("accepted")),
-    key(["x", "X"], "X", "reject the selected finding", judge("rejected")),
+    key(["a", "A"], "A", "accept the selected finding, in all views that show it", judge("accepted")),
+    key(["x", "X"], "X", "reject it", judge("rejected")),
     key(["d", "D"], "D", "draw a missed finding as a polygon (click points; or arrows, Enter at each, twice at the last)", tool("polygon")),
     key(["h", "H"], "H", "draw a missed finding freehand", tool("freehand")),
     key(["e", "E"], "E", "show or hide the list of exams", toggleList),
