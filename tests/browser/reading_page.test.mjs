@@ -91,6 +91,84 @@ describe("an exam of four views", () => {
     for (const { name, wallGap } of hung) assert.ok(Math.abs(wallGap) < 0.01, `${name}: ${wallGap} px from the middle`);
   });
 
+  test("fills a wide screen with the CC pair beside the MLO pair, at one scale; one key goes through the reading sequence", inTests, async () => {
+    const own = await openPage(browser, server.address, { width: 1920, height: 1080 });
+    await own.evaluate((id) => void (location.hash = `exam=${id}`), exam);
+    await analysed(own);
+    await drawn(own, 4);
+    const hung = () =>
+      own.evaluate(() =>
+        globalThis.mammoscope.lightbox.panes.map((pane) => {
+          const { x, y, width, height } = pane.root.getBoundingClientRect();
+          const { preprocessed, spacing, laterality, view } = globalThis.mammoscope.reading.file(pane.file).view;
+          const { from_original: change, columns, rows, tip_row } = preprocessed;
+          const onScreen = (across, down) => [x + pane.map.a * ((across - change.shift_x) / change.scale_x) + pane.map.c, y + pane.map.d * ((down - change.shift_y) / change.scale_y) + pane.map.f];
+          const [wall, tip] = [onScreen(0, 0), onScreen(columns, rows)];
+          return { name: `${laterality} ${view}`, x, y, width, height, wall: wall[0], far: tip[0], top: wall[1], bottom: tip[1], nipple: y + pane.map.d * tip_row + pane.map.f, perMm: pane.state.camera.zoom / spacing.column_mm };
+        }),
+      );
+    const row = await hung();
+    assert.deepEqual(row.map(({ name }) => name), ["RIGHT CC", "LEFT CC", "RIGHT MLO", "LEFT MLO"]);
+    assert.ok(row.every(({ y, height }) => y === row[0].y && height > 850), JSON.stringify(row));
+    for (const { perMm, x, width, top, bottom, far } of row) {
+      assert.ok(Math.abs(perMm - row[0].perMm) < 1e-9, "one scale in mm");
+      assert.ok(top > row[0].y - 1 && bottom < row[0].y + row[0].height + 1 && far > x - 1 && far < x + width + 1, JSON.stringify(row));
+    }
+    for (const [right, left] of [[row[0], row[1]], [row[2], row[3]]]) {
+      assert.ok(Math.abs(right.wall - left.wall) < 0.5, `chest walls touch: ${right.wall}, ${left.wall}`);
+      assert.ok(Math.abs(right.nipple - left.nipple) < 1, `nipples are level: ${right.nipple}, ${left.nipple}`);
+    }
+    // The widest breast fills its pane.
+    assert.ok(Math.max(...row.map(({ far, wall, width }) => Math.abs(far - wall) / width), ...row.map(({ top, bottom, height }) => (bottom - top) / height)) > 0.99);
+    const step = own.getByRole("group", { name: "Reading sequence" }).getByRole("status");
+    const seen = [];
+    for (const [key, count] of [["s", 2], ["s", 2], ["s", 1], ["s", 1], ["Shift+S", 1], ["Shift+S", 2], ["Space", 1], ["Shift+Space", 2], ["Shift+S", 2], ["Shift+S", 4], ["Shift+S", 1], ["s", 4]]) {
+      await own.keyboard.press(key);
+      await drawn(own, count);
+      seen.push(await step.innerText());
+    }
+    assert.deepEqual(seen, ["CC pair", "MLO pair", "R CC", "L CC", "R CC", "MLO pair", "R CC", "MLO pair", "CC pair", "all views", "L MLO", "all views"]);
+    assert.deepEqual(own.troubles, []);
+    await own.context().close();
+  });
+
+  test("panels fold away, and what they leave is filled", inTests, async () => {
+    const width = () => page.locator(".lightbox").evaluate((box) => box.clientWidth);
+    const before = await width();
+    await page.keyboard.press("q");
+    await page.keyboard.press("e");
+    assert.ok(!(await page.locator(".side").isVisible()) && !(await page.locator(".exam-list").isVisible()));
+    assert.equal(await page.getByRole("button", { name: "Findings", exact: true }).getAttribute("aria-expanded"), "false");
+    assert.equal(await width(), 1366);
+    await settled(page);
+    assert.equal(await page.locator(".lightbox").getAttribute("data-columns"), "4");
+    await page.reload();
+    await analysed(page);
+    assert.ok(!(await page.locator(".side").isVisible()), "the browser remembers it");
+    await page.getByRole("button", { name: "Findings", exact: true }).click();
+    await page.getByRole("button", { name: "Exams", exact: true }).click();
+    await drawn(page, 4);
+    assert.equal(await width(), before);
+    assert.equal(await page.locator(".lightbox").getAttribute("data-columns"), "2");
+  });
+
+  test("a phone shows the image first", inTests, async () => {
+    const own = await openPage(browser, server.address, { width: 390, height: 844 });
+    await own.evaluate((id) => void (location.hash = `exam=${id}`), exam);
+    await analysed(own);
+    await drawn(own, 4);
+    const { top, bottom, wide } = await own.evaluate(() => {
+      const { top, bottom } = document.querySelector(".lightbox").getBoundingClientRect();
+      return { top, bottom, wide: document.documentElement.scrollWidth };
+    });
+    assert.ok(top < 120 && bottom <= 844 && bottom - top > 600 && wide <= 390, JSON.stringify({ top, bottom, wide }));
+    assert.ok(!(await own.locator(".exam-list").isVisible()));
+    await own.locator(".findings .show").first().scrollIntoViewIfNeeded();
+    assert.deepEqual(await serious(own), []);
+    assert.deepEqual(own.troubles, []);
+    await own.context().close();
+  });
+
   test("outlines the mass where it is, after zoom and pan", inTests, async () => {
     const truth = JSON.parse(readFileSync(at("exam/truth.json"), "utf8")).files["phantom-L-CC.dcm"].masses[0].outline;
     const pane = page.locator('.pane[aria-label^="L CC"]');
@@ -562,6 +640,7 @@ test("puts a mirrored image's pixels and its overlay in exact register", inTests
   await analysed(page, last);
   await drawn(page, 1);
   assert.ok(await reading(() => globalThis.mammoscope.lightbox.panes[0].state.camera.flipped));
+  assert.ok(await page.locator(".heading .mirrored").isVisible());
   const compare = (zoom) =>
     reading(
       async ({ zoom, mark }) => {
@@ -656,6 +735,9 @@ test("images that state no woman are one exam for each folder below the one that
   await analysed(page, last);
   assert.deepEqual(await page.locator(".exam.open .file-name").allInnerTexts(), ["1.png", "2.png"]);
   await page.getByText("Warning: These images are together because they were sent together").first().waitFor();
+  // Nor do they state a spacing: their one scale is in pixels, which is said, as are sizes.
+  await page.getByText("one scale in pixels: not every file states its spacing").first().waitFor();
+  assert.match(await page.locator(".findings .finding").first().innerText(), /\d+ px/);
   // Nothing is taken away of what may be a mixture of women, by the page nor by the server, until the reader has looked.
   await page.getByRole("alert").getByText("they may be of several women").waitFor();
   assert.ok(await page.getByRole("button", { name: "PDF report" }).isDisabled());
@@ -779,7 +861,7 @@ test("a script in a patient's name is text", inTests, async () => {
   await drop(page, [at("script.dcm")]);
   await analysed(page, last);
   await page.locator(".patient", { hasText: "<script>" }).waitFor();
-  assert.equal(await page.title(), "mammoscope");
+  assert.match(await page.title(), /^Exam \d\d:\d\d:\d\d - mammoscope$/);
   assert.equal(await page.locator(".patient script, .patient img, .whose script, .whose img").count(), 0);
   await page.reload();
   await analysed(page);

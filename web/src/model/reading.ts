@@ -1,6 +1,6 @@
 /** The open exam and what the reader makes of it: the one place that holds them. */
 import type { Analysis, Drawn, ExamFile, ExamStatus, Finding, Health, Length, Point, ReadingRecord, StoredReading, Verdict } from "./api";
-import { breastBox, type Camera, type Size, type Wall } from "./frames";
+import type { Camera, Wall } from "./frames";
 import { readingOrder } from "./hanging";
 import type { Source } from "./images";
 import { shownFindings, type Shown } from "./threshold";
@@ -39,8 +39,11 @@ export interface FindingRef {
   finding: number;
 }
 
-/** What changed: the exam's files, its results, what is selected, the threshold, the display, a camera, the record. */
-export type Change = "exam" | "files" | "results" | "selection" | "threshold" | "display" | "camera" | "record";
+/**
+ * What changed: the exam's files, its results, what is selected, the threshold, the display, a camera,
+ * what is known of the breasts' sizes, the record.
+ */
+export type Change = "exam" | "files" | "results" | "selection" | "threshold" | "display" | "camera" | "scale" | "record";
 
 /** A record by anybody; what it does not say of the images stays. */
 type Restorable = Omit<ReadingRecord, "reader" | "one_woman"> & { readonly one_woman?: boolean };
@@ -58,6 +61,8 @@ export class Reading {
   selected: FindingRef | null = null;
   enlarged: number | null = null;
   sheet = 0;
+  /** The only row of the sheet that is shown; null: all are. */
+  row: number | null = null;
   impression = "";
   drawn: readonly Drawn[] = [];
   verdicts = new Map<string, Verdict>();
@@ -109,7 +114,7 @@ export class Reading {
     this.status = status;
     this.analyses = null;
     this.early = new Map();
-    this.activeFile = this.selected = this.enlarged = null;
+    this.activeFile = this.selected = this.enlarged = this.row = null;
     this.sheet = 0;
     this.impression = "";
     this.drawn = [];
@@ -137,7 +142,7 @@ export class Reading {
   view(number: number): ViewState {
     let state = this.views.get(number);
     if (!state) {
-      state = { camera: null, fitted: "image", wall: null, tissue: null, windows: {} };
+      state = { camera: null, fitted: "breast", wall: null, tissue: null, windows: {} };
       this.views.set(number, state);
     }
     return state;
@@ -145,13 +150,6 @@ export class Reading {
 
   get viewStates(): IterableIterator<ViewState> {
     return this.views.values();
-  }
-
-  /** Width and height that no breast of the exam exceeds, in original pixels; null: no breast is known. */
-  get breastSize(): Size | null {
-    const known = this.files.flatMap(({ view }) => (view?.preprocessed ? [breastBox(view.preprocessed)] : []));
-    if (known.length === 0) return null;
-    return { width: Math.max(...known.map(({ x0, x1 }) => x1 - x0)), height: Math.max(...known.map(({ y0, y1 }) => y1 - y0)) };
   }
 
   analysis(number: number): Analysis | null {

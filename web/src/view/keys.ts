@@ -19,6 +19,7 @@ interface Parts {
   findings: FindingsPanel;
   help: () => void;
   toggleList: () => void;
+  toggleFindings: () => void;
 }
 
 const PAN_STEP = 40;
@@ -27,7 +28,7 @@ const ZOOM_STEP = 1.25;
 const THRESHOLD_STEP = 0.02;
 const MODES: Mode[] = ["original", "preprocessed", "both"];
 
-export function keyTable({ reading, lightbox, findings, help, toggleList }: Parts): Key[] {
+export function keyTable({ reading, lightbox, findings, help, toggleList, toggleFindings }: Parts): Key[] {
   const tool = (name: ToolName) => () => {
     lightbox.active?.tools.cancel();
     reading.change({ tool: name });
@@ -74,10 +75,13 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["Escape"], "Esc", "give up a drawing or the crosshair; back to all views", () => {
       if (lightbox.active?.tools.cancel()) return;
       if (reading.enlarged !== null) lightbox.enlarge(null);
+      else if (reading.row !== null) lightbox.turnTo(reading.sheet);
       else reading.change({ tool: "window" });
     }),
     key(["PageUp"], "Page Up, Page Down", "sheet before, next sheet", () => lightbox.turnTo(reading.sheet - 1)),
     key(["PageDown"], "", "", () => lightbox.turnTo(reading.sheet + 1)),
+    key(["s", " "], "S, Space", "on in the reading sequence: all views, CC pair, MLO pair, each view (Shift: back)", (event) => lightbox.step(event.shiftKey ? -1 : 1)),
+    key(["S"], "", "", () => lightbox.step(-1)),
     key(["w", "W"], "W", "window (drag: sideways width, up and down level)", tool("window")),
     key(["p", "P"], "P", "pan (also middle button, or Shift and drag)", tool("pan")),
     key(["z", "Z"], "Z", "zoom (also right button, or the wheel at the pointer)", tool("zoom")),
@@ -121,6 +125,7 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["d", "D"], "D", "draw a missed finding as a polygon (click points; or arrows, Enter at each, twice at the last)", tool("polygon")),
     key(["h", "H"], "H", "draw a missed finding freehand", tool("freehand")),
     key(["e", "E"], "E", "show or hide the list of exams", toggleList),
+    key(["q", "Q"], "Q", "show or hide findings and record", toggleFindings),
     key(["?"], "?", "this sheet", help),
   ];
 }
