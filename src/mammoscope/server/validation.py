@@ -70,9 +70,13 @@ class Validation(_Model):
 def _points(manifest: BundleManifest) -> Iterator[ValidationPoint]:
     for name in (_CHOSEN, *_OTHERS):
         sensitivity, false = (manifest.metrics.get(f"{name}.{key}") for key in (_SENSITIVITY, _FALSE_POSITIVES))
-        if isinstance(sensitivity, Figure) and isinstance(false, Figure):
-            yield ValidationPoint(
-                threshold=manifest.thresholds.detection if name == _CHOSEN else None,
-                sensitivity=Estimate.of(sensitivity),
-                false_positives_per_image=Estimate.of(false),
-            )
+        if not isinstance(sensitivity, Figure) or not isinstance(false, Figure):
+            continue
+        # Bundles of before state no thresholds of points, but the one that was chosen is their own.
+        chosen = manifest.thresholds.detection if name == _CHOSEN else None
+        stated = manifest.metrics.get(f"{name}.threshold", chosen)
+        yield ValidationPoint(
+            threshold=None if isinstance(stated, Figure) else stated,
+            sensitivity=Estimate.of(sensitivity),
+            false_positives_per_image=Estimate.of(false),
+        )

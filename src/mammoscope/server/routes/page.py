@@ -49,7 +49,8 @@ def asset(name: str, request: Request) -> Response:
         raise HTTPException(404, "the page has no such part")
     media_type, vary = _TYPES[path.suffix], {"Vary": "Accept-Encoding"}
     if path.suffix in _COMPRESSED and _takes_gzip(request.headers.get("accept-encoding", "")):
-        return Response(_gzipped(path, path.stat().st_mtime_ns), media_type=media_type, headers={**vary, "Content-Encoding": "gzip"})
+        content = _gzipped(path, path.stat().st_mtime_ns)
+        return Response(content, media_type=media_type, headers={**vary, "Content-Encoding": "gzip"})
     return FileResponse(path, media_type=media_type, headers=vary)
 
 
