@@ -45,6 +45,11 @@ def main(folder: Path) -> None:
     pixels[y0:y1, x0:x1] = pixels.max()
     marked.PixelData = pixels.tobytes()
     _save(marked, folder / "marked.dcm")
+    blank = _dataset(left)  # no breast, but a bright strip at the right, where a left breast's chest wall is not
+    empty = np.full_like(blank.pixel_array, blank.pixel_array.min())
+    empty[:, -4:] = blank.pixel_array.max()
+    blank.PixelData, blank.SOPInstanceUID = empty.tobytes(), "2.25.4712"
+    _save(blank, folder / "blank.dcm")
     script = _dataset(left)
     with warnings.catch_warnings(action="ignore"):  # its "=" is no good name
         script.PatientName = SCRIPT

@@ -165,6 +165,10 @@ describe("an exam of four views", () => {
     assert.ok(!(await own.locator(".exam-list").isVisible()));
     await own.locator(".findings .show").first().scrollIntoViewIfNeeded();
     assert.deepEqual(await serious(own), []);
+    await own.locator(".findings .show").first().click();
+    const pane = await own.locator(".pane.active").boundingBox();
+    const header = await own.locator("header").boundingBox();
+    assert.ok(pane.y >= header.y + header.height - 1 && pane.y + pane.height <= 845, `a finding that is chosen comes into sight: ${JSON.stringify(pane)}`);
     assert.deepEqual(own.troubles, []);
     await own.context().close();
   });
@@ -687,6 +691,18 @@ test("puts a mirrored image's pixels and its overlay in exact register", inTests
   assert.deepEqual(both.map(({ source }) => source), ["original", "preprocessed"]);
   check(both, 4);
   await page.getByRole("button", { name: "Original" }).click();
+});
+
+test("never mirrors an image on which no breast was found", inTests, async () => {
+  const last = await reading(() => globalThis.mammoscope.reading.status.id);
+  await drop(page, [at("blank.dcm")]);
+  await analysed(page, last);
+  await drawn(page, 1);
+  assert.equal(await page.locator(".outcome").innerText(), "No breast found; nothing was analysed.");
+  assert.equal(await reading(() => globalThis.mammoscope.lightbox.panes[0].state.wall), "right");
+  assert.equal(await reading(() => globalThis.mammoscope.lightbox.panes[0].state.camera.flipped), false);
+  assert.ok(!(await page.locator(".heading .mirrored").isVisible()));
+  noTroubles();
 });
 
 test("shows a broken file's error beside a good one that works", inTests, async () => {

@@ -164,7 +164,9 @@ export class FindingsPanel {
     const pane = this.lightbox.reveal(ref.file);
     this.reading.select(ref);
     const finding = this.reading.analysis(ref.file)?.findings[ref.finding];
-    if (pane && finding) pane.centre(finding.box);
+    if (!pane || !finding) return;
+    pane.centre(finding.box);
+    pane.root.scrollIntoView({ block: "nearest" }); // on a narrow window the table is below the views
   }
 }
 
