@@ -23,6 +23,7 @@ from mammoscope.stages.rescore import OnnxRescorer
 from mammoscope.stages.roi import ROI_SIZE
 from mammoscope.stages.segment import OnnxSegmenter
 from mammoscope.stages.step import NETWORK
+from mammoscope.stages.two_views import TwoViews
 
 AVERAGE_MASK_FILE = "average_mask.png"
 NETWORKS = ("detect", "rescore", "segment", "classify")
@@ -59,7 +60,8 @@ def as_steps(of_stages: Path) -> Path:
 
 def test_the_default_bundle_loads(bundle: Bundle) -> None:
     loaded = {step.manifest.name: type(step.step) for step in bundle.steps}
-    assert loaded == dict(zip(NETWORKS, (OnnxDetector, OnnxRescorer, OnnxSegmenter, OnnxClassifier), strict=True))
+    networks = (OnnxDetector, OnnxRescorer, OnnxSegmenter, OnnxClassifier)
+    assert loaded == {**dict(zip(NETWORKS, networks, strict=True)), "join": TwoViews}
     assert [step.manifest.name for step in bundle.finding] == ["detect", "rescore"]
     assert bundle.identity.sha256 == bundle.sha256
 
@@ -213,7 +215,7 @@ def test_any_number_of_rois_goes_through(bundle: Bundle, count: int) -> None:
     rng = np.random.default_rng(0)
     change = FrameChange(Frame.PREPROCESSED, Frame.ROI)
     rois = RoiBatch(rng.integers(0, 256, (count, ROI_SIZE, ROI_SIZE), dtype=np.uint8), (change,) * count)
-    (segmenter,), (classifier,) = (
+    (segmenter,), (classifier, _) = (
         [bundled.step for bundled in bundle.of_roles(role)] for role in ("segment", "classify")
     )
     masks = segmenter.segment(rois)

@@ -52,7 +52,7 @@ def test_analyze_prints_findings_and_ends_with_3_where_some_failed(exam: Path, t
     bad.write_bytes(b"nothing")
     missing = tmp_path / "missing.dcm"
     good = exam / "phantom-L-CC.dcm"
-    result = _mammoscope("analyze", missing, good, bad, "--out", tmp_path / "out", "--threshold", "0.05")
+    result = _mammoscope("analyze", missing, good, bad, "--out", tmp_path / "out", "--threshold", "0.2")
     assert result.returncode == 3, result.stderr
     assert "phantom-L-CC" in result.stdout and "1 of 3 analysed, 2 failed" in result.stdout
     assert f"error: {bad}" in result.stderr and f"error: {missing}" in result.stderr
@@ -107,7 +107,7 @@ def test_the_bundle_commands(tmp_path: Path) -> None:
     verified = _mammoscope("bundle", "verify")
     assert verified.returncode == 0 and "every file matches the manifest" in verified.stdout
     shown = json.loads(_mammoscope("bundle", "show").stdout)
-    assert [step["role"] for step in shown["steps"]] == ["detect", "rescore", "select", "segment", "classify"]
+    assert [step["name"] for step in shown["steps"]] == ["detect", "rescore", "select", "segment", "classify", "join"]
     assert shown["steps"][0]["provenance"]["metrics"]
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mammoscope.bundle import Bundle, BundledStep
+from held.release import RELEASE
+from mammoscope.bundle import BundledStep, load_bundle
 from mammoscope.candidates import Candidates
 from mammoscope.errors import BundleError
 from mammoscope.geometry import Frame, FrameChange
@@ -91,7 +92,8 @@ def test_a_step_that_gives_no_candidates_of_this_exam_is_named(wrong: dict[str, 
         run_steps([_step(OneByView()), _step(Broken(), "broken")], EXAM, Candidates.none())
 
 
-def test_views_examined_together_are_as_each_alone(bundle: Bundle, exam: Path) -> None:
+def test_steps_of_single_views_see_those_of_an_exam_as_each_alone(exam: Path) -> None:
+    bundle = load_bundle(manifest=RELEASE)
     views = [read_mammogram(exam / f"phantom-{name}.dcm") for name in ("R-CC", "L-CC", "L-MLO")]
     together = [examination.analysis for examination in examine_views(views, bundle, threshold=0.2)]
     assert sum(len(analysis.findings) for analysis in together) > 1

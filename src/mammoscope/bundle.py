@@ -197,13 +197,15 @@ def default_bundle_folder() -> Path:
     return Path(str(files("mammoscope") / "bundles" / "default"))
 
 
-def load_bundle(folder: Path | str | None = None) -> Bundle:
+def load_bundle(folder: Path | str | None = None, *, manifest: Path | str | None = None) -> Bundle:
     """Read a bundle, check every file against its hash and every step's settings. Nothing is unpickled.
 
     Parameters
     ----------
     folder
         The bundle's folder; None takes the built-in one.
+    manifest
+        Another manifest over the files of this folder, such as that of an earlier version; None takes the folder's own.
 
     Raises
     ------
@@ -212,17 +214,17 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
         unknown version; names the file and the problem.
     """
     folder = default_bundle_folder() if folder is None else Path(folder)
-    path = folder / MANIFEST
+    path = folder / MANIFEST if manifest is None else Path(manifest)
     _refuse_special(path)
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
-    manifest = _manifest_of(raw, path)
-    for step in manifest.steps:
+    read = _manifest_of(raw, path)
+    for step in read.steps:
         for entry in step.files.values():
             _check_file(folder / entry.file, entry.sha256)
-    bundle = Bundle(folder, manifest, hashlib.sha256(raw).hexdigest())
+    bundle = Bundle(folder, read, hashlib.sha256(raw).hexdigest())
     for bundled in bundle.steps:
         _ = bundled.settings
     return bundle

@@ -12,6 +12,9 @@ from mammoscope.mammogram import Laterality, Mammogram
 
 Item = TypeVar("Item")
 
+# Analysed together: an exam has four views, with spot views and repeats rarely ten. More would only take memory.
+MOST_VIEWS = 16
+
 # The hanging order: the right breast on the reader's left, CC above MLO.
 STANDARD_VIEWS: tuple[tuple[Laterality, str], ...] = (
     (Laterality.RIGHT, "CC"),

@@ -105,16 +105,21 @@ def examine_views(
 
 
 def _lesion_uids(views: Sequence[Mammogram], found: Candidates) -> dict[int, str]:
-    """A UID (PS3.5 B.2) for each lesion of which two views or more have a finding: the same for the same files."""
+    """A UID (PS3.5 B.2) for each lesion of which two views or more have a finding: the same for the same images."""
     if found.lesion is None:
         return {}
     uids = {}
     for lesion in np.unique(found.lesion[found.lesion != UNLINKED]).tolist():
         rows = np.flatnonzero(found.lesion == lesion)
         if len(rows) > 1:  # of those below the threshold, nothing is said
-            shown = [f"{views[found.view[row]].sha256} {found.boxes[row].round(2).tolist()}" for row in rows]
+            shown = [f"{_name(views[found.view[row]])} {found.boxes[row].round().tolist()}" for row in rows]
             uids[lesion] = f"2.25.{uuid5(NAMESPACE_OID, ' '.join(sorted(shown))).int}"
     return uids
+
+
+def _name(view: Mammogram) -> str:
+    """An archive may send the same image with other bytes around it, under the same UID."""
+    return view.sop_instance_uid or view.sha256
 
 
 def run_steps(

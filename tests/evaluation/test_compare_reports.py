@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from mammoscope.candidates import Candidates
 from mammoscope.cli.app import app
 from mammoscope.errors import MammoscopeError
-from mammoscope.evaluation import evaluate
 from mammoscope.evaluation.compare.reports import FIGURES, compare_reports
 from mammoscope.evaluation.metrics.intervals import Bootstrap
+from mammoscope.evaluation.run import evaluate
 from mammoscope.stages.step import PreparedExam
 
 SPOT: Disc = (60, 150, 12)

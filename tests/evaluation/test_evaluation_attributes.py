@@ -16,9 +16,9 @@ from tiny_stages import MaskSize, breast, lesion, tiny_bundle, with_step, write_
 
 from made_lesions import made_lesion
 from mammoscope.candidates import Candidates
-from mammoscope.evaluation import evaluate
 from mammoscope.evaluation.metrics.attributes import ToldWords, attribute_figures, cohen_kappa, told_words
 from mammoscope.evaluation.metrics.intervals import Bootstrap
+from mammoscope.evaluation.run import evaluate
 from mammoscope.stages.step import PreparedExam, StepSettings
 
 BIRADS = ("2", "3", "4", "5", "6")

@@ -9,11 +9,10 @@ from typing import Any, get_args
 import pytest
 from tiny_stages import Disc, breast, lesion, tiny_bundle, write_dataset
 
-from mammoscope.evaluation import evaluate
 from mammoscope.evaluation.compare.cases import STAGES, case_sets, read_cases
 from mammoscope.evaluation.compare.paired import drawn
 from mammoscope.evaluation.metrics.intervals import Bootstrap
-from mammoscope.evaluation.run import Stage
+from mammoscope.evaluation.run import Stage, evaluate
 
 DRAWS = 50
 NEAR: Disc = (60, 150, 12)

@@ -13,8 +13,8 @@ from mammoscope.bundle import Bundle
 from mammoscope.datasets.info import DatasetInfo
 from mammoscope.datasets.layout import Dataset, ImageRow, load_dataset, write_layout
 from mammoscope.errors import DatasetError
-from mammoscope.evaluation import evaluate
 from mammoscope.evaluation.external import birads_malignant
+from mammoscope.evaluation.run import evaluate
 from mammoscope.stages.manifests import Provenance
 
 SURE: Disc = (60, 150, 12)

@@ -28,9 +28,8 @@ from mammoscope.datasets.importers.cbis_ddsm.published import published_info
 from mammoscope.datasets.info import DatasetInfo
 from mammoscope.datasets.layout import Dataset, ImageRow, load_dataset, write_layout
 from mammoscope.errors import BundleError
-from mammoscope.evaluation import evaluate
 from mammoscope.evaluation.cases import exams_of
-from mammoscope.evaluation.run import Stage
+from mammoscope.evaluation.run import Stage, evaluate
 from mammoscope.stages.step import PreparedExam
 
 SURE: Disc = (60, 150, 12)  # a score of 25 / 60, above the tiny bundle's threshold of 0.3

@@ -33,8 +33,8 @@ from mammoscope.bundle import Bundle
 from mammoscope.candidates import Candidates, Masks
 from mammoscope.datasets.layout import load_dataset
 from mammoscope.errors import BundleError, DatasetError, MammoscopeError
-from mammoscope.evaluation import evaluate
 from mammoscope.evaluation.crops import average_mask
+from mammoscope.evaluation.run import evaluate
 from mammoscope.files import file_sha256
 from mammoscope.stages.roi import rois_of
 from mammoscope.stages.step import PreparedExam
@@ -430,6 +430,8 @@ def test_an_output_that_is_a_file_is_named(one_image: Path, bundle: Bundle, tmp_
 
 
 def test_evaluation_loads_neither_torch_nor_pyplot() -> None:
-    code = "import mammoscope.evaluation, sys; print([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules])"
+    code = (
+        "import mammoscope.evaluation.run, sys; print([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

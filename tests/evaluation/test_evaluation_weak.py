@@ -15,9 +15,9 @@ from mammoscope.bundle import Bundle
 from mammoscope.candidates import Candidates, Masks, RoiBatch
 from mammoscope.datasets.info import DatasetInfo
 from mammoscope.datasets.layout import Dataset, ImageRow, load_dataset, write_layout
-from mammoscope.evaluation import evaluate
 from mammoscope.evaluation.metrics.intervals import Bootstrap
 from mammoscope.evaluation.metrics.weak import LookedAt, weak_figures, weak_rows
+from mammoscope.evaluation.run import evaluate
 from mammoscope.evaluation.weak_cases import image_malignant, look_at_images, peaks_of
 from mammoscope.geometry import Frame, FrameChange
 from mammoscope.stages.manifests import OperatingPoint

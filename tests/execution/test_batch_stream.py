@@ -23,7 +23,7 @@ from mammoscope.batch import Options, analyze_files
 from mammoscope.batch.result_names import result_names
 from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.errors import BundleError
-from mammoscope.findings import Analysis
+from mammoscope.findings import ANALYSED_ALONE, Analysis
 
 BACKENDS = ["threads", "processes", "one-after-another"]
 
@@ -109,7 +109,7 @@ def test_a_file_that_kills_its_worker_is_named(exam: Path, tmp_path: Path) -> No
     paths = sorted(exam.glob("*-CC.dcm"))
     options = Options(workers=1, backend="processes")
     done = {one.path.name: one for one in analyze_files(paths, tmp_path / "out", deadly, options)}
-    assert done["phantom-R-CC.dcm"].analysis
+    assert (analysis := done["phantom-R-CC.dcm"].analysis) and ANALYSED_ALONE in analysis.warnings
     assert str(done["phantom-L-CC.dcm"].error) == f"{paths[0]}: the process that analysed it ended (exit code 9)"
 
 

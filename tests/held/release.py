@@ -7,9 +7,11 @@ from pathlib import Path
 
 from mammoscope.bundle import MANIFEST, default_bundle_folder
 
+RELEASE = Path(__file__).parents[2] / "docs/comparison/bundle-0.4.0.json"
+
 
 def write_release(folder: Path) -> Path:
     """Copy the bundle into a new folder."""
     shutil.copytree(default_bundle_folder(), folder)
-    shutil.copyfile(Path(__file__).parent / "recorded" / MANIFEST, folder / MANIFEST)
+    shutil.copyfile(RELEASE, folder / MANIFEST)
     return folder

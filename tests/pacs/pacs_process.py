@@ -18,14 +18,18 @@ from mammoscope.pacs.queued_image import ImageState
 
 
 class PacsProcess:
-    """Starts a command and waits for its first line; a context manager that ends it. ``log`` is what it wrote."""
+    """Starts a command and waits for its first line; a context manager that ends it. ``log`` is what it wrote.
+
+    Exams do not wait to be whole unless ``--exam-wait`` is given: most tests send single images.
+    """
 
     def __init__(self, folder: Path, command: str, *arguments: str) -> None:
         self.data, self._log = folder / "data", folder / "log.txt"
         folder.mkdir(parents=True, exist_ok=True)
+        waits = () if "--exam-wait" in arguments else ("--exam-wait", "0")
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mammoscope", "pacs", command, *arguments, "--data", str(self.data)],
+                [sys.executable, "-m", "mammoscope", "pacs", command, *arguments, *waits, "--data", str(self.data)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

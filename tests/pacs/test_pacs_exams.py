@@ -20,10 +20,11 @@ from installed import PACKAGES, with_step
 from mammoscope.findings import ANALYSED_ALONE, Analysis
 from mammoscope.pacs.exam_reports import ExamReports
 from mammoscope.pacs.image_place import ImagePlace, key_of
-from mammoscope.pacs.queued_image import ImageState
+from mammoscope.pacs.image_queue import ImageQueue
+from mammoscope.pacs.queued_image import Image, ImageState
+from mammoscope.pacs.whole_exams import Members, WholeExams
 from mammoscope.readers.identify import read_exam_key
 from mammoscope.writers.json import read_analysis, write_analysis
-from test_extensions import STEP
 from writers.made_analyses import analysis, mammogram
 
 STUDY, OTHER_STUDY = "2.25.47120001", "2.25.47120002"
@@ -146,7 +147,6 @@ def test_a_receiver_that_keeps_images_reports_on_each_womans_exam(tmp_path: Path
         pacs.wait(lambda counts: counts[ImageState.SENT] == 4)
         root, log = pacs.data, pacs.log
         assert pacs.end() == 0
-    assert "whole exams" not in log
     one, two, three, four = (key_of(film_uid(number)) for number in (1, 2, 3, 4))
     assert reported(root) == together([one, two], [three, four])
     for name, members in reported(root).items():
@@ -165,26 +165,120 @@ def test_a_receiver_that_keeps_images_reports_on_each_womans_exam(tmp_path: Path
         assert secret.encode() not in reports and secret not in names
 
 
-def test_results_say_that_steps_over_exams_saw_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*sys.path, str(PACKAGES)]))
-    bundle = with_step(tmp_path / "bundle", STEP)
+def views(*names: str, first: int = 1, **values: Any) -> list[Dataset]:
+    """The same film as so many views of one breast: what is found on them is linked."""
+    made = []
+    for number, name in enumerate(names, first):
+        made.append(film(number, StudyInstanceUID=STUDY, ViewPosition=name, **values))
+        del made[-1].ViewCodeSequence
+    return made
+
+
+def place_of(root: Path, number: int) -> ImagePlace:
+    return ImagePlace(root / "files" / key_of(film_uid(number)))
+
+
+def test_an_exam_is_analysed_when_it_is_whole_and_a_late_view_with_what_is_there(tmp_path: Path) -> None:
+    options = ("--port", "0", "--keep", "--exam-wait", "2", "--threshold", "0.5")
     with (
         ArchivePeer() as peer,
-        PacsProcess(
-            tmp_path / "pacs", "receive", "--send-to", peer.node, "--port", "0", "--keep", "--bundle", str(bundle)
-        ) as pacs,
+        PacsProcess(tmp_path / "pacs", "receive", "--send-to", peer.node, *options) as pacs,
     ):
-        assert "look at whole exams, but each image is analysed alone" in pacs.log
-        send(pacs.port, *(film(number, StudyInstanceUID=STUDY) for number in (1, 2)))
+        one, other, late = views("CC", "MLO", "ML")
+        send(pacs.port, one)
+        time.sleep(1)
+        assert pacs.counts()[ImageState.RECEIVED] == 1
+        send(pacs.port, other)
         pacs.wait(lambda counts: counts[ImageState.SENT] == 2)
+        root, before = pacs.data, read_analysis(place_of(pacs.data, 1).analysis)
+        send(pacs.port, late)
+        pacs.wait(lambda counts: counts[ImageState.SENT] == 3)
+        assert "exams are analysed whole, 2 s after" in pacs.log
+        assert pacs.end() == 0
+    of_exam = [read_analysis(place_of(root, number).analysis) for number in (1, 2, 3)]
+    assert of_exam[0] == before  # what was sent stays as it is
+    lesions = [[finding.lesion for finding in one.findings if finding.lesion] for one in of_exam]
+    assert lesions[0] and sorted(lesions[0]) == sorted(lesions[1]) and lesions[2]
+    assert not any(ANALYSED_ALONE in one.warnings for one in of_exam)
+    assert list(reported(root).values()) == [sorted(key_of(film_uid(number)) for number in (1, 2, 3))]
+
+
+def test_of_an_exam_that_ends_the_process_only_the_image_at_fault_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*sys.path, str(PACKAGES)]))
+    deadly = {"name": "deadly", "role": "rescore", "implementation": "deadly-left", "settings": {}}
+    bundle = str(with_step(tmp_path / "bundle", deadly))
+    options = (
+        "--port",
+        "0",
+        "--keep",
+        "--threshold",
+        "0.99",
+        "--bundle",
+        bundle,
+        "--attempts",
+        "1",
+        "--exam-wait",
+        "1",
+    )
+    with (
+        ArchivePeer() as peer,
+        PacsProcess(tmp_path / "pacs", "receive", "--send-to", peer.node, *options) as pacs,
+    ):
+        send(pacs.port, *views("CC", first=1, ImageLaterality="L"), *views("CC", first=2, ImageLaterality="R"))
+        pacs.wait(lambda counts: counts[ImageState.SENT] == 1 and counts[ImageState.DEAD] == 1)
         root = pacs.data
         assert pacs.end() == 0
-    places = [ImagePlace(root / "files" / key_of(film_uid(number))) for number in (1, 2)]
-    for place in places:
-        assert ANALYSED_ALONE in read_analysis(place.analysis).warnings
-        assert ANALYSED_ALONE.encode() in place.result("sr").read_bytes()
-    report = json.loads((root / "exams" / f"{places[0].folder.name}.exam.json").read_text())
-    assert report["warnings"][0] == (
-        "2 images of this exam were analysed alone; steps of the models look at all images of an exam together, "
-        "so scores may differ."
-    )
+    place = place_of(root, 2)
+    assert ANALYSED_ALONE in read_analysis(place.analysis).warnings
+    assert ANALYSED_ALONE.encode() in place.result("sr").read_bytes()
+    assert not place_of(root, 1).analysis.exists()
+
+
+def received(queue: ImageQueue, number: int, content: bytes | None = None) -> Image:
+    queue.admit(film_uid(number), film(number).SOPClassUID, content or encoded(film(number)))
+    image = queue.image(film_uid(number))
+    assert image is not None
+    return image
+
+
+def test_who_is_in_an_exam_and_how_long_it_waits(tmp_path: Path) -> None:
+    queue = ImageQueue(tmp_path, working=True)
+    exams, key = WholeExams(queue, 0.3), "k" * 64
+    first, second = received(queue, 1), received(queue, 2)
+    assert 0.2 < exams.seconds_left(first, key) <= 0.3
+    time.sleep(0.2)
+    assert exams.seconds_left(second, key) > 0.2 and exams.seconds_left(first, key) > 0.2
+    time.sleep(0.3)
+    assert exams.seconds_left(first, key) == 0 and exams.seconds_left(first, "another exam") > 0
+    assert exams.members(first, key) == Members(due=(second,))
+    exams.keep_outcome(second, key, {"outcome": "findings", "results": []})
+
+    changed = received(queue, 2, encoded(film(2, PatientComments="corrected")))
+    assert exams.members(first, key) == Members()  # of its new version nothing is known yet
+    assert exams.seconds_left(changed, key) > 0.2 and exams.take_outcome(changed, key) is None
+    queue.analysed(first, [])
+    assert [image.sop_instance for image in exams.members(changed, key).done] == [first.sop_instance]
+    queue.place(first).image.unlink()
+    assert exams.members(changed, key) == Members(gone=1)
+    exams.failed_together(key)
+    assert exams.members(changed, key) == Members(gone=1)
+    exams.failed_together(key)
+    assert exams.seconds_left(received(queue, 3), key) == 0 and exams.members(changed, key) == Members()
+    queue.close()
+
+
+def test_an_exam_is_not_whole_while_images_of_its_study_are_to_be_fetched(tmp_path: Path) -> None:
+    queue = ImageQueue(tmp_path, working=True)
+    for number in (1, 2):
+        queue.find(film_uid(number), film(number).SOPClassUID, STUDY, "2.25.1")
+    found = queue.images(ImageState.FOUND)
+    queue.fetched(found[0], [encoded(film(1))])
+    image = queue.image(film_uid(1))
+    assert image is not None
+    exams = WholeExams(queue, 0.0)
+    assert exams.seconds_left(image, "k" * 64) > 0
+    queue.fail(found[1], "the archive lost it")
+    assert exams.seconds_left(image, "k" * 64) == 0
+    queue.close()

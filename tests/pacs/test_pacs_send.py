@@ -29,7 +29,7 @@ from mammoscope.cli.app import app
 from mammoscope.pacs.analyser import Analyser
 from mammoscope.pacs.dimse import Dimse
 from mammoscope.pacs.image_queue import ImageQueue
-from mammoscope.pacs.queued_image import ImageState
+from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.receiver import OUT_OF_RESOURCES, SUCCESS, Receiver
 from mammoscope.pacs.retries import FailedError, UnavailableError
 from mammoscope.pacs.settings import Listening, Node, Tls
@@ -90,7 +90,7 @@ def test_what_fails_becomes_a_dead_letter_and_can_be_tried_again(tmp_path: Path)
         retried = CliRunner().invoke(app, ["pacs", "dead", "--retry", *data, "--key", chosen])
         assert "1 are tried again" in retried.stdout
         receiving.wait(lambda counts: counts[ImageState.SENT] == 1)
-        assert receiving.log.count("analysed") == 1 and len(peer.stored) == 1
+        assert receiving.log.count(": analysed, ") == 1 and len(peer.stored) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to find the worker")
@@ -99,9 +99,11 @@ def test_a_worker_that_dies_of_an_image_costs_an_attempt(bundle: Bundle, tmp_pat
     for number in range(2):
         queue.admit(film_uid(number), film(0).SOPClassUID, encoded(film(number)))
     finished: list[tuple[str, str]] = []
-    analyser = Analyser(
-        queue, bundle.folder, 0.99, ("sr",), lambda image, outcome, _: finished.append((image.sop_instance, outcome))
-    )
+
+    def note(image: Image, outcome: str, exam_key: str | None) -> None:
+        finished.append((image.sop_instance, outcome))
+
+    analyser = Analyser(queue, bundle.folder, 0.99, ("sr",), None, note)
     before = set(children(os.getpid()))
     first, second = queue.images(ImageState.RECEIVED)
     with closing(queue), ThreadPoolExecutor(1) as other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -49,13 +50,13 @@ def test_results_come_back_once_and_are_not_analysed_themselves(orthanc: Orthanc
         first = orthanc.tags("SOPInstanceUID", "Modality", "StudyInstanceUID", "PatientID")
         orthanc.add(encoded(film(2)))
         counts = watching.wait(all_sent(3))
-        looks = watching.log.count("new images")
+        new = sum(map(int, re.findall(r"(\d+) new images", watching.log)))  # found by looks and the sweep beside them
         assert watching.end() == 0
     made = ("OT", "PR", "SEG", "SR", "SR")  # the report for CAD stations is an SR too
     expected = sorted((modality, film_uid(number)) for modality in made for number in range(3))
     assert sources(orthanc) == expected
     assert {tags[2:] for tags in first} == {("2.25.4712", PATIENT_ID)} and len(first) == 2 * (1 + len(made))
-    assert sum(counts.values()) == 3 and looks == 2
+    assert sum(counts.values()) == new == 3
     assert not list((tmp_path / "data" / "files").iterdir())
     noted = verify_trail(trail)
     assert (noted.entries, noted.broken) == (3, None)
@@ -98,16 +99,16 @@ def test_an_outage_of_the_pacs_costs_time_only(orthanc: Orthanc, tmp_path: Path)
 @pytest.mark.parametrize("seed", [0])
 def test_killed_at_any_moment_it_loses_and_doubles_nothing(orthanc: Orthanc, tmp_path: Path, seed: int) -> None:
     moments = random.Random(seed)
-    for number in range(5):
+    for number in range(4):
         orthanc.add(encoded(film(number)))
-    for _ in range(6):
+    for _ in range(4):
         with PacsProcess(tmp_path, "watch", orthanc.web, *QUICK, *NO_FINDING) as watching:
-            time.sleep(moments.uniform(0, 4))
+            time.sleep(moments.uniform(0, 3))
             watching.end(signal.SIGKILL)
     with PacsProcess(tmp_path, "watch", orthanc.web, *QUICK, *NO_FINDING) as watching:
-        counts = watching.wait(all_sent(5))
-    assert sum(counts.values()) == 5
-    assert sources(orthanc) == [("SR", film_uid(number)) for number in range(5)]
+        counts = watching.wait(all_sent(4))
+    assert sum(counts.values()) == 4
+    assert sources(orthanc) == [("SR", film_uid(number)) for number in range(4)]
 
 
 def test_for_presentation_is_preferred_to_its_twin(orthanc: Orthanc, tmp_path: Path) -> None:

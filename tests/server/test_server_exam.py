@@ -18,7 +18,7 @@ from server_process import Server
 from mammoscope import NOTICE
 from mammoscope.bundle import Bundle
 from mammoscope.findings import Analysis
-from mammoscope.pipeline import examine
+from mammoscope.pipeline import examine, examine_views
 from mammoscope.readers import read_mammogram
 from mammoscope.server import ServerSettings
 
@@ -53,10 +53,10 @@ def test_results_are_those_of_the_pipeline(
     analysis, status = done
     results = server.client.get(f"/analyses/{analysis}/result").json()
     assert len(results) == len(VIEWS)
-    for number, view in enumerate(VIEWS):
-        mammogram = read_mammogram(exam / f"phantom-{view}.dcm")
-        floor = ServerSettings().floor
-        expected, prepared = examine(mammogram, quick_bundle, threshold=floor)
+    mammograms = [read_mammogram(exam / f"phantom-{view}.dcm") for view in VIEWS]
+    examined = examine_views(mammograms, quick_bundle, threshold=ServerSettings().floor)
+    for number, (view, mammogram) in enumerate(zip(VIEWS, mammograms, strict=True)):
+        expected, prepared = examined[number]
         found = Analysis.model_validate(results[number])
         named = expected.model_copy(update={"input": expected.input.model_copy(update={"name": view})})
         assert without_seconds(found) == without_seconds(named)

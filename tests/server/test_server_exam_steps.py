@@ -73,17 +73,17 @@ def test_a_view_alone_says_that_it_was_analysed_alone(paired_server: Server, exa
     assert results(paired_server, analysis)[0].warnings[-1] == ANALYSED_ALONE
 
 
-@pytest.mark.load
-def test_a_worker_that_dies_of_an_exam_costs_this_exam(exam: Path, tmp_path: Path) -> None:
+def test_of_an_exam_that_ends_the_worker_only_the_view_at_fault_fails(exam: Path, tmp_path: Path) -> None:
     bundle = with_step(tmp_path / "bundle", STEP, DEADLY)
     with Server(tmp_path, "--bundle", str(bundle)) as server:
-        files = server.wait(server.upload(sent(exam, "R-CC", "L-CC")))["files"]
-        problem = (
-            "the 2 views of its exam are analysed together, which failed: "
-            "the analysis process ended on it, or took too long"
-        )
-        assert [(file["state"], file["error"]) for file in files] == [("failed", problem)] * 2
-        assert server.wait(server.upload(sent(exam, "R-CC", "R-MLO")))["state"] == "done"
+        analysis = server.upload(sent(exam, "R-CC", "L-CC"))
+        files = {file["name"]: file for file in server.wait(analysis)["files"]}
+        assert {name: file["state"] for name, file in files.items()} == {
+            "R-CC.dcm": "done",
+            "L-CC.dcm": "failed",
+        }
+        assert "the analysis process ended on it" in files["L-CC.dcm"]["error"]
+        assert results(server, analysis)[0].warnings[-1] == ANALYSED_ALONE
 
 
 def test_images_that_are_together_because_they_were_sent_together_are_analysed_one_by_one(

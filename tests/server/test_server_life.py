@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from server_process import SERVE, Server
 
 from mammoscope.bundle import Bundle
@@ -109,14 +110,19 @@ def test_deleting_what_runs_stops_it(server: Server, exam: Path) -> None:
 
 
 @LINUX
-def test_a_worker_that_dies_costs_one_file(server: Server, exam: Path) -> None:
-    film = (exam / "phantom-L-CC.dcm").read_bytes()
-    analysis = server.upload([("a.dcm", film), ("b.dcm", film)])
-    server.wait_for_file(analysis, 0, "analysing")
+def test_a_worker_that_dies_costs_one_file(server: Server, exam: Path, tmp_path: Path) -> None:
+    analyses = []
+    for study in ("2.25.1", "2.25.2"):  # each an exam of its own
+        film = dcmread(exam / "phantom-L-CC.dcm")
+        film.StudyInstanceUID = study
+        film.save_as(tmp_path / study)
+        analyses.append(server.upload([("film.dcm", (tmp_path / study).read_bytes())]))
+    one, other = analyses
+    server.wait_for_file(one, 0, "analysing")
     os.kill(analysing(server)[0], signal.SIGKILL)
-    files = server.wait(analysis)["files"]
-    assert [file["state"] for file in files] == ["failed", "done"]
-    assert "analysis process" in files[0]["error"]
+    (failed,), (done,) = (server.wait(analysis)["files"] for analysis in (one, other))
+    assert (failed["state"], done["state"]) == ("failed", "done")
+    assert "analysis process" in failed["error"]
 
 
 def test_the_example_is_drawn_before_it_is_asked_for(server: Server) -> None:

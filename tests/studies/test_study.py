@@ -30,7 +30,7 @@ from synthetic_dataset import write_dataset
 
 pytestmark = pytest.mark.training
 
-EPOCHS = 30
+EPOCHS = 16
 FOLDS = 4
 WEIGHTS = ("*.safetensors", "*.onnx", "events.*", "average_mask.png", "bundle.json")
 HEAD = f"""
@@ -231,8 +231,9 @@ def test_records_alone_are_enough(folder: Path, resumed: Resumed, tmp_path: Path
 
 
 def test_results_of_another_recipe_are_refused(folder: Path, resumed: Resumed) -> None:
-    (folder / "changed.toml").write_text((HEAD + ENTRIES).replace("loop.epochs = 30", "loop.epochs = 31"))
-    with pytest.raises(StudyError, match=r"long/fold-0-seed-0: .* another recipe \(loop: epochs: 30, now 31\)"):
+    (folder / "changed.toml").write_text((HEAD + ENTRIES).replace(f"loop.epochs = {EPOCHS}", "loop.epochs = 99"))
+    message = rf"long/fold-0-seed-0: .* another recipe \(loop: epochs: {EPOCHS}, now 99\)"
+    with pytest.raises(StudyError, match=message):
         run(folder, "changed.toml")
     shutil.copytree(resumed.out, folder / "unnamed")
     (folder / "unnamed/small/fold-0-seed-0/identity.json").unlink()

@@ -58,8 +58,7 @@ def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def joint(dataset: Path, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("bundle") / "joint"
-    mammoscope(PACKAGES, "bundle", "build", dataset, "--joint", run, "--out", folder)
-    return load_bundle(folder)
+    return build_bundle({"joint": run}, dataset, folder, version="0")
 
 
 def test_one_network_makes_a_bundle_that_is_fitted_and_measured(run: Path, joint: Bundle) -> None:

@@ -14,6 +14,7 @@ from mammoscope.batch.result_names import naming, result_names
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
+from mammoscope.exam import MOST_VIEWS
 from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
 from mammoscope.readers.source import MAGIC_BYTES, detect_format
@@ -21,7 +22,6 @@ from mammoscope.readers.source import MAGIC_BYTES, detect_format
 Progress = Callable[[int, int], None]
 
 _HEADER_SECONDS = 2.0
-_MOST_VIEWS = 16  # an exam has four, with spot views and repeats rarely ten; more at a time would only take memory
 
 
 def analyze_files(
@@ -35,7 +35,7 @@ def analyze_files(
 
     Files that state one study of one patient are an exam. One of several files also gets ``EXAM.exam.json``, when the
     last of them is done. Images that state no study, such as PNG, are exams of their own. Models that use whole exams
-    analyse the images of an exam together, or each alone if it has more than 16.
+    analyse the images of an exam together, or each alone if it has more than 16, or if together they end the worker.
 
     Parameters
     ----------
@@ -64,11 +64,21 @@ def analyze_files(
     plan = _plan(paths, options.limits, looking)
     reports = ExamReports(out, plan)
     job = AnalysisJob(SharedBundle.of(bundle), options)
-    with closing(backend.run(job, _planned(paths, out, plan, reports, bundle))) as outcomes:
-        for item, answer in outcomes:
-            outcome = _crashed(item, answer, options) if isinstance(answer, Crashed) else answer
-            for file, done in zip(item.files, outcome, strict=True):
-                yield _with_report(file, done, reports)
+    apart: list[Planned] = []  # of exams that ended their worker: only the file at fault is to fail
+
+    def told(items: Iterator[Together]) -> Iterator[Done]:
+        with closing(backend.run(job, items)) as outcomes:
+            for item, answer in outcomes:
+                if isinstance(answer, Crashed) and len(item.files) > 1:
+                    apart.extend(item.files)
+                    continue
+                outcome = _crashed(item, answer, options) if isinstance(answer, Crashed) else answer
+                for file, done in zip(item.files, outcome, strict=True):
+                    yield _with_report(file, done, reports)
+
+    yield from told(_planned(paths, out, plan, reports, bundle))
+    if apart:
+        yield from told(Together((file,)) for file in apart)
 
 
 def _plan(paths: Sequence[Path], limits: Limits, looking: Progress | None) -> ExamPlan:
@@ -111,7 +121,7 @@ def _planned(
         yield from (Together((file,)) for file in planned(range(len(paths))))
         return
     for members in plan.members():
-        if len(members) > _MOST_VIEWS:
+        if len(members) > MOST_VIEWS:
             yield from (Together((file,)) for file in planned(members))
             continue
         files = tuple(planned(members))

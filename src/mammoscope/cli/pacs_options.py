@@ -32,6 +32,12 @@ PauseOption = Annotated[float, typer.Option(min=0.01, help="Seconds until the se
 HoldOption = Annotated[
     float, typer.Option(min=0, help="Seconds that an image For Processing waits for the same image For Presentation.")
 ]
+ExamWaitOption = Annotated[
+    float,
+    typer.Option(
+        min=0, help="Seconds without a further image after which an exam is whole (for models that see exams)."
+    ),
+]
 FreeOption = Annotated[float, typer.Option(min=0, help="Gigabytes of the disk to keep free.")]
 MonitorOption = Annotated[
     str | None,

@@ -17,6 +17,7 @@ from mammoscope.cli.pacs_options import (
     CaptureOption,
     CertificateOption,
     DataOption,
+    ExamWaitOption,
     FileDaysOption,
     FreeOption,
     HoldOption,
@@ -55,6 +56,7 @@ def watch(
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
+    exam_wait: ExamWaitOption = 60.0,
     keep_free: FreeOption = 0.5,
     audit: AuditOption = None,
     row_days: RowDaysOption = None,
@@ -80,6 +82,7 @@ def watch(
         audit=audit,
         retention=Retention(row_days=row_days),
         monitor=None if monitor is None else Address.parse(monitor),
+        exam_wait=exam_wait,
     )
     log_service()
     run(
@@ -128,6 +131,7 @@ def receive(
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
+    exam_wait: ExamWaitOption = 60.0,
     keep_free: FreeOption = 0.5,
     audit: AuditOption = None,
     file_days: FileDaysOption = None,
@@ -165,6 +169,7 @@ def receive(
         audit,
         Retention(file_days, row_days),
         None if monitor is None else Address.parse(monitor),
+        exam_wait,
     )
     log_service()
     run(

@@ -1,16 +1,18 @@
-"""The step from RECEIVED to ANALYSED."""
+"""The step from RECEIVED to ANALYSED: one image at a time, or one exam if the models look at exams."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from mammoscope.exam import MOST_VIEWS
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
-from mammoscope.pacs.retries import FailedError, UnavailableError
+from mammoscope.pacs.retries import FailedError, NotYetError, UnavailableError
+from mammoscope.pacs.whole_exams import Members, WholeExams
 from mammoscope.queue.background import BackgroundProcess, JobFailedError, Message
 from mammoscope.queue.standby import NoProcessError, StandbyProcess
 from mammoscope.readers.exam_key import RUN_SECRET
@@ -36,14 +38,22 @@ class Analyser:
         Detection score from which regions are reported; None: the bundle's.
     kinds
         Which results are made.
+    exams
+        Which images are one exam, if the models look at whole exams; None: each image is analysed by itself.
     finished
         Called for each image whose analysis is on disk, with its outcome and exam key, before results are sent.
     """
 
     def __init__(
-        self, queue: ImageQueue, bundle: Path, threshold: float | None, kinds: tuple[str, ...], finished: Finished
+        self,
+        queue: ImageQueue,
+        bundle: Path,
+        threshold: float | None,
+        kinds: tuple[str, ...],
+        exams: WholeExams | None,
+        finished: Finished,
     ) -> None:
-        self._queue, self._finished = queue, finished
+        self._queue, self._exams, self._finished = queue, exams, finished
         start = partial(
             BackgroundProcess,
             "mammoscope.pacs.analysis_process",
@@ -56,7 +66,7 @@ class Analyser:
         self._process = StandbyProcess(start)
 
     def __call__(self, image: Image) -> None:
-        """Analyse one image, skip it with the reason, or let it be fetched again."""
+        """Analyse one image, skip it with the reason, let it wait for its exam, or let it be fetched again."""
         try:
             self._analyse(image)
         except FailedError as error:
@@ -75,7 +85,7 @@ class Analyser:
             raise UnavailableError("the analysis process does not answer") from None
 
     def _analyse(self, image: Image) -> None:
-        identity = self._ask(image, "identify")
+        identity = self._ask(image, {"do": "identify", "folder": self._folder(image)})
         if identity["sop_instance"] != image.sop_instance:
             raise FailedError("its SOP Instance UID differs from the one that it was sent or found under", final=True)
         if (reason := self._reason_to_skip(image, identity)) is not None:
@@ -84,7 +94,7 @@ class Analyser:
             return
         if not identity["processing"]:
             self._queue.memory.add_presentations(identity["marks"])
-        done = self._ask(image, "analyse")
+        done = self._outcome(image, identity["exam_key"])
         self._finished(image, str(done["outcome"]), identity["exam_key"])
         self._queue.analysed(image, done["results"])
 
@@ -99,11 +109,58 @@ class Analyser:
             return "it is For Processing, and the same exposure has arrived For Presentation"
         return None
 
-    def _ask(self, image: Image, what: str) -> Message:
-        folder = os.path.abspath(self._queue.place(image).folder)  # noqa: PTH100
-        request = {"do": what, "folder": folder, "name": image.key}
+    def _outcome(self, image: Image, exam_key: str | None) -> Message:
+        """What came of an image; raises as ``Transition.do`` does."""
+        if self._exams is None or exam_key is None:
+            (outcome,) = self._analysed([image], [])
+        elif left := self._exams.seconds_left(image, exam_key):
+            raise NotYetError("waits until its exam is whole", left)
+        else:
+            outcome = self._exams.take_outcome(image, exam_key) or self._of_exam(image, exam_key, self._exams)
+        if "fault" in outcome:
+            logger.error("%s: %s", image.key, outcome["fault"])
+        if "problem" in outcome:
+            raise FailedError(str(outcome["problem"]), final=bool(outcome.get("final")))
+        return outcome
+
+    def _of_exam(self, image: Image, exam_key: str, exams: WholeExams) -> Message:
+        """Analyse an image together with the others of its exam, whose outcomes are kept until their turn."""
+        members = exams.members(image, exam_key)
+        if members.gone:
+            logger.warning("%s: came after %d images of its exam were done and removed", image.key, members.gone)
+        together = [image, *members.due]
+        if len(together) + len(members.done) > MOST_VIEWS:
+            together, members = [image], Members()
         try:
-            return self._process.ready().ask(image.key, request, _IMAGE_SECONDS)
+            outcome, *others = self._analysed(together, members.done)
+        except FailedError as error:
+            if len(together) + len(members.done) == 1:
+                raise
+            exams.failed_together(exam_key)  # if one of them is at fault, only that one is to fail
+            raise NotYetError(f"its exam cannot be analysed together ({error})", 0.0) from None
+        for other, its_outcome in zip(together[1:], others, strict=True):
+            exams.keep_outcome(other, exam_key, its_outcome)
+        return outcome
+
+    def _analysed(self, images: Sequence[Image], beside: Sequence[Image]) -> list[Message]:
+        """What came of each of ``images``; those ``beside`` them are only looked at."""
+        request = {
+            "do": "analyse",
+            "images": [{"folder": self._folder(image), "name": image.key} for image in images],
+            "beside": [{"folder": self._folder(image), "name": image.key} for image in beside],
+        }
+        reply = self._ask(images[0], request, (len(images) + len(beside)) * _IMAGE_SECONDS)
+        outcomes = list(reply["images"])
+        if len(outcomes) != len(images):
+            raise FailedError("the analysis process did not answer for each image")
+        return outcomes
+
+    def _folder(self, image: Image) -> str:
+        return os.path.abspath(self._queue.place(image).folder)  # noqa: PTH100
+
+    def _ask(self, image: Image, request: Message, seconds: float = _IMAGE_SECONDS) -> Message:
+        try:
+            return self._process.ready().ask(image.key, request, seconds)
         except NoProcessError as error:
             raise UnavailableError(str(error)) from None
         except JobFailedError as error:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
+from mammoscope.findings import Analysis
+from mammoscope.mammogram import Mammogram
 from mammoscope.pacs.durable import write_durably
 from mammoscope.pacs.image_place import ImagePlace
-from mammoscope.pipeline import examine
-from mammoscope.queue.background import Message, Reply, Tools, serve_jobs
+from mammoscope.pipeline import examine_views
+from mammoscope.queue.background import Message, Reply, Tools, failure_of, serve_jobs
 from mammoscope.readers.dicom.admission import is_for_processing
 from mammoscope.readers.dicom.exam_identity import exam_key_of
 from mammoscope.readers.dicom.header import Header, read_header
@@ -32,18 +35,42 @@ def main() -> None:
 
 
 def _work(job: Message, tools: Tools, reply: Reply) -> None:
-    place = ImagePlace(Path(job["folder"]))
     if job["do"] == "identify":
         secret = ExamSecret.from_message(tools.settings["exam_secret"])
-        reply(_identity(place.image, Limits(**tools.settings["limits"]), secret))
+        reply(_identity(ImagePlace(Path(job["folder"])).image, Limits(**tools.settings["limits"]), secret))
     else:
-        reply(_analyse(place, job["name"], tools))
+        reply({"images": _analyse(job["images"], job["beside"], tools)})
 
 
-def _analyse(place: ImagePlace, name: str, tools: Tools) -> Message:
-    """Read, examine, and write the results; answers the results' UIDs when all are on disk."""
-    mammogram = dataclasses.replace(tools.reader.read(place.image), name=name)
-    analysis, _ = examine(mammogram, tools.bundle, threshold=tools.settings["threshold"])
+def _analyse(images: Sequence[Message], beside: Sequence[Message], tools: Tools) -> list[Message]:
+    """Examine images of one exam together; what came of each of ``images``, a failure as by ``failure_of``.
+
+    Those ``beside`` them are only looked at; one that cannot be read is left out.
+    """
+    read = [_read(one, tools) for one in (*images, *beside)]
+    views = [view for view in read if isinstance(view, Mammogram)]
+    found = iter(examine_views(views, tools.bundle, threshold=tools.settings["threshold"]) if views else ())
+    outcomes = []
+    for image, view in zip(images, read, strict=False):
+        if not isinstance(view, Mammogram):
+            outcomes.append(view)
+            continue
+        try:
+            outcomes.append(_write(view, next(found).analysis, ImagePlace(Path(image["folder"])), tools))
+        except Exception as error:
+            outcomes.append(failure_of(error))
+    return outcomes
+
+
+def _read(image: Message, tools: Tools) -> Mammogram | Message:
+    try:
+        return dataclasses.replace(tools.reader.read(ImagePlace(Path(image["folder"])).image), name=image["name"])
+    except Exception as error:
+        return failure_of(error)
+
+
+def _write(mammogram: Mammogram, analysis: Analysis, place: ImagePlace, tools: Tools) -> Message:
+    """Write the results of one image; answers their UIDs when all are on disk."""
     kinds = [ResultKind(kind) for kind in tools.settings["kinds"]]
     overlay = render_overlay(mammogram, analysis) if ResultKind.SC in kinds else None
     results = dicom_results(analysis, place.image, kinds, overlay=overlay)

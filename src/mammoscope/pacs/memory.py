@@ -33,6 +33,11 @@ class Memory:
         query = "SELECT 1 FROM presentations WHERE mark = ?"
         return any(self._database.row(query, (mark,)) is not None for mark in marks)
 
+    def is_to_fetch(self, study: str | None) -> bool:
+        """Whether images of a study were found and not fetched, but for those whose fetch has failed."""
+        query = "SELECT 1 FROM images WHERE state = 'found' AND study = ? AND failures = 0"
+        return self._database.row(query, (study,)) is not None
+
     def instances_seen(self, study: str) -> int | None:
         """Number of instances of a study at the last query."""
         row = self._database.row("SELECT instances FROM studies WHERE study = ?", (study,))

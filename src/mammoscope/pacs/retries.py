@@ -33,6 +33,22 @@ class FailedError(MammoscopeError):
         self.final = final
 
 
+class NotYetError(MammoscopeError):
+    """Nothing failed: an image waits for something.
+
+    Parameters
+    ----------
+    why
+        What it waits for.
+    seconds
+        Until it is worth asking again.
+    """
+
+    def __init__(self, why: str, seconds: float) -> None:
+        super().__init__(why)
+        self.seconds = seconds
+
+
 def pause(failures: int, first: float, longest: float = LONGEST_PAUSE) -> float:
     """Seconds until the next try after so many failures, 1 or more: doubled each time, spread by half either way.
 

@@ -29,6 +29,7 @@ from mammoscope.pacs.sender import Archive, Sender, archive_of
 from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, Target, Tls, WebServer
 from mammoscope.pacs.transitions import Transition, TransitionThreads
 from mammoscope.pacs.watch import Fetcher, Watch
+from mammoscope.pacs.whole_exams import WholeExams
 from mammoscope.queue.metrics import disk_problem, exposition, registry_of
 from mammoscope.writers.json import read_analysis
 
@@ -188,11 +189,6 @@ def _start(
     *peers: Archive,
 ) -> str:
     bundle = load_bundle(settings.bundle)
-    if bundle.sees_exams:
-        logger.warning(
-            "steps of the bundle %s look at whole exams, but each image is analysed alone, and its results say so",
-            bundle.manifest.name,
-        )
     trail = None if settings.audit is None else AuditTrail(settings.audit, "pacs", bundle, settings.threshold)
 
     exams = ExamReports(settings.data) if settings.keep else None
@@ -209,7 +205,10 @@ def _start(
         if trail is not None and (was_fetched or image.state is ImageState.RECEIVED):
             trail.record_failure(queue.place(image).image, "refused" if would_fail_again else "failed")
 
-    analyser = Analyser(queue, bundle.folder, settings.threshold, settings.kinds, finished)
+    whole = WholeExams(queue, settings.exam_wait) if bundle.sees_exams else None
+    if whole is not None:
+        logger.info("exams are analysed whole, %g s after their last image came", settings.exam_wait)
+    analyser = Analyser(queue, bundle.folder, settings.threshold, settings.kinds, whole, finished)
     analysing = Transition(analyser, Breaker("the analysis process", settings.first_pause), analyser.check)
     transitions = {**others, ImageState.RECEIVED: analysing}
     chain = chain.with_transitions(transitions).with_check(

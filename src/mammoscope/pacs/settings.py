@@ -305,6 +305,8 @@ class QueueSettings:
         How long what is done is kept.
     monitor
         Where ``/metrics`` and ``/ready`` are; None: nowhere.
+    exam_wait
+        Seconds without a further image after which an exam is whole, where models look at whole exams.
     """
 
     data: Path
@@ -319,3 +321,4 @@ class QueueSettings:
     audit: Path | None = None
     retention: Retention = Retention()
     monitor: Address | None = None
+    exam_wait: float = 60.0

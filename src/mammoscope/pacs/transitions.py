@@ -12,7 +12,7 @@ from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
-from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
+from mammoscope.pacs.retries import FailedError, NotYetError, UnavailableError, UncertainError
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ class Transition:
     ----------
     do
         Moves one image on, or raises ``FailedError`` (the image's fault: retried, a dead letter after some attempts),
-        ``UnavailableError`` (the peer's: retried without limit), or ``UncertainError``, which the breaker judges.
+        ``UnavailableError`` (the peer's: retried without limit), ``UncertainError``, which the breaker judges, or
+        ``NotYetError`` (nobody's: asked again later).
     breaker
         Of the peer that it needs.
     check
@@ -134,17 +135,10 @@ class TransitionThreads:
     def _do(self, image: Image, transition: Transition) -> None:
         try:
             self._timed(image, transition.do)
-        except UnavailableError as error:
-            self._queue.postpone(image, self._first_pause, str(error))  # other images come first
-            if not self._stopping.is_set():
-                transition.breaker.failed(error)
-        except UncertainError as error:
-            if self._stopping.is_set():
-                return
-            if transition.breaker.doubted(image.key, error):
-                self._fail(image, str(error))
-            else:
-                self._queue.postpone(image, self._first_pause, str(error))
+        except NotYetError as reason:
+            self._queue.postpone(image, reason.seconds, str(reason))
+        except (UnavailableError, UncertainError) as error:
+            self._blame_peer(image, transition.breaker, error)
         except FailedError as error:
             self._fail(image, str(error), final=error.final)
         except OSError:
@@ -158,6 +152,18 @@ class TransitionThreads:
         else:
             if transition.breaker.succeeded(image.key):
                 self._queue.hasten(image.state)
+
+    def _blame_peer(self, image: Image, breaker: Breaker, error: UnavailableError | UncertainError) -> None:
+        """It is asked again later, after the other images; unless it turns out to fail on this image alone."""
+        is_doubt, stopping = isinstance(error, UncertainError), self._stopping.is_set()
+        if is_doubt and stopping:
+            return
+        if is_doubt and breaker.doubted(image.key, error):
+            self._fail(image, str(error))
+            return
+        self._queue.postpone(image, self._first_pause, str(error))
+        if not is_doubt and not stopping:
+            breaker.failed(error)
 
     def _timed(self, image: Image, do: Callable[[Image], None]) -> None:
         begun = time.monotonic()

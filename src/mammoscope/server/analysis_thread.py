@@ -178,10 +178,12 @@ class AnalysisThread:
         try:
             reply = process.ask(_name(*files), self._request(files), seconds, partial(self._note_share, files))
         except JobFailedError as error:
-            problem = error.problem
-            if len(files) > 1:
-                problem = f"the {len(files)} views of its exam are analysed together, which failed: {problem}"
-            self._fail_all(files, problem, "refused" if error.final else "failed")
+            if len(files) == 1:
+                self._fail_all(files, error.problem, "refused" if error.final else "failed")
+                return
+            logger.warning("%s: failed together (%s), each is analysed alone", _name(*files), error.problem)
+            for file in files:  # so that only the one at fault fails
+                self._do([file])
             return
         self._note_answer()
         if is_read:

@@ -56,8 +56,11 @@ class Place:
         return self.file.parent / name
 
     def bundle(self, name: str) -> Bundle:
-        """A bundle that the study names."""
-        return load_bundle(None if name == DEFAULT else self.beside(name))
+        """A bundle that the study names; a file is the manifest of another version of the built-in one."""
+        if name == DEFAULT:
+            return load_bundle()
+        path = self.beside(name)
+        return load_bundle(manifest=path) if path.is_file() else load_bundle(path)
 
 
 @dataclass(frozen=True, eq=False)

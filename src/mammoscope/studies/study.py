@@ -92,7 +92,10 @@ class Study(_Record):
     of_folds: Annotated[int, Field(ge=2)] = FOLDS
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     reference: str = Field(description="The entry that all others are compared with.")
-    base: str = Field(DEFAULT, description="Bundle whose other steps are kept: a folder, or 'default'.")
+    base: str = Field(
+        DEFAULT,
+        description="Bundle whose other steps are kept: a folder, 'default', or a manifest over the default's files.",
+    )
     figures: tuple[str, ...] = Field((), description="Which are tabled; the first is the primary one.")
     copies: Annotated[int, Field(ge=2, le=64)] = Field(8, description="Of each lesion, where entries augment first.")
     entries: Annotated[tuple[Entry, ...], Field(min_length=1)]

@@ -212,6 +212,7 @@ def _read_origin(path: Path, analysis: Analysis) -> Origin:
             repr(analysis.thresholds.detection),
             repr(analysis.thresholds.malignancy),
             analysis.software,
+            *_seen_with(analysis),
         ),
         series_number=int(header.number("SeriesNumber", 0, _LARGEST_INTEGER) or 0),
         orientation=_orientation(header),
@@ -219,6 +220,11 @@ def _read_origin(path: Path, analysis: Analysis) -> Origin:
         moments={keyword: moment for keyword in _MOMENTS if (moment := _moment(header, keyword))},
         notes=tuple(notes),
     )
+
+
+def _seen_with(analysis: Analysis) -> list[str]:
+    """What findings owe to other images of the exam: results that differ by that are different objects."""
+    return sorted({finding.lesion for finding in analysis.findings if finding.lesion is not None})
 
 
 def _uid(header: Header, keyword: str) -> UID | None:

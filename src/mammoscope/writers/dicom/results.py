@@ -31,7 +31,8 @@ def dicom_results(
 ) -> dict[ResultKind, Dataset]:
     """An analysis as DICOM objects of the image's study, each in a separate series.
 
-    The same file, bundle, thresholds and version of the software give the same UIDs.
+    The same file, bundle, thresholds and version of the software give the same UIDs, where findings are linked with the
+    same ones of other images of the exam.
 
     Parameters
     ----------
