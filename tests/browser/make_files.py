@@ -8,7 +8,6 @@ import sys
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +18,6 @@ from mammoscope.example import write_exam
 from mammoscope.example.dicom_file import phantom_dicom
 from mammoscope.example.phantom import PhantomView, make_exam
 from mammoscope.mammogram import Laterality
-from mammoscope.stages.manifests import StepManifest
 
 SCRIPT = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"
 MARK = (760, 560, 840, 620)  # x0, y0, x1, y1 of a bright rectangle in marked.dcm, in pixels of the file
@@ -62,7 +60,7 @@ def main(folder: Path) -> None:
         (folder / "women" / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / "women" / f"{name}.png"), (_dataset(left).pixel_array >> 4).astype(np.uint8))
     _bundle(folder / "bundle")
-    _bundle(folder / "joined", {"name": "join", "role": "other", "implementation": "two-views"})
+    _bundle(folder / "alone", without="join")
 
 
 def _dataset(view: PhantomView) -> pydicom.Dataset:
@@ -96,12 +94,12 @@ def _folder(folder: Path, exam: dict[tuple[Laterality, str], PhantomView]) -> No
     (folder / "phantom.json").write_text("{}")
 
 
-def _bundle(folder: Path, *steps: dict[str, Any]) -> None:
-    """The default bundle with a higher floor, as fewer candidates take less time, and with further steps."""
+def _bundle(folder: Path, without: str = "") -> None:
+    """The default bundle with a higher floor, as fewer candidates take less time; and without one of its steps."""
     shutil.copytree(default_bundle_folder(), folder)
     manifest = load_bundle(folder).manifest.with_settings("detect", floor=FLOOR)
-    longer = (*manifest.steps, *(StepManifest(**step) for step in steps))
-    (folder / MANIFEST).write_text(manifest.model_copy(update={"steps": longer}).model_dump_json(indent=2))
+    steps = tuple(step for step in manifest.steps if step.name != without)
+    (folder / MANIFEST).write_text(manifest.model_copy(update={"steps": steps}).model_dump_json(indent=2))
 
 
 if __name__ == "__main__":

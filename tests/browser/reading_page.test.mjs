@@ -46,17 +46,13 @@ describe("an exam of four views", () => {
   test("shows its progress from the drop to the result, and each view as soon as it can be seen", inTests, async () => {
     assert.equal(await page.locator(".notice").innerText(), "Research use only. Not for diagnostic use.");
     await reading(() => {
-      globalThis.seen = { states: new Set(), uploaded: 0, first: 0, finding: 0, words: "", end: 0 };
+      globalThis.seen = { states: new Set(), uploaded: 0, first: 0, words: "" };
       const watch = () => {
         document.querySelectorAll(".files .state").forEach((state) => globalThis.seen.states.add(state.textContent.split(" ").at(-1)));
         if (!globalThis.seen.uploaded && globalThis.mammoscope.reading.status) globalThis.seen.uploaded = performance.now();
         if (!globalThis.seen.first && document.querySelector(".pane[data-frames]")) globalThis.seen.first = performance.now();
-        const { analyses } = globalThis.mammoscope.reading;
-        if (analyses) globalThis.seen.end ||= performance.now();
-        else if (document.querySelector(".findings .finding")) {
-          globalThis.seen.finding ||= performance.now();
-          globalThis.seen.words = document.querySelector(".outcome").textContent;
-        }
+        const { status, analyses } = globalThis.mammoscope.reading;
+        if (status?.files.length > 1 && !analyses) globalThis.seen.words = document.querySelector(".outcome").textContent;
       };
       new MutationObserver(watch).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
     });
@@ -69,11 +65,9 @@ describe("an exam of four views", () => {
     console.log(`first view ${wait} ms after the upload`);
     // The target is 1.5 s; a machine that others use too gets some more.
     assert.ok(wait < 4000, `first view after ${wait} ms`);
-    // A view's findings do not wait for the other views.
-    console.log(`first finding ${Math.round(seen.finding - seen.uploaded)} ms after the upload, the exam's last ${Math.round(seen.end - seen.uploaded)} ms`);
-    assert.ok(seen.finding > 0 && seen.finding < seen.end, JSON.stringify(seen));
-    assert.match(seen.words, /^[1-4] of 4 views analysed: \d+ findings? at or above the threshold of 0\.33 so far\.$/);
-      noTroubles();
+    // These models look at all views together, which the page says.
+    assert.equal(seen.words, "The analysis is under way. These models look at all views together: findings show when all are done.");
+    noTroubles();
   });
 
   test("hangs R CC | L CC over R MLO | L MLO, chest walls together", inTests, async () => {
@@ -163,9 +157,9 @@ describe("an exam of four views", () => {
     });
     assert.ok(top < 120 && bottom <= 844 && bottom - top > 600 && wide <= 390, JSON.stringify({ top, bottom, wide }));
     assert.ok(!(await own.locator(".exam-list").isVisible()));
-    await own.locator(".findings .show").first().scrollIntoViewIfNeeded();
+    await own.locator(".findings .show:visible").first().scrollIntoViewIfNeeded();
     assert.deepEqual(await serious(own), []);
-    await own.locator(".findings .show").first().click();
+    await own.locator(".findings .show:visible").first().click();
     const pane = await own.locator(".pane.active").boundingBox();
     const header = await own.locator("header").boundingBox();
     assert.ok(pane.y >= header.y + header.height - 1 && pane.y + pane.height <= 845, `a finding that is chosen comes into sight: ${JSON.stringify(pane)}`);
@@ -208,7 +202,7 @@ describe("an exam of four views", () => {
   });
 
   test("findings come and go with the threshold, at once", inTests, async () => {
-    const count = () => page.locator(".finding:not(.drawn):visible").count();
+    const count = () => page.locator(".findings .ref:visible").count();
     const shapes = () => page.locator('.overlay g[data-finding][display="inline"]').count();
     const slide = (value) =>
       page.locator("#threshold").evaluate((slider, value) => {
@@ -256,9 +250,11 @@ describe("an exam of four views", () => {
     const rows = () =>
       reading(() => {
         const { reading } = globalThis.mammoscope;
-        return [...document.querySelectorAll(".findings .finding:not(.drawn)")].map(({ dataset }) => {
-          const { detection_score: detection, malignancy_score: malignancy } = reading.finding({ file: Number(dataset.file), finding: Number(dataset.finding) });
-          return { detection, malignancy, suspicion: detection * malignancy };
+        return [...document.querySelectorAll(".findings tbody:not(.part) .show")].map(({ dataset }) => {
+          const refs = dataset.focus.replace("show ", "").split("+").map((ref) => ref.split("/").map(Number));
+          const found = refs.map(([file, finding]) => reading.finding({ file, finding }));
+          const highest = (of) => Math.max(...found.map(of));
+          return { malignancy: highest((one) => one.malignancy_score), suspicion: highest((one) => one.detection_score * one.malignancy_score) };
         });
       });
     const isSorted = (values) => values.every((value, place) => place === 0 || value <= values[place - 1]);
@@ -269,20 +265,23 @@ describe("an exam of four views", () => {
     await page.keyboard.press("Enter"); // the head keeps the focus
     assert.ok(isSorted((await rows()).map(({ suspicion }) => suspicion)));
     assert.equal(await page.locator(".findings th[aria-sort]").count(), 0);
-    const first = page.locator(".findings .finding").first();
-    assert.match(await first.innerText(), /L (CC|MLO)\s+\d+\.\d mm\s+0\.\d\d\s+\d+%\s+above 50%\s+✓\s*✗\s+(outer|upper), (posterior|middle|anterior) third/);
+    const lines = page.locator(".findings tbody:visible");
+    const first = lines.first();
+    assert.match(await first.innerText(), /L CC\s+1 L MLO\s+\d+\.\d mm\s+0\.\d\d\s+\d+%\s+above 50%\s+✓\s*✗\s+upper outer, about \d+ o'clock, (posterior|middle|anterior) third/);
     // The words are a click away, once.
     assert.equal(await page.locator(".findings .words").count(), 0);
     await first.locator(".show").click();
     assert.match(await page.locator(".findings .words").innerText(), /Malignancy \d+%, above the operating point of 50%\./);
+    await page.keyboard.press("n"); // its other view
+    assert.ok(await lines.first().evaluate((row) => row.classList.contains("selected")));
     await page.keyboard.press("n");
     assert.equal(await page.locator(".findings .words").count(), 1);
-    assert.ok(await page.locator(".findings tbody").nth(1).evaluate((row) => row.classList.contains("selected")), "N goes down the table");
+    assert.ok(await lines.nth(1).evaluate((row) => row.classList.contains("selected")), "N goes down the table");
     await page.getByRole("button", { name: "Reset" }).click();
   });
 
   test("a click on a finding centres its view", inTests, async () => {
-    await page.locator(".finding .show").first().click();
+    await page.locator(".findings .show:visible").first().click();
     await settled(page);
     const off = await reading(() => {
       const { reading, lightbox } = globalThis.mammoscope;
@@ -376,7 +375,7 @@ describe("an exam of four views", () => {
 describe("the reader's record", () => {
   test("is exported as JSON, overlay and report, and asked for before it is lost", inTests, async () => {
     await page.getByRole("button", { name: /^Accept finding 1 of L CC/ }).click();
-    await page.getByRole("button", { name: /^Reject finding 1 of L MLO/ }).click();
+    await page.getByRole("button", { name: /^Reject finding 2 of R CC/ }).click();
     await page.getByLabel("Impression").fill("One mass <b>left</b>.");
     await page.getByRole("button", { name: "Freehand" }).click();
     const bounds = await page.locator('.pane[aria-label^="R CC"]').boundingBox();
@@ -423,7 +422,7 @@ describe("the reader's record", () => {
     const said = JSON.parse(content.toString());
     assert.equal(said.notice, "Research use only. Not for diagnostic use.");
     assert.equal(said.record.impression, "One mass <b>left</b>.");
-    assert.deepEqual(said.record.verdicts.map(({ verdict }) => verdict).sort(), ["accepted", "rejected"]);
+    assert.deepEqual(said.record.verdicts.map(({ verdict }) => verdict).sort(), ["accepted", "accepted", "rejected", "rejected"]); // each lesion in two views
     assert.equal(said.record.drawn.length, 2);
     const [[px, py]] = said.record.drawn[0].outline;
     assert.ok(px > 0 && py > 0);
@@ -439,14 +438,14 @@ describe("the reader's record", () => {
     await drawn(page, 4);
     const record = () => reading(() => globalThis.mammoscope.reading.record);
     // The server has it all; a reader may begin anew, and open what was saved.
-    assert.equal((await record()).verdicts.length, 2);
+    assert.equal((await record()).verdicts.length, 4);
     assert.equal((await record()).drawn.length, 2);
     await reading(() => globalThis.mammoscope.reading.restore({ threshold: 0.4, impression: "", verdicts: [], drawn: [], lengths: [] }));
     await drop(page, [at("saved.json")]);
-    await page.getByText("Opened: 2 verdicts, 2 drawn findings, the impression.").waitFor();
+    await page.getByText("Opened: 4 verdicts, 2 drawn findings, the impression.").waitFor();
     assert.deepEqual(await record(), JSON.parse(readFileSync(at("saved.json"), "utf8")).record);
     assert.equal(await page.locator(".finding.drawn").count(), 2);
-    assert.equal(await page.locator('.verdicts [aria-pressed="true"]').count(), 2);
+    assert.equal(await page.locator('.verdicts [aria-pressed="true"]:visible').count(), 2);
     assert.equal(await page.getByLabel("Impression").inputValue(), "One mass <b>left</b>.");
     await page.getByText(/^Saved on the server/).waitFor();
   });
@@ -477,7 +476,7 @@ describe("the reader's record", () => {
     await page.unroute("**/api/v1/analyses");
     await page.getByRole("button", { name: "Dismiss" }).click();
     assert.deepEqual(await reading(() => globalThis.mammoscope.reading.record), before);
-    assert.equal(before.verdicts.length, 2);
+    assert.equal(before.verdicts.length, 4);
     page.troubles.splice(0);
   });
 
@@ -532,7 +531,7 @@ test("no key or button leaves a pane without tissue", inTests, async () => {
     await page.keyboard.press("r");
   }
   // 1:1 is about the selected finding, wherever it is.
-  await page.locator('.findings [data-file="1"] .show').first().click();
+  await page.locator(".findings .show:visible", { hasText: "L CC" }).first().click();
   await reading(() => globalThis.mammoscope.lightbox.active.pane.fit());
   await page.getByRole("button", { name: "1:1" }).click();
   const off = await reading(() => {
@@ -778,7 +777,7 @@ test("a folder is dropped; a fifth view hangs on a sheet of its own", inTests, a
   await drawn(page, 1);
   assert.equal(await sheet.innerText(), "2 of 2");
   assert.match(await page.locator(".pane").getAttribute("aria-label"), /^L CC/);
-  await page.locator('.findings [data-file="3"] .show').first().click();
+  await page.locator(".findings .show:visible", { hasText: "MLO" }).first().click();
   await drawn(page, 4);
   noTroubles();
 });
@@ -895,7 +894,7 @@ test("a reload in the middle loses nothing", inTests, async () => {
   await page.reload();
   assert.equal(await analysed(page), id);
   await drawn(page, 2);
-  assert.ok((await page.locator(".finding:visible").count()) > 0);
+  assert.ok((await page.locator(".findings .show:visible").count()) > 0);
 });
 
 test("several exams are listed, opened and deleted", inTests, async () => {
@@ -911,18 +910,11 @@ test("several exams are listed, opened and deleted", inTests, async () => {
 });
 
 test("a lesion that the models find in both views is one row, which opens into its views", inTests, async () => {
-  const joined = await startServer("--port", "0", "--bundle", at("joined"));
-  const own = await openPage(browser, joined.address);
+  const own = await openPage(browser, server.address);
   try {
-    await own.evaluate(() => {
-      globalThis.said = new Set();
-      new MutationObserver(() => globalThis.said.add(document.querySelector(".outcome").textContent)).observe(document.body, { subtree: true, childList: true, characterData: true });
-    });
     await drop(own, [at("exam/phantom-L-CC.dcm"), at("exam/phantom-L-MLO.dcm")]);
     await analysed(own);
     await drawn(own, 2);
-    const said = await own.evaluate(() => [...globalThis.said]);
-    assert.ok(said.includes("The analysis is under way. These models look at all views together: findings show when all are done."), said.join(" | "));
     const lesion = own.locator(".findings .lesion").first();
     assert.match(await lesion.innerText(), /1 L CC\s+1 L MLO[^]*upper outer, about \d+ o'clock/);
     const parts = own.locator(".findings .part:visible");
@@ -943,7 +935,36 @@ test("a lesion that the models find in both views is one row, which opens into i
     assert.deepEqual(own.troubles, []);
   } finally {
     await own.context().close();
-    await joined.stop();
+  }
+});
+
+test("a view's findings show when the view is done, where the models look at each view alone", inTests, async () => {
+  const alone = await startServer("--port", "0", "--bundle", at("alone"));
+  const own = await openPage(browser, alone.address);
+  try {
+    await own.evaluate(() => {
+      globalThis.seen = { finding: 0, words: "", end: 0 };
+      const watch = () => {
+        if (globalThis.mammoscope.reading.analyses) globalThis.seen.end ||= performance.now();
+        else if (document.querySelector(".findings .finding")) {
+          globalThis.seen.finding ||= performance.now();
+          globalThis.seen.words = document.querySelector(".outcome").textContent;
+        }
+      };
+      new MutationObserver(watch).observe(document.body, { subtree: true, childList: true, characterData: true });
+    });
+    await drop(own, EXAM.map((name) => at(`exam/${name}`)));
+    await analysed(own);
+    await drawn(own, 4);
+    const seen = await own.evaluate(() => globalThis.seen);
+    console.log(`first finding ${Math.round(seen.end - seen.finding)} ms before the exam's end`);
+    assert.ok(seen.finding > 0 && seen.finding < seen.end, JSON.stringify(seen));
+    assert.match(seen.words, /^[1-4] of 4 views analysed: \d+ findings? at or above the threshold of 0\.33 so far\.$/);
+    assert.equal(await own.locator(".findings .lesion").count(), 0);
+    assert.deepEqual(own.troubles, []);
+  } finally {
+    await own.context().close();
+    await alone.stop();
   }
 });
 

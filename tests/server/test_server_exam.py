@@ -176,22 +176,6 @@ def test_progress_grows_through_the_analysis(server: Server, exam: Path) -> None
     assert server.client.delete(f"/analyses/{analysis}").status_code == 204
 
 
-def test_a_view_that_is_done_gives_its_results_before_its_exam(server: Server, exam: Path) -> None:
-    analysis = server.upload([(f"{view}.dcm", (exam / f"phantom-{view}.dcm").read_bytes()) for view in VIEWS[:3]])
-    server.wait_for_file(analysis, 0, "done")
-    early = server.client.get(f"/analyses/{analysis}/files/0/result")
-    assert early.status_code == 200
-    status = server.status(analysis)
-    if status["state"] == "running":
-        assert status["files"][0]["result"] is None
-        waiting = server.client.get(f"/analyses/{analysis}/files/2/result")
-        assert waiting.status_code == 409 or server.status(analysis)["files"][2]["state"] == "done"
-    server.wait(analysis)
-    assert server.client.get(f"/analyses/{analysis}/result").json()[0] == early.json()
-    assert server.client.get(f"/analyses/{analysis}/files/3/result").status_code == 404
-    assert server.client.delete(f"/analyses/{analysis}").status_code == 204
-
-
 def test_a_zip_of_an_exam_is_an_exam(server: Server, exam: Path) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
