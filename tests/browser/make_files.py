@@ -43,6 +43,11 @@ def main(folder: Path) -> None:
     pixels[y0:y1, x0:x1] = pixels.max()
     marked.PixelData = pixels.tobytes()
     _save(marked, folder / "marked.dcm")
+    blank = _dataset(left)  # no breast, but a bright strip at the right, where a left breast's chest wall is not
+    empty = np.full_like(blank.pixel_array, blank.pixel_array.min())
+    empty[:, -4:] = blank.pixel_array.max()
+    blank.PixelData, blank.SOPInstanceUID = empty.tobytes(), "2.25.4712"
+    _save(blank, folder / "blank.dcm")
     script = _dataset(left)
     with warnings.catch_warnings(action="ignore"):  # its "=" is no good name
         script.PatientName = SCRIPT
@@ -55,6 +60,7 @@ def main(folder: Path) -> None:
         (folder / "women" / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / "women" / f"{name}.png"), (_dataset(left).pixel_array >> 4).astype(np.uint8))
     _bundle(folder / "bundle")
+    _bundle(folder / "alone", without="join")
 
 
 def _dataset(view: PhantomView) -> pydicom.Dataset:
@@ -88,11 +94,12 @@ def _folder(folder: Path, exam: dict[tuple[Laterality, str], PhantomView]) -> No
     (folder / "phantom.json").write_text("{}")
 
 
-def _bundle(folder: Path) -> None:
-    """The default bundle with a higher floor: fewer candidates take less time."""
+def _bundle(folder: Path, without: str = "") -> None:
+    """The default bundle with a higher floor, as fewer candidates take less time; and without one of its steps."""
     shutil.copytree(default_bundle_folder(), folder)
     manifest = load_bundle(folder).manifest.with_settings("detect", floor=FLOOR)
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    steps = tuple(step for step in manifest.steps if step.name != without)
+    (folder / MANIFEST).write_text(manifest.model_copy(update={"steps": steps}).model_dump_json(indent=2))
 
 
 if __name__ == "__main__":

@@ -46,11 +46,13 @@ describe("an exam of four views", () => {
   test("shows its progress from the drop to the result, and each view as soon as it can be seen", inTests, async () => {
     assert.equal(await page.locator(".notice").innerText(), "Research use only. Not for diagnostic use.");
     await reading(() => {
-      globalThis.seen = { states: new Set(), uploaded: 0, first: 0 };
+      globalThis.seen = { states: new Set(), uploaded: 0, first: 0, words: "" };
       const watch = () => {
         document.querySelectorAll(".files .state").forEach((state) => globalThis.seen.states.add(state.textContent.split(" ").at(-1)));
         if (!globalThis.seen.uploaded && globalThis.mammoscope.reading.status) globalThis.seen.uploaded = performance.now();
         if (!globalThis.seen.first && document.querySelector(".pane[data-frames]")) globalThis.seen.first = performance.now();
+        const { status, analyses } = globalThis.mammoscope.reading;
+        if (status?.files.length > 1 && !analyses) globalThis.seen.words = document.querySelector(".outcome").textContent;
       };
       new MutationObserver(watch).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
     });
@@ -63,7 +65,8 @@ describe("an exam of four views", () => {
     console.log(`first view ${wait} ms after the upload`);
     // The target is 1.5 s; a machine that others use too gets some more.
     assert.ok(wait < 4000, `first view after ${wait} ms`);
-    assert.equal(await page.locator(".file-name", { hasText: "phantom-R-CC.dcm" }).count(), 2);
+    // These models look at all views together, which the page says.
+    assert.equal(seen.words, "The analysis is under way. These models look at all views together: findings show when all are done.");
     noTroubles();
   });
 
@@ -80,6 +83,88 @@ describe("an exam of four views", () => {
     const [rcc, lcc, rmlo, lmlo] = ["RIGHT CC", "LEFT CC", "RIGHT MLO", "LEFT MLO"].map((name) => hung.find((each) => each.name === name));
     assert.ok(rcc.x < lcc.x && rcc.y === lcc.y && rmlo.y > rcc.y && lmlo.x === lcc.x && lmlo.y === rmlo.y);
     for (const { name, wallGap } of hung) assert.ok(Math.abs(wallGap) < 0.01, `${name}: ${wallGap} px from the middle`);
+  });
+
+  test("fills a wide screen with the CC pair beside the MLO pair, at one scale; one key goes through the reading sequence", inTests, async () => {
+    const own = await openPage(browser, server.address, { width: 1920, height: 1080 });
+    await own.evaluate((id) => void (location.hash = `exam=${id}`), exam);
+    await analysed(own);
+    await drawn(own, 4);
+    const hung = () =>
+      own.evaluate(() =>
+        globalThis.mammoscope.lightbox.panes.map((pane) => {
+          const { x, y, width, height } = pane.root.getBoundingClientRect();
+          const { preprocessed, spacing, laterality, view } = globalThis.mammoscope.reading.file(pane.file).view;
+          const { from_original: change, columns, rows, tip_row } = preprocessed;
+          const onScreen = (across, down) => [x + pane.map.a * ((across - change.shift_x) / change.scale_x) + pane.map.c, y + pane.map.d * ((down - change.shift_y) / change.scale_y) + pane.map.f];
+          const [wall, tip] = [onScreen(0, 0), onScreen(columns, rows)];
+          return { name: `${laterality} ${view}`, x, y, width, height, wall: wall[0], far: tip[0], top: wall[1], bottom: tip[1], nipple: y + pane.map.d * tip_row + pane.map.f, perMm: pane.state.camera.zoom / spacing.column_mm };
+        }),
+      );
+    const row = await hung();
+    assert.deepEqual(row.map(({ name }) => name), ["RIGHT CC", "LEFT CC", "RIGHT MLO", "LEFT MLO"]);
+    assert.ok(row.every(({ y, height }) => y === row[0].y && height > 850), JSON.stringify(row));
+    for (const { perMm, x, width, top, bottom, far } of row) {
+      assert.ok(Math.abs(perMm - row[0].perMm) < 1e-9, "one scale in mm");
+      assert.ok(top > row[0].y - 1 && bottom < row[0].y + row[0].height + 1 && far > x - 1 && far < x + width + 1, JSON.stringify(row));
+    }
+    for (const [right, left] of [[row[0], row[1]], [row[2], row[3]]]) {
+      assert.ok(Math.abs(right.wall - left.wall) < 0.5, `chest walls touch: ${right.wall}, ${left.wall}`);
+      assert.ok(Math.abs(right.nipple - left.nipple) < 1, `nipples are level: ${right.nipple}, ${left.nipple}`);
+    }
+    // The widest breast fills its pane.
+    assert.ok(Math.max(...row.map(({ far, wall, width }) => Math.abs(far - wall) / width), ...row.map(({ top, bottom, height }) => (bottom - top) / height)) > 0.99);
+    const step = own.getByRole("group", { name: "Reading sequence" }).getByRole("status");
+    const seen = [];
+    for (const [key, count] of [["s", 2], ["s", 2], ["s", 1], ["s", 1], ["Shift+S", 1], ["Shift+S", 2], ["Space", 1], ["Shift+Space", 2], ["Shift+S", 2], ["Shift+S", 4], ["Shift+S", 1], ["s", 4]]) {
+      await own.keyboard.press(key);
+      await drawn(own, count);
+      seen.push(await step.innerText());
+    }
+    assert.deepEqual(seen, ["CC pair", "MLO pair", "R CC", "L CC", "R CC", "MLO pair", "R CC", "MLO pair", "CC pair", "all views", "L MLO", "all views"]);
+    assert.deepEqual(own.troubles, []);
+    await own.context().close();
+  });
+
+  test("panels fold away, and what they leave is filled", inTests, async () => {
+    const width = () => page.locator(".lightbox").evaluate((box) => box.clientWidth);
+    const before = await width();
+    await page.keyboard.press("q");
+    await page.keyboard.press("e");
+    assert.ok(!(await page.locator(".side").isVisible()) && !(await page.locator(".exam-list").isVisible()));
+    assert.equal(await page.getByRole("button", { name: "Findings", exact: true }).getAttribute("aria-expanded"), "false");
+    assert.equal(await width(), 1366);
+    await settled(page);
+    assert.equal(await page.locator(".lightbox").getAttribute("data-columns"), "4");
+    await page.reload();
+    await analysed(page);
+    assert.ok(!(await page.locator(".side").isVisible()), "the browser remembers it");
+    await page.getByRole("button", { name: "Findings", exact: true }).click();
+    await page.getByRole("button", { name: "Exams", exact: true }).click();
+    await drawn(page, 4);
+    assert.equal(await width(), before);
+    assert.equal(await page.locator(".lightbox").getAttribute("data-columns"), "2");
+  });
+
+  test("a phone shows the image first", inTests, async () => {
+    const own = await openPage(browser, server.address, { width: 390, height: 844 });
+    await own.evaluate((id) => void (location.hash = `exam=${id}`), exam);
+    await analysed(own);
+    await drawn(own, 4);
+    const { top, bottom, wide } = await own.evaluate(() => {
+      const { top, bottom } = document.querySelector(".lightbox").getBoundingClientRect();
+      return { top, bottom, wide: document.documentElement.scrollWidth };
+    });
+    assert.ok(top < 120 && bottom <= 844 && bottom - top > 600 && wide <= 390, JSON.stringify({ top, bottom, wide }));
+    assert.ok(!(await own.locator(".exam-list").isVisible()));
+    await own.locator(".findings .show:visible").first().scrollIntoViewIfNeeded();
+    assert.deepEqual(await serious(own), []);
+    await own.locator(".findings .show:visible").first().click();
+    const pane = await own.locator(".pane.active").boundingBox();
+    const header = await own.locator("header").boundingBox();
+    assert.ok(pane.y >= header.y + header.height - 1 && pane.y + pane.height <= 845, `a finding that is chosen comes into sight: ${JSON.stringify(pane)}`);
+    assert.deepEqual(own.troubles, []);
+    await own.context().close();
   });
 
   test("outlines the mass where it is, after zoom and pan", inTests, async () => {
@@ -117,7 +202,7 @@ describe("an exam of four views", () => {
   });
 
   test("findings come and go with the threshold, at once", inTests, async () => {
-    const count = () => page.locator(".finding:not(.drawn):visible").count();
+    const count = () => page.locator(".findings .ref:visible").count();
     const shapes = () => page.locator('.overlay g[data-finding][display="inline"]').count();
     const slide = (value) =>
       page.locator("#threshold").evaluate((slider, value) => {
@@ -149,8 +234,54 @@ describe("an exam of four views", () => {
     assert.equal(await count(), before);
   });
 
+  test("says beside the slider what the threshold found on validation, and what is not stated", inTests, async () => {
+    const said = page.locator(".on-validation");
+    assert.match(await said.innerText(), /^On validation it found 61% \(55 to 68%\) of the lesions, with 0\.41 \(0\.33 to 0\.49\) false positives an image\.$/);
+    await page.keyboard.press("]");
+    assert.match(await said.innerText(), /^Not measured here\. On validation it found at most 61%/);
+    await page.getByRole("button", { name: "Back to it" }).click();
+    assert.match(await said.innerText(), /^On validation it found 61%/);
+    await page.getByText("What the numbers mean, and which models said so").click();
+    await page.getByText("262 lesions in 248 images of 139 patients of cbis-ddsm-mass/train").waitFor();
+    await page.getByText("What the numbers mean, and which models said so").click();
+  });
+
+  test("lists the findings most suspicious first, or as the reader sorts them", inTests, async () => {
+    const rows = () =>
+      reading(() => {
+        const { reading } = globalThis.mammoscope;
+        return [...document.querySelectorAll(".findings tbody:not(.part) .show")].map(({ dataset }) => {
+          const refs = dataset.focus.replace("show ", "").split("+").map((ref) => ref.split("/").map(Number));
+          const found = refs.map(([file, finding]) => reading.finding({ file, finding }));
+          const highest = (of) => Math.max(...found.map(of));
+          return { malignancy: highest((one) => one.malignancy_score), suspicion: highest((one) => one.detection_score * one.malignancy_score) };
+        });
+      });
+    const isSorted = (values) => values.every((value, place) => place === 0 || value <= values[place - 1]);
+    assert.ok(isSorted((await rows()).map(({ suspicion }) => suspicion)));
+    await page.getByRole("button", { name: "Malignancy", exact: true }).click();
+    assert.ok(isSorted((await rows()).map(({ malignancy }) => malignancy)));
+    assert.equal(await page.locator('.findings th[aria-sort="descending"]').innerText(), "Malignancy");
+    await page.keyboard.press("Enter"); // the head keeps the focus
+    assert.ok(isSorted((await rows()).map(({ suspicion }) => suspicion)));
+    assert.equal(await page.locator(".findings th[aria-sort]").count(), 0);
+    const lines = page.locator(".findings tbody:visible");
+    const first = lines.first();
+    assert.match(await first.innerText(), /L CC\s+1 L MLO\s+\d+\.\d mm\s+0\.\d\d\s+\d+%\s+above 50%\s+✓\s*✗\s+upper outer, about \d+ o'clock, (posterior|middle|anterior) third/);
+    // The words are a click away, once.
+    assert.equal(await page.locator(".findings .words").count(), 0);
+    await first.locator(".show").click();
+    assert.match(await page.locator(".findings .words").innerText(), /Malignancy \d+%, above the operating point of 50%\./);
+    await page.keyboard.press("n"); // its other view
+    assert.ok(await lines.first().evaluate((row) => row.classList.contains("selected")));
+    await page.keyboard.press("n");
+    assert.equal(await page.locator(".findings .words").count(), 1);
+    assert.ok(await lines.nth(1).evaluate((row) => row.classList.contains("selected")), "N goes down the table");
+    await page.getByRole("button", { name: "Reset" }).click();
+  });
+
   test("a click on a finding centres its view", inTests, async () => {
-    await page.locator(".finding .show").first().click();
+    await page.locator(".findings .show:visible").first().click();
     await settled(page);
     const off = await reading(() => {
       const { reading, lightbox } = globalThis.mammoscope;
@@ -244,7 +375,7 @@ describe("an exam of four views", () => {
 describe("the reader's record", () => {
   test("is exported as JSON, overlay and report, and asked for before it is lost", inTests, async () => {
     await page.getByRole("button", { name: /^Accept finding 1 of L CC/ }).click();
-    await page.getByRole("button", { name: /^Reject finding 1 of L MLO/ }).click();
+    await page.getByRole("button", { name: /^Reject finding 2 of R CC/ }).click();
     await page.getByLabel("Impression").fill("One mass <b>left</b>.");
     await page.getByRole("button", { name: "Freehand" }).click();
     const bounds = await page.locator('.pane[aria-label^="R CC"]').boundingBox();
@@ -291,7 +422,7 @@ describe("the reader's record", () => {
     const said = JSON.parse(content.toString());
     assert.equal(said.notice, "Research use only. Not for diagnostic use.");
     assert.equal(said.record.impression, "One mass <b>left</b>.");
-    assert.deepEqual(said.record.verdicts.map(({ verdict }) => verdict).sort(), ["accepted", "rejected"]);
+    assert.deepEqual(said.record.verdicts.map(({ verdict }) => verdict).sort(), ["accepted", "accepted", "rejected", "rejected"]); // each lesion in two views
     assert.equal(said.record.drawn.length, 2);
     const [[px, py]] = said.record.drawn[0].outline;
     assert.ok(px > 0 && py > 0);
@@ -307,14 +438,14 @@ describe("the reader's record", () => {
     await drawn(page, 4);
     const record = () => reading(() => globalThis.mammoscope.reading.record);
     // The server has it all; a reader may begin anew, and open what was saved.
-    assert.equal((await record()).verdicts.length, 2);
+    assert.equal((await record()).verdicts.length, 4);
     assert.equal((await record()).drawn.length, 2);
     await reading(() => globalThis.mammoscope.reading.restore({ threshold: 0.4, impression: "", verdicts: [], drawn: [], lengths: [] }));
     await drop(page, [at("saved.json")]);
-    await page.getByText("Opened: 2 verdicts, 2 drawn findings, the impression.").waitFor();
+    await page.getByText("Opened: 4 verdicts, 2 drawn findings, the impression.").waitFor();
     assert.deepEqual(await record(), JSON.parse(readFileSync(at("saved.json"), "utf8")).record);
     assert.equal(await page.locator(".finding.drawn").count(), 2);
-    assert.equal(await page.locator('.verdicts [aria-pressed="true"]').count(), 2);
+    assert.equal(await page.locator('.verdicts [aria-pressed="true"]:visible').count(), 2);
     assert.equal(await page.getByLabel("Impression").inputValue(), "One mass <b>left</b>.");
     await page.getByText(/^Saved on the server/).waitFor();
   });
@@ -345,7 +476,7 @@ describe("the reader's record", () => {
     await page.unroute("**/api/v1/analyses");
     await page.getByRole("button", { name: "Dismiss" }).click();
     assert.deepEqual(await reading(() => globalThis.mammoscope.reading.record), before);
-    assert.equal(before.verdicts.length, 2);
+    assert.equal(before.verdicts.length, 4);
     page.troubles.splice(0);
   });
 
@@ -365,15 +496,14 @@ describe("the reader's record", () => {
   });
 });
 
-async function serious() {
-  if (!(await reading(() => "axe" in globalThis))) await page.evaluate(axeSource);
-  const { violations } = await reading(() => globalThis.axe.run());
+async function serious(on = page) {
+  if (!(await on.evaluate(() => "axe" in globalThis))) await on.evaluate(axeSource);
+  const { violations } = await on.evaluate(() => globalThis.axe.run());
   return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
 }
 
-test("has nothing that axe calls serious", inTests, async () => {
+test("has nothing that axe finds wrong", inTests, async () => {
   assert.deepEqual(await serious(), []);
   await page.keyboard.press("?");
   assert.deepEqual(await serious(), []);
@@ -401,7 +531,7 @@ test("no key or button leaves a pane without tissue", inTests, async () => {
     await page.keyboard.press("r");
   }
   // 1:1 is about the selected finding, wherever it is.
-  await page.locator('.findings section[data-file="1"] .show').first().click();
+  await page.locator(".findings .show:visible", { hasText: "L CC" }).first().click();
   await reading(() => globalThis.mammoscope.lightbox.active.pane.fit());
   await page.getByRole("button", { name: "1:1" }).click();
   const off = await reading(() => {
@@ -425,7 +555,7 @@ test("can be read with the keyboard alone", inTests, async () => {
   const state = () =>
     reading(() => {
       const { reading } = globalThis.mammoscope;
-      return { selected: reading.selected, enlarged: reading.enlarged, threshold: reading.threshold, tool: reading.display.tool, verdicts: reading.verdicts.size };
+      return { selected: reading.selected, enlarged: reading.enlarged, threshold: reading.threshold, tool: reading.display.tool, verdicts: JSON.stringify(reading.record.verdicts) };
     });
   await keys("1");
   assert.match(await reading(() => document.activeElement.getAttribute("aria-label")), /^R CC/);
@@ -451,9 +581,9 @@ test("can be read with the keyboard alone", inTests, async () => {
   // Everything that can be pressed is reached with Tab, and shows that it is.
   await reading(() => document.activeElement?.blur());
   const reached = new Set();
-  for (let step = 0; step < 80; step++) {
+  for (let step = 0; step < 100; step++) {
     await page.keyboard.press("Tab");
-    reached.add(await reading(() => document.activeElement.textContent.slice(0, 20) || document.activeElement.getAttribute("aria-label") || document.activeElement.id));
+    reached.add(await reading(() => document.activeElement.getAttribute("aria-label") || document.activeElement.textContent.slice(0, 20) || document.activeElement.id));
   }
   for (const name of ["Choose files", "Synthetic exam", "Window", "Keys", "threshold", "Accept", "impression", "PDF report"]) {
     assert.ok([...reached].some((text) => text.startsWith(name)), `${name} is not reached: ${[...reached]}`);
@@ -513,6 +643,7 @@ test("puts a mirrored image's pixels and its overlay in exact register", inTests
   await analysed(page, last);
   await drawn(page, 1);
   assert.ok(await reading(() => globalThis.mammoscope.lightbox.panes[0].state.camera.flipped));
+  assert.ok(await page.locator(".heading .mirrored").isVisible());
   const compare = (zoom) =>
     reading(
       async ({ zoom, mark }) => {
@@ -561,16 +692,31 @@ test("puts a mirrored image's pixels and its overlay in exact register", inTests
   await page.getByRole("button", { name: "Original" }).click();
 });
 
+test("never mirrors an image on which no breast was found", inTests, async () => {
+  const last = await reading(() => globalThis.mammoscope.reading.status.id);
+  await drop(page, [at("blank.dcm")]);
+  await analysed(page, last);
+  await drawn(page, 1);
+  assert.equal(await page.locator(".outcome").innerText(), "No breast found; nothing was analysed.");
+  assert.equal(await reading(() => globalThis.mammoscope.lightbox.panes[0].state.wall), "right");
+  assert.equal(await reading(() => globalThis.mammoscope.lightbox.panes[0].state.camera.flipped), false);
+  assert.ok(!(await page.locator(".heading .mirrored").isVisible()));
+  noTroubles();
+});
+
 test("shows a broken file's error beside a good one that works", inTests, async () => {
   const last = await reading(() => globalThis.mammoscope.reading.status.id);
   await drop(page, [at("broken.dcm"), at("small.dcm")]);
   await analysed(page, last);
   await drawn(page, 1);
-  const broken = page.locator(".findings section", { hasText: "broken.dcm" });
-  assert.match(await broken.locator(".error").innerText(), /^Failed: .{10,}/);
+  assert.match(await page.locator(".findings-panel .error").innerText(), /^broken\.dcm: failed: .{10,}/);
   assert.match(await page.locator(".exam-list li.failed .error").innerText(), /^Failed: /);
-  assert.ok(await page.locator(".findings section", { hasText: "small.dcm" }).isVisible());
+  assert.ok((await page.locator(".finding:visible").count()) > 0);
   assert.equal(await page.locator(".models p").count(), 3);
+  assert.ok(!(await page.locator(".models").isVisible()), "what the models are is a click away");
+  await page.getByText("What the numbers mean, and which models said so").click();
+  assert.match(await page.locator(".models").innerText(), /^Models: mammoscope-cbis-ddsm/);
+  await page.getByText("What the numbers mean, and which models said so").click();
 });
 
 test("two women that are dropped together hang as two exams, each under her own name", inTests, async () => {
@@ -604,6 +750,9 @@ test("images that state no woman are one exam for each folder below the one that
   await analysed(page, last);
   assert.deepEqual(await page.locator(".exam.open .file-name").allInnerTexts(), ["1.png", "2.png"]);
   await page.getByText("Warning: These images are together because they were sent together").first().waitFor();
+  // Nor do they state a spacing: their one scale is in pixels, which is said, as are sizes.
+  await page.getByText("one scale in pixels: not every file states its spacing").first().waitFor();
+  assert.match(await page.locator(".findings .finding").first().innerText(), /\d+ px/);
   // Nothing is taken away of what may be a mixture of women, by the page nor by the server, until the reader has looked.
   await page.getByRole("alert").getByText("they may be of several women").waitFor();
   assert.ok(await page.getByRole("button", { name: "PDF report" }).isDisabled());
@@ -628,7 +777,7 @@ test("a folder is dropped; a fifth view hangs on a sheet of its own", inTests, a
   await drawn(page, 1);
   assert.equal(await sheet.innerText(), "2 of 2");
   assert.match(await page.locator(".pane").getAttribute("aria-label"), /^L CC/);
-  await page.locator('.findings section[data-file="3"] .show').first().click();
+  await page.locator(".findings .show:visible", { hasText: "MLO" }).first().click();
   await drawn(page, 4);
   noTroubles();
 });
@@ -727,7 +876,7 @@ test("a script in a patient's name is text", inTests, async () => {
   await drop(page, [at("script.dcm")]);
   await analysed(page, last);
   await page.locator(".patient", { hasText: "<script>" }).waitFor();
-  assert.equal(await page.title(), "mammoscope");
+  assert.match(await page.title(), /^Exam \d\d:\d\d:\d\d - mammoscope$/);
   assert.equal(await page.locator(".patient script, .patient img, .whose script, .whose img").count(), 0);
   await page.reload();
   await analysed(page);
@@ -745,7 +894,7 @@ test("a reload in the middle loses nothing", inTests, async () => {
   await page.reload();
   assert.equal(await analysed(page), id);
   await drawn(page, 2);
-  assert.ok((await page.locator(".finding:visible").count()) > 0);
+  assert.ok((await page.locator(".findings .show:visible").count()) > 0);
 });
 
 test("several exams are listed, opened and deleted", inTests, async () => {
@@ -758,6 +907,65 @@ test("several exams are listed, opened and deleted", inTests, async () => {
   await page.getByRole("heading", { name: /Drop a mammogram/ }).waitFor();
   assert.equal(await page.locator(".exams > .exam").count(), before - 1);
   assert.equal((await page.request.get(`${server.address}/api/v1/analyses/${exam}`)).status(), 404);
+});
+
+test("a lesion that the models find in both views is one row, which opens into its views", inTests, async () => {
+  const own = await openPage(browser, server.address);
+  try {
+    await drop(own, [at("exam/phantom-L-CC.dcm"), at("exam/phantom-L-MLO.dcm")]);
+    await analysed(own);
+    await drawn(own, 2);
+    const lesion = own.locator(".findings .lesion").first();
+    assert.match(await lesion.innerText(), /1 L CC\s+1 L MLO[^]*upper outer, about \d+ o'clock/);
+    const parts = own.locator(".findings .part:visible");
+    assert.equal(await parts.count(), 0);
+    await lesion.getByRole("button", { name: /^The 2 views of L CC, L MLO/ }).focus();
+    await own.keyboard.press("Enter");
+    assert.equal(await parts.count(), 2);
+    // One verdict for both, by button and by key; a part may differ.
+    await lesion.getByRole("button", { name: "Accept finding 1 of L CC, L MLO" }).click();
+    assert.deepEqual(await own.evaluate(() => globalThis.mammoscope.reading.record.verdicts.map(({ verdict }) => verdict)), ["accepted", "accepted"]);
+    await parts.nth(1).getByRole("button", { name: "Reject finding 1 of L MLO" }).click();
+    assert.equal(await lesion.locator('[aria-pressed="true"]').count(), 0);
+    await lesion.locator(".show").click();
+    assert.match(await own.locator(".findings .words").innerText(), /Same mass in L CC, L MLO, by the models/);
+    await own.keyboard.press("x");
+    assert.deepEqual(await own.evaluate(() => globalThis.mammoscope.reading.record.verdicts.map(({ verdict }) => verdict)), ["rejected", "rejected"]);
+    assert.deepEqual(await serious(own), []);
+    assert.deepEqual(own.troubles, []);
+  } finally {
+    await own.context().close();
+  }
+});
+
+test("a view's findings show when the view is done, where the models look at each view alone", inTests, async () => {
+  const alone = await startServer("--port", "0", "--bundle", at("alone"));
+  const own = await openPage(browser, alone.address);
+  try {
+    await own.evaluate(() => {
+      globalThis.seen = { finding: 0, words: "", end: 0 };
+      const watch = () => {
+        if (globalThis.mammoscope.reading.analyses) globalThis.seen.end ||= performance.now();
+        else if (document.querySelector(".findings .finding")) {
+          globalThis.seen.finding ||= performance.now();
+          globalThis.seen.words = document.querySelector(".outcome").textContent;
+        }
+      };
+      new MutationObserver(watch).observe(document.body, { subtree: true, childList: true, characterData: true });
+    });
+    await drop(own, EXAM.map((name) => at(`exam/${name}`)));
+    await analysed(own);
+    await drawn(own, 4);
+    const seen = await own.evaluate(() => globalThis.seen);
+    console.log(`first finding ${Math.round(seen.end - seen.finding)} ms before the exam's end`);
+    assert.ok(seen.finding > 0 && seen.finding < seen.end, JSON.stringify(seen));
+    assert.match(seen.words, /^[1-4] of 4 views analysed: \d+ findings? at or above the threshold of 0\.33 so far\.$/);
+    assert.equal(await own.locator(".findings .lesion").count(), 0);
+    assert.deepEqual(own.troubles, []);
+  } finally {
+    await own.context().close();
+    await alone.stop();
+  }
 });
 
 test("a restart of the server with --data loses nothing", inTests, async () => {

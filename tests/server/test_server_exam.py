@@ -66,6 +66,9 @@ def test_results_are_those_of_the_pipeline(
         assert shown["preprocessed"]["from_original"] == {
             name: getattr(prepared.from_original, name) for name in ("scale_x", "shift_x", "scale_y", "shift_y")
         }
+        reach = prepared.mask.shape[1] - prepared.mask[:, ::-1].argmax(axis=1)
+        tip = round(shown["preprocessed"]["tip_row"] - prepared.from_original.inverse().shift_y)
+        assert reach[tip] * prepared.mask[tip].any() > 0.98 * (reach * prepared.mask.any(axis=1)).max()
         assert (shown["laterality"], shown["view"]) == (mammogram.laterality, mammogram.view)
         assert shown["spacing"] == results[number]["input"]["spacing"]
         images = f"/analyses/{analysis}/files/{file['number']}"

@@ -13,7 +13,7 @@ from server_process import Server
 
 from exams.two_women import ANNA, BERTA, image, picture
 from installed import PACKAGES, with_step
-from mammoscope.bundle import Bundle, load_bundle
+from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.findings import ANALYSED_ALONE, Analysis
 from mammoscope.pipeline import examine, examine_views
 from mammoscope.readers import read_mammogram
@@ -103,3 +103,27 @@ def test_images_that_are_together_because_they_were_sent_together_are_analysed_o
         assert [file["state"] for file in server.wait(sent_together)["files"]] == ["done", "done"]
         found = [*results(server, analysis), *results(server, sent_together)]
     assert [ANALYSED_ALONE in one.warnings for one in found] == [True] * 4
+
+
+def test_models_that_look_at_each_view_alone_give_its_results_before_its_exams(
+    bundle: Bundle, exam: Path, tmp_path: Path
+) -> None:
+    steps = tuple(step for step in bundle.manifest.steps if step.name != "join")
+    shutil.copytree(bundle.folder, tmp_path / "alone")
+    manifest = bundle.manifest.model_copy(update={"steps": steps})
+    (tmp_path / "alone" / MANIFEST).write_text(manifest.model_dump_json())
+    with Server(tmp_path, "--bundle", str(tmp_path / "alone")) as server:
+        assert not server.client.get("/health").json()["sees_exams"]
+        analysis = server.upload(sent(exam, "R-CC", "L-CC", "R-MLO"))
+        server.wait_for_file(analysis, 0, "done")
+        early = server.client.get(f"/analyses/{analysis}/files/0/result")
+        assert early.status_code == 200
+        waiting = server.client.get(f"/analyses/{analysis}/files/2/result")
+        assert waiting.status_code == 409 or server.status(analysis)["files"][2]["state"] == "done"
+        server.wait(analysis)
+        assert server.client.get(f"/analyses/{analysis}/result").json()[0] == early.json()
+        assert server.client.get(f"/analyses/{analysis}/files/3/result").status_code == 404
+
+
+def test_models_that_look_at_exams_say_so(paired_server: Server) -> None:
+    assert paired_server.client.get("/health").json()["sees_exams"]

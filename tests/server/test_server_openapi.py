@@ -30,6 +30,7 @@ OPERATIONS = [
     ("GET", "/analyses/{analysis}"),
     ("DELETE", "/analyses/{analysis}"),
     ("GET", "/analyses/{analysis}/result"),
+    ("GET", "/analyses/{analysis}/files/{number}/result"),
     ("GET", "/analyses/{analysis}/files/{number}/original"),
     ("GET", "/analyses/{analysis}/files/{number}/preprocessed"),
     ("GET", "/analyses/{analysis}/files/{number}/overlay"),

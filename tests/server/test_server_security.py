@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 import pytest
@@ -50,6 +51,32 @@ def test_every_answer_tells_the_browser_to_be_strict(idle: Idle, path: str) -> N
     assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
     assert not path.startswith("/api") or headers["cache-control"] == "no-store"
     assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_compressed"),
+    [
+        ("gzip, deflate, br", True),
+        ("br;q=1.0, GZIP;q=0.5", True),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0, *", False),
+        ("", False),
+    ],
+)
+def test_the_page_is_sent_compressed_to_who_takes_that(idle: Idle, accepted: str, is_compressed: bool) -> None:
+    client = idle()
+    answer = client.get("/assets/index.css", headers={"Accept-Encoding": accepted})
+    assert (answer.headers.get("content-encoding") == "gzip") == is_compressed
+    assert answer.headers["vary"] == "Accept-Encoding" and answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.text == client.get("/assets/index.css", headers={"Accept-Encoding": "identity"}).text
+
+
+def test_the_page_has_an_icon_of_its_own(idle: Idle) -> None:
+    client = idle()
+    (address,) = re.findall(r'rel="icon"[^>]*href="([^"]+)"', client.get("/").text)
+    icon = client.get(address)
+    assert icon.status_code == 200 and icon.headers["content-type"].startswith("image/svg+xml")
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,7 @@ def test_a_bundle_is_fitted_and_measured_on_the_kinds_that_it_finds(dataset: Pat
     _, validation = split_patients(load_dataset(tmp_path / "kinds"))
     calcifications = sum(one.kind == "calcification" for one in validation.lesions)
     figures = built.manifest.metrics
+    assert figures["at_lesion_count.threshold"] == built.manifest.thresholds.detection
     assert 0 < calcifications < len(validation.lesions) and figures["lesions"] == calcifications
     assert figures["at_lesion_count.detected"].value == 1  # type: ignore[union-attr]
     # Taken from that bundle, what classifies is read at its threshold.

@@ -1,5 +1,7 @@
 /** Puts the page together. */
 import "./style.css";
+import "./findings.css";
+import { examNames } from "./model/exam_names";
 import { ImageStore } from "./model/images";
 import { Keeper } from "./model/keeper";
 import { Reading } from "./model/reading";
@@ -12,6 +14,7 @@ import { FindingsPanel } from "./view/findings_panel";
 import { HelpSheet } from "./view/help";
 import { keyTable, listen } from "./view/keys";
 import { LightBox } from "./view/lightbox";
+import { FoldingPanel } from "./view/panel";
 import { RecordPanel } from "./view/record_panel";
 import { Stage } from "./view/stage";
 import { Toolbar } from "./view/toolbar";
@@ -28,12 +31,6 @@ const findings = new FindingsPanel(reading, lightbox);
 const record = new RecordPanel(reading, lightbox, keeper);
 const help = new HelpSheet();
 const list = new ExamList(reading, session);
-const toggleList = () => {
-  list.root.hidden = !list.root.hidden;
-  return !list.root.hidden;
-};
-const toolbar = new Toolbar(reading, lightbox, () => help.toggle(), toggleList);
-
 const welcome = el(
   "div",
   { class: "welcome" },
@@ -41,8 +38,11 @@ const welcome = el(
   el("p", { text: "DICOM, PNG, JPEG, TIFF, PGM or ZIP files, or a folder of them. They stay on this server and go nowhere else." }),
   button("Open the synthetic exam", () => void session.example(), { class: "primary" }),
 );
-const viewer = el("main", { class: "viewer" }, toolbar.root, lightbox.root, welcome);
 const side = el("aside", { class: "side", attributes: { "aria-label": "Findings and record" } }, findings.root, record.root);
+const exams = new FoldingPanel(list.root, "Exams", "the list of exams", "E", true);
+const readings = new FoldingPanel(side, "Findings", "findings and record", "Q", false);
+const toolbar = new Toolbar(reading, lightbox, () => help.toggle(), [exams, readings]);
+const viewer = el("main", { class: "viewer" }, toolbar.root, lightbox.root, welcome);
 document.querySelector("#page")!.append(list.root, viewer, side, help.root);
 
 const table = keyTable({
@@ -50,7 +50,8 @@ const table = keyTable({
   lightbox,
   findings,
   help: () => help.toggle(),
-  toggleList: () => document.querySelector<HTMLButtonElement>("#toggle-exams")?.click(),
+  toggleList: () => exams.toggle(),
+  toggleFindings: () => readings.toggle(),
 });
 help.fill(table);
 listen(table, () => help.isOpen);
@@ -62,6 +63,14 @@ const welcomeOrExam = () => {
 };
 reading.on(["exam", "files"], welcomeOrExam);
 welcomeOrExam();
+
+/** By the exam's neutral name: a title is kept in the browser's history, where no patient's name belongs. */
+const entitle = () => {
+  const name = examNames(session.exams).get(reading.status?.id ?? "");
+  document.title = name ? `${name} - mammoscope` : "mammoscope";
+};
+session.on(entitle);
+reading.on(["exam"], entitle);
 
 addEventListener("beforeunload", (event) => {
   if (!reading.isUnsaved) return;

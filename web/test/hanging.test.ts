@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ExamFile, Side, View } from "../src/model/api";
-import { brighterEdge, hang, isFlipped, readingOrder, title, wallInFile } from "../src/model/hanging";
+import { brighterEdge, hang, inOneRow, isFlipped, readingOrder, sequence, title, wallInFile } from "../src/model/hanging";
 
 function view(laterality: Side | null, name: string | null, scaleX: number | null = null): View {
   const from_original = { scale_x: scaleX ?? 1, shift_x: 0, scale_y: 1, shift_y: 0 };
@@ -86,4 +86,30 @@ it("reads as it hangs", () => {
 
 it("names a view by what is known of it", () => {
   expect([view("LEFT", "CC"), view(null, "CC"), view(null, null), null].map(title)).toEqual(["L CC", "CC", "unknown view", "unknown view"]);
+});
+
+describe("the reading sequence", () => {
+  const words = (files: ExamFile[]) => sequence(hang(files, true)).map(({ words }) => words);
+
+  it("is all views, the pairs, each view", () => {
+    expect(words(four)).toEqual(["all views", "CC pair", "MLO pair", "R CC", "L CC", "R MLO", "L MLO"]);
+    expect(sequence(hang(four, true)).map(({ row, file }) => [row, file])).toEqual([[null, null], [0, null], [1, null], [null, 1], [null, 2], [null, 3], [null, 0]]);
+  });
+  it("has no pairs where the square is not one of CC and MLO", () => {
+    const files = [0, 1, 2, 3].map((number) => file(number, null, null));
+    expect(words(files)).toEqual(["all views", "unknown view", "unknown view", "unknown view", "unknown view"]);
+  });
+  it("leaves out what is missing", () => expect(words(four.slice(0, 2))).toEqual(["all views", "CC pair", "MLO pair", "R CC", "L MLO"]));
+  it("of one breast, or one view, has no pairs", () => {
+    expect(words([four[0]!, four[2]!])).toEqual(["all views", "L CC", "L MLO"]);
+    expect(words([four[0]!])).toEqual(["L MLO"]);
+    expect(words([])).toEqual([]);
+  });
+  it("goes through all sheets", () => expect(words([...four, file(4, "LEFT", "CC")]).slice(-3)).toEqual(["R MLO", "L MLO", "L CC"]));
+});
+
+it("hangs the CC pair beside the MLO pair", () => {
+  const { rows, columns, places } = inOneRow(hang(four, true)[0]!);
+  expect([rows, columns]).toEqual([1, 4]);
+  expect(places.map(({ file, row, column }) => [file, row, column])).toEqual([[1, 0, 0], [2, 0, 1], [3, 0, 2], [0, 0, 3]]);
 });

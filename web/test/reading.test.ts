@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Analysis, ExamFile, ExamStatus } from "../src/model/api";
+import type { Analysis, ExamFile, ExamStatus, Health } from "../src/model/api";
 import { Reading } from "../src/model/reading";
 
 /** Detection score and lesion of the findings of each file. */
@@ -15,9 +15,15 @@ function open(...found: [number, string | null][][]): Reading {
 describe("a lesion in several views", () => {
   const reading = open([[0.9, null], [0.5, "2.25.1"]], [[0.8, "2.25.1"], [0.4, null]], [[0.2, "2.25.1"]]);
 
-  it("is told of each of its findings that is shown", () => {
-    expect(reading.counterparts({ file: 0, finding: 1 })).toEqual([{ file: 1, finding: 0 }]);
-    expect(reading.counterparts({ file: 0, finding: 0 })).toEqual([]);
+  it("is judged as one, and once more takes it back", () => {
+    const both = [{ file: 0, finding: 1 }, { file: 1, finding: 0 }];
+    reading.judge(both, "accepted");
+    expect(reading.commonVerdict(both)).toBe("accepted");
+    reading.judge([both[0]!], "rejected");
+    expect([reading.commonVerdict(both), reading.verdict(both[0]!), reading.verdict(both[1]!)]).toEqual([null, "rejected", "accepted"]);
+    reading.judge(both, "accepted");
+    reading.judge(both, "accepted");
+    expect(reading.verdicts.size).toBe(0);
   });
 
   it("is selected as one", () => {
@@ -29,5 +35,29 @@ describe("a lesion in several views", () => {
     expect(reading.isSelected({ file: 1, finding: 1 })).toBe(false);
     reading.select(null);
     expect(reading.isSelected({ file: 0, finding: 0 })).toBe(false);
+  });
+});
+
+describe("while the exam is analysed", () => {
+  it("a view's results are there before the exam's", () => {
+    const reading = open([[0.9, null]], [[0.8, null]]);
+    reading.status = { ...reading.status!, files: reading.files.map((file) => ({ ...file, result: null, state: "analysing" })) };
+    const [first] = reading.analyses!;
+    reading.analyses = null;
+    expect(reading.allShown).toEqual([]);
+    reading.early = new Map([[0, first!]]);
+    expect(reading.allShown).toEqual([{ file: 0, finding: 0 }]);
+  });
+
+  it.each([
+    [false, false, 2, true],
+    [true, false, 2, false],
+    [true, false, 1, true],
+    [true, true, 2, true], // together because they were sent together: analysed one by one
+  ])("models that see exams: %s, vouched: %s, %i files", (sees_exams, is_vouched, count, isByView) => {
+    const reading = open(...Array.from({ length: count }, (): [number, null][] => [[0.9, null]]));
+    reading.health = { sees_exams } as unknown as Health;
+    reading.status = { ...reading.status!, is_vouched };
+    expect(reading.isByView).toBe(isByView);
   });
 });

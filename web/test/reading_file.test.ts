@@ -31,8 +31,8 @@ const saved = (reading: Reading) => JSON.parse(JSON.stringify(readingFile(readin
 function judged(): Reading {
   const reading = open("", analysis("a", 100, 200), analysis("b", 300));
   reading.setThreshold(0.25);
-  reading.judge({ file: 1, finding: 1 }, "rejected");
-  reading.judge({ file: 2, finding: 0 }, "accepted");
+  reading.judge([{ file: 1, finding: 1 }], "rejected");
+  reading.judge([{ file: 2, finding: 0 }], "accepted");
   reading.addDrawn(2, [[1, 2], [3, 4], [5, 6.5]]);
   reading.write("One mass.");
   return reading;

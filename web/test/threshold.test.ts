@@ -1,7 +1,8 @@
-import { expect, it } from "vitest";
-import type { Analysis, ExamStatus, Finding } from "../src/model/api";
+import { describe, expect, it } from "vitest";
+import type { Analysis, ExamFile, ExamStatus, Finding } from "../src/model/api";
 import { kindOf } from "../src/model/kinds";
-import { examOutcome, outcome, shownFindings, sizeWords } from "../src/model/threshold";
+import { sizeWords } from "../src/model/findings_table";
+import { examOutcome, outcome, shownFindings } from "../src/model/threshold";
 
 const finding = (detection_score: number, longest: number | null = 12.34): Finding => ({
   kind: "calcification",
@@ -63,18 +64,29 @@ it("says that there is no breast", () => {
   expect(outcome(analysis([], "no_breast_found"), 0.3)).toBe("No breast found; nothing was analysed.");
 });
 
-it("says what became of an exam", () => {
-  const status = (state: ExamStatus["state"]): ExamStatus => ({ id: "", created: "", state, progress: 1, files: [], is_vouched: false, warnings: [] });
-  expect(examOutcome(null, null, 0, 0.3)).toBe("No exam is open.");
-  expect(examOutcome(status("running"), null, 0, 0.3)).toBe("The analysis is under way.");
-  expect(examOutcome(status("failed"), [], 0, 0.3)).toBe("No file could be analysed.");
-  expect(examOutcome(status("done"), [analysis([0.2])], 0, 0.3)).toBe("No finding at or above the threshold of 0.30.");
-  expect(examOutcome(status("done"), [analysis([], "no_breast_found")], 0, 0.3)).toBe("No breast found; nothing was analysed.");
-  expect(examOutcome(status("done"), [analysis([0.9])], 1, 0.3)).toBe("1 finding at or above the threshold of 0.30.");
+describe("what became of an exam", () => {
+  const file = (state: ExamFile["state"]): ExamFile => ({ number: 0, name: "", state, progress: 1, error: null, result: null, view: null });
+  const status = (state: ExamStatus["state"], files = [file("done")]): ExamStatus => ({ id: "", created: "", state, progress: 1, files, is_vouched: false, warnings: [] });
+  const ended = (...analyses: Analysis[]) => ({ analyses, done: 0, isByView: true, without: [] });
+  const under = (done: number, isByView = true) => ({ analyses: null, done, isByView, without: [] });
+
+  it.each<[ExamStatus | null, Parameters<typeof examOutcome>[1], number, string]>([
+    [null, under(0), 0, "No exam is open."],
+    [status("running"), under(0), 0, "The analysis is under way."],
+    [status("failed"), ended(), 0, "No file could be analysed."],
+    [status("done"), ended(analysis([0.2])), 0, "No finding at or above the threshold of 0.30."],
+    [status("done"), ended(analysis([], "no_breast_found")), 0, "No breast found; nothing was analysed."],
+    [status("done"), ended(analysis([0.9])), 1, "1 finding at or above the threshold of 0.30."],
+    [status("done"), { ...ended(analysis([0.9])), without: ["R CC", "L CC"] }, 1, "1 finding at or above the threshold of 0.30. None in R CC, L CC."],
+    [status("running", [file("done"), file("analysing"), file("failed")]), under(1), 0, "1 of 2 views analysed: no finding at or above the threshold of 0.30 so far."],
+    [status("running", [file("done"), file("queued")]), under(1), 3, "1 of 2 views analysed: 3 findings at or above the threshold of 0.30 so far."],
+    [status("running", [file("analysing"), file("analysing")]), under(0, false), 0, "The analysis is under way. These models look at all views together: findings show when all are done."],
+  ])("%#", (given, progress, count, said) => expect(examOutcome(given, progress, count, 0.3)).toBe(said));
 });
 
 it("gives sizes in mm, or why there is none", () => {
   expect(sizeWords(finding(1), kind)).toBe("12.3 mm longest, 100 mm²");
   expect(sizeWords(finding(1, null), kind)).toBe("size not known: no spacing");
+  expect(sizeWords(finding(1, null), kind, { value: 181.7, unit: "px" })).toBe("182 px longest; size in mm not known: no spacing");
   expect(sizeWords(finding(1), { ...kind, longest: "extent" })).toBe("12.3 mm extent, 100 mm²");
 });

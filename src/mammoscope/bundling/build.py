@@ -27,6 +27,8 @@ from mammoscope.stages.step import SELECT
 # In the order in which they run; a step of another package runs after the built-in ones of its role.
 _FINDING = ("detect", "joint", "rescore", "other")
 _GRADING = ("segment", "classify")
+# Of what the whole chain found at each threshold, the manifest keeps these.
+_POINTS = ("at_lesion_count", "at_one_false_positive")
 # Which step of a bundle each evaluation is about: the first of these roles.
 _STAGES: dict[Stage, tuple[RoleName, ...]] = {
     "detector": ("detect", "joint"),
@@ -214,16 +216,20 @@ def _measured(
     whole = figures("pipeline")
     chosen = round(float(whole["at_lesion_count"]["threshold"] or manifest.thresholds.detection), 4)
     thresholds = manifest.thresholds.model_copy(update={"detection": chosen})
-    kept = {key: whole[key] for key in (*_COUNTS, "at_lesion_count", "at_one_false_positive") if key in whole}
-    manifest = manifest.model_copy(update={"thresholds": thresholds, "metrics": _figures(kept)})
+    kept = {key: whole[key] for key in (*_COUNTS, *_POINTS) if key in whole}
+    metrics = _figures(kept)
+    for name in _POINTS:
+        if (threshold := whole[name]["threshold"]) is not None:
+            metrics[f"{name}.threshold"] = round(float(threshold), 4)
+    manifest = manifest.model_copy(update={"thresholds": thresholds, "metrics": metrics})
     log(f"detection threshold {chosen}: validation finds as many regions as there are lesions")
     for stage, roles in _STAGES.items():
         step = next((step for role in roles if (step := manifest.first(role))), None)
         if step is None:
             continue
-        metrics = _figures(figures(stage))
-        manifest = manifest.with_metrics(step.name, metrics)
-        shown = "  ".join(f"{key} {_shown(value)}" for key, value in metrics.items())
+        measured = _figures(figures(stage))
+        manifest = manifest.with_metrics(step.name, measured)
+        shown = "  ".join(f"{key} {_shown(value)}" for key, value in measured.items())
         log(f"{stage}, validation patients: {shown}")
     return manifest
 

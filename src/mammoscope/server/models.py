@@ -12,6 +12,8 @@ from mammoscope.geometry import FrameChange
 from mammoscope.kinds import KINDS, SOUGHT, Kind, longest_word
 from mammoscope.mammogram import Laterality, Mammogram
 from mammoscope.readers.identity import Identity
+from mammoscope.server.validation import Validation
+from mammoscope.stages.breast_form import tip_row
 from mammoscope.stages.preprocess import Preprocessed
 
 FileState = Literal["queued", "reading", "analysing", "done", "failed"]
@@ -63,11 +65,22 @@ class PreprocessedView(_Model):
     rows: int
     columns: int
     from_original: FromOriginal
+    tip_row: float | None = Field(
+        default=None,
+        description="Row of the original in which the breast reaches furthest from the chest wall: about the nipple's "
+        "height. Null: analysed by a version that did not look.",
+    )
 
     @classmethod
     def of(cls, prepared: Preprocessed) -> PreprocessedView:
         """Size and place of a prepared breast."""
-        return cls(rows=prepared.height, columns=prepared.width, from_original=FromOriginal.of(prepared.from_original))
+        change = prepared.from_original
+        return cls(
+            rows=prepared.height,
+            columns=prepared.width,
+            from_original=FromOriginal.of(change),
+            tip_row=round((tip_row(prepared.mask) - change.shift_y) / change.scale_y, 1),
+        )
 
 
 class View(_Model):
@@ -241,6 +254,8 @@ class Health(_Model):
         limits={"bytes": 2 << 30, "files": 100, "pixels": 100_000_000},
         queue={"waiting": 0, "limit": 200},
         kinds=[FindingKind.of(kind).model_dump() for kind in KINDS],
+        sees_exams=False,
+        validation=None,
     )
 
     status: Literal["ok"] = "ok"
@@ -252,6 +267,10 @@ class Health(_Model):
     limits: Limits
     queue: Queue
     kinds: tuple[FindingKind, ...] = Field(description="Every kind that a finding can be of.")
+    sees_exams: bool = Field(
+        description="Whether a step of the models looks at whole exams: no view has results before its exam has."
+    )
+    validation: Validation | None = Field(description="What thresholds found; null: the bundle does not state it.")
 
 
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]

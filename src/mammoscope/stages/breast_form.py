@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 
+_TIP = 0.01  # of the way to the furthest row: what counts as reaching as far
 _ACROSS = 0.3  # of the border that faces the chest wall
 _UPPER = 0.85  # of the height: where the breast is widest at the latest
 _FOLD = (0.6, 0.95)  # of the height: where a fold begins; what is lower is a film's edge
@@ -21,6 +22,23 @@ def chest_wall_is_right(mask: Mask) -> bool:
     columns = mask.sum(axis=0)
     middle = mask.shape[1] // 2
     return bool(columns[-middle:].sum() > columns[:middle].sum())
+
+
+def tip_row(mask: Mask) -> float:
+    """Row in which a breast whose chest wall is left reaches furthest from it: about the nipple's height.
+
+    Parameters
+    ----------
+    mask
+        ``(H, W) bool`` with a True pixel, chest wall left.
+
+    Returns
+    -------
+    float
+        Mean of the rows that reach as far, but for ``_TIP`` of the way, in [0, H].
+    """
+    reach = np.where(mask.any(axis=1), mask.shape[1] - mask[:, ::-1].argmax(axis=1), 0)
+    return float(np.flatnonzero(reach >= (1 - _TIP) * reach.max()).mean() + 0.5)
 
 
 def holds_air(mask: Mask) -> bool:

@@ -18,6 +18,7 @@ export type Created = Schemas["Created"];
 export type Finding = Schemas["Finding"];
 export type FindingKind = Schemas["FindingKind"];
 export type Analysis = Schemas["Analysis"];
+export type Validation = Schemas["Validation"];
 export type Health = Schemas["Health"];
 export type Judged = Schemas["Verdict"];
 export type Verdict = Judged["verdict"];
@@ -87,6 +88,8 @@ export const health = (): Promise<Health> => json("get", "/api/v1/health", {});
 export const exams = (): Promise<readonly ExamStatus[]> => json("get", ANALYSES, {});
 export const exam = (id: string): Promise<ExamStatus> => json("get", ANALYSIS, { analysis: id });
 export const result = (id: string): Promise<readonly Analysis[]> => json("get", `${ANALYSIS}/result`, { analysis: id });
+export const fileResult = (id: string, file: number): Promise<Analysis> =>
+  json("get", `${ANALYSIS}/files/{number}/result`, { analysis: id, number: file });
 export const storedReading = (id: string): Promise<StoredReading> => json("get", READING, { analysis: id });
 export const startExample = async () => (await json("post", `${ANALYSES}/example`, {})).id;
 export const remove = async (id: string) => void (await ask(at(ANALYSIS, { analysis: id }), { method: "DELETE" }));

@@ -115,6 +115,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/v1/analyses/{analysis}/files/{number}/result": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * The results of one file
+         * @description As in /result, as soon as this file is done: others of its exam may be under way.
+         */
+        readonly get: operations["file_result_api_v1_analyses__analysis__files__number__result_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/v1/analyses/{analysis}/files/{number}/original": {
         readonly parameters: {
             readonly query?: never;
@@ -436,6 +456,18 @@ export interface components {
             ])[];
         };
         /**
+         * Estimate
+         * @description A figure with its 95% interval, a bootstrap over patients.
+         */
+        readonly Estimate: {
+            /** Value */
+            readonly value: number;
+            /** Low */
+            readonly low: number;
+            /** High */
+            readonly high: number;
+        };
+        /**
          * File
          * @description One file of an analysis.
          */
@@ -620,6 +652,7 @@ export interface components {
          *         "limit": 200,
          *         "waiting": 0
          *       },
+         *       "sees_exams": false,
          *       "software": "mammoscope 0.2.0",
          *       "status": "ok",
          *       "thresholds": {
@@ -660,6 +693,13 @@ export interface components {
              * @description Every kind that a finding can be of.
              */
             readonly kinds: readonly components["schemas"]["FindingKind"][];
+            /**
+             * Sees Exams
+             * @description Whether a step of the models looks at whole exams: no view has results before its exam has.
+             */
+            readonly sees_exams: boolean;
+            /** @description What thresholds found; null: the bundle does not state it. */
+            readonly validation: components["schemas"]["Validation"] | null;
         };
         /**
          * InputFacts
@@ -773,6 +813,11 @@ export interface components {
             /** Columns */
             readonly columns: number;
             readonly from_original: components["schemas"]["FromOriginal"];
+            /**
+             * Tip Row
+             * @description Row of the original in which the breast reaches furthest from the chest wall: about the nipple's height. Null: analysed by a version that did not look.
+             */
+            readonly tip_row?: number | null;
         };
         /**
          * Problem
@@ -957,6 +1002,44 @@ export interface components {
              * @description Findings at or above this malignancy score are called malignant.
              */
             readonly malignancy: number;
+        };
+        /**
+         * Validation
+         * @description What was found on the patients that the models were not trained on, but their thresholds were chosen on.
+         */
+        readonly Validation: {
+            /**
+             * Data
+             * @description Name of the dataset.
+             */
+            readonly data: string;
+            /**
+             * Split
+             * @description How its patients were divided.
+             */
+            readonly split: string;
+            /** Patients */
+            readonly patients: number;
+            /** Images */
+            readonly images: number;
+            /** Lesions */
+            readonly lesions: number;
+            /** Points */
+            readonly points: readonly components["schemas"]["ValidationPoint"][];
+        };
+        /**
+         * ValidationPoint
+         * @description What one detection threshold found.
+         */
+        readonly ValidationPoint: {
+            /**
+             * Threshold
+             * @description Null: the bundle does not state which one it was.
+             */
+            readonly threshold: number | null;
+            /** @description Share of the lesions that were found, at IoU 0.5 or more. */
+            readonly sensitivity: components["schemas"]["Estimate"];
+            readonly false_positives_per_image: components["schemas"]["Estimate"];
         };
         /**
          * Verdict
@@ -1463,6 +1546,85 @@ export interface operations {
                 };
             };
             /** @description It is not done yet. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another host name. */
+            readonly 421: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path is malformed. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly file_result_api_v1_analyses__analysis__files__number__result_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Its id. */
+                readonly analysis: string;
+                /** @description The file's number. */
+                readonly number: number;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Analysis"];
+                };
+            };
+            /** @description The token is missing. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another site asks. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such analysis or file. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not done yet, or failed. */
             readonly 409: {
                 headers: {
                     readonly [name: string]: unknown;

@@ -15,6 +15,8 @@ export interface Sheet {
   rows: number;
   columns: number;
   places: Place[];
+  /** Of CC and MLO views, which hang in pairs. */
+  isStandard: boolean;
 }
 
 const SIDES: Side[] = ["RIGHT", "LEFT"];
@@ -37,6 +39,37 @@ export function hang(files: readonly ExamFile[], isWhole: boolean): Sheet[] {
   return sheets;
 }
 
+/** A step of the reading sequence: what of a sheet is shown. */
+export interface Step {
+  sheet: number;
+  /** The only row that is shown; null: all are. */
+  row: number | null;
+  /** The only file that is shown; null: all are. */
+  file: number | null;
+  words: string;
+}
+
+/** As screening is read: all views, the CC pair, the MLO pair, then each view alone. */
+export function sequence(sheets: readonly Sheet[]): Step[] {
+  return sheets.flatMap((sheet, number): Step[] => {
+    const shown = sheet.places.filter(({ file }) => file !== null);
+    const step = (row: number | null, file: number | null, words: string): Step => ({ sheet: number, row, file, words });
+    const all = step(null, null, shown.length === 1 ? shown[0]!.title : sheets.length > 1 ? `sheet ${number + 1}` : "all views");
+    if (shown.length < 2) return [all];
+    const isSquare = sheet.rows === 2 && sheet.columns === 2 && sheet.isStandard;
+    const pairs = isSquare ? VIEWS.map((view, row) => step(row, null, `${view} pair`)) : [];
+    return [all, ...pairs, ...shown.map(({ file, title }) => step(null, file, title))];
+  });
+}
+
+/** The same sheet in one row: CC pair beside MLO pair. */
+export const inOneRow = (sheet: Sheet): Sheet => ({
+  ...sheet,
+  rows: 1,
+  columns: sheet.rows * sheet.columns,
+  places: sheet.places.map((place) => ({ ...place, row: 0, column: place.row * sheet.columns + place.column })),
+});
+
 function standardKey(view: View | null): string | null {
   return view?.laterality && view.view && VIEWS.includes(view.view) ? `${view.laterality} ${view.view}` : null;
 }
@@ -55,9 +88,9 @@ function standardSheet(files: Map<string, ExamFile>, isFilling: boolean): Sheet 
   );
   if (sides.length === 1 && views.length === 2) {
     // One breast: both views side by side.
-    return { rows: 1, columns: 2, places: places.map((place) => ({ ...place, row: 0, column: place.row })) };
+    return { rows: 1, columns: 2, places: places.map((place) => ({ ...place, row: 0, column: place.row })), isStandard: true };
   }
-  return { rows: views.length, columns: sides.length, places };
+  return { rows: views.length, columns: sides.length, places, isStandard: true };
 }
 
 function grid(files: ExamFile[]): Sheet {
@@ -71,6 +104,7 @@ function grid(files: ExamFile[]): Sheet {
       column: index % columns,
       title: title(file.view),
     })),
+    isStandard: false,
   };
 }
 

@@ -1,6 +1,6 @@
 /** The open exam and what the reader makes of it: the one place that holds them. */
 import type { Analysis, Drawn, ExamFile, ExamStatus, Finding, Health, Length, Point, ReadingRecord, StoredReading, Verdict } from "./api";
-import { breastBox, type Camera, type Size, type Wall } from "./frames";
+import type { Camera, Wall } from "./frames";
 import { readingOrder } from "./hanging";
 import type { Source } from "./images";
 import { shownFindings, type Shown } from "./threshold";
@@ -9,6 +9,8 @@ import type { Window } from "./windowing";
 
 export type ToolName = "window" | "pan" | "zoom" | "length" | "magnify" | "polygon" | "freehand";
 export type Mode = Source | "both";
+/** How the table of findings is sorted. */
+export type Order = "suspicion" | "where" | "size" | "detection" | "malignancy";
 
 export interface Display {
   tool: ToolName;
@@ -37,8 +39,11 @@ export interface FindingRef {
   finding: number;
 }
 
-/** What changed: the exam's files, its results, what is selected, the threshold, the display, a camera, the record. */
-export type Change = "exam" | "files" | "results" | "selection" | "threshold" | "display" | "camera" | "record";
+/**
+ * What changed: the exam's files, its results, what is selected, the threshold, the display, a camera,
+ * what is known of the breasts' sizes, the record.
+ */
+export type Change = "exam" | "files" | "results" | "selection" | "threshold" | "display" | "camera" | "scale" | "record";
 
 /** A record by anybody; what it does not say of the images stays. */
 type Restorable = Omit<ReadingRecord, "reader" | "one_woman"> & { readonly one_woman?: boolean };
@@ -46,12 +51,18 @@ type Restorable = Omit<ReadingRecord, "reader" | "one_woman"> & { readonly one_w
 export class Reading {
   health: Health | null = null;
   status: ExamStatus | null = null;
+  /** Null: the exam has not ended. */
   analyses: readonly Analysis[] | null = null;
+  /** Results of views, by file, while the exam is analysed. */
+  early: ReadonlyMap<number, Analysis> = new Map();
+  order: Order = "suspicion";
   threshold = 0.5;
   activeFile: number | null = null;
   selected: FindingRef | null = null;
   enlarged: number | null = null;
   sheet = 0;
+  /** The only row of the sheet that is shown; null: all are. */
+  row: number | null = null;
   impression = "";
   drawn: readonly Drawn[] = [];
   verdicts = new Map<string, Verdict>();
@@ -102,7 +113,8 @@ export class Reading {
   open(status: ExamStatus | null): void {
     this.status = status;
     this.analyses = null;
-    this.activeFile = this.selected = this.enlarged = null;
+    this.early = new Map();
+    this.activeFile = this.selected = this.enlarged = this.row = null;
     this.sheet = 0;
     this.impression = "";
     this.drawn = [];
@@ -130,7 +142,7 @@ export class Reading {
   view(number: number): ViewState {
     let state = this.views.get(number);
     if (!state) {
-      state = { camera: null, fitted: "image", wall: null, tissue: null, windows: {} };
+      state = { camera: null, fitted: "breast", wall: null, tissue: null, windows: {} };
       this.views.set(number, state);
     }
     return state;
@@ -140,23 +152,23 @@ export class Reading {
     return this.views.values();
   }
 
-  /** Width and height that no breast of the exam exceeds, in original pixels; null: no breast is known. */
-  get breastSize(): Size | null {
-    const known = this.files.flatMap(({ view }) => (view?.preprocessed ? [breastBox(view.preprocessed)] : []));
-    if (known.length === 0) return null;
-    return { width: Math.max(...known.map(({ x0, x1 }) => x1 - x0)), height: Math.max(...known.map(({ y0, y1 }) => y1 - y0)) };
-  }
-
   analysis(number: number): Analysis | null {
+    if (!this.analyses) return this.early.get(number) ?? null;
     const place = this.file(number)?.result ?? null;
-    return place === null ? null : (this.analyses?.[place] ?? null);
+    return place === null ? null : (this.analyses[place] ?? null);
   }
 
   shown(number: number): Shown[] {
     return shownFindings(this.analysis(number), this.threshold);
   }
 
-  /** Every finding that is shown, in the order of the list. */
+  /** Whether views have results before their exam has: not where the models look at all of them together. */
+  get isByView(): boolean {
+    const isAlone = (this.status?.is_vouched ?? false) || this.files.filter(({ state }) => state !== "failed").length < 2;
+    return isAlone || !this.health?.sees_exams;
+  }
+
+  /** Every finding that is shown, as the views hang. */
   get allShown(): FindingRef[] {
     return readingOrder(this.files).flatMap(({ number }) =>
       this.shown(number).map(({ index }) => ({ file: number, finding: index })),
@@ -165,13 +177,6 @@ export class Reading {
 
   finding({ file, finding }: FindingRef): Finding | null {
     return this.analysis(file)?.findings[finding] ?? null;
-  }
-
-  /** What other views show of the same lesion, of the findings that are shown. */
-  counterparts(ref: FindingRef): FindingRef[] {
-    const lesion = this.finding(ref)?.lesion ?? null;
-    if (lesion === null) return [];
-    return this.allShown.filter((other) => other.file !== ref.file && this.finding(other)?.lesion === lesion);
   }
 
   /** Whether this is the finding that is selected, or another view of the same lesion. */
@@ -187,11 +192,19 @@ export class Reading {
     return this.verdicts.get(`${file}/${finding}`) ?? null;
   }
 
-  /** The same verdict twice takes it back. */
-  judge(ref: FindingRef, verdict: Verdict): void {
-    const key = `${ref.file}/${ref.finding}`;
-    if (this.verdicts.get(key) === verdict) this.verdicts.delete(key);
-    else this.verdicts.set(key, verdict);
+  /** The verdict on several findings; null: none, or not the same on all. */
+  commonVerdict(refs: readonly FindingRef[]): Verdict | null {
+    const [first, ...rest] = refs.map((ref) => this.verdict(ref));
+    return rest.every((verdict) => verdict === first) ? (first ?? null) : null;
+  }
+
+  /** Judges findings, several where they are one lesion; the same verdict twice takes it back. */
+  judge(refs: readonly FindingRef[], verdict: Verdict): void {
+    const isTakenBack = this.commonVerdict(refs) === verdict;
+    for (const { file, finding } of refs) {
+      if (isTakenBack) this.verdicts.delete(`${file}/${finding}`);
+      else this.verdicts.set(`${file}/${finding}`, verdict);
+    }
     this.touch();
   }
 
@@ -286,6 +299,11 @@ export class Reading {
   change(display: Partial<Display>): void {
     Object.assign(this.display, display);
     this.tell("display");
+  }
+
+  sortBy(order: Order): void {
+    this.order = order;
+    this.tell("selection");
   }
 
   setThreshold(threshold: number): void {

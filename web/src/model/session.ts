@@ -218,11 +218,13 @@ export class Session {
           this.tell();
         }
         if (!isUnderWay(status)) break;
+        await this.takeEarly(id, turn);
         await pause(status.files.some(({ view }) => view !== null) ? OPEN_EXAM_MS : FIRST_SIGHT_MS);
       }
       const analyses = await this.insist(() => api.result(id));
       if (turn !== this.turn) return;
       this.reading.analyses = analyses;
+      this.reading.early = new Map();
       this.reading.tell("results");
       const saved = this.waiting.get(id);
       this.waiting.delete(id);
@@ -230,6 +232,19 @@ export class Session {
     } catch (error) {
       if (turn !== this.turn) return;
       this.complain(error instanceof ApiError && error.status === 404 ? "This exam was removed from the server." : messageOf(error));
+    }
+  }
+
+  /** Fetches the results of views that are done while others of the exam are not. */
+  private async takeEarly(id: string, turn: number): Promise<void> {
+    const { reading } = this;
+    if (!reading.isByView) return;
+    for (const { number, state } of reading.files) {
+      if (state !== "done" || reading.early.has(number)) continue;
+      const analysis = await this.insist(() => api.fileResult(id, number));
+      if (turn !== this.turn) return;
+      reading.early = new Map([...reading.early, [number, analysis]]);
+      reading.tell("results");
     }
   }
 

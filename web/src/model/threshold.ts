@@ -1,5 +1,5 @@
 /** Which findings a detection threshold leaves, and what to say of them. */
-import type { Analysis, ExamStatus, Finding, FindingKind } from "./api";
+import type { Analysis, ExamStatus, Finding } from "./api";
 
 export interface Shown {
   /** Its place in the analysis, from 0; readers see it from 1, whatever the threshold. */
@@ -22,23 +22,30 @@ export function outcome(analysis: Analysis, threshold: number): string {
   return `${count} ${count === 1 ? "finding" : "findings"} at or above ${threshold.toFixed(2)}.`;
 }
 
-export function sizeWords(finding: Finding, kind: FindingKind): string {
-  const { longest_diameter_mm: longest, area_mm2: area, unknown_because: reason } = finding.size;
-  const known = [longest === null ? "" : `${longest.toFixed(1)} mm ${kind.longest}`, area === null ? "" : `${area.toFixed(0)} mm²`];
-  return known.filter(Boolean).join(", ") || `size not known${reason ? `: ${reason}` : ""}`;
+/** What of an exam is analysed. */
+export interface Progress {
+  /** Null: the exam has not ended. */
+  analyses: readonly Analysis[] | null;
+  /** Results of views so far. */
+  done: number;
+  /** Whether views have results before the exam has. */
+  isByView: boolean;
+  /** Titles of analysed views in which nothing is shown. */
+  without: readonly string[];
 }
 
-/** The outcome of the whole exam as a sentence. */
-export function examOutcome(
-  status: ExamStatus | null,
-  analyses: readonly Analysis[] | null,
-  count: number,
-  threshold: number,
-): string {
+/** The outcome of the whole exam as a sentence, or of what is done of it. */
+export function examOutcome(status: ExamStatus | null, { analyses, done, isByView, without }: Progress, count: number, threshold: number): string {
   if (!status) return "No exam is open.";
   if (status.state === "failed" || analyses?.length === 0) return "No file could be analysed.";
-  if (!analyses) return "The analysis is under way.";
+  const found = `${count === 0 ? "no finding" : `${count} ${count === 1 ? "finding" : "findings"}`} at or above the threshold of ${threshold.toFixed(2)}`;
+  if (!analyses) {
+    if (!isByView) return "The analysis is under way. These models look at all views together: findings show when all are done.";
+    if (done === 0) return "The analysis is under way.";
+    const views = status.files.filter(({ state }) => state !== "failed").length;
+    return `${done} of ${views} ${views === 1 ? "view" : "views"} analysed: ${found} so far.`;
+  }
   if (analyses.every(({ outcome }) => outcome === "no_breast_found")) return "No breast found; nothing was analysed.";
-  if (count === 0) return `No finding at or above the threshold of ${threshold.toFixed(2)}.`;
-  return `${count} ${count === 1 ? "finding" : "findings"} at or above the threshold of ${threshold.toFixed(2)}.`;
+  const none = count > 0 && without.length > 0 ? ` None in ${without.join(", ")}.` : "";
+  return `${found[0]!.toUpperCase()}${found.slice(1)}.${none}`;
 }

@@ -1,4 +1,5 @@
 /** The keyboard: one table, which the help sheet shows too. */
+import { rowsOf, rowWith } from "../model/findings_table";
 import type { Mode, Reading, ToolName } from "../model/reading";
 import { PRESETS, draggedWindow } from "../model/windowing";
 import type { FindingsPanel } from "./findings_panel";
@@ -18,6 +19,7 @@ interface Parts {
   findings: FindingsPanel;
   help: () => void;
   toggleList: () => void;
+  toggleFindings: () => void;
 }
 
 const PAN_STEP = 40;
@@ -26,7 +28,7 @@ const ZOOM_STEP = 1.25;
 const THRESHOLD_STEP = 0.02;
 const MODES: Mode[] = ["original", "preprocessed", "both"];
 
-export function keyTable({ reading, lightbox, findings, help, toggleList }: Parts): Key[] {
+export function keyTable({ reading, lightbox, findings, help, toggleList, toggleFindings }: Parts): Key[] {
   const tool = (name: ToolName) => () => {
     lightbox.active?.tools.cancel();
     reading.change({ tool: name });
@@ -49,12 +51,15 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     reading.setThreshold(Math.min(1, Math.max(floor, reading.threshold + step)));
   };
   const next = (step: number) => () => {
-    const all = reading.allShown;
+    const all = rowsOf(reading).flatMap(({ refs }) => refs);
     const at = all.findIndex((ref) => ref.file === reading.selected?.file && ref.finding === reading.selected.finding);
     const ref = all[(at < 0 ? (step > 0 ? 0 : all.length - 1) : at + step + all.length) % all.length];
     if (ref) findings.show(ref);
   };
-  const judge = (verdict: "accepted" | "rejected") => () => reading.selected && reading.judge(reading.selected, verdict);
+  const judge = (verdict: "accepted" | "rejected") => () => {
+    const row = reading.selected && rowWith(reading, reading.selected);
+    if (row) reading.judge(row.refs, verdict);
+  };
   const focus = (place: number) => () => lightbox.panes[place]?.root.focus();
   const key = (keys: string[], shown: string, does: string, act: Key["act"]): Key => ({ keys, shown, does, act });
   return [
@@ -70,10 +75,13 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["Escape"], "Esc", "give up a drawing or the crosshair; back to all views", () => {
       if (lightbox.active?.tools.cancel()) return;
       if (reading.enlarged !== null) lightbox.enlarge(null);
+      else if (reading.row !== null) lightbox.turnTo(reading.sheet);
       else reading.change({ tool: "window" });
     }),
     key(["PageUp"], "Page Up, Page Down", "sheet before, next sheet", () => lightbox.turnTo(reading.sheet - 1)),
     key(["PageDown"], "", "", () => lightbox.turnTo(reading.sheet + 1)),
+    key(["s", " "], "S, Space", "on in the reading sequence: all views, CC pair, MLO pair, each view (Shift: back)", (event) => lightbox.step(event.shiftKey ? -1 : 1)),
+    key(["S"], "", "", () => lightbox.step(-1)),
     key(["w", "W"], "W", "window (drag: sideways width, up and down level)", tool("window")),
     key(["p", "P"], "P", "pan (also middle button, or Shift and drag)", tool("pan")),
     key(["z", "Z"], "Z", "zoom (also right button, or the wheel at the pointer)", tool("zoom")),
@@ -110,13 +118,14 @@ export function keyTable({ reading, lightbox, findings, help, toggleList }: Part
     key(["t", "T"], "T", "labels on, off", () => reading.change({ labels: !reading.display.labels })),
     key(["["], "[ and ]", "detection threshold down, up", threshold(-THRESHOLD_STEP)),
     key(["]"], "", "", threshold(THRESHOLD_STEP)),
-    key(["n"], "N", "next finding (Shift: the one before)", next(1)),
+    key(["n"], "N", "next finding of the table (Shift: the one before)", next(1)),
     key(["N"], "", "", next(-1)),
-    key(["a", "A"], "A", "accept the selected finding", judge("accepted")),
-    key(["x", "X"], "X", "reject the selected finding", judge("rejected")),
+    key(["a", "A"], "A", "accept the selected finding, in all views that show it", judge("accepted")),
+    key(["x", "X"], "X", "reject it", judge("rejected")),
     key(["d", "D"], "D", "draw a missed finding as a polygon (click points; or arrows, Enter at each, twice at the last)", tool("polygon")),
     key(["h", "H"], "H", "draw a missed finding freehand", tool("freehand")),
     key(["e", "E"], "E", "show or hide the list of exams", toggleList),
+    key(["q", "Q"], "Q", "show or hide findings and record", toggleFindings),
     key(["?"], "?", "this sheet", help),
   ];
 }

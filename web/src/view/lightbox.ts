@@ -1,7 +1,9 @@
 /** The panes of the sheet that is shown, or of the one view that is enlarged. */
-import { hang, type Place, type Sheet } from "../model/hanging";
+import { scaleIn } from "../model/breasts";
+import { hang, inOneRow, sequence, type Place, type Sheet, type Step } from "../model/hanging";
 import type { ImageStore, Source } from "../model/images";
 import type { Reading } from "../model/reading";
+import { hangsInRow } from "../model/scale";
 import type { Preset } from "../model/windowing";
 import { el } from "./dom";
 import { Pane } from "./pane";
@@ -32,7 +34,8 @@ export class LightBox {
     private readonly images: ImageStore,
   ) {
     this.root.append(this.message, this.crosshair);
-    reading.on(["exam", "files", "display", "selection"], () => this.hang());
+    reading.on(["exam", "files", "display", "selection", "scale"], () => this.hang());
+    new ResizeObserver(() => this.hang()).observe(this.root);
     this.root.addEventListener("windowed", (event) => this.spreadWindow(event.target as HTMLElement));
   }
 
@@ -67,17 +70,46 @@ export class LightBox {
   }
 
   turnTo(sheet: number): void {
-    this.reading.sheet = Math.min(this.sheets.length - 1, Math.max(0, sheet));
-    this.reading.enlarged = null;
+    this.take({ sheet: Math.min(this.sheets.length - 1, Math.max(0, sheet)), row: null, file: null });
+  }
+
+  get steps(): Step[] {
+    return sequence(this.sheets);
+  }
+
+  /** Which step of the reading sequence is shown; -1: none of them. */
+  get stepNumber(): number {
+    const { sheet, row, enlarged } = this.reading;
+    return this.steps.findIndex((step) => step.sheet === sheet && (step.file === null ? enlarged === null && step.row === row : step.file === enlarged));
+  }
+
+  /** Goes on in the reading sequence, or back; after its end it begins anew. */
+  step(by: 1 | -1): void {
+    const { steps, stepNumber } = this;
+    const next = steps[(Math.max(0, stepNumber) + by + steps.length) % steps.length];
+    if (!next) return;
+    this.take(next);
+    const file = next.file ?? this.panes[0]?.file ?? null;
+    if (file === null) return;
+    this.reading.activate(file);
+    this.pane(file)?.root.focus({ preventScroll: true });
+  }
+
+  private take({ sheet, row, file }: Pick<Step, "sheet" | "row" | "file">): void {
+    const { reading } = this;
+    reading.sheet = sheet;
+    reading.row = row;
+    reading.enlarged = file;
+    if (reading.display.mode === "both") reading.display.mode = "original";
     this.hang();
-    this.reading.tell("display");
+    reading.tell("display");
   }
 
   /** Brings a file on screen, whatever sheet it hangs on. */
   reveal(file: number): Pane | null {
     if (this.reading.enlarged !== null && this.reading.enlarged !== file) this.enlarge(file);
     const sheet = this.sheets.findIndex(({ places }) => places.some((place) => place.file === file));
-    if (this.reading.enlarged === null && sheet >= 0 && sheet !== this.reading.sheet) this.turnTo(sheet);
+    if (this.reading.enlarged === null && sheet >= 0 && !this.pane(file)) this.turnTo(sheet);
     return this.pane(file);
   }
 
@@ -131,8 +163,20 @@ export class LightBox {
     const isWhole = reading.status?.state === "done" || reading.status?.state === "failed";
     this.sheets = hang(reading.files, isWhole);
     reading.sheet = Math.min(reading.sheet, Math.max(0, this.sheets.length - 1));
-    const places = this.placesOf(this.sheets[reading.sheet] ?? { rows: 1, columns: 1, places: [] });
-    this.fill(places);
+    this.fill(this.placesOf(this.arranged(this.sheets[reading.sheet])));
+  }
+
+  /** A sheet as it has room: the row that is shown of it, or CC pair beside MLO pair where that fills the screen better. */
+  private arranged(sheet: Sheet | undefined): Sheet {
+    if (!sheet) return { rows: 1, columns: 1, places: [], isStandard: false };
+    const { row, enlarged } = this.reading;
+    if (enlarged !== null) return sheet;
+    if (row !== null && row < sheet.rows) {
+      const places = sheet.places.filter((place) => place.row === row).map((place) => ({ ...place, row: 0 }));
+      return { ...sheet, rows: 1, places };
+    }
+    const room = { width: this.root.clientWidth, height: this.root.clientHeight };
+    return sheet.isStandard && sheet.rows === 2 && sheet.columns === 2 && hangsInRow(room, scaleIn(this.reading)) ? inOneRow(sheet) : sheet;
   }
 
   private placesOf(sheet: Sheet): (Place & { source: Source })[] {

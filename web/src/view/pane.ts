@@ -1,10 +1,12 @@
 /** One pane of the light box: an image, what is drawn over it, and the words in its corners. */
 import type { Point, View } from "../model/api";
-import { breastBox, centredOn, clamp, fillingZoom, fit, panned, screenMap, toScreen, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "../model/frames";
+import { breastOf, hasNoBreast, oppositeOf, scaleIn } from "../model/breasts";
+import { centredOn, clamp, fillingZoom, fit, panned, screenMap, toScreen, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "../model/frames";
 import { isFlipped, title, wallInFile, wallInPane } from "../model/hanging";
 import type { ImageStore, Source, ViewImage } from "../model/images";
 import { patientFacts, patientName, studyFacts } from "../model/patient";
 import type { Reading, ViewState } from "../model/reading";
+import { levelMiddle, zoomOf, type Scale } from "../model/scale";
 import { outcome } from "../model/threshold";
 import { isInSight, keptOnTissue, nearestTissue, tissueOf } from "../model/tissue";
 import type { Preset, Window } from "../model/windowing";
@@ -23,6 +25,7 @@ export class Pane {
   private readonly said = el("div", { class: "said" });
   private readonly looks = el("div");
   private readonly whose = el("span", { class: "whose" });
+  private readonly mirrored = el("span", { class: "mirrored", text: "mirrored", attributes: { title: "The file has it the other way round", hidden: "" } });
   private readonly message = el("div", { class: "message", attributes: { role: "status" } });
   private readonly name: string;
   private readonly stopListening: (() => void)[];
@@ -46,7 +49,7 @@ export class Pane {
     this.overlay = new Overlay(reading, file, view.pixel_aspect, view.spacing);
     const heading = el("div", { class: "corner heading", text: title(view) });
     if (source === "preprocessed") heading.append(el("span", { class: "kind", text: "as the models see it" }));
-    heading.append(this.whose);
+    heading.append(this.mirrored, this.whose);
     this.root = el(
       "section",
       { class: "pane", attributes: { tabindex: "0", role: "application", "aria-roledescription": "mammogram" } },
@@ -62,6 +65,7 @@ export class Pane {
     this.stopListening = [
       reading.on(["camera"], () => this.draw()),
       reading.on(["display"], () => this.redisplay()),
+      reading.on(["scale", "files", "results"], () => this.rescale()),
       reading.on(["threshold", "results", "selection", "record"], () => this.update()),
     ];
     this.observer = new ResizeObserver(() => this.resized());
@@ -102,6 +106,7 @@ export class Pane {
       this.state.tissue ??= tissueOf(image);
       this.state.windows[this.source] ??= image.presets.default;
       this.refit();
+      this.reading.tell("scale");
       this.message.textContent = "";
       this.observer.observe(this.element);
       this.draw();
@@ -198,20 +203,49 @@ export class Pane {
     this.fitTo({ x0: 0, y0: 0, x1: columns, y1: rows }, fillingZoom({ width: columns, height: rows }, this.size, pixel_aspect));
   }
 
-  /** The breast alone, at the zoom that suits the largest one of the exam: all views keep one scale. */
+  /** The breast alone, at the scale that suits the largest one of the exam: all views keep one scale. */
   fitBreast(): void {
-    const preprocessed = this.reading.file(this.file)?.view?.preprocessed;
-    const largest = this.reading.breastSize;
-    if (!preprocessed || !largest) return this.fit();
+    const scale = scaleIn(this.reading);
+    const box = breastOf(this.reading, this.file);
+    if (!box || !scale) {
+      this.fit();
+      this.state.fitted = "breast"; // once it is known
+      return;
+    }
     this.state.fitted = "breast";
-    this.fitTo(breastBox(preprocessed), fillingZoom(largest, this.size, this.view.pixel_aspect));
+    const zoom = zoomOf(scale, this.view, this.size);
+    this.fitTo(box, zoom, this.levelled(box, zoom, scale));
   }
 
-  private fitTo(box: Box, zoom: number): void {
+  /** The row in the middle at which the nipple is level with the other breast's; null: nothing is known of that. */
+  private levelled(box: Box, zoom: number, scale: Scale): number | null {
+    const { reading } = this;
+    const other = oppositeOf(reading, this.file);
+    const [own, view] = [reading.file(this.file)?.view, other === null ? null : reading.file(other)?.view];
+    const otherBox = other === null ? null : breastOf(reading, other);
+    if (!own || !view || !otherBox) return null;
+    const beside = { view, box: otherBox, zoom: zoomOf(scale, view, this.size) * view.pixel_aspect };
+    return levelMiddle({ view: own, box, zoom: zoom * own.pixel_aspect }, beside, this.size.height);
+  }
+
+  private fitTo(box: Box, zoom: number, middle: number | null = null): void {
     const { view, state } = this;
     const wall = state.wall ?? (view.preprocessed && view.preprocessed.from_original.scale_x < 0 ? "right" : "left");
-    state.camera = fit(box, this.size, zoom, wallInPane(view.laterality), isFlipped(view, wall));
+    // Without a breast there is no chest wall to hang it by: the image is as in the file.
+    const isKnown = !hasNoBreast(this.reading, this.file);
+    const fitted = fit(box, this.size, zoom, isKnown ? wallInPane(view.laterality) : null, isKnown && isFlipped(view, wall));
+    const camera = middle === null ? fitted : { ...fitted, y: middle };
+    const was = state.camera;
+    if (was && camera.x === was.x && camera.y === was.y && camera.zoom === was.zoom && camera.flipped === was.flipped) return;
+    state.camera = camera;
     this.reading.tell("camera");
+  }
+
+  /** Keeps what fills the pane filling it, where more became known of the breasts. */
+  private rescale(): void {
+    if (!this.image || this.size.width === 0) return;
+    if (this.state.fitted) this.refit();
+    else if (this.state.camera?.flipped && hasNoBreast(this.reading, this.file)) this.fit();
   }
 
   private refit(): void {
@@ -224,7 +258,7 @@ export class Pane {
   /** The image, the window and the place as they were at first. */
   reset(): void {
     this.usePreset("default");
-    this.fit();
+    this.fitBreast();
   }
 
   /** Draws the image where something changed of what it shows; cameras and windows are replaced, never written to. */
@@ -283,7 +317,11 @@ export class Pane {
     const analysis = this.reading.analysis(this.file);
     const said = analysis ? outcome(analysis, this.reading.threshold) : "";
     if (this.said.textContent !== said) this.said.textContent = said;
-    const text = this.image ? `W ${width.toFixed(0)}  L ${center.toFixed(0)}  ${(100 * zoom).toFixed(0)} %${reduced}` : "";
+    const isInPixels = this.state.fitted === "breast" && scaleIn(this.reading)?.isInMm === false;
+    const scale = isInPixels && this.reading.files.length > 1 ? ", one scale in pixels: not every file states its spacing" : "";
+    const text = this.image ? `W ${width.toFixed(0)}  L ${center.toFixed(0)}  ${(100 * zoom).toFixed(0)} %${reduced}${scale}` : "";
+    const isMirrored = this.state.camera?.flipped ?? false;
+    if (this.mirrored.hidden === isMirrored) this.mirrored.hidden = !isMirrored;
     if (this.looks.textContent !== text) this.looks.textContent = text;
   }
 

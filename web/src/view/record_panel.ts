@@ -62,7 +62,7 @@ export class RecordPanel {
       this.impression,
       el("div", { class: "reader" }, el("label", { attributes: { for: "reader" }, text: "Reader" }), this.reader),
       this.keeping,
-      el("div", { class: "buttons", attributes: { role: "group", "aria-label": "Save" } }, el("span", { text: "Take away" }), ...this.exports),
+      el("div", { class: "buttons", attributes: { role: "group", "aria-label": "Take away" } }, ...this.exports),
       this.said,
     );
     reading.on(["exam", "files", "results", "record", "display"], () => this.draw());

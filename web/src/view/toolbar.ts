@@ -2,6 +2,7 @@
 import type { Mode, Reading, ToolName } from "../model/reading";
 import { PRESET_NAMES, PRESETS, type Preset } from "../model/windowing";
 import { button, el } from "./dom";
+import { icon } from "./icons";
 import type { LightBox } from "./lightbox";
 
 const TOOLS: [ToolName, string, string][] = [
@@ -18,6 +19,17 @@ const MODES: [Mode, string][] = [
   ["both", "Side by side"],
 ];
 
+/** A side of the page that can be folded away. */
+export interface Panel {
+  name: string;
+  /** For tooltips: what it holds. */
+  words: string;
+  key: string;
+  readonly isOpen: boolean;
+  toggle(): void;
+  on(listener: () => void): void;
+}
+
 export class Toolbar {
   readonly root: HTMLElement;
   private readonly updates: (() => void)[] = [];
@@ -26,16 +38,13 @@ export class Toolbar {
     private readonly reading: Reading,
     private readonly lightbox: LightBox,
     help: () => void,
-    toggleList: () => boolean,
+    panels: readonly Panel[],
   ) {
-    const list = button("Exams", () => list.setAttribute("aria-expanded", String(toggleList())), {
-      attributes: { "aria-expanded": "true", title: "Show or hide the list of exams (E)" },
-    });
-    list.id = "toggle-exams";
+    const folds = panels.map((panel) => this.fold(panel));
     this.root = el(
       "div",
       { class: "toolbar", attributes: { role: "toolbar", "aria-label": "Viewer" } },
-      list,
+      group("Panels", ...folds),
       group("Tool", ...TOOLS.map(([name, text, key]) => this.tool(name, text, key))),
       group("Windowing", this.presets(), this.toggle("Invert", "I", "isInverted"), this.toggle("Link", "K", "windowsLinked", "Window all views together")),
       group("Image", ...MODES.map(([mode, text]) => this.mode(mode, text))),
@@ -45,6 +54,7 @@ export class Toolbar {
         this.enlarge(),
         button("Reset", () => lightbox.resetAll(), { attributes: { title: "Window, place and zoom of all views as at first (R)" } })),
       group("Overlay", this.toggle("Outlines", "O", "outlines"), this.toggle("Boxes", "B", "boxes"), this.toggle("Labels", "T", "labels"), this.opacity()),
+      this.sequence(),
       this.sheets(),
       button("Keys", help, { class: "help", attributes: { title: "All keys (?)" } }),
     );
@@ -62,7 +72,7 @@ export class Toolbar {
   }
 
   private tool(name: ToolName, text: string, key: string): HTMLButtonElement {
-    const made = button(text, () => this.reading.change({ tool: name }), { attributes: { title: `${text} (${key})` } });
+    const made = pictured(name, text, key, text, () => this.reading.change({ tool: name }));
     return this.pressed(made, () => this.reading.display.tool === name);
   }
 
@@ -73,7 +83,7 @@ export class Toolbar {
     words = text,
   ): HTMLButtonElement {
     const { reading } = this;
-    const made = button(text, () => reading.change({ [name]: !reading.display[name] }), { attributes: { title: `${words} (${key})` } });
+    const made = pictured(name, text, key, words, () => reading.change({ [name]: !reading.display[name] }));
     return this.pressed(made, () => reading.display[name]);
   }
 
@@ -110,7 +120,32 @@ export class Toolbar {
     });
     slider.value = String(reading.display.opacity);
     slider.addEventListener("input", () => reading.change({ opacity: Number(slider.value) }));
-    return el("label", { class: "opacity" }, el("span", { text: "Opacity" }), slider);
+    return el("div", { class: "opacity" }, slider);
+  }
+
+  private fold(panel: Panel): HTMLElement {
+    const made = button(panel.name, () => panel.toggle(), { attributes: { title: `Show or hide ${panel.words} (${panel.key})` } });
+    panel.on(() => made.setAttribute("aria-expanded", String(panel.isOpen)));
+    made.setAttribute("aria-expanded", String(panel.isOpen));
+    return made;
+  }
+
+  /** The reading sequence: which step is shown, and on and back. */
+  private sequence(): HTMLElement {
+    const { lightbox } = this;
+    const words = el("span", { class: "step", attributes: { role: "status" } });
+    const made = group(
+      "Reading sequence",
+      button("‹", () => lightbox.step(-1), { attributes: { "aria-label": "Step before", title: "Step before (Shift and S)" } }),
+      words,
+      button("›", () => lightbox.step(1), { attributes: { "aria-label": "Next step", title: "Next step: all, CC pair, MLO pair, each view (S)" } }),
+    );
+    this.updates.push(() => {
+      const { steps, stepNumber } = lightbox;
+      made.hidden = steps.length < 2;
+      words.textContent = steps[stepNumber]?.words ?? "-";
+    });
+    return made;
   }
 
   private sheets(): HTMLElement {
@@ -128,6 +163,12 @@ export class Toolbar {
     });
     return made;
   }
+}
+
+function pictured(picture: string, name: string, key: string, words: string, press: () => void): HTMLButtonElement {
+  const made = button("", press, { class: "pictured", attributes: { "aria-label": name, title: `${words} (${key})` } });
+  made.append(icon(picture));
+  return made;
 }
 
 function group(name: string, ...children: HTMLElement[]): HTMLElement {

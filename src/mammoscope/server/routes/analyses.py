@@ -16,7 +16,7 @@ from mammoscope.findings import Analysis
 from mammoscope.server.analysis_store import NewAnalysis, NewFile, QueueFullError
 from mammoscope.server.archives import Received
 from mammoscope.server.models import AnalysisStatus, Created, CreatedExam
-from mammoscope.server.routes.found import FoundAnalysis, problems
+from mammoscope.server.routes.found import FoundAnalysis, FoundFile, problems, refuse_unless_done
 from mammoscope.server.state import ServerState, StateOf
 from mammoscope.server.upload_exams import exams_in, part, within
 from mammoscope.server.uploads import FIELD, RefusedUploadError, drain
@@ -150,6 +150,22 @@ def result(status: FoundAnalysis, state: StateOf) -> Response:
     except InputError:
         raise HTTPException(404, "the analysis is gone") from None
     return Response(b"[" + b",".join(parts) + b"]", media_type="application/json")
+
+
+@router.get(
+    "/{analysis}/files/{number}/result",
+    summary="The results of one file",
+    response_model=Analysis,
+    responses=problems(_404="There is no such analysis or file.", _409="It is not done yet, or failed."),
+)
+def file_result(status: FoundAnalysis, file: FoundFile, state: StateOf) -> Response:
+    """As in /result, as soon as this file is done: others of its exam may be under way."""
+    refuse_unless_done(file)
+    try:
+        content = current_json(state.store.place(status.id, file.number).analysis)
+    except InputError:
+        raise HTTPException(404, "the analysis is gone") from None
+    return Response(content, media_type="application/json")
 
 
 @router.delete("/{analysis}", status_code=204, summary="Forget an analysis", responses=problems(_404="There is none."))

@@ -11,6 +11,7 @@ from mammoscope.kinds import KINDS
 from mammoscope.server.models import FindingKind, Health, Limits, Queue
 from mammoscope.server.routes.found import problems
 from mammoscope.server.state import StateOf
+from mammoscope.server.validation import Validation
 
 router = APIRouter(tags=["health"])
 
@@ -26,4 +27,6 @@ def health(state: StateOf) -> Health:
         limits=Limits(**asdict(state.settings.limits)),
         queue=Queue(waiting=state.store.waiting(), limit=state.settings.queue),
         kinds=tuple(FindingKind.of(kind) for kind in KINDS),
+        sees_exams=state.bundle.sees_exams,
+        validation=Validation.of(models),
     )
