@@ -1,7 +1,8 @@
 """Write the record that ``test_held.py`` holds the code to: ``python -m held.record``, with ``tests`` on PYTHONPATH.
 
-It was written by commit fd832c2, before the first move of code into the rooms of today, and is written again only where findings or figures
-are meant to change; the commit that does so says why. What needs the shared data is left as it is where that is absent.
+It was written by commit fd832c2, before code moved into the rooms of today, and is written again only where findings or
+figures are meant to change; the commit that does so says why. What needs the shared data is left as it is where that is
+absent.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from mammoscope.audit import AuditTrail
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.errors import MammoscopeError
-from mammoscope.exam import grouped
+from mammoscope.exam import MOST_VIEWS, grouped
 from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
 from mammoscope.readers.limits import DEFAULT_LIMITS
@@ -28,7 +28,6 @@ from mammoscope.readers.source import MAGIC_BYTES, detect_format
 from mammoscope.writers.dicom.results import ResultKind
 
 _HEADER_SECONDS = 2.0
-_MOST_VIEWS = 16  # as in a batch: more at a time would only take memory
 
 
 @dataclass(frozen=True)
@@ -145,13 +144,13 @@ def _items(
 def _exams(files: Batch, reader: IsolatedReader) -> Iterator[Batch]:
     """Files by their exams. Headers of remote files are not fetched: those that follow one another go together."""
     if any(file.is_remote for file in files):
-        yield from (files[first : first + _MOST_VIEWS] for first in range(0, len(files), _MOST_VIEWS))
+        yield from (files[first : first + MOST_VIEWS] for first in range(0, len(files), MOST_VIEWS))
         return
     if len(files) < 2:
         yield from (files,) if files else ()
         return
     for exam in grouped((file, _exam_key(Path(file.place), reader)) for file in files):
-        yield from (exam[first : first + _MOST_VIEWS] for first in range(0, len(exam), _MOST_VIEWS))
+        yield from (exam[first : first + MOST_VIEWS] for first in range(0, len(exam), MOST_VIEWS))
 
 
 def _exam_key(path: Path, reader: IsolatedReader) -> str | None:
