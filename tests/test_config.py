@@ -60,6 +60,12 @@ def test_the_command_line_goes_before_the_file(tmp_path: Path) -> None:
     assert (values["keep"], values["seg"], values["port"]) == (False, True, 0)
 
 
+@pytest.mark.parametrize(("said", "meant"), [("found", "{folder}/found"), ("s3://b/a.parquet", "s3://b/a.parquet")])
+def test_results_go_beside_the_file_unless_it_names_an_object_store(said: str, meant: str, tmp_path: Path) -> None:
+    file = config(tmp_path, f'[analyze]\nout = "{said}"\n')
+    assert parsed(["--config", file, "analyze", "film.dcm"])[1]["out"] == meant.format(folder=tmp_path)
+
+
 def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = config(tmp_path, '[serve]\naudit = "of-the-file"\nallow-host = ["reading"]\ndata = "kept"\n')
     assert parsed(["--config", file, "serve"])[1]["audit"] == tmp_path / "of-the-file"
@@ -72,7 +78,7 @@ def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("command", "text", "expected"),
     [
-        (["analyze", "film.dcm"], "[analyze]\nout = '/out'\nsr = true\n", {"out": Path("/out"), "sr": True}),
+        (["analyze", "film.dcm"], "[analyze]\nout = '/out'\nsr = true\n", {"out": "/out", "sr": True}),
         (["pacs", "watch"], "[pacs.watch]\nurl = 'http://h/'\ndata = 'd'\nsince = 2026-01-31\n", {"url": "http://h/"}),
         (["pacs", "watch", "http://o/"], "[pacs.watch]\nurl = 'http://h/'\ndata = 'd'\n", {"url": "http://o/"}),
         (["pacs", "push", "A@h:1", "x"], "[pacs.push]\ntitle = 'US'\ntls = true\n", {"title": "US", "tls": True}),

@@ -87,7 +87,8 @@ def test_another_threshold_is_another_part_of_the_archive(tmp_path: Path, bundle
     run(tmp_path / "a", bundle, source)
     outcomes, _ = run(tmp_path / "a", bundle, source, threshold=0.9)
     assert len(outcomes) == 2
-    assert [(one.images, one.threshold) for one in summary_of(str(tmp_path / "a")).models] == [(2, 0.3329), (2, 0.9)]
+    default = bundle.manifest.thresholds.detection
+    assert [(one.images, one.threshold) for one in summary_of(str(tmp_path / "a")).models] == [(2, default), (2, 0.9)]
 
 
 def test_from_an_object_store_into_another(exam: Path, tmp_path: Path, bundle: Bundle) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,9 @@ class TwoNodes:
     """A cluster of a head and one more node, of one core each."""
 
     def __init__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in ("RAY_USAGE_STATS_ENABLED", "PYTHONPATH")}
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # so that workers find the functions of the tests
         from ray.cluster_utils import Cluster
 
         self.cluster: Any = _patiently(
@@ -56,6 +59,10 @@ class TwoNodes:
 
         ray.shutdown()
         self.cluster.shutdown()
+        for name, value in self._before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _patiently(start: Callable[[], Any]) -> Any:

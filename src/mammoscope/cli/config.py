@@ -30,6 +30,7 @@ _SECRETS = {
     "serve": {"token": "MAMMOSCOPE_TOKEN"},
     "pacs": {name: f"MAMMOSCOPE_PACS_{name.upper()}" for name in ("user", "password", "token")},
 }
+_PLACES = {("analyze", "out")}  # paths, or URLs of object stores
 _EXPECTED: Mapping[type, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),
@@ -135,7 +136,7 @@ class _Table:
         is_right = isinstance(value, accepted) and (kind is bool) is isinstance(value, bool)
         if not is_right or value == "" or (isinstance(value, float) and not math.isfinite(value)):
             raise self._error(key, f"is {value!r}, expected {expected}")
-        if kind is Path:
+        if kind is Path or ((self._name, key) in _PLACES and "://" not in value):
             return str(self._path.parent / value)
         return value.isoformat() if isinstance(value, date) else value
 
