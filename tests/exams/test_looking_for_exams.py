@@ -43,8 +43,8 @@ def test_how_far_the_search_is_is_told_before_the_first_file_is_done(
 
 def test_an_unknown_backend_is_refused_before_the_search(pair: list[Path], tmp_path: Path, bundle: Bundle) -> None:
     told: list[tuple[int, int]] = []
-    options = Options(backend="ray")
-    with pytest.raises(MammoscopeError, match="backend 'ray' is not known"):
+    options = Options(backend="dask")
+    with pytest.raises(MammoscopeError, match="backend 'dask' is not known"):
         next(analyze_files(pair, tmp_path / "out", bundle, options, looking=lambda *n: told.append(n)))
     assert not told
 
