@@ -533,7 +533,7 @@ test("no key or button leaves a pane without tissue", inTests, async () => {
   // 1:1 is about the selected finding, wherever it is.
   await page.locator(".findings .show:visible", { hasText: "L CC" }).first().click();
   await reading(() => globalThis.mammoscope.lightbox.active.pane.fit());
-  await page.getByRole("button", { name: "1:1" }).click();
+  await page.getByRole("button", { name: "1:1", exact: true }).click();
   const off = await reading(() => {
     const { lightbox, reading } = globalThis.mammoscope;
     const { box } = reading.finding(reading.selected);
