@@ -11,8 +11,9 @@ from mammoscope.writers.malignancy import malignancy_words, operating_point_perc
     ("score", "operating_point", "words"),
     [
         (0.46, 0.4, "malignancy 46%, above the operating point of 40%"),
-        (0.0, 0.4, "malignancy 0%, below the operating point of 40%"),
-        (1.0, 0.4, "malignancy 100%, above the operating point of 40%"),
+        (0.0, 0.4, "malignancy <1%, below the operating point of 40%"),
+        (1.0, 0.4, "malignancy >99%, above the operating point of 40%"),
+        (0.996, 0.4, "malignancy >99%, above the operating point of 40%"),
         (0.4, 0.4, "malignancy 40%, at the operating point of 40%"),
         (0.125, 0.4, "malignancy 13%, below the operating point of 40%"),
         (0.418, 0.423, "malignancy 41.8%, below the operating point of 42.3%"),

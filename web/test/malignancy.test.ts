@@ -4,8 +4,8 @@ import { malignancyWords, operatingPointPercent, operatingPointWords } from "../
 // As in tests/writers/test_malignancy_words.py: page and report must agree.
 test.each([
   [0.46, 0.4, "malignancy 46%, above the operating point of 40%"],
-  [0, 0.4, "malignancy 0%, below the operating point of 40%"],
-  [1, 0.4, "malignancy 100%, above the operating point of 40%"],
+  [0, 0.4, "malignancy <1%, below the operating point of 40%"],
+  [1, 0.4, "malignancy >99%, above the operating point of 40%"],
   [0.4, 0.4, "malignancy 40%, at the operating point of 40%"],
   [0.125, 0.4, "malignancy 13%, below the operating point of 40%"],
   [0.418, 0.423, "malignancy 41.8%, below the operating point of 42.3%"],

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
 _MOST_DIGITS = 12
+_ENDS = {"0%": "<1%", "100%": ">99%"}
 
 
 def malignancy_words(score: float, operating_point: float) -> str:
@@ -17,8 +18,12 @@ def malignancy_words(score: float, operating_point: float) -> str:
 
 
 def malignancy_percent(score: float, operating_point: float) -> str:
-    """``"46%"``, with as many digits as tell it from the operating point."""
-    return _percent(score, _digits(score, operating_point))
+    """``"46%"``, with as many digits as tell it from the operating point.
+
+    A probability that was fitted to some hundred lesions is never certain: ``"<1%"`` and ``">99%"`` are the ends.
+    """
+    text = _percent(score, _digits(score, operating_point))
+    return _ENDS.get(text, text)
 
 
 def operating_point_words(score: float, operating_point: float, naming: str = "the operating point of ") -> str:
