@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -86,3 +87,35 @@ def file_sha256(path: Path) -> str:
         while block := stream.read(_READ_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file as a whole, so that it survives a power failure.
+
+    Raises
+    ------
+    MammoscopeError
+        It cannot be written; names it.
+    """
+    with replacing(path) as temporary:
+        sync(temporary, content)
+    sync_folder(path.parent)
+
+
+def sync(path: Path, content: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk; Windows writes them with the files."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

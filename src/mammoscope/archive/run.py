@@ -17,14 +17,13 @@ from mammoscope.archive.sources.sources import Batches
 from mammoscope.archive.store import store_at
 from mammoscope.archive.writer import ArchiveWriter, Outcome
 from mammoscope.audit import AuditTrail
+from mammoscope.batch.exams import stated_exam_key
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
-from mammoscope.errors import MammoscopeError
 from mammoscope.exam import MOST_VIEWS, grouped
 from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
 from mammoscope.readers.limits import DEFAULT_LIMITS
-from mammoscope.readers.source import MAGIC_BYTES, detect_format
 from mammoscope.writers.dicom.results import ResultKind
 
 _HEADER_SECONDS = 2.0
@@ -149,20 +148,8 @@ def _exams(files: Batch, reader: IsolatedReader) -> Iterator[Batch]:
     if len(files) < 2:
         yield from (files,) if files else ()
         return
-    for exam in grouped((file, _exam_key(Path(file.place), reader)) for file in files):
+    for exam in grouped((file, stated_exam_key(Path(file.place), reader)) for file in files):
         yield from (exam[first : first + MOST_VIEWS] for first in range(0, len(exam), MOST_VIEWS))
-
-
-def _exam_key(path: Path, reader: IsolatedReader) -> str | None:
-    """None, so that it is alone, where it cannot be told. Only DICOM starts the reader."""
-    try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as stream:
-            is_dicom = detect_format(stream.read(MAGIC_BYTES)) == "DICOM"
-        return reader.exam_key(path) if is_dicom else None
-    except (MammoscopeError, OSError, ValueError):  # said when the file is analysed
-        return None
 
 
 def _crashed(batch: Batch, crashed: Crashed) -> tuple[Outcome, ...]:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from mammoscope.archive.places import filesystem_of, is_url, remote_errors
 from mammoscope.errors import MammoscopeError
-from mammoscope.files import replacing
+from mammoscope.files import write_durably
 
 _WRITER = "_writer.json"
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})  # an object appears as a whole
@@ -68,12 +68,7 @@ class LocalStore(Store):
         return str(self.root)
 
     def write(self, name: str, content: bytes) -> None:
-        path = self.root / name
-        with replacing(path) as temporary, temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        _sync_folder(path.parent)
+        write_durably(self.root / name, content)
 
     def open(self, name: str) -> BinaryIO:
         return (self.root / name).open("rb")
@@ -169,14 +164,3 @@ def _lock(stream: BinaryIO, root: Path) -> None:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         raise MammoscopeError(f"{root}: another run writes to it; wait for its end, or choose another target") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the name of a new file on the disk too."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

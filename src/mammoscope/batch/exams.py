@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mammoscope.errors import MammoscopeError
 from mammoscope.exam_report import report_on
+from mammoscope.readers import IsolatedReader
+from mammoscope.readers.source import MAGIC_BYTES, detect_format
 from mammoscope.writers.exam_json import EXAM_SUFFIX, reported_in, write_exam_report
 from mammoscope.writers.json import read_analysis
 
@@ -208,3 +211,15 @@ def _may_be_written(path: Path, members: Collection[str]) -> bool:
     if reported is None:  # another file, such as an analysis, stays; what is no file is said when it cannot be written
         return not os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises where a network share is gone)
     return reported <= set(members)
+
+
+def stated_exam_key(path: Path, reader: IsolatedReader) -> str | None:
+    """The exam key of a file; None, so that it is alone, where it cannot be told. Only DICOM starts the reader."""
+    try:
+        if not path.is_file():  # opening a pipe would wait
+            return None
+        with path.open("rb") as stream:
+            is_dicom = detect_format(stream.read(MAGIC_BYTES)) == "DICOM"
+        return reader.exam_key(path) if is_dicom else None
+    except (MammoscopeError, OSError, ValueError):  # said when the file is analysed
+        return None

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from mammoscope.batch.exams import ExamPlan, ExamReports, plan_exams
+from mammoscope.batch.exams import ExamPlan, ExamReports, plan_exams, stated_exam_key
 from mammoscope.batch.job import AnalysisJob, Done, Options, Planned, Together, failed
 from mammoscope.batch.result_names import naming, result_names
 from mammoscope.batch.shared_bundle import SharedBundle
@@ -17,7 +17,6 @@ from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.exam import MOST_VIEWS
 from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
-from mammoscope.readers.source import MAGIC_BYTES, detect_format
 
 Progress = Callable[[int, int], None]
 
@@ -90,21 +89,11 @@ def _plan(paths: Sequence[Path], limits: Limits, looking: Progress | None) -> Ex
 
 
 def _exam_keys(paths: Sequence[Path], reader: IsolatedReader, looking: Progress | None) -> Iterator[str | None]:
-    """The exam key of each file; None, so that it is alone, where it cannot be told. Only DICOM starts the reader."""
+    """The exam key of each file."""
     for number, path in enumerate(paths, start=1):
-        try:
-            yield reader.exam_key(path) if _is_dicom(path) else None
-        except (MammoscopeError, OSError, ValueError):  # said when the file is analysed
-            yield None
+        yield stated_exam_key(path, reader)
         if looking is not None:
             looking(number, len(paths))
-
-
-def _is_dicom(path: Path) -> bool:
-    if not path.is_file():  # opening a pipe would wait
-        return False
-    with path.open("rb") as stream:
-        return detect_format(stream.read(MAGIC_BYTES)) == "DICOM"
 
 
 def _planned(

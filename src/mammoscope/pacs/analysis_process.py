@@ -12,9 +12,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
+from mammoscope.files import write_durably
 from mammoscope.findings import Analysis
 from mammoscope.mammogram import Mammogram
-from mammoscope.pacs.durable import write_durably
 from mammoscope.pacs.image_place import ImagePlace
 from mammoscope.pipeline import examine_views
 from mammoscope.queue.background import Message, Reply, Tools, failure_of, serve_jobs

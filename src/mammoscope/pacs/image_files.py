@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from uuid import uuid4
 
-from mammoscope.pacs.durable import sync_folder
+from mammoscope.files import sync_folder
 from mammoscope.pacs.image_place import ImagePlace, key_of
 from mammoscope.readers.source import data_set_sha256_of
 
