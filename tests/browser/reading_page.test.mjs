@@ -267,11 +267,11 @@ describe("an exam of four views", () => {
     assert.equal(await page.locator(".findings th[aria-sort]").count(), 0);
     const lines = page.locator(".findings tbody:visible");
     const first = lines.first();
-    assert.match(await first.innerText(), /L CC\s+1 L MLO\s+\d+\.\d mm\s+0\.\d\d\s+\d+%\s+above 50%\s+✓\s*✗\s+upper outer, about \d+ o'clock, (posterior|middle|anterior) third/);
+    assert.match(await first.innerText(), /L CC\s+1 L MLO\s+\d+\.\d mm\s+0\.\d\d\s+[<>]?\d+%\s+above 50%\s+✓\s*✗\s+upper outer, about \d+ o'clock, (posterior|middle|anterior) third/);
     // The words are a click away, once.
     assert.equal(await page.locator(".findings .words").count(), 0);
     await first.locator(".show").click();
-    assert.match(await page.locator(".findings .words").innerText(), /Malignancy \d+%, above the operating point of 50%\./);
+    assert.match(await page.locator(".findings .words").innerText(), /Malignancy [<>]?\d+%, above the operating point of 50%\./);
     await page.keyboard.press("n"); // its other view
     assert.ok(await lines.first().evaluate((row) => row.classList.contains("selected")));
     await page.keyboard.press("n");
