@@ -15,6 +15,7 @@ from mammoscope.batch import Options, analyze_files
 from mammoscope.batch.exams import ALONE, ExamReports, plan_exams
 from mammoscope.batch.job import AnalysisJob, Planned, Together
 from mammoscope.batch.run import _exam_keys, _plan, _planned
+from mammoscope.batch.seats import Seats
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle, load_bundle
 from mammoscope.errors import MammoscopeError
@@ -95,7 +96,7 @@ def test_a_result_that_cannot_even_be_looked_for_is_an_error_of_its_file(tmp_pat
     assert [done.analysis is not None for done in analyze_files([path], out, bundle, Options())] == [True]
     target = out / ("n" * 245)  # no file may be called NAME.overlay.png, and asking for one fails too
     (out / "a.json").rename(out / f"{target.name}.json")
-    with AnalysisJob(SharedBundle.of(bundle), Options()).open() as work:
+    with AnalysisJob(SharedBundle.of(bundle), Options(), Seats(1, DEFAULT_LIMITS)).open() as work:
         (done,) = work(Together((Planned(path, target, ALONE),)))
     assert done.analysis is None and "a.png: the analysis failed (OSError)" in str(done.error)
 

@@ -27,7 +27,7 @@ def analyze(
     ] = "mammoscope-results",
     threshold: ThresholdOption = None,
     bundle: BundleOption = None,
-    workers: Annotated[int, typer.Option(min=1, max=4096, help="Files under way at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=4096, help="Files read and analysed at a time.")] = 1,
     backend: Annotated[
         str,
         typer.Option(
