@@ -32,20 +32,28 @@ from bench.worker import PEER_SIDE, Spent
 
 _HERE = Path(mammoscope.__file__).parents[1]
 _PEER = "peer"
+# Where other packages may be, such as an extra that is not in the environment.
+_PLACES = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place and place != str(_HERE)]
 Samples = dict[tuple[str, str], dict[str, list[tuple[float, float]]]]  # by version and file, then by part
 
 
 @dataclass(frozen=True)
 class Version:
-    """One to be timed: its name, and the folder that holds its package."""
+    """One to be timed: its name, the folder that holds its package, and whether with ``--fast``."""
 
     name: str
     source: Path
+    fast: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Of its worker."""
+        return "mammoscope-fast" if self.fast else "mammoscope"
 
     @property
     def environment(self) -> dict[str, str]:
         """Of its processes."""
-        return {**os.environ, "PYTHONPATH": str(self.source)}
+        return {**os.environ, "PYTHONPATH": os.pathsep.join([str(self.source), *_PLACES])}
 
 
 class Worker:
@@ -81,11 +89,12 @@ def time_cold(version: Version, path: Path, out: Path) -> tuple[float, float]:
     """Wall and CPU seconds of the command, with the processes that it starts."""
     begin = time.perf_counter()
     command = [sys.executable, "-m", "mammoscope", "analyze", str(path), "--out", str(out), "--overwrite"]
-    process = subprocess.Popen(command, env=version.environment, stdout=subprocess.DEVNULL)
+    command += ["--fast"] if version.fast else []
+    process = subprocess.Popen(command, env=version.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"mammoscope analyze {path} ended with {process.returncode}")
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
     return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime
 
 
@@ -95,7 +104,7 @@ def measure(versions: Sequence[Version], files: dict[str, Path], rounds: int, ou
     first = next(iter(files.values()))
     with ExitStack() as open_workers:
         warm = {
-            version.name: open_workers.enter_context(worker("mammoscope", out, version.environment))
+            version.name: open_workers.enter_context(worker(version.kind, out, version.environment))
             for version in versions
         }
         if peer:
@@ -158,11 +167,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--other", nargs=2, action="append", default=[], metavar=("NAME", "SRC"), help="another version's src folder"
     )
+    parser.add_argument("--fast", action="store_true", help="this version with --fast too")
     parser.add_argument("--no-peer", action="store_true")
     asked = parser.parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = str(asked.threads)
     versions = [Version(name, Path(source).resolve()) for name, source in asked.other]
     versions.append(Version("this", _HERE))
+    if asked.fast:
+        versions.append(Version("this, --fast", _HERE, fast=True))
     has_peer = not asked.no_peer and find_spec("torchvision") is not None
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def timed(spent: Spent, name: str) -> Iterator[None]:
     spent[name] = (time.perf_counter() - wall, cpu_seconds() - cpu)
 
 
-def mammoscope_ready(folder: Path) -> Callable[[Path], Spent]:
+def mammoscope_ready(folder: Path, **loaded: bool) -> Callable[[Path], Spent]:
     """Load the models and start the decoder, as a service does; overlays are written to ``folder``."""
     from mammoscope.bundle import load_bundle
     from mammoscope.pipeline import examine_views
@@ -41,7 +42,7 @@ def mammoscope_ready(folder: Path) -> Callable[[Path], Spent]:
     from mammoscope.writers.overlay.picture import render_overlay
     from mammoscope.writers.png import write_png
 
-    bundle, reader = load_bundle(), IsolatedReader()
+    bundle, reader = load_bundle(**loaded), IsolatedReader()
     bundle.load()
     reader.start()
 
@@ -84,7 +85,11 @@ def peer_ready(folder: Path) -> Callable[[Path], Spent]:
 def main() -> None:
     """Answer each path on standard input with a line of JSON."""
     replies, sys.stdout = sys.stdout, sys.stderr
-    ready: dict[str, Callable[[Path], Any]] = {"mammoscope": mammoscope_ready, "peer": peer_ready}
+    ready: dict[str, Callable[[Path], Any]] = {
+        "mammoscope": mammoscope_ready,
+        "mammoscope-fast": partial(mammoscope_ready, fast=True),
+        "peer": peer_ready,
+    }
     time_one = ready[sys.argv[1]](Path(sys.argv[2]))
     for line in sys.stdin:
         replies.write(json.dumps(time_one(Path(line.rstrip("\n")))) + "\n")
