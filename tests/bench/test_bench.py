@@ -22,5 +22,5 @@ def test_each_file_and_version_has_a_row_of_times(capsys: pytest.CaptureFixture[
     for each in range(2):
         assert abs(reading[each] + analysis[each] - warm[each]) < 0.02
     assert overlay[0] > 0
-    assert "Wall / CPU seconds, medians of 1 rounds, 1 thread(s)" in told
+    assert "Wall / CPU seconds, the least of 1 rounds, 1 thread(s)" in told
     assert "Without the peer" in left_out
