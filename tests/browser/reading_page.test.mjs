@@ -404,6 +404,9 @@ describe("the reader's record", () => {
       const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name, exact: true }).click()]);
       return { name: download.suggestedFilename(), content: readFileSync(await download.path()) };
     };
+    const results = await saved("DICOM");
+    assert.equal(results.name, "mammoscope-dicom.zip");
+    for (const kind of ["sr", "seg", "gsps"]) assert.ok(results.content.includes(`.${kind}.dcm`), kind);
     const report = await saved("PDF report");
     assert.equal(report.content.subarray(0, 5).toString(), "%PDF-");
     assert.match(report.content.subarray(-32).toString("latin1"), /%%EOF/);

@@ -53,6 +53,9 @@ export class RecordPanel {
       button("Overlay PNG", () => void this.saveOverlays(this.activeFile), { attributes: { title: "The findings drawn over the view that is active" } }),
       button("All overlays", () => void this.saveOverlays(this.doneFiles), { attributes: { title: "The same of every view, a PNG for each" } }),
       button("PDF report", () => void this.saveReport()),
+      button("DICOM", () => void this.saveDicom(), {
+        attributes: { title: "Structured report, segmentation and presentation state of every image: what the models found at or above the threshold, without your verdicts" },
+      }),
     ];
     this.root = el(
       "section",
@@ -131,11 +134,22 @@ export class RecordPanel {
     });
   }
 
-  private async attempt(what: string, act: () => Promise<void>): Promise<void> {
+  private async saveDicom(): Promise<void> {
+    const exam = this.reading.status?.id;
+    if (!exam) return;
+    await this.attempt("DICOM results", async () => {
+      const { blob, without } = await api.dicomResults(exam, this.reading.record);
+      download(blob, "mammoscope-dicom.zip");
+      return without && `Without results: image ${without}, see README.txt in the archive.`;
+    });
+  }
+
+  /** `act` may give what is to be said of what it made. */
+  private async attempt(what: string, act: () => Promise<string | void>): Promise<void> {
     this.said.textContent = `${what}: being made.`;
     try {
-      await act();
-      this.said.textContent = `${what}: saved.`;
+      const more = await act();
+      this.said.textContent = `${what}: saved.${more ? ` ${more}` : ""}`;
     } catch (error) {
       this.said.textContent = `${what}: not made. ${error instanceof Error ? error.message : ""}`;
     }
