@@ -378,8 +378,10 @@ describe("the reader's record", () => {
     await page.getByRole("button", { name: /^Reject finding 2 of R CC/ }).click();
     await page.locator(".findings tbody.rejected:visible .show").first().click();
     await page.getByLabel("Rejected because").fill("lymph node");
+    await page.getByText("BI-RADS and density").click();
     await page.getByLabel("BI-RADS category: Left").selectOption("4A");
     await page.getByLabel("Density: Exam").selectOption("C");
+    await page.getByText("BI-RADS and density: exam density C; left BI-RADS 4A").click();
     await page.getByLabel("Impression").fill("One mass <b>left</b>.");
     await page.getByRole("button", { name: "Freehand" }).click();
     const bounds = await page.locator('.pane[aria-label^="R CC"]').boundingBox();

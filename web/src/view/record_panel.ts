@@ -36,6 +36,7 @@ export class RecordPanel {
   private readonly keepingWords = el("span", { attributes: { role: "status" } });
   private readonly choice = el("span", { class: "buttons", attributes: { hidden: "" } });
   private readonly keeping = el("p", { class: "keeping" }, this.keepingWords, this.choice);
+  private readonly assessment = el("summary");
   private readonly assessed: { of: Assessed; birads: HTMLSelectElement; density: HTMLSelectElement }[];
   private readonly drawing: HTMLButtonElement[];
   private readonly exports: HTMLButtonElement[];
@@ -76,11 +77,16 @@ export class RecordPanel {
       { class: "record", attributes: { "aria-label": "Record" } },
       el("div", { class: "buttons", attributes: { role: "group", "aria-label": "Draw a missed finding" } }, el("span", { text: "Draw a missed one" }), ...this.drawing),
       el(
-        "table",
-        { class: "assessments", attributes: { "aria-label": "Assessment" } },
-        el("tr", {}, el("td"), ...ASSESSED.map(([, name]) => el("th", { text: name, attributes: { scope: "col" } }))),
-        el("tr", {}, el("th", { text: "BI-RADS", attributes: { scope: "row" } }), ...this.assessed.map(({ birads }) => el("td", {}, birads))),
-        el("tr", {}, el("th", { text: "Density", attributes: { scope: "row" } }), ...this.assessed.map(({ density }) => el("td", {}, density))),
+        "details",
+        { class: "assessments" },
+        this.assessment,
+        el(
+          "table",
+          { attributes: { "aria-label": "Assessment" } },
+          el("tr", {}, el("td"), ...ASSESSED.map(([, name]) => el("th", { text: name, attributes: { scope: "col" } }))),
+          el("tr", {}, el("th", { text: "BI-RADS", attributes: { scope: "row" } }), ...this.assessed.map(({ birads }) => el("td", {}, birads))),
+          el("tr", {}, el("th", { text: "Density", attributes: { scope: "row" } }), ...this.assessed.map(({ density }) => el("td", {}, density))),
+        ),
       ),
       el("label", { attributes: { for: "impression" }, text: "Impression" }),
       this.impression,
@@ -101,6 +107,7 @@ export class RecordPanel {
     const isReady = reading.analyses !== null && reading.analyses.length > 0 && !reading.isMixture;
     this.exports.forEach((each) => (each.disabled = !isReady));
     this.impression.disabled = reading.status === null;
+    this.assessment.textContent = assessmentWords(reading.assessments);
     for (const { of, birads, density } of this.assessed) {
       const said = reading.assessments.get(of);
       birads.value = said?.birads ?? "";
@@ -181,6 +188,16 @@ export class RecordPanel {
       this.said.textContent = `${what}: not made. ${error instanceof Error ? error.message : ""}`;
     }
   }
+}
+
+/** What is said so far, while the choices are folded away. */
+function assessmentWords(said: Reading["assessments"]): string {
+  const parts = ASSESSED.flatMap(([of, name]) => {
+    const { birads, density } = said.get(of) ?? {};
+    const words = [birads && `BI-RADS ${birads}`, density && `density ${density}`].filter(Boolean);
+    return words.length ? [`${name.toLowerCase()} ${words.join(", ")}`] : [];
+  });
+  return ["BI-RADS and density", parts.join("; ")].filter(Boolean).join(": ");
 }
 
 /** A choice of words, or of none. */
