@@ -376,6 +376,12 @@ describe("the reader's record", () => {
   test("is exported as JSON, overlay and report, and asked for before it is lost", inTests, async () => {
     await page.getByRole("button", { name: /^Accept finding 1 of L CC/ }).click();
     await page.getByRole("button", { name: /^Reject finding 2 of R CC/ }).click();
+    await page.locator(".findings tbody.rejected:visible .show").first().click();
+    await page.getByLabel("Rejected because").fill("lymph node");
+    await page.getByText("BI-RADS and density").click();
+    await page.getByLabel("BI-RADS category: Left").selectOption("4A");
+    await page.getByLabel("Density: Exam").selectOption("C");
+    await page.getByText("BI-RADS and density: exam density C; left BI-RADS 4A").click();
     await page.getByLabel("Impression").fill("One mass <b>left</b>.");
     await page.getByRole("button", { name: "Freehand" }).click();
     const bounds = await page.locator('.pane[aria-label^="R CC"]').boundingBox();
@@ -426,6 +432,8 @@ describe("the reader's record", () => {
     assert.equal(said.notice, "Research use only. Not for diagnostic use.");
     assert.equal(said.record.impression, "One mass <b>left</b>.");
     assert.deepEqual(said.record.verdicts.map(({ verdict }) => verdict).sort(), ["accepted", "accepted", "rejected", "rejected"]); // each lesion in two views
+    assert.ok(said.record.verdicts.every(({ verdict, reason }) => reason === (verdict === "rejected" ? "lymph node" : "")));
+    assert.deepEqual(said.record.assessments, [{ of: "exam", birads: null, density: "C" }, { of: "left", birads: "4A", density: null }]);
     assert.equal(said.record.drawn.length, 2);
     const [[px, py]] = said.record.drawn[0].outline;
     assert.ok(px > 0 && py > 0);
@@ -445,7 +453,7 @@ describe("the reader's record", () => {
     assert.equal((await record()).drawn.length, 2);
     await reading(() => globalThis.mammoscope.reading.restore({ threshold: 0.4, impression: "", verdicts: [], drawn: [], lengths: [] }));
     await drop(page, [at("saved.json")]);
-    await page.getByText("Opened: 4 verdicts, 2 drawn findings, the impression.").waitFor();
+    await page.getByText("Opened: 4 verdicts, 2 drawn findings, 2 assessments, the impression.").waitFor();
     assert.deepEqual(await record(), JSON.parse(readFileSync(at("saved.json"), "utf8")).record);
     assert.equal(await page.locator(".finding.drawn").count(), 2);
     assert.equal(await page.locator('.verdicts [aria-pressed="true"]:visible').count(), 2);

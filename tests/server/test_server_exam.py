@@ -115,7 +115,8 @@ def test_the_report_is_one_page_that_says_what_counts(server: Server, done: tupl
     record = {
         "threshold": 0.03,
         "impression": "Größe <b>unklar</b> & \x07weiter\n" + "A very long impression. " * 150,
-        "verdicts": [{"file": 1, "finding": 0, "verdict": "rejected"}],
+        "verdicts": [{"file": 1, "finding": 0, "verdict": "rejected", "reason": "Lymphknoten " * 12}],
+        "assessments": [{"of": "left", "birads": "4A", "density": "C"}, {"of": "right", "birads": "2"}],
         "drawn": [{"file": 4, "outline": [[600, 700], [700, 700], [-50, 800]]}],
     }
     answer = server.client.post(f"/analyses/{done[0]}/report", json=record)
@@ -124,7 +125,16 @@ def test_the_report_is_one_page_that_says_what_counts(server: Server, done: tupl
     assert len(pdf.pages) == 1
     text = " ".join(pdf.pages[0].extract_text().split())
     bundle = server.client.get("/health").json()["bundle"]["sha256"]
-    for expected in (NOTICE, "rejected", "drawn by the reader", "Größe <b>unklar</b> &", "R CC", "L MLO", bundle):
+    for expected in (
+        NOTICE,
+        "rejected: Lymphknoten",
+        "left BI-RADS 4A density C; right BI-RADS 2",
+        "drawn by the reader",
+        "Größe <b>unklar</b> &",
+        "R CC",
+        "L MLO",
+        bundle,
+    ):
         assert expected in text, expected
     assert "broken" not in text
     assert len(pdf.pages[0].images) == len(VIEWS)

@@ -8,7 +8,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from mammoscope import NOTICE
 from mammoscope.errors import InputError
-from mammoscope.server.report_pdf import ReportedFile
+from mammoscope.server.reported_file import ReportedFile
 from mammoscope.server.view_names import download_name
 from mammoscope.writers.dicom.results import ResultKind, dicom_results
 

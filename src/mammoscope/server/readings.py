@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.files import write_json
-from mammoscope.server.models import ReadingDraft, StoredReading
+from mammoscope.server.record import ReadingDraft, StoredReading
 
 _NONE = StoredReading(revision=0, saved=None, record=None)
 

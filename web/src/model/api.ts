@@ -22,6 +22,7 @@ export type Validation = Schemas["Validation"];
 export type Health = Schemas["Health"];
 export type Judged = Schemas["Verdict"];
 export type Verdict = Judged["verdict"];
+export type Assessment = Schemas["Assessment"];
 export type Drawn = Schemas["Drawn"];
 export type ReadingRecord = Schemas["Record"];
 export type Length = Schemas["Length"];

@@ -392,6 +392,27 @@ export interface components {
             readonly warnings: readonly string[];
         };
         /**
+         * Assessment
+         * @description What the reader says of a breast, or of the exam, in the words of ACR BI-RADS.
+         */
+        readonly Assessment: {
+            /**
+             * Of
+             * @enum {string}
+             */
+            readonly of: "exam" | "right" | "left";
+            /**
+             * Birads
+             * @description Assessment category.
+             */
+            readonly birads?: ("0" | "1" | "2" | "3" | "4A" | "4B" | "4C" | "5" | "6") | null;
+            /**
+             * Density
+             * @description Composition of the breast.
+             */
+            readonly density?: ("A" | "B" | "C" | "D") | null;
+        };
+        /**
          * Box
          * @description An upright box in pixels of the original image: x right, y down, pixel i covers [i, i + 1).
          */
@@ -939,6 +960,11 @@ export interface components {
              */
             readonly lengths: readonly components["schemas"]["Length"][];
             /**
+             * Assessments
+             * @default []
+             */
+            readonly assessments: readonly components["schemas"]["Assessment"][];
+            /**
              * Reader
              * @description The reader's name.
              * @default
@@ -1081,6 +1107,12 @@ export interface components {
              * @enum {string}
              */
             readonly verdict: "accepted" | "rejected";
+            /**
+             * Reason
+             * @description Why it is rejected.
+             * @default
+             */
+            readonly reason: string;
         };
         /**
          * View

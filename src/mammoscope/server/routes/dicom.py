@@ -7,7 +7,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 
 from mammoscope.server.dicom_archive import NothingMadeError, archive_of
-from mammoscope.server.models import Record
+from mammoscope.server.record import Record
 from mammoscope.server.routes.found import FoundAnalysis, binary, problems, reported_files
 from mammoscope.server.state import StateOf
 

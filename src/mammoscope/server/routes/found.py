@@ -10,8 +10,9 @@ from fastapi import Depends, HTTPException, Path
 from mammoscope.errors import InputError
 from mammoscope.findings import Analysis
 from mammoscope.server.file_place import FilePlace
-from mammoscope.server.models import AnalysisStatus, File, Problem, Record
-from mammoscope.server.report_pdf import ReportedFile
+from mammoscope.server.models import AnalysisStatus, File, Problem
+from mammoscope.server.record import Record
+from mammoscope.server.reported_file import ReportedFile
 from mammoscope.server.state import ServerState, StateOf
 from mammoscope.writers.json import read_analysis
 

@@ -6,7 +6,7 @@ from anyio import to_thread
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 
-from mammoscope.server.models import Record
+from mammoscope.server.record import Record
 from mammoscope.server.report_pdf import render_report
 from mammoscope.server.routes.found import FoundAnalysis, binary, problems, reported_files
 from mammoscope.server.state import StateOf
