@@ -182,7 +182,7 @@ class Bundle:
         depend on which of the others are shown.
         """
         least = [getattr(step.settings, "least_detection", None) for step in self.grading]
-        return min([threshold, *(score for score in least if score is not None)])
+        return float(min([threshold, *(score for score in least if score is not None)]))
 
     @cached_property
     def attributes(self) -> dict[str, tuple[str, ...]]:
