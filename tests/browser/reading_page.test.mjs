@@ -558,6 +558,23 @@ test("no key or button leaves a pane without tissue", inTests, async () => {
   noTroubles();
 });
 
+test("shows millimetres of the files as millimetres of the monitor, once that is measured", inTests, async () => {
+  await page.getByRole("button", { name: "Life size" }).click();
+  const measuring = page.getByRole("dialog", { name: "Life size" });
+  await measuring.getByLabel("Width of the card").fill("428");
+  const card = await measuring.getByText("as wide as a bank card").boundingBox();
+  assert.ok(Math.abs(card.width - 428) < 1 && Math.abs(card.height - (428 * 53.98) / 85.6) < 1, JSON.stringify(card));
+  await measuring.getByRole("button", { name: "Show life size" }).click();
+  const zooms = () =>
+    reading(() => globalThis.mammoscope.lightbox.panes.map(({ state, view }) => state.camera.zoom / view.spacing.column_mm));
+  for (const zoom of await zooms()) assert.ok(Math.abs(zoom - 428 / 85.6) < 0.01, String(zoom));
+  await page.keyboard.press("g");
+  await page.keyboard.press("u"); // the browser remembers
+  for (const zoom of await zooms()) assert.ok(Math.abs(zoom - 428 / 85.6) < 0.01, String(zoom));
+  await page.keyboard.press("r");
+  noTroubles();
+});
+
 test("can be read with the keyboard alone", inTests, async () => {
   await reading(() => document.activeElement?.blur());
   const keys = async (...names) => {
