@@ -200,6 +200,15 @@ class Bundle:
         floors = [getattr(step.settings, "floor", 0.0) for step in self.of_roles("detect", "joint")]
         return float(min(floors, default=0.0))
 
+    def graded_from(self, threshold: float) -> float:
+        """Detection score from which candidates are graded, so that findings from ``threshold`` are right.
+
+        Lower than the threshold where a step looks at the exam's other findings too: what it says of one must not
+        depend on which of the others are shown.
+        """
+        least = [getattr(step.settings, "least_detection", None) for step in self.grading]
+        return float(min([threshold, *(score for score in least if score is not None)]))
+
     @cached_property
     def attributes(self) -> dict[str, tuple[str, ...]]:
         """What its steps say of a finding besides its malignancy, by name, and the words that they choose from."""

@@ -90,7 +90,7 @@ def examine_views(
     watch = Stopwatch(began)
     with watch.time(PREPROCESS):
         exam = PreparedExam(tuple(PreparedView.of(view, bundle.manifest.preprocess) for view in views))
-    found = run_steps(bundle.finding, exam, Candidates.none(), watch).above(limits.detection)
+    found = run_steps(bundle.finding, exam, Candidates.none(), watch).above(bundle.graded_from(limits.detection))
     found = run_steps(bundle.grading, exam, found, watch).above(limits.detection)
     notes = (ANALYSED_ALONE,) if bundle.sees_exams and len(views) == 1 else ()
     lesions = _lesion_uids(views, found)
