@@ -8,7 +8,7 @@ PAGE := src/mammoscope/server/page
 PAGE_TOOLS := web/node_modules/.package-lock.json
 SOURCES := pyproject.toml src/mammoscope/__init__.py
 
-.PHONY: help demo serve test fuzz check api page browser-test format lock pip-audit clean
+.PHONY: help demo serve test fuzz bench check api page browser-test format lock pip-audit clean
 
 help:
 	@echo "make demo    set up, make a synthetic exam, analyse it, print the findings (no torch)"
@@ -17,6 +17,7 @@ help:
 	@echo "make page    build the reading page into the package (needs Node 20)"
 	@echo "make api     describe the server's API for the page, and make the page's types of it (needs Node 20)"
 	@echo "make fuzz    feed the reader 100,000 files that mean harm (half an hour; the tests do a few hundred)"
+	@echo "make bench   time the analysis of large files beside a peer's detector (a quarter of an hour; docs/performance.md)"
 	@echo "make browser-test  check and build the page, and use it in Chromium (needs Node 20, Chromium)"
 	@echo "make check   ruff, types, import contract"
 	@echo "make format  ruff, in place"
@@ -40,6 +41,9 @@ test: check
 # Guided by coverage too where atheris is installed, which has no build for every system.
 fuzz: $(VENV)/.dev
 	PYTHONPATH=tests $(BIN)/python -m fuzz.run --files 100000 --seed 0
+
+bench: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m bench.run
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

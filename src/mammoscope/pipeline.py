@@ -8,7 +8,6 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
-from mammoscope import __version__
 from mammoscope.bundle import Bundle, BundledStep
 from mammoscope.candidates import UNLINKED, Candidates
 from mammoscope.errors import BundleError
@@ -169,7 +168,7 @@ def _analysis(
     """What was found on one view, in the frame of its file; ``notes`` are warnings beside those on the file."""
     findings = _findings(mammogram, breast, found.ranked(), lesions, limits) if breast is not None else ()
     return Analysis(
-        software=f"mammoscope {__version__}",
+        software=f"mammoscope {bundle.code_version}",
         outcome=outcome_of(findings, breast_found=breast is not None),
         statement=statement_of(findings, limits.detection, breast_found=breast is not None),
         input=InputFacts.of(mammogram),

@@ -11,6 +11,7 @@ from pathlib import Path
 from mammoscope.batch.exams import ExamPlan, ExamReports, plan_exams, stated_exam_key
 from mammoscope.batch.job import AnalysisJob, Done, Options, Planned, Together, failed
 from mammoscope.batch.result_names import naming, result_names
+from mammoscope.batch.seats import Seats
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
@@ -58,10 +59,12 @@ def analyze_files(
         raise MammoscopeError(f"{out}: cannot be made ({error.strerror})") from None
     if not os.access(out, os.W_OK | os.X_OK):
         raise MammoscopeError(f"{out}: cannot be written to, choose another folder")
-    backend = backend_named(options.backend, options.workers)
+    # A thread more writes results meanwhile; processes share no seats, so that one more would analyse one more file.
+    spare = options.backend == "threads"
+    backend = backend_named(options.backend, options.workers + spare)
     plan = _plan(paths, options.limits, looking)
     reports = ExamReports(out, plan)
-    job = AnalysisJob(SharedBundle.of(bundle), options)
+    job = AnalysisJob(SharedBundle.of(bundle), options, Seats(options.workers, options.limits))
     items = _planned(paths, out, plan, reports, bundle)
     with closing(run_apart(backend, job, items, lambda item: [Together((file,)) for file in item.files])) as answers:
         for item, answer in answers:
