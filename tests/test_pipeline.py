@@ -29,7 +29,7 @@ def test_the_phantoms_mass_is_found_in_both_views(bundle: Bundle, exam: Path) ->
     truth = json.loads((exam / "truth.json").read_text())
     for view in ("L-CC", "L-MLO"):
         analysis = analyze(read_mammogram(exam / f"phantom-{view}.dcm"), bundle, threshold=0.2)
-        true = np.array([truth["files"][f"phantom-{view}.dcm"]["masses"][0]["box"]])
+        true = np.array([truth["files"][f"phantom-{view}.dcm"]["lesions"][0]["box"]])
         boxes = np.array([[f.box.x0, f.box.y0, f.box.x1, f.box.y1] for f in analysis.findings])
         assert len(boxes), f"nothing found in {view}"
         assert box_iou(boxes, true).max() > 0.3, f"the mass of {view} was missed"

@@ -168,7 +168,7 @@ describe("an exam of four views", () => {
   });
 
   test("outlines the mass where it is, after zoom and pan", inTests, async () => {
-    const truth = JSON.parse(readFileSync(at("exam/truth.json"), "utf8")).files["phantom-L-CC.dcm"].masses[0].outline;
+    const truth = JSON.parse(readFileSync(at("exam/truth.json"), "utf8")).files["phantom-L-CC.dcm"].lesions[0].outline;
     const pane = page.locator('.pane[aria-label^="L CC"]');
     const bounds = await pane.boundingBox();
     await page.mouse.move(bounds.x + 80, bounds.y + 130);
