@@ -169,6 +169,14 @@ class Bundle:
             named.update(getattr(step.settings, "kinds", default))
         return frozenset(named) or frozenset({DEFAULT_KIND})
 
+    def kinds_of(self, role: str) -> frozenset[str]:
+        """Those of its ``kinds`` that its steps of a role are for, by their settings; all where they name none."""
+        named: set[str] = set()
+        for step in self.of_roles(role, "joint"):
+            default = (DEFAULT_KIND,) if step.manifest.role == "joint" else tuple(self.kinds)
+            named.update(getattr(step.settings, "of_kinds", default))
+        return self.kinds & named if named else self.kinds
+
     @property
     def floor(self) -> float:
         """Detection score below which the bundle gives no candidate."""
