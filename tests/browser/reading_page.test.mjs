@@ -427,7 +427,7 @@ describe("the reader's record", () => {
     const [[px, py]] = said.record.drawn[0].outline;
     assert.ok(px > 0 && py > 0);
     assert.equal(said.analyses.length, 4);
-    assert.equal(said.analyses[0].schema_version, "1.2");
+    assert.equal(said.analyses[0].schema_version, "1.3");
     writeFileSync(at("saved.json"), content);
     noTroubles();
   });

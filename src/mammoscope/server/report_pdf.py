@@ -312,7 +312,7 @@ def _row(
         reported.title,
         *((kind_named(finding.kind).word,) if len(kinds) > 1 else ()),
         f"{finding.detection_score:.2f}",
-        f"{malignancy_percent(*scores)}, {operating_point_words(*scores, naming='')}",
+        ", ".join(filter(None, (malignancy_percent(*scores), operating_point_words(*scores, naming="")))),
         "not known" if longest is None else f"{longest:.1f}",
         verdict,
     )

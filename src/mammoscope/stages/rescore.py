@@ -19,7 +19,7 @@ from mammoscope.candidates import Candidates
 from mammoscope.stages.onnx import NetworkSettings, load_session, logit, normalised, sigmoid
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.roi import cut_roi
-from mammoscope.stages.step import NETWORK, PreparedExam, Scope
+from mammoscope.stages.step import NETWORK, OfKindsSettings, PreparedExam, Scope
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _BATCH = 2  # larger batches take more memory, and no less time on a CPU
 
 
-class RescorerSettings(NetworkSettings):
+class RescorerSettings(NetworkSettings, OfKindsSettings):
     """Of ``OnnxRescorer``. A region's score is the weighted mean of both logits, through the logistic function."""
 
     mass_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -55,8 +55,15 @@ class OnnxRescorer:
         return cls(load_session(files[NETWORK]), settings)
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
-        """The same candidates with scores joined from both networks, highest first."""
-        return rescored(found, self.logits(exam.breast(), found.boxes), self._settings.weight)
+        """The same candidates, those of its kinds with scores joined from both networks; highest first."""
+        rows, scores = self._settings.rows(found), found.detection_score.copy()
+        logits = self.logits(exam.breast(), found.boxes[rows])
+        scores[rows] = joined_scores(scores[rows], logits, self._settings.weight)
+        return replace(found, detection_score=scores).ranked()
+
+    def own(self, found: Candidates) -> Candidates:
+        """The candidates of the kinds that it rescores."""
+        return found.take(self._settings.rows(found))
 
     def logits(self, image: Preprocessed, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
         """``(N,)`` raw outputs of the network for boxes ``(N, 4)`` of the frame ``preprocessed``."""

@@ -20,7 +20,11 @@ from mammoscope.text import printable
 from mammoscope.writers.malignancy import malignancy_percent, operating_point_words
 
 _NOT_KNOWN = "–"
-_STYLES: dict[ColourKey, str] = {"vermillion": "bold orange3", "sky blue": "bold sky_blue1"}
+_STYLES: dict[ColourKey, str] = {
+    "vermillion": "bold orange3",
+    "sky blue": "bold sky_blue1",
+    "reddish purple": "bold plum3",
+}
 _OUTCOMES = {"no_finding": "no finding", "no_breast_found": "no breast found"}
 
 

@@ -250,10 +250,10 @@ export interface components {
         readonly Analysis: {
             /**
              * Schema Version
-             * @default 1.2
+             * @default 1.3
              * @constant
              */
-            readonly schema_version: "1.2";
+            readonly schema_version: "1.3";
             /**
              * Notice
              * @default Research use only. Not for diagnostic use.
@@ -528,16 +528,22 @@ export interface components {
             readonly detection_score: number;
             /**
              * Malignancy Score
-             * @description Calibrated probability that the finding, if it is one, is malignant.
+             * @description Calibrated probability that the finding, if it is one, is malignant; null: the models do not grade findings of this kind.
              */
-            readonly malignancy_score: number;
+            readonly malignancy_score: number | null;
             /**
              * Malignancy
-             * @description The class that malignancy_score means.
-             * @enum {string}
+             * @description The class that malignancy_score means; null: as for the score.
              */
-            readonly malignancy: "malignant" | "benign";
+            readonly malignancy: ("malignant" | "benign") | null;
             readonly size: components["schemas"]["Size"];
+            /**
+             * Features
+             * @description What the models say of it in words, as the morphology and distribution of calcifications.
+             */
+            readonly features: {
+                readonly [key: string]: string;
+            };
             /**
              * Lesion
              * @description A UID that findings on different views of the exam share if the models take them for one lesion; null: no counterpart was found, or none was looked for.

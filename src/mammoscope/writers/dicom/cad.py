@@ -132,7 +132,8 @@ def _finding(finding: Finding, analysis: Analysis, origin: Origin) -> sr.Content
         words = [sr.TextContentItem(codes.DCM.SelectedRegionDescription, kind.word, Relation.HAS_PROPERTIES)]
     else:  # which the template has for a lesion only
         words = []
-        scores.append(_percent(concepts.MALIGNANCY_PROBABILITY, finding.malignancy_score))
+        if finding.malignancy_score is not None:
+            scores.append(_percent(concepts.MALIGNANCY_PROBABILITY, finding.malignancy_score))
     center = np.array([((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)])
     places = [_place(codes.DCM.Center, sr.GraphicTypeValues.POINT, center, origin)]
     if finding.outline:
