@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from mammoscope.errors import BundleError
 from mammoscope.files import file_sha256, is_special
 from mammoscope.findings import BundleIdentity
-from mammoscope.kinds import DEFAULT_KIND
+from mammoscope.kinds import DEFAULT_KIND, KINDS
 from mammoscope.stages.manifests import AVERAGE_MASK, BundleManifest, StepManifest
 from mammoscope.stages.manifests_schema1 import ManifestOfSchema1
 from mammoscope.stages.preprocess import ContrastSettings
@@ -119,8 +119,9 @@ class Bundle:
 
     @property
     def identity(self) -> BundleIdentity:
-        """Name, version and hash, as every analysis carries them."""
-        return BundleIdentity(name=self.manifest.name, version=self.manifest.version, sha256=self.sha256)
+        """Name, version, hash and kinds, as every analysis carries them."""
+        kinds = tuple(kind.name for kind in KINDS if kind.name in self.kinds)
+        return BundleIdentity(name=self.manifest.name, version=self.manifest.version, sha256=self.sha256, kinds=kinds)
 
     @cached_property
     def finding(self) -> tuple[BundledStep, ...]:

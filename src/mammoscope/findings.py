@@ -14,9 +14,9 @@ from mammoscope.errors import MammoscopeError
 from mammoscope.kinds import DEFAULT_KIND, KINDS, MALIGNANT, kind_named
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 
-# 1.1 adds the kind of a finding, 1.2 its lesion; 1.3 its features; from 1.3 on a finding of a kind
-# that is not graded has no malignancy. What was written before still opens: its findings are of the default kind, not
-# linked, and without features.
+# 1.1 adds the kind of a finding, 1.2 its lesion, 1.3 its features and the kinds that are looked for; from 1.3 on a
+# finding of a kind that is not graded has no malignancy. What was written before still opens: its findings are of the
+# default kind, not linked, and without features.
 SCHEMA_VERSION: Literal["1.3"] = "1.3"
 _OLDER_VERSIONS = ("1.0", "1.1", "1.2")
 
@@ -177,6 +177,9 @@ class BundleIdentity(_Record):
     name: str
     version: str
     sha256: str = Field(description="Hash of the bundle's manifest, which holds the hash of every model file.")
+    kinds: tuple[KindName, ...] = Field(
+        default=(DEFAULT_KIND,), description="The kinds of findings that they look for."
+    )
 
 
 class Thresholds(_Record):

@@ -250,9 +250,12 @@ def grade_named(name: Literal["malignant", "benign"] | None) -> Grade:
     return next((grade for grade in GRADES if grade.name == name), UNGRADED)
 
 
-def kinds_shown(names: Iterable[str]) -> tuple[Kind, ...]:
-    """The kinds of findings with these kind names, in the order of ``KINDS``; without a finding, those looked for."""
-    present = set(names)
+def kinds_shown(names: Iterable[str], sought: Iterable[str] = ()) -> tuple[Kind, ...]:
+    """The kinds of findings with these kind names, in the order of ``KINDS``; without a finding, those looked for.
+
+    ``sought`` are the names of the latter; none: what the built-in steps look for.
+    """
+    present = set(names) or set(sought)
     return tuple(kind for kind in KINDS if kind.name in present) or SOUGHT
 
 

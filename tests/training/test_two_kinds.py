@@ -27,6 +27,7 @@ from mammoscope.example.exam import write_view
 from mammoscope.families.detect.retinanet import RetinaNetExport, RetinaNetFamily
 from mammoscope.families.find import find_family, load_recipe
 from mammoscope.findings import Analysis
+from mammoscope.kinds import kinds_shown
 from mammoscope.pipeline import analyze
 from mammoscope.readers import read_mammogram
 from mammoscope.stages import step as steps
@@ -134,6 +135,15 @@ def test_an_analysis_has_findings_of_both_and_grades_masses_alone(analysis: Anal
         assert (finding.malignancy_score is not None) == (finding.malignancy is not None) == is_mass
         assert is_mass or (finding.outline == () and finding.size.area_mm2 is None)
     assert "2 not graded" in analysis.statement
+
+
+def test_without_a_finding_both_kinds_were_looked_for(analysis: Analysis, image: Path) -> None:
+    nothing = analysis.above(1.0)
+    assert not nothing.findings and nothing.bundle.kinds == tuple(KINDS)
+    report = str(dicom_results(nothing, image, [ResultKind.CAD])[ResultKind.CAD])
+    performed = [line for line in report.splitlines() if "Code Meaning" in line and "Cluster" in line]
+    assert len(performed) == 1
+    assert [kind.name for kind in kinds_shown([], nothing.bundle.kinds)] == KINDS
 
 
 def test_reports_have_figures_of_each_kind(made: Made, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ const analysis = (scores: number[], said: Analysis["outcome"] = scores.length ? 
     modality: null,
     manufacturer: null,
   },
-  bundle: { name: "", version: "", sha256: "" },
+  bundle: { name: "", version: "", sha256: "", kinds: ["calcification"] },
   thresholds: { detection: 0.03, malignancy: 0.5 },
   findings: scores.map((score) => finding(score)),
   warnings: [],

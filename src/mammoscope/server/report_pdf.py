@@ -289,7 +289,10 @@ class _Page:
 
 
 def _kinds(files: Sequence[ReportedFile]) -> tuple[Kind, ...]:
-    return kinds_shown(finding.kind for reported in files for finding in reported.analysis.findings)
+    return kinds_shown(
+        (finding.kind for reported in files for finding in reported.analysis.findings),
+        (name for reported in files for name in reported.analysis.bundle.kinds),
+    )
 
 
 def _one_of(kinds: tuple[Kind, ...]) -> str:

@@ -58,7 +58,11 @@ def findings_table(analyses: Iterable[Analysis | MammoscopeError], names: Sequen
         What to call each of them; none, or an empty one: as they call themselves.
     """
     rows = list(analyses)
-    kinds = kinds_shown(finding.kind for row in rows if isinstance(row, Analysis) for finding in row.findings)
+    analysed = [row for row in rows if isinstance(row, Analysis)]
+    kinds = kinds_shown(
+        (finding.kind for row in analysed for finding in row.findings),
+        (name for row in analysed for name in row.bundle.kinds),
+    )
     table = Table(
         box=SIMPLE_HEAD, padding=0, show_edge=False, caption=NOTICE, caption_style="yellow", caption_justify="left"
     )

@@ -396,6 +396,14 @@ export interface components {
              * @description Hash of the bundle's manifest, which holds the hash of every model file.
              */
             readonly sha256: string;
+            /**
+             * Kinds
+             * @description The kinds of findings that they look for.
+             * @default [
+             *       "mass"
+             *     ]
+             */
+            readonly kinds: readonly ("mass" | "calcification" | "asymmetry" | "distortion")[];
         };
         /**
          * Created

@@ -65,7 +65,7 @@ def bottom_strip(analysis: Analysis, width: int, size: int, *, unlabelled: int =
         Findings for whose label the overlay has no room.
     """
     lines: list[list[Run]] = []
-    kinds = kinds_shown(finding.kind for finding in analysis.findings)
+    kinds = kinds_shown((finding.kind for finding in analysis.findings), analysis.bundle.kinds)
     scores = [finding.malignancy_score for finding in analysis.findings]
     point = operating_point_percent(analysis.thresholds.malignancy, scores)
     if analysis.findings:
