@@ -16,6 +16,7 @@ from mammoscope.findings import Analysis, Finding
 from mammoscope.geometry import box_iou
 from mammoscope.kinds import kind_named
 from mammoscope.writers.json import read_analysis
+from mammoscope.writers.malignancy import NOT_GRADED
 
 HIT_IOU = 0.2  # of the boxes, as in the wider of the two hits that detectors are measured by
 
@@ -102,7 +103,7 @@ def truth_table(rows: list[Compared]) -> Table:
             _drawn(row.lesion),
             _found(row),
             "" if row.finding is None else f"{row.finding.detection_score:.2f}",
-            "" if row.finding is None else row.finding.malignancy,
+            "" if row.finding is None else row.finding.malignancy or NOT_GRADED,
         )
     return table
 
