@@ -375,7 +375,7 @@ describe("an exam of four views", () => {
 describe("the reader's record", () => {
   test("is exported as JSON, overlay and report, and asked for before it is lost", inTests, async () => {
     await page.getByRole("button", { name: /^Accept finding 1 of L CC/ }).click();
-    await page.getByRole("button", { name: /^Reject finding 2 of R CC/ }).click();
+    await page.getByRole("button", { name: /^Reject finding 1 of R CC/ }).click();
     await page.getByLabel("Impression").fill("One mass <b>left</b>.");
     await page.getByRole("button", { name: "Freehand" }).click();
     const bounds = await page.locator('.pane[aria-label^="R CC"]').boundingBox();
