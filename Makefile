@@ -28,6 +28,7 @@ help:
 demo: $(VENV)/.run
 	$(BIN)/mammoscope example --out demo/exam
 	$(BIN)/mammoscope analyze demo/exam --out demo/results --overwrite
+	$(BIN)/mammoscope example --out demo/exam --compare demo/results
 	@echo "Look at demo/results/phantom-L-MLO.overlay.png"
 
 serve: $(VENV)/.run

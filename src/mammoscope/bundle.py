@@ -16,7 +16,7 @@ from mammoscope import __version__
 from mammoscope.errors import BundleError
 from mammoscope.files import file_sha256, is_special
 from mammoscope.findings import BundleIdentity
-from mammoscope.kinds import DEFAULT_KIND
+from mammoscope.kinds import DEFAULT_KIND, KINDS
 from mammoscope.stages.manifests import AVERAGE_MASK, BundleManifest, StepManifest
 from mammoscope.stages.manifests_schema1 import ManifestOfSchema1
 from mammoscope.stages.openvino import fast_runtime
@@ -144,8 +144,9 @@ class Bundle:
 
     @property
     def identity(self) -> BundleIdentity:
-        """Name, version and hash, as every analysis carries them."""
-        return BundleIdentity(name=self.manifest.name, version=self.manifest.version, sha256=self.sha256)
+        """Name, version, hash and kinds, as every analysis carries them."""
+        kinds = tuple(kind.name for kind in KINDS if kind.name in self.kinds)
+        return BundleIdentity(name=self.manifest.name, version=self.manifest.version, sha256=self.sha256, kinds=kinds)
 
     @cached_property
     def finding(self) -> tuple[BundledStep, ...]:
@@ -193,6 +194,14 @@ class Bundle:
             default = (DEFAULT_KIND,) if step.manifest.role in ("detect", "joint") else ()
             named.update(getattr(step.settings, "kinds", default))
         return frozenset(named) or frozenset({DEFAULT_KIND})
+
+    def kinds_of(self, role: str) -> frozenset[str]:
+        """Those of its ``kinds`` that its steps of a role are for, by their settings; all where they name none."""
+        named: set[str] = set()
+        for step in self.of_roles(role, "joint"):
+            default = (DEFAULT_KIND,) if step.manifest.role == "joint" else tuple(self.kinds)
+            named.update(getattr(step.settings, "of_kinds", default))
+        return self.kinds & named if named else self.kinds
 
     @property
     def floor(self) -> float:

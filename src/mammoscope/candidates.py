@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.geometry import FloatArray, FrameChange
-from mammoscope.kinds import DEFAULT_KIND, is_kind
+from mammoscope.kinds import DEFAULT_KIND, SOUGHT, is_kind
 
 IntArray = NDArray[np.int64]
 UNLINKED = -1
+_GRADED = [kind.name for kind in SOUGHT]  # these must have a malignancy score once a step has classified
 _SUM_TOLERANCE = 1e-3  # of probabilities that other packages may give in 16 bits
 
 
@@ -100,7 +101,8 @@ class Candidates:
     masks
         The outline in each ROI; None until a step has drawn them. They go with ``rois``.
     malignancy_score
-        ``(N,) float64`` calibrated probabilities in [0, 1]; None until a step has classified.
+        ``(N,) float64`` calibrated probabilities in [0, 1]; None until a step has classified. NaN where none grades
+        candidates of that kind.
     lesion
         ``(N,) int64``: rows of different views with the same number show one lesion; ``UNLINKED`` where a row has no
         counterpart. None until a step has linked views.
@@ -220,10 +222,10 @@ class Candidates:
         for kind in np.unique(self.kind):
             if not is_kind(str(kind)):
                 return f"the kind {str(kind)!r}, which is not in the table of kinds"
-        for name in ("detection_score", "malignancy_score"):
-            scores = getattr(self, name)
-            if scores is not None and not ((scores >= 0) & (scores <= 1)).all():
-                return f"a {name} that is not a number from 0 to 1"
+        if not _shares(self.detection_score).all():
+            return "a detection_score that is not a number from 0 to 1"
+        if self.malignancy_score is not None and not (_shares(self.malignancy_score) | self._not_graded()).all():
+            return "a malignancy_score that is not a number from 0 to 1"
         if self.lesion is not None and self._doubled():
             return "two candidates of one view that are one lesion"
         if self.masks is not None and not np.isfinite(self.masks.probabilities).all():
@@ -232,6 +234,11 @@ class Candidates:
             if not _probabilities(said[~np.isnan(said).all(axis=1)]):
                 return f"attributes {name!r} that are not probabilities whose sum is 1"
         return None
+
+    def _not_graded(self) -> NDArray[np.bool_]:
+        """``(N,)``: without a malignancy score, and of a kind that may lack it."""
+        assert self.malignancy_score is not None
+        return np.isnan(self.malignancy_score) & ~np.isin(self.kind, _GRADED)
 
     def _doubled(self) -> bool:
         assert self.lesion is not None
@@ -261,3 +268,8 @@ def _attributes(parts: Sequence[Candidates]) -> dict[str, FloatArray]:
 def _probabilities(said: FloatArray) -> bool:
     """Whether each row of ``(N, K)`` is a distribution."""
     return bool((said >= 0).all() and (np.abs(said.sum(axis=1) - 1) <= _SUM_TOLERANCE).all())
+
+
+def _shares(scores: FloatArray) -> NDArray[np.bool_]:
+    """``(N,)``: whether each is a number from 0 to 1."""
+    return np.asarray((scores >= 0) & (scores <= 1))

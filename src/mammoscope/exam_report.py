@@ -44,7 +44,7 @@ class HighestScores(_Record):
     )
     malignancy_score: Score | None = Field(
         description="The highest malignancy score of a single finding, not a probability for the breast or the exam; "
-        "null: there is no finding."
+        "null: there is no finding that the models grade."
     )
 
     @classmethod
@@ -52,7 +52,9 @@ class HighestScores(_Record):
         """Of these findings."""
         return cls(
             detection_score=max((finding.detection_score for finding in findings), default=None),
-            malignancy_score=max((finding.malignancy_score for finding in findings), default=None),
+            malignancy_score=max(
+                (score for one in findings if (score := one.malignancy_score) is not None), default=None
+            ),
         )
 
 

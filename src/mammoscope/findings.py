@@ -14,10 +14,11 @@ from mammoscope.errors import MammoscopeError
 from mammoscope.kinds import DEFAULT_KIND, KINDS, MALIGNANT, kind_named
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 
-# 1.1 adds the kind of a finding, 1.2 its lesion. What was written before still opens: its findings are of the default
-# kind, and not linked.
-SCHEMA_VERSION: Literal["1.2"] = "1.2"
-_OLDER_VERSIONS = ("1.0", "1.1")
+# 1.1 adds the kind of a finding, 1.2 its lesion, 1.3 its features and the kinds that are looked for; from 1.3 on a
+# finding of a kind that is not graded has no malignancy. What was written before still opens: its findings are of the
+# default kind, not linked, and without features.
+SCHEMA_VERSION: Literal["1.3"] = "1.3"
+_OLDER_VERSIONS = ("1.0", "1.1", "1.2")
 
 ANALYSED_ALONE = (
     "Steps of the models look at all images of an exam together, but saw this image alone: "
@@ -95,14 +96,29 @@ class Finding(_Record):
         description="Closed polygon (x, y) around the finding in pixels of the original image; empty: none was found."
     )
     detection_score: Score = Field(description="How sure the detector is that there is a finding of this kind here.")
-    malignancy_score: Score = Field(description="Calibrated probability that the finding, if it is one, is malignant.")
-    malignancy: Literal["malignant", "benign"] = Field(description="The class that malignancy_score means.")
+    malignancy_score: Score | None = Field(
+        description="Calibrated probability that the finding, if it is one, is malignant; null: the models do not "
+        "grade findings of this kind."
+    )
+    malignancy: Literal["malignant", "benign"] | None = Field(
+        description="The class that malignancy_score means; null: as for the score."
+    )
     size: Size
+    features: dict[str, str] = Field(
+        default_factory=dict,
+        description="What the models say of it in words, as the morphology and distribution of calcifications.",
+    )
     lesion: str | None = Field(
         default=None,
         description="A UID that findings on different views of the exam share if the models take them for one lesion; "
         "null: no counterpart was found, or none was looked for.",
     )
+
+    @model_validator(mode="after")
+    def _graded_or_not(self) -> Finding:
+        if (self.malignancy_score is None) != (self.malignancy is None):
+            raise ValueError(f"malignancy is {self.malignancy!r} with a score of {self.malignancy_score}")
+        return self
 
 
 class SpacingFacts(_Record):
@@ -161,6 +177,9 @@ class BundleIdentity(_Record):
     name: str
     version: str
     sha256: str = Field(description="Hash of the bundle's manifest, which holds the hash of every model file.")
+    kinds: tuple[KindName, ...] = Field(
+        default=(DEFAULT_KIND,), description="The kinds of findings that they look for."
+    )
 
 
 class Thresholds(_Record):
@@ -187,17 +206,18 @@ def statement_of(findings: Sequence[Finding], detection: float, *, breast_found:
     if not findings:
         return f"No finding at or above the detection threshold of {detection:.2f}."
     malignant = sum(finding.malignancy == MALIGNANT.name for finding in findings)
+    ungraded = sum(finding.malignancy is None for finding in findings)
     plural = "" if len(findings) == 1 else "s"
     return (
         f"{len(findings)} finding{plural} at or above the detection threshold of {detection:.2f}, "
-        f"{malignant} of malignant appearance."
+        f"{malignant} of malignant appearance{f', {ungraded} not graded' if ungraded else ''}."
     )
 
 
 class Analysis(_Record):
     """Everything that mammoscope says about one mammogram."""
 
-    schema_version: Annotated[Literal["1.2"], BeforeValidator(_up_to_date)] = SCHEMA_VERSION
+    schema_version: Annotated[Literal["1.3"], BeforeValidator(_up_to_date)] = SCHEMA_VERSION
     notice: str = NOTICE
     software: str = Field(description="Name and version of the program.")
     outcome: Outcome

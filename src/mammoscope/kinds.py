@@ -13,7 +13,7 @@ from typing import Literal
 
 from mammoscope.errors import MammoscopeError
 
-ColourKey = Literal["vermillion", "sky blue"]
+ColourKey = Literal["vermillion", "sky blue", "reddish purple"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,52 @@ EXTENT = Measure("longest_diameter_mm", "extent", "mm", Coded("103339001", "SCT"
 
 
 @dataclass(frozen=True)
+class Feature:
+    """A property that findings of a kind are described by, in words.
+
+    Attributes
+    ----------
+    name
+        As in ``Candidates.attributes``, and in JSON.
+    code
+        What a structured report calls it.
+    words
+        Each with its code.
+    """
+
+    name: str
+    code: Coded
+    words: tuple[tuple[str, Coded], ...]
+
+    def coded(self, word: str) -> Coded | None:
+        """The code of a word; None: it is none of the words."""
+        return dict(self.words).get(word)
+
+
+# PS3.16, CID 6010 and CID 6012.
+MORPHOLOGY = Feature(
+    "morphology",
+    Coded("111009", "DCM", "Calcification Type"),
+    (
+        ("amorphous", Coded("129760005", "SCT", "Amorphous calcification")),
+        ("pleomorphic", Coded("111344", "DCM", "Fine pleomorphic calcification")),
+        ("linear", Coded("129761009", "SCT", "Fine, linear (casting) calcification")),
+    ),
+)
+DISTRIBUTION = Feature(
+    "distribution",
+    Coded("111008", "DCM", "Calcification Distribution"),
+    (
+        ("grouped", Coded("129766004", "SCT", "Grouped calcification distribution")),
+        ("linear", Coded("129765000", "SCT", "Linear calcification distribution")),
+        ("segmental", Coded("129768003", "SCT", "Segmental calcification distribution")),
+        ("regional", Coded("129767008", "SCT", "Regional calcification distribution")),
+        ("diffuse", Coded("129764001", "SCT", "Diffuse calcification distribution")),
+    ),
+)
+
+
+@dataclass(frozen=True)
 class Grade:
     """On which side of the malignancy threshold a finding lies, and how that is drawn.
 
@@ -67,7 +113,7 @@ class Grade:
         Of its box, and of its outline in the PDF report.
     """
 
-    name: Literal["malignant", "benign"]
+    name: Literal["malignant", "benign", "ungraded"]
     colour: ColourKey
     line: Literal["solid", "dashed"]
 
@@ -75,6 +121,8 @@ class Grade:
 MALIGNANT = Grade("malignant", "vermillion", "solid")
 BENIGN = Grade("benign", "sky blue", "dashed")
 GRADES = (MALIGNANT, BENIGN)
+# Of a finding of a kind that no model grades: it has no malignancy score, and no other kind's is given to it.
+UNGRADED = Grade("ungraded", "reddish purple", "solid")
 
 
 @dataclass(frozen=True)
@@ -102,6 +150,8 @@ class Kind:
         What a Mammography CAD SR calls it, from CID 6014, which has no code for a mass; None: a selected region.
     grades
         The classes that its malignancy score is read as.
+    features
+        What it is described by, where a step says it.
     """
 
     name: str
@@ -113,6 +163,7 @@ class Kind:
     outlined: bool
     cad_code: Coded | None = None
     grades: tuple[Grade, ...] = GRADES
+    features: tuple[Feature, ...] = ()
 
     @property
     def indefinite(self) -> str:
@@ -146,6 +197,7 @@ KINDS: tuple[Kind, ...] = (
         measures=(EXTENT,),
         outlined=False,
         cad_code=Coded("129769006", "SCT", "Calcification Cluster"),
+        features=(MORPHOLOGY, DISTRIBUTION),
     ),
     Kind(
         name="asymmetry",
@@ -193,14 +245,17 @@ def kind_named(name: str) -> Kind:
     )
 
 
-def grade_named(name: Literal["malignant", "benign"]) -> Grade:
-    """The grade of that name."""
-    return next(grade for grade in GRADES if grade.name == name)
+def grade_named(name: Literal["malignant", "benign"] | None) -> Grade:
+    """The grade of that name; None: of what was not graded."""
+    return next((grade for grade in GRADES if grade.name == name), UNGRADED)
 
 
-def kinds_shown(names: Iterable[str]) -> tuple[Kind, ...]:
-    """The kinds of findings with these kind names, in the order of ``KINDS``; without a finding, those looked for."""
-    present = set(names)
+def kinds_shown(names: Iterable[str], sought: Iterable[str] = ()) -> tuple[Kind, ...]:
+    """The kinds of findings with these kind names, in the order of ``KINDS``; without a finding, those looked for.
+
+    ``sought`` are the names of the latter; none: what the built-in steps look for.
+    """
+    present = set(names) or set(sought)
     return tuple(kind for kind in KINDS if kind.name in present) or SOUGHT
 
 

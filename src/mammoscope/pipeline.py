@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
@@ -21,7 +21,7 @@ from mammoscope.findings import (
     outcome_of,
     statement_of,
 )
-from mammoscope.kinds import kind_named
+from mammoscope.kinds import Kind, kind_named
 from mammoscope.mammogram import Mammogram
 from mammoscope.stages.measure import measure, outline_of_mask
 from mammoscope.stages.preprocess import Preprocessed
@@ -166,7 +166,7 @@ def _analysis(
     watch: Stopwatch,
 ) -> Analysis:
     """What was found on one view, in the frame of its file; ``notes`` are warnings beside those on the file."""
-    findings = _findings(mammogram, breast, found.ranked(), lesions, limits) if breast is not None else ()
+    findings = _findings(mammogram, breast, found.ranked(), lesions, bundle, limits) if breast is not None else ()
     return Analysis(
         software=f"mammoscope {bundle.code_version}",
         outcome=outcome_of(findings, breast_found=breast is not None),
@@ -181,7 +181,12 @@ def _analysis(
 
 
 def _findings(
-    mammogram: Mammogram, breast: Preprocessed, found: Candidates, lesions: Mapping[int, str], limits: Thresholds
+    mammogram: Mammogram,
+    breast: Preprocessed,
+    found: Candidates,
+    lesions: Mapping[int, str],
+    bundle: Bundle,
+    limits: Thresholds,
 ) -> tuple[Finding, ...]:
     rois, masks, malignancy = found.rois, found.masks, found.malignancy_score
     if not len(found):
@@ -189,6 +194,7 @@ def _findings(
     if rois is None or masks is None or malignancy is None:
         raise BundleError("no step of the bundle outlines, or none classifies, so findings cannot be reported")
     to_original = breast.from_original.inverse()
+    words = bundle.attributes
     findings = []
     for number, box in enumerate(to_original.boxes(found.boxes)):
         kind = kind_named(str(found.kind[number]))
@@ -201,10 +207,28 @@ def _findings(
                 box=Box.of(box),
                 outline=tuple((round(x, 2), round(y, 2)) for x, y in outline.tolist()),
                 detection_score=float(found.detection_score[number]),
-                malignancy_score=float(malignancy[number]),
-                malignancy="malignant" if malignancy[number] >= limits.malignancy else "benign",
+                malignancy_score=None if np.isnan(malignancy[number]) else float(malignancy[number]),
+                malignancy=_class_of(malignancy[number], limits.malignancy),
                 size=measure(outline, kind, mammogram.spacing),
+                features=_features(kind, found, number, words),
                 lesion=None if found.lesion is None else lesions.get(int(found.lesion[number])),
             )
         )
     return tuple(findings)
+
+
+def _features(kind: Kind, found: Candidates, row: int, words: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What steps said of a candidate: of each feature of its kind the likeliest of the words that the bundle lists."""
+    said = {}
+    for feature in kind.features:
+        probabilities = found.attributes.get(feature.name)
+        if probabilities is not None and feature.name in words and not np.isnan(probabilities[row]).any():
+            said[feature.name] = words[feature.name][int(probabilities[row].argmax())]
+    return said
+
+
+def _class_of(malignancy: float, threshold: float) -> Literal["malignant", "benign"] | None:
+    """The class that a score means; None where there is none."""
+    if np.isnan(malignancy):
+        return None
+    return "malignant" if malignancy >= threshold else "benign"

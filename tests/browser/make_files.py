@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 
 from mammoscope.bundle import MANIFEST, default_bundle_folder, load_bundle
-from mammoscope.example import write_exam
+from mammoscope.example import PhantomSettings, Shape, write_exam
 from mammoscope.example.dicom_file import phantom_dicom
 from mammoscope.example.phantom import PhantomView, make_exam
 from mammoscope.mammogram import Laterality
@@ -22,12 +22,13 @@ from mammoscope.mammogram import Laterality
 SCRIPT = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"
 MARK = (760, 560, 840, 620)  # x0, y0, x1, y1 of a bright rectangle in marked.dcm, in pixels of the file
 FLOOR = 0.1
+TWO_MASSES = PhantomSettings(masses=(Shape.SPICULATED, Shape.LOBULATED))  # a breast each, found in both of its views
 SEED = 6  # of the small exam: a plain mass in both left views
 FILM = (5120, 4096)  # rows, columns of film.dcm: 20 megapixels
 
 
 def main(folder: Path) -> None:
-    exam = write_exam(folder / "exam")
+    exam = write_exam(folder / "exam", settings=TWO_MASSES)
     small = {(view.laterality, view.view): view for view in make_exam(SEED, 1248, 960)}
     left = small[Laterality.LEFT, "CC"]
     _save(_dataset(left), folder / "small.dcm")

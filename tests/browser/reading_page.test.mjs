@@ -168,7 +168,7 @@ describe("an exam of four views", () => {
   });
 
   test("outlines the mass where it is, after zoom and pan", inTests, async () => {
-    const truth = JSON.parse(readFileSync(at("exam/truth.json"), "utf8")).files["phantom-L-CC.dcm"].masses[0].outline;
+    const truth = JSON.parse(readFileSync(at("exam/truth.json"), "utf8")).files["phantom-L-CC.dcm"].lesions[0].outline;
     const pane = page.locator('.pane[aria-label^="L CC"]');
     const bounds = await pane.boundingBox();
     await page.mouse.move(bounds.x + 80, bounds.y + 130);
@@ -375,7 +375,7 @@ describe("an exam of four views", () => {
 describe("the reader's record", () => {
   test("is exported as JSON, overlay and report, and asked for before it is lost", inTests, async () => {
     await page.getByRole("button", { name: /^Accept finding 1 of L CC/ }).click();
-    await page.getByRole("button", { name: /^Reject finding 2 of R CC/ }).click();
+    await page.getByRole("button", { name: /^Reject finding 1 of R CC/ }).click();
     await page.locator(".findings tbody.rejected:visible .show").first().click();
     await page.getByLabel("Rejected because").fill("lymph node");
     await page.getByText("BI-RADS and density").click();
@@ -438,7 +438,7 @@ describe("the reader's record", () => {
     const [[px, py]] = said.record.drawn[0].outline;
     assert.ok(px > 0 && py > 0);
     assert.equal(said.analyses.length, 4);
-    assert.equal(said.analyses[0].schema_version, "1.2");
+    assert.equal(said.analyses[0].schema_version, "1.3");
     writeFileSync(at("saved.json"), content);
     noTroubles();
   });

@@ -12,7 +12,8 @@ from pydicom import config
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from mammoscope.errors import MammoscopeError
-from mammoscope.example import make_exam, write_exam
+from mammoscope.example import PhantomSettings, make_exam, write_exam
+from mammoscope.example.truth import read_truth
 from mammoscope.mammogram import Laterality
 from mammoscope.readers import read_mammogram
 
@@ -152,19 +153,79 @@ def test_the_project_reads_them_with_no_warning_beyond_what_is_right(files: tupl
         assert "quality control image" in synthetic
 
 
-def test_truth_tells_the_masses_of_each_file(files: tuple[Path, ...]) -> None:
+def test_truth_tells_the_lesions_of_each_file(files: tuple[Path, ...]) -> None:
     truth = json.loads((files[0].parent / "truth.json").read_text())
     assert truth["seed"] == SEED
     assert "SYNTHETIC" in truth["about"]
     assert list(truth["files"]) == NAMES
     for view, told in zip(make_exam(SEED, ROWS, COLUMNS), truth["files"].values(), strict=True):
-        assert (Laterality(told["laterality"]), told["view"]) == (view.laterality, view.view)
+        assert (Laterality(told["laterality"]), told["view"], told["exam"]) == (view.laterality, view.view, "present")
         assert told["spacing_mm"] == pytest.approx(view.spacing_mm)
-        assert len(told["masses"]) == len(view.masses)
-        for mass, expected in zip(told["masses"], view.masses, strict=True):
-            np.testing.assert_allclose(mass["outline"], expected.outline, atol=0.006)
-            np.testing.assert_allclose(mass["box"], expected.box, atol=0.006)
-            assert mass["malignant"] is True
+        assert len(told["lesions"]) == len(view.lesions)
+        for lesion, expected in zip(told["lesions"], view.lesions, strict=True):
+            np.testing.assert_allclose(lesion["outline"], expected.outline, atol=0.006)
+            np.testing.assert_allclose(lesion["box"], expected.box, atol=0.006)
+            np.testing.assert_allclose(lesion["centre"], expected.centre, atol=0.006)
+            assert lesion["radius"] == pytest.approx(expected.radius, abs=0.006)
+            assert (lesion["kind"], lesion["malignant"]) == ("mass", True)
+            assert lesion["features"] == {"shape": "IRREGULAR", "margin": "SPICULATED"}
+
+
+EVERY = PhantomSettings.model_validate(
+    {
+        "masses": ("round", "lobulated"),
+        "calcifications": ("amorphous-regional", "linear-linear"),
+        "density": "D",
+        "look": "film",
+        "prior": "smaller",
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def two_exams(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    return write_exam(tmp_path_factory.mktemp("two"), SEED, ROWS, COLUMNS, EVERY)
+
+
+def test_the_exam_before_is_of_the_same_woman_a_year_earlier(two_exams: tuple[Path, ...]) -> None:
+    assert [path.name for path in two_exams] == [*NAMES, *(f"prior-{name}" for name in NAMES)]
+    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in two_exams]
+    assert len({header.PatientID for header in headers}) == 1
+    assert [header.StudyDate for header in headers] == ["20000101"] * 4 + ["19990101"] * 4
+    assert len({header.StudyInstanceUID for header in headers}) == 2
+    assert len({header.SOPInstanceUID for header in headers}) == 8
+    assert {header.DetectorType for header in headers} == {"FILM"}
+
+
+def test_truth_is_read_again_as_it_was_drawn(two_exams: tuple[Path, ...]) -> None:
+    truth = read_truth(two_exams[0].parent)
+    assert truth.settings == EVERY
+    for name in NAMES:
+        now, before = truth.files[name].lesions, truth.files[f"prior-{name}"].lesions
+        assert [(one.lesion, one.kind, one.features) for one in now] == [
+            (one.lesion, one.kind, one.features) for one in before
+        ]
+        for one, earlier in zip(now, before, strict=True):
+            assert 0.5 < earlier.radius / one.radius < 0.8
+            np.testing.assert_allclose(earlier.centre, one.centre, atol=6)
+    kinds = sorted(one.kind for view in truth.files.values() for one in view.lesions if view.exam == "present")
+    assert kinds == ["calcification"] * 4 + ["mass"] * 4  # each in both views of its breast
+
+
+def test_other_settings_give_other_identifiers(files: tuple[Path, ...], two_exams: tuple[Path, ...]) -> None:
+    one, other = (pydicom.dcmread(paths[0], stop_before_pixels=True) for paths in (files, two_exams))
+    assert one.StudyInstanceUID != other.StudyInstanceUID
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [(None, "truth.json: cannot be read"), ("{}", "seed: Field required"), ("[", "is not the truth of a phantom")],
+)
+def test_a_truth_that_cannot_be_used_is_named(content: str | None, named: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "truth.json").write_text(content)
+    with pytest.raises(MammoscopeError, match=named):
+        read_truth(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def _record(part: str, folder: Path) -> None:
     if needed is not None and not needed.exists():
         sys.stdout.write(f"{part}: left as it is, needs {needed}\n")
         return
-    release = write_release(folder / "release")
+    release = write_release(folder / f"release-{part}")
     if part in GROUPS:
         bundle = load_bundle(release)
         content = {name: findings.analysed(mammogram, bundle) for name, mammogram in GROUPS[part](folder)}

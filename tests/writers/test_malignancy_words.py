@@ -28,3 +28,9 @@ def test_the_side_is_said_and_no_rounding_hides_it(score: float, operating_point
 def test_the_operating_point_of_several_findings_has_the_digits_of_the_nearest() -> None:
     assert operating_point_percent(0.423) == "42%"
     assert operating_point_percent(0.423, [0.9, 0.418, 0.1]) == "42.3%"
+
+
+def test_what_no_model_grades_has_no_percentage_and_no_side() -> None:
+    assert malignancy_words(None, 0.4) == "malignancy not graded"
+    assert operating_point_words(None, 0.4) == ""
+    assert operating_point_percent(0.4, [None, 0.9]) == "40%"

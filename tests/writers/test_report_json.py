@@ -52,7 +52,7 @@ def test_the_schema_is_sound_and_names_no_host() -> None:
     schema = analysis_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["$id"] == "urn:mammoscope:analysis:1.2"
+    assert schema["$id"] == "urn:mammoscope:analysis:1.3"
     assert schema["title"]
     assert set(schema["required"]) == set(schema["properties"])
 

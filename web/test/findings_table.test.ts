@@ -14,9 +14,9 @@ function view(laterality: "LEFT" | "RIGHT", name: string, mm: number | null = 0.
 }
 
 /** A finding around a point, 20 pixels in diameter. */
-function finding(x: number, y: number, detection_score: number, malignancy_score: number, lesion: string | null = null): Finding {
+function finding(x: number, y: number, detection_score: number, malignancy_score: number | null, lesion: string | null = null): Finding {
   return {
-    kind: "mass", detection_score, malignancy_score, malignancy: "malignant", lesion,
+    kind: "mass", detection_score, malignancy_score, malignancy: malignancy_score === null ? null : "malignant", features: {}, lesion,
     box: { x0: x - 10, y0: y - 10, x1: x + 10, y1: y + 10 }, outline: [[x - 10, y], [x, y - 10], [x + 10, y]],
     size: { area_mm2: null, longest_diameter_mm: null, unknown_because: null },
   };
@@ -53,6 +53,13 @@ describe("rows", () => {
     reading.sortBy(order);
     expect(keys(reading)).toEqual(expected);
     reading.sortBy("suspicion");
+  });
+
+  it("does not push back what is not graded, but sorts it last by malignancy", () => {
+    const mixed = open([view("RIGHT", "CC"), finding(100, 100, 0.9, 0.2), finding(300, 300, 0.5, null), finding(1, 1, 0.8, 0.7)]);
+    expect(keys(mixed)).toEqual(["0/2", "0/1", "0/0"]);
+    mixed.sortBy("malignancy");
+    expect(keys(mixed)).toEqual(["0/2", "0/0", "0/1"]);
   });
 
   it("lets go of a view below the threshold", () => {

@@ -19,3 +19,8 @@ test("the operating point of several findings has the digits of the nearest", ()
   expect(operatingPointPercent(0.423)).toBe("42%");
   expect(operatingPointPercent(0.423, [0.9, 0.418, 0.1])).toBe("42.3%");
 });
+
+test("what no model grades has no percentage and no side", () => {
+  expect(malignancyWords(null, 0.4)).toBe("malignancy not graded");
+  expect(operatingPointWords(null, 0.4)).toBe("");
+});

@@ -11,6 +11,7 @@ const finding = (x0: number): Finding => ({
   malignancy_score: 0.5,
   malignancy: "benign",
   size: { area_mm2: null, longest_diameter_mm: null, unknown_because: "no spacing" },
+  features: {},
   lesion: null,
 });
 

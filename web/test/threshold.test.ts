@@ -12,13 +12,14 @@ const finding = (detection_score: number, longest: number | null = 12.34): Findi
   malignancy_score: 0.5,
   malignancy: "benign",
   size: { area_mm2: longest && 99.6, longest_diameter_mm: longest, unknown_because: longest ? null : "no spacing" },
+  features: {},
   lesion: null,
 });
 
 const kind = kindOf(null, finding(1));
 
 const analysis = (scores: number[], said: Analysis["outcome"] = scores.length ? "findings" : "no_finding"): Analysis => ({
-  schema_version: "1.2",
+  schema_version: "1.3",
   notice: "",
   software: "",
   outcome: said,
@@ -38,7 +39,7 @@ const analysis = (scores: number[], said: Analysis["outcome"] = scores.length ? 
     modality: null,
     manufacturer: null,
   },
-  bundle: { name: "", version: "", sha256: "" },
+  bundle: { name: "", version: "", sha256: "", kinds: ["calcification"] },
   thresholds: { detection: 0.03, malignancy: 0.5 },
   findings: scores.map((score) => finding(score)),
   warnings: [],

@@ -96,7 +96,7 @@ class AuditTrail:
             "source": self._source,
             "software": f"mammoscope {__version__}",
             "input_sha256": sha256,
-            "bundle": bundle.model_dump(),
+            "bundle": bundle.model_dump(exclude={"kinds"}),
             "thresholds": thresholds.model_dump(),
             "outcome": outcome,
         }

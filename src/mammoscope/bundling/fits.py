@@ -40,6 +40,11 @@ def fit_step(manifest: BundleManifest, name: str, folder: Path, validation: Data
     """Fit one step, on the output of those before it; raises as ``fit_on_validation``."""
     step = next(step for step in manifest.steps if step.name == name)
     own = alone(manifest, name, folder).steps[0]
+    for_kinds = getattr(own.settings, "of_kinds", None)
+    if for_kinds is not None:
+        validation = validation.of_kinds(for_kinds)
+        if not validation.lesions:  # nothing to fit it on: it stays as it is
+            return manifest
     maker = MAKERS.get(step.role)
     if isinstance(own.step, FittableStep):
         fitted = dict(own.step.fitted(_cases(step, manifest, folder, validation)))

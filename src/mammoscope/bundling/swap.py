@@ -92,6 +92,7 @@ def swapped(
             thresholds = manifest.thresholds.model_copy(update={"malignancy": _EVEN})
             manifest = manifest.model_copy(update={"thresholds": thresholds})
         manifest = BundleManifest.model_validate(manifest.model_dump())  # a chain, with names that differ
+        validation = split_patients(dataset, **settings.model_dump())[1].of_kinds(Bundle(folder, manifest, "").kinds)
         manifest = fit_step(manifest, step.name, folder, validation)
         if role in ("detect", "joint"):
             manifest = with_detection_threshold(manifest, folder, _threshold(manifest, folder, validation))

@@ -48,7 +48,7 @@ def analyse_images(
         Applied to each image as it is read.
     """
     analysed: dict[str, AnalysedImage] = {}
-    alone = row_by_row(bundle)
+    alone, gradable = row_by_row(bundle), bundle.kinds_of("classify")
     for case in exam_cases(dataset, bundle, progress, change=change):
         found = run(bundle.finding, case.exam, Candidates.none(), case.place)
         if not alone:
@@ -63,7 +63,9 @@ def analyse_images(
                 lesion,
                 malignancy,
                 lesion_malignant=np.array([malignant is True for malignant in pathology], dtype=bool),
-                lesion_graded=np.array([malignant is not None for malignant in pathology], dtype=bool),
+                lesion_graded=np.array(
+                    [row.malignant is not None and row.kind in gradable for row in case.lesions[view]], dtype=bool
+                ),
                 score=score,
             )
     return [analysed[image] for image in dataset.judged_images]
@@ -77,7 +79,7 @@ def _malignancy(
     if not alone:
         graded = malignancy_of(rows, bundle)
         malignancy[taken] = graded[taken]
-        return malignancy, float((rows.detection_score * graded).max(initial=0.0)) if scored else 0.0
+        return malignancy, float(np.nan_to_num(rows.detection_score * graded).max(initial=0.0)) if scored else 0.0
     if taken.any():
         graded_rows = graded_alone(bundle, case.exam, rows.take(taken), case.place)
         malignancy[taken] = malignancy_of(graded_rows, bundle)
@@ -88,5 +90,5 @@ def _malignancy(
         if rows.detection_score[row] <= highest:  # ranked: no further one can exceed it either
             break
         one = graded_alone(bundle, case.exam, rows.take(np.array([row])), case.place)
-        highest = max(highest, float(one.detection_score[0] * malignancy_of(one, bundle)[0]))
+        highest = max(highest, float(np.nan_to_num(one.detection_score[0] * malignancy_of(one, bundle)[0])))
     return malignancy, highest

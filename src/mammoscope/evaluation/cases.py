@@ -30,6 +30,7 @@ from mammoscope.stages.step import PreparedExam, PreparedView
 Progress = Callable[[int, int], None]
 
 _SAME_IOU = 0.3  # a candidate that a step moves still counts as the same
+_OF_ANOTHER_KIND = 1 - 1e-6  # of two at one place the one of the same kind is it
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +164,9 @@ def classify_boxes(dataset: Dataset, bundle: Bundle, progress: Progress | None =
 def true_candidates(case: ExamCase) -> Candidates:
     """The lesions of an exam as candidates, view by view, in the order of the table."""
     return Candidates.joined(
-        Candidates.on_view(prepared.breast.from_original.boxes(lesion.box[None]), np.ones(1), view=view)
+        Candidates.on_view(
+            prepared.breast.from_original.boxes(lesion.box[None]), np.ones(1), view=view, kind=lesion.kind
+        )
         for view, (prepared, lesions) in enumerate(zip(case.exam.views, case.lesions, strict=True))
         if prepared.breast is not None
         for lesion in lesions
@@ -250,6 +253,7 @@ def graded_alone(bundle: Bundle, exam: PreparedExam, given: Candidates, place: s
     """
     after = run(bundle.grading, exam, given, place)
     iou = box_iou(given.boxes, after.boxes) * (given.view[:, None] == after.view[None])
+    iou *= np.where(given.kind[:, None] == after.kind[None], 1, _OF_ANOTHER_KIND)
     rows = match(iou, _SAME_IOU)
     if (rows < 0).any():
         raise BundleError(f"{bundle.folder}: the steps after the selection drop given candidates on {place}")

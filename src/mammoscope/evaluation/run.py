@@ -27,6 +27,7 @@ from mammoscope.evaluation.metrics import (
     afroc,
     any_view,
     attributes,
+    by_kind,
     classification,
     detection,
     end_to_end,
@@ -126,6 +127,7 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
     scored = detection.scored_by_lesion(images)
     figures |= any_view.any_view_figures(images, ranking, bootstrap) | normals.froc_on_normals(ranking, bootstrap)
     figures |= afroc.afroc_figures(ranking, bootstrap) | levels.level_figures(scored, bootstrap)
+    figures |= by_kind.detection_by_kind(images, bundle.kinds, bootstrap)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
 
     def drawn() -> list[Plot]:
@@ -145,6 +147,7 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
         | detection.DEFINITIONS
         | any_view.DEFINITIONS
         | normals.DEFINITIONS
+        | (by_kind.DEFINITIONS if "kinds" in figures else {})
         | group_definitions(dataset.info),
         detection_rows(images),
         drawn,
@@ -152,6 +155,7 @@ def _detector(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: 
 
 
 def _segmenter(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
+    dataset = dataset.of_kinds(bundle.kinds_of("segment"))
     images, crops = len(dataset.images), lesions_with_crop(dataset)
     total = len(crops) + 2 * images
     average, of_training = average_mask(dataset, bundle)
@@ -172,6 +176,7 @@ def _segmenter(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress:
 
 
 def _classifier(dataset: Dataset, bundle: Bundle, bootstrap: Bootstrap, progress: Progress | None) -> Measured:
+    dataset = dataset.of_kinds(bundle.kinds_of("classify"))
     unknown = len(dataset.lesions) - len(dataset.graded_lesions)
     dataset = replace(dataset, lesions=dataset.graded_lesions) if unknown else dataset
     threshold = bundle.manifest.thresholds.malignancy
@@ -235,11 +240,14 @@ def _pipeline(
     figures |= normals.normal_figures(detected, dataset.normals, detection_threshold, bootstrap)
     if by_image:
         figures |= levels.level_figures(scored, bootstrap)
+    thresholds = detection_threshold, malignancy_threshold
+    figures |= by_kind.pipeline_by_kind(images, bundle.kinds, *thresholds, bootstrap)
     statistic = end_to_end.lesion_statistic(images, shown, malignancy_threshold)
     figures["breakdown"] = breakdown(dataset, in_order_of_images(dataset), statistic, bootstrap)
     groups = group_definitions(dataset.info)
     groups["breakdown"] += " Threshold: at_lesion_count."
     definition = levels.definitions(levels.BY_MALIGNANCY) | end_to_end.DEFINITIONS | normals.DEFINITIONS | groups
+    definition |= by_kind.DEFINITIONS if "kinds" in figures else {}
 
     def drawn() -> list[Plot]:
         panel = panels.analysed_panel(dataset, images, shown, malignancy_threshold)

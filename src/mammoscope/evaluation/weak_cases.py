@@ -88,7 +88,8 @@ def _graded_on_view(bundle: Bundle, case: ExamCase, found: Candidates) -> Candid
         if start and surest < bundle.manifest.thresholds.detection and surest <= highest:
             break
         graded.append(graded_alone(bundle, case.exam, some, case.place))
-        highest = max(highest, float((some.detection_score * malignancy_of(graded[-1], bundle)).max(initial=0.0)))
+        scores = np.nan_to_num(some.detection_score * malignancy_of(graded[-1], bundle))
+        highest = max(highest, float(scores.max(initial=0.0)))
     return Candidates.joined(graded)
 
 
@@ -115,7 +116,7 @@ def _looked_at(
         boxes=back.boxes(found.boxes),
         peaks=back.points(peaks_of(found)),
         detection=found.detection_score,
-        malignancy=malignancy_of(found, bundle),
+        malignancy=np.nan_to_num(malignancy_of(found, bundle)),
         outlines=outlines,
         breast_found=breast is not None,
         breast=breast_of(dataset, image),

@@ -10,10 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mammoscope.example.settings import Density
+
 Outline = NDArray[np.float64]
 
 FIELD_HEIGHT_MM = 232.96
 FIELD_WIDTH_MM = 179.2
+_DENSITIES: dict[Density | None, tuple[float, float]] = {
+    None: (0.34, 0.5),
+    Density.A: (0.02, 0.1),
+    Density.B: (0.22, 0.32),
+    Density.C: (0.46, 0.56),
+    Density.D: (0.72, 0.85),
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Patient:
     half_height_mm
         Half the height of the breast at the chest wall, CC.
     density
-        Share of glandular tissue, 0.25 (fatty) to 0.6 (dense).
+        Of glandular tissue, 0 (fatty) to 0.85 (dense): how far from its middle it reaches.
     """
 
     depth_mm: float
@@ -35,9 +44,9 @@ class Patient:
     density: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Patient:
-        """A patient at random."""
-        return cls(rng.uniform(88, 104), rng.uniform(76, 90), rng.uniform(0.34, 0.5))
+    def draw(cls, rng: np.random.Generator, density: Density | None = None) -> Patient:
+        """A patient at random, perhaps of this density; the same as without it in all else."""
+        return cls(rng.uniform(88, 104), rng.uniform(76, 90), rng.uniform(*_DENSITIES[density]))
 
 
 @dataclass(frozen=True, eq=False)

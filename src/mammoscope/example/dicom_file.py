@@ -11,12 +11,13 @@ from pydicom.uid import UID, DigitalMammographyXRayImageStorageForPresentation, 
 
 from mammoscope import __version__
 from mammoscope.example.phantom import PhantomView
+from mammoscope.example.settings import DEFAULTS, Look, PhantomSettings
 from mammoscope.mammogram import Laterality
 
 # Part of every UID: raise it when the same seed gives other pixels.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
-_DATE, _TIME = "20000101", "120000"
+_DATE, _DATE_BEFORE, _TIME = "20000101", "19990101", "120000"
 _TEXT = "SYNTHETIC PHANTOM"
 _BITS = 12
 _VIEW_CODES = {"CC": ("399162004", "cranio-caudal"), "MLO": ("399368009", "medio-lateral oblique")}
@@ -29,7 +30,9 @@ _ORIENTATION = {
 }
 
 
-def phantom_dicom(view: PhantomView, seed: int, number: int) -> bytes:
+def phantom_dicom(
+    view: PhantomView, seed: int, number: int, settings: PhantomSettings = DEFAULTS, *, before: bool = False
+) -> bytes:
     """The bytes of a DICOM file, explicit VR little endian.
 
     Parameters
@@ -37,20 +40,28 @@ def phantom_dicom(view: PhantomView, seed: int, number: int) -> bytes:
     view
         What to store.
     seed
-        Of the exam; with the size of the image it fixes the UIDs.
+        Of the exam; with the size of the image and the settings it fixes the UIDs.
     number
         Place of the view in the exam, from 1.
+    settings
+        With which it was drawn.
+    before
+        Whether it is of the exam of the year before.
     """
-    size = f"{view.pixels.shape[0]}x{view.pixels.shape[1]}"
+    parts = [f"{view.pixels.shape[0]}x{view.pixels.shape[1]}", *settings.stated(), *(["before"] if before else [])]
+    exam = " ".join(parts)
     dataset = Dataset()
     for module in (
-        _patient_and_study(seed, size),
-        _series_and_equipment(view, seed, size, number),
-        _image(view, seed, size, number),
+        _patient_and_study(seed, exam),
+        _series_and_equipment(view, seed, exam, number),
+        _image(view, seed, exam, number),
         _pixels(view),
-        _mammography(view),
+        _mammography(view, settings),
     ):
         dataset.update(module)
+    if before:
+        for name in ("StudyDate", "SeriesDate", "ContentDate", "AcquisitionDate"):
+            setattr(dataset, name, _DATE_BEFORE)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
@@ -66,14 +77,14 @@ def _uid(*parts: object) -> UID:
     return UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, text).int}")
 
 
-def _patient_and_study(seed: int, size: str) -> Dataset:
+def _patient_and_study(seed: int, exam: str) -> Dataset:
     module = Dataset()
     module.PatientName = "SYNTHETIC^PHANTOM"
     module.PatientID = f"SYNTHETIC-PHANTOM-{seed}"
     module.PatientBirthDate = ""
     module.PatientSex = "O"
     module.PatientComments = f"{_TEXT}: no patient"
-    module.StudyInstanceUID = _uid("study", seed, size)
+    module.StudyInstanceUID = _uid("study", seed, exam)
     module.StudyDate, module.StudyTime = _DATE, _TIME
     module.StudyDescription = f"{_TEXT} four-view exam"
     module.ReferringPhysicianName = ""
@@ -82,11 +93,11 @@ def _patient_and_study(seed: int, size: str) -> Dataset:
     return module
 
 
-def _series_and_equipment(view: PhantomView, seed: int, size: str, number: int) -> Dataset:
+def _series_and_equipment(view: PhantomView, seed: int, exam: str, number: int) -> Dataset:
     module = Dataset()
     module.Modality = "MG"
     module.PresentationIntentType = "FOR PRESENTATION"
-    module.SeriesInstanceUID = _uid("series", seed, size, number)
+    module.SeriesInstanceUID = _uid("series", seed, exam, number)
     module.SeriesNumber = number
     module.SeriesDate, module.SeriesTime = _DATE, _TIME
     module.SeriesDescription = f"{_TEXT} {view.laterality[0]} {view.view}"
@@ -97,10 +108,10 @@ def _series_and_equipment(view: PhantomView, seed: int, size: str, number: int) 
     return module
 
 
-def _image(view: PhantomView, seed: int, size: str, number: int) -> Dataset:
+def _image(view: PhantomView, seed: int, exam: str, number: int) -> Dataset:
     module = Dataset()
     module.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
-    module.SOPInstanceUID = _uid("image", seed, size, number)
+    module.SOPInstanceUID = _uid("image", seed, exam, number)
     module.InstanceNumber = 1
     module.ContentDate, module.ContentTime = _DATE, _TIME
     module.AcquisitionDate, module.AcquisitionTime = _DATE, _TIME
@@ -132,7 +143,7 @@ def _pixels(view: PhantomView) -> Dataset:
     return module
 
 
-def _mammography(view: PhantomView) -> Dataset:
+def _mammography(view: PhantomView, settings: PhantomSettings) -> Dataset:
     spacing = round(view.spacing_mm, 9)
     module = Dataset()
     module.ImageLaterality = view.laterality[0]
@@ -144,7 +155,7 @@ def _mammography(view: PhantomView) -> Dataset:
     module.ViewPosition = view.view
     module.ViewCodeSequence = [_code(*_VIEW_CODES[view.view])]
     module.ViewCodeSequence[0].ViewModifierCodeSequence = []
-    module.DetectorType = "DIRECT"
+    module.DetectorType = "FILM" if settings.look is Look.FILM else "DIRECT"
     module.ImagerPixelSpacing = [spacing, spacing]
     return module
 

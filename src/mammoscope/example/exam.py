@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.example.dicom_file import phantom_dicom
 from mammoscope.example.phantom import COLUMNS, EXAM_VIEWS, ROWS, PhantomView, make_view
+from mammoscope.example.settings import DEFAULTS, PhantomSettings, Prior
+from mammoscope.example.truth import TrueView, Truth, write_truth
 from mammoscope.files import write_bytes
 
-TRUTH = "truth.json"
 EXAM_FILES = tuple(f"phantom-{side[0]}-{view}.dcm" for side, view in EXAM_VIEWS)
+PRIOR_FILES = tuple(f"prior-{name}" for name in EXAM_FILES)
 
 
-def write_exam(folder: Path, seed: int = 0, rows: int = ROWS, columns: int = COLUMNS) -> tuple[Path, ...]:
+def write_exam(
+    folder: Path, seed: int = 0, rows: int = ROWS, columns: int = COLUMNS, settings: PhantomSettings = DEFAULTS
+) -> tuple[Path, ...]:
     """Write a phantom exam and ``truth.json``, making the folder if there is none.
 
     Parameters
@@ -25,51 +28,48 @@ def write_exam(folder: Path, seed: int = 0, rows: int = ROWS, columns: int = COL
         The same seed gives the same files.
     rows, columns
         Size of each view.
+    settings
+        What is drawn, and how.
 
     Returns
     -------
     tuple of Path
         The DICOM files, named as ``EXAM_FILES``: ``phantom-R-CC.dcm``, ``phantom-L-CC.dcm``, ``phantom-R-MLO.dcm``,
-        ``phantom-L-MLO.dcm``.
+        ``phantom-L-MLO.dcm``; with an exam before, also its own, named as ``PRIOR_FILES``.
 
     Raises
     ------
     MammoscopeError
         The folder or a file cannot be written.
+    ValueError
+        As ``make_view``.
     """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MammoscopeError(f"{folder}: cannot be made ({error.strerror})") from None
-    truth = {
-        name: _described(write_view(folder / name, number, seed, rows, columns))
-        for number, name in enumerate(EXAM_FILES)
-    }
-    content = {"about": "SYNTHETIC PHANTOM: what was drawn, in pixels of each file.", "seed": seed, "files": truth}
-    write_bytes(folder / TRUTH, (json.dumps(content, indent=1) + "\n").encode())
-    return tuple(folder / name for name in EXAM_FILES)
+    names = EXAM_FILES if settings.prior is Prior.NONE else (*EXAM_FILES, *PRIOR_FILES)
+    drawn = {}
+    for place, name in enumerate(names):
+        number, before = place % len(EXAM_FILES), name in PRIOR_FILES
+        view = write_view(folder / name, number, seed, rows, columns, settings, before=before)
+        drawn[name] = TrueView.of(view, before=before)
+    write_truth(Truth(seed=seed, settings=settings, files=drawn), folder)
+    return tuple(folder / name for name in names)
 
 
-def write_view(path: Path, number: int, seed: int = 0, rows: int = ROWS, columns: int = COLUMNS) -> PhantomView:
-    """Write one view of the exam, the one of this place in ``EXAM_FILES``; raises as ``write_exam``."""
-    view = make_view(number, seed, rows, columns)
-    write_bytes(path, phantom_dicom(view, seed, number + 1))
+def write_view(
+    path: Path,
+    number: int,
+    seed: int = 0,
+    rows: int = ROWS,
+    columns: int = COLUMNS,
+    settings: PhantomSettings = DEFAULTS,
+    *,
+    before: bool = False,
+) -> PhantomView:
+    """Write one view of the exam, the one of this place in ``EXAM_FILES``; see ``make_view``, and ``write_exam``."""
+    view = make_view(number, seed, rows, columns, settings, before=before)
+    write_bytes(path, phantom_dicom(view, seed, number + 1, settings, before=before))
     return view
-
-
-def _described(view: PhantomView) -> dict[str, object]:
-    masses = [
-        {
-            "box": [round(value, 2) for value in mass.box],
-            "outline": mass.outline.round(2).tolist(),
-            "malignant": mass.malignant,
-        }
-        for mass in view.masses
-    ]
-    return {
-        "laterality": str(view.laterality),
-        "view": view.view,
-        "spacing_mm": round(view.spacing_mm, 9),
-        "masses": masses,
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,44 +12,28 @@ from numpy.typing import NDArray
 from mammoscope.example.anatomy import (
     FIELD_HEIGHT_MM,
     FIELD_WIDTH_MM,
+    Anatomy,
     Patient,
     craniocaudal,
     mediolateral_oblique,
 )
+from mammoscope.example.calcification import cluster_outline, draw_specks, is_malignant, render_specks
+from mammoscope.example.exposure import exposed
 from mammoscope.example.label import burn_label
-from mammoscope.example.mass import mass_outline, render_mass
+from mammoscope.example.lesions import CALCIFICATION, MASS, PhantomLesion, PlannedLesion, planned
+from mammoscope.example.mass import FORMS, mass_outline, render_mass
+from mammoscope.example.settings import DEFAULTS, Cluster, PhantomSettings, Prior, Shape
+from mammoscope.example.texture import FloatImage
 from mammoscope.example.tissue import filled, thickness, tissue_density
 from mammoscope.mammogram import Laterality
 
-WHITE = 4095  # 12 bits
 ROWS, COLUMNS = 3328, 2560
 EXAM_VIEWS = tuple((side, view) for view in ("CC", "MLO") for side in (Laterality.RIGHT, Laterality.LEFT))
 _WORK_MM = 0.14  # tissue is drawn at this pixel size and enlarged; noise is added at full size
-_TISSUE_RANGE, _BACKGROUND = 0.86, 26
 _SMALLEST_SIDE = 200
 _LARGEST_SEED = (1 << 32) - 1
-
-
-@dataclass(frozen=True, eq=False)
-class PhantomMass:
-    """A mass of the phantom.
-
-    Attributes
-    ----------
-    outline
-        ``(N, 2) float64`` closed polygon of (x, y), frame ``original``.
-    malignant
-        Whether it was drawn with the features of a malignant mass.
-    """
-
-    outline: NDArray[np.float64]
-    malignant: bool
-
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        """(x0, y0, x1, y1) around the outline, frame ``original``."""
-        (x0, y0), (x1, y1) = self.outline.min(axis=0), self.outline.max(axis=0)
-        return float(x0), float(y0), float(x1), float(y1)
+# Of the random numbers of an exam: what both exams of a woman share, and what a year changes.
+_PATIENT, _VIEWS, _LESIONS, _BEFORE = 0, 1, 100, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +50,7 @@ class PhantomView:
         Which breast, and ``"CC"`` or ``"MLO"``.
     spacing_mm
         Size of a (square) pixel.
-    masses
+    lesions
         What a perfect analysis would find.
     """
 
@@ -74,15 +59,35 @@ class PhantomView:
     laterality: Laterality
     view: str
     spacing_mm: float
-    masses: tuple[PhantomMass, ...]
+    lesions: tuple[PhantomLesion, ...]
+
+    @property
+    def masses(self) -> tuple[PhantomLesion, ...]:
+        """The lesions that are masses."""
+        return tuple(lesion for lesion in self.lesions if lesion.kind == MASS)
 
 
-def make_exam(seed: int, rows: int = ROWS, columns: int = COLUMNS) -> tuple[PhantomView, ...]:
-    """The views of ``EXAM_VIEWS``; one breast holds one mass, seen in both of its views. Raises as ``make_view``."""
-    return tuple(make_view(number, seed, rows, columns) for number in range(len(EXAM_VIEWS)))
+def make_exam(
+    seed: int,
+    rows: int = ROWS,
+    columns: int = COLUMNS,
+    settings: PhantomSettings = DEFAULTS,
+    *,
+    before: bool = False,
+) -> tuple[PhantomView, ...]:
+    """The views of ``EXAM_VIEWS``; each lesion is seen in both views of its breast. See ``make_view``."""
+    return tuple(make_view(number, seed, rows, columns, settings, before=before) for number in range(len(EXAM_VIEWS)))
 
 
-def make_view(number: int, seed: int, rows: int = ROWS, columns: int = COLUMNS) -> PhantomView:
+def make_view(
+    number: int,
+    seed: int,
+    rows: int = ROWS,
+    columns: int = COLUMNS,
+    settings: PhantomSettings = DEFAULTS,
+    *,
+    before: bool = False,
+) -> PhantomView:
     """One view of an exam.
 
     Parameters
@@ -93,85 +98,103 @@ def make_view(number: int, seed: int, rows: int = ROWS, columns: int = COLUMNS) 
         The same seed gives the same exam; 0 to 4294967295.
     rows, columns
         Size of each view. The field is that of a small detector (18 x 24 cm) at any size.
+    settings
+        What is drawn, and how.
+    before
+        The exam of the year before, whose lesions are as ``settings.prior`` says: the same woman in the same position.
 
     Raises
     ------
     ValueError
-        The size is too small to hold a breast and a label, or the seed is out of range.
+        The size is too small to hold a breast and a label, the seed is out of range, or there is no exam before.
     """
     if not 0 <= seed <= _LARGEST_SEED:
         raise ValueError(f"seed is {seed}, it must be in the range (0, {_LARGEST_SEED})")
     if min(rows, columns) < _SMALLEST_SIDE:
         raise ValueError(f"a phantom of {rows} x {columns} is too small: each side must be {_SMALLEST_SIDE} or more")
-    rng = np.random.default_rng([seed, 0])
-    patient = Patient.draw(rng)
-    side = Laterality.LEFT if rng.random() < 0.5 else Laterality.RIGHT
-    lesion = _Lesion.draw(rng)
+    if before and settings.prior is Prior.NONE:
+        raise ValueError("prior is 'none': there is no exam before, expected 'smaller' or 'absent'")
+    rng = np.random.default_rng([seed, _PATIENT])
+    patient = Patient.draw(rng, settings.density)
     laterality, view = EXAM_VIEWS[number]
-    return _make_view(
-        np.random.default_rng([seed, 1 + number]),
-        patient,
-        lesion if laterality is side else None,
-        laterality=laterality,
-        view=view,
-        size=(rows, columns),
-        seed=seed,
-    )
-
-
-@dataclass(frozen=True)
-class _Lesion:
-    """Where the mass lies: its distance from the nipple is the same in both views."""
-
-    from_nipple_mm: float
-    angle_cc: float
-    angle_mlo: float
-    diameter_mm: float
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> _Lesion:
-        # The upper outer quadrant, where most cancers lie: above the nipple in both views.
-        return cls(rng.uniform(44, 54), rng.uniform(0.25, 0.55), rng.uniform(0.2, 0.5), rng.uniform(14, 18))
-
-    def centre(self, nipple: tuple[float, float], view: str) -> tuple[float, float]:
-        angle = self.angle_cc if view == "CC" else self.angle_mlo
-        return nipple[0] - self.from_nipple_mm * np.cos(angle), nipple[1] - self.from_nipple_mm * np.sin(angle)
-
-
-def _make_view(
-    rng: np.random.Generator,
-    patient: Patient,
-    lesion: _Lesion | None,
-    *,
-    laterality: Laterality,
-    view: str,
-    size: tuple[int, int],
-    seed: int,
-) -> PhantomView:
-    rows, columns = size
+    lesions = [lesion for lesion in planned(rng, settings) if lesion.side is laterality]
+    if before:
+        lesions = [lesion.before() for lesion in lesions if settings.prior is Prior.SMALLER]
+    tissue_rng = np.random.default_rng([seed, _VIEWS + number])
     spacing = max(FIELD_HEIGHT_MM / rows, FIELD_WIDTH_MM / columns)
     shrink = max(1.0, _WORK_MM / spacing)
     shape = (round(rows / shrink), round(columns / shrink))
     mm = spacing * rows / shape[0]
-    anatomy = craniocaudal(patient, rng, rows * spacing) if view == "CC" else mediolateral_oblique(patient, rng)
-
+    anatomy = (
+        craniocaudal(patient, tissue_rng, rows * spacing) if view == "CC" else mediolateral_oblique(patient, tissue_rng)
+    )
     breast = filled(anatomy.outline, shape, mm)
-    tissue = tissue_density(rng, anatomy, patient, breast, mm)
-    masses: tuple[PhantomMass, ...] = ()
-    if lesion is not None:
-        outline = mass_outline(rng, lesion.centre(anatomy.nipple, view), lesion.diameter_mm * rng.uniform(0.95, 1.0))
-        density = render_mass(rng, shape, outline, mm)
-        tissue += density * (np.float32(0.97) - tissue).clip(0.1, None) * np.float32(0.9)
-        masses = (PhantomMass(outline / spacing, malignant=True),)
-    image = tissue * thickness(breast, mm)
-
-    full = np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
-    full = full * np.float32(_TISSUE_RANGE * WHITE) + np.float32(_BACKGROUND)
-    full += rng.standard_normal(full.shape, dtype=np.float32) * (np.float32(6) + np.float32(0.012) * full)
-    pixels = np.clip(full, 0, WHITE).astype(np.uint16)
+    tissue = tissue_density(tissue_rng, anatomy, patient, breast, mm)
+    drawn = tuple(
+        lesion.in_pixels(spacing) for lesion in _drawn(lesions, tissue, anatomy, view, mm, seed=seed, number=number)
+    )
+    film = np.random.default_rng([seed, _VIEWS + number, _BEFORE if before else 0])
+    pixels = exposed(film, tissue * thickness(breast, mm), settings, (rows, columns), spacing)
     mask = cv2.resize(breast, (columns, rows), interpolation=cv2.INTER_LINEAR) > 127
     if laterality is Laterality.RIGHT:
         pixels, mask = np.ascontiguousarray(pixels[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
-        masses = tuple(PhantomMass(mass.outline * (-1, 1) + (columns, 0), mass.malignant) for mass in masses)
+        drawn = tuple(lesion.mirrored(columns) for lesion in drawn)
     burn_label(pixels, laterality, view, seed, spacing)
-    return PhantomView(pixels, mask, laterality, view, spacing, masses)
+    return PhantomView(pixels, mask, laterality, view, spacing, drawn)
+
+
+def _drawn(
+    lesions: Sequence[PlannedLesion],
+    tissue: FloatImage,
+    anatomy: Anatomy,
+    view: str,
+    mm: float,
+    *,
+    seed: int,
+    number: int,
+) -> Iterator[PhantomLesion]:
+    """Draw lesions into ``tissue (h, w)`` in place; what was drawn, in mm of a left breast."""
+    for lesion in lesions:
+        rng = np.random.default_rng([seed, _VIEWS + number, _LESIONS + lesion.number])
+        if isinstance(lesion.drawn_as, Cluster):
+            # The specks of both views are the same ones.
+            of_both = np.random.default_rng([seed, _PATIENT, _LESIONS + lesion.number])
+            yield _draw_cluster(of_both, lesion, lesion.drawn_as, tissue, anatomy, view, mm)
+        else:
+            yield _draw_mass(rng, lesion, lesion.drawn_as, tissue, anatomy, view, mm)
+
+
+def _draw_mass(
+    rng: np.random.Generator,
+    lesion: PlannedLesion,
+    shape: Shape,
+    tissue: FloatImage,
+    anatomy: Anatomy,
+    view: str,
+    mm: float,
+) -> PhantomLesion:
+    form, centre = FORMS[shape], lesion.spot.centre(anatomy.nipple, view)
+    diameter = lesion.diameter_mm * rng.uniform(0.95, 1.0) * lesion.scale
+    outline = mass_outline(rng, form, centre, diameter)
+    density = render_mass(rng, (tissue.shape[0], tissue.shape[1]), form, outline, mm)
+    tissue += density * (np.float32(0.82) - tissue).clip(0.1, None) * np.float32(0.9)
+    features = {"shape": form.shape, "margin": form.margin}
+    return PhantomLesion(lesion.number, MASS, outline, form.malignant, features)
+
+
+def _draw_cluster(
+    rng: np.random.Generator,
+    lesion: PlannedLesion,
+    cluster: Cluster,
+    tissue: FloatImage,
+    anatomy: Anatomy,
+    view: str,
+    mm: float,
+) -> PhantomLesion:
+    centre = lesion.spot.centre(anatomy.nipple, view)
+    specks = draw_specks(rng, cluster)
+    polygons = specks.polygons(centre, lesion.spot.angle(view), view, lesion.scale)
+    density = render_specks((tissue.shape[0], tissue.shape[1]), cluster, specks, polygons, mm)
+    tissue += density * (np.float32(1.1) - tissue)
+    features = {"morphology": cluster.morphology.value, "distribution": cluster.distribution.value}
+    return PhantomLesion(lesion.number, CALCIFICATION, cluster_outline(polygons), is_malignant(cluster), features)

@@ -56,8 +56,10 @@ def tissue_density(
     dx, dy = anatomy.nipple[0] - x, np.abs(y - anatomy.nipple[1])
     cone = 1 - dy / (4 + 0.75 * np.clip(dx, 0, None))
     disc = np.maximum(1 - reach, np.minimum(cone, 0.45) * _smooth_step(45 - dx, 0, 30))
-    field = disc + np.float32(0.30) * cloud + np.float32(0.12) * (fibres - 0.3)
-    gland = _smooth_step(field, 0.50 - patient.density, 1.20 - patient.density)
+    # Islands of bright tissue in the fat would look like masses.
+    clouds = np.float32(0.24) * cloud * (1 - _smooth_step(reach, 0.4, 1.0))
+    field = disc + clouds + np.float32(0.12) * (fibres - 0.3)
+    gland = _smooth_step(field, 0.30 - patient.density, 1.40 - patient.density)
     gland *= _smooth_step(depth, 4.0, 17.0)
     muscle = np.zeros(shape, dtype=np.float32)
     if anatomy.pectoral is not None:
@@ -66,7 +68,7 @@ def tissue_density(
 
     fine = power_law_noise(rng, shape, 1.1)
     tissue = np.float32(0.30) + np.float32(0.022) * fine + np.float32(0.02) * cloud
-    tissue += gland * (np.float32(0.25) + np.float32(0.04) * cloud + np.float32(0.07) * fibres)
+    tissue += gland * (np.float32(0.16) + np.float32(0.02) * cloud + np.float32(0.07) * fibres)
     tissue += (1 - gland) * fibres * np.float32(0.05) * _smooth_step(depth, 2, 8)
     tissue += _lines(rng, anatomy, patient, shape, mm) * np.float32(0.16)
     tissue = np.maximum(tissue, tissue * (1 - muscle) + muscle * (np.float32(0.60) + np.float32(0.02) * cloud))

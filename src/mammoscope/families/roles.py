@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -42,6 +42,7 @@ from mammoscope.families.samples import (
     RescorerBatch,
     SegmenterBatch,
 )
+from mammoscope.kinds import DEFAULT_KIND, KINDS
 from mammoscope.stages.joint import OUTPUTS
 
 BreastT = TypeVar("BreastT", bound=BreastRecipe)
@@ -57,10 +58,14 @@ GeneratorT = TypeVar("GeneratorT", bound=GeneratorRecipe)
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a detector finds on one image: ``boxes (N, 4)`` in its pixels, ``scores (N,)``, overlapping ones joined."""
+    """What a detector finds on one image: ``boxes (N, 4)`` in its pixels, ``scores (N,)``, overlapping ones joined.
+
+    ``kinds (N,)`` are names of kinds; None: all of them the default.
+    """
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
+    kinds: NDArray[np.str_] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +108,36 @@ class BreastFamily(Family[BreastT, ImageT, BatchT], Generic[BreastT, ImageT, Bat
 
 
 class DetectorFamily(BreastFamily[DetectorT, BreastImage, DetectorBatch, Found]):
-    """Detectors: a whole breast, to boxes and scores."""
+    """Detectors: a whole breast, to boxes and scores.
+
+    Attributes
+    ----------
+    tells_kinds
+        Whether its networks have a class for each kind of lesion that they learn from: then ``fitted`` gives ``kinds``,
+        see ``kinds_of``, and with several of them ``scores`` are ``(A, K)``. The others learn from masses alone.
+    """
 
     role: ClassVar[RoleName] = "detect"
     outputs: ClassVar = ("boxes", "scores")
+    tells_kinds: ClassVar[bool] = False
+
+    def export(self, network: nn.Module, recipe: DetectorT, fitted: Fitted) -> Exported:
+        """One image at a time; the step is told the kinds, where they are not the default."""
+        exported, kinds = super().export(network, recipe, fitted), fitted_kinds(fitted)
+        return exported if kinds == (DEFAULT_KIND,) else replace(exported, settings={"kinds": list(kinds)})
+
+
+def kinds_of(samples: Sequence[BreastImage]) -> list[str]:
+    """The kinds of the samples' lesions, in the order of the table of kinds."""
+    present = {str(name) for image in samples if image.kinds is not None for name in image.kinds}
+    if any(image.kinds is None and len(image.boxes) for image in samples):
+        present.add(DEFAULT_KIND)
+    return [kind.name for kind in KINDS if kind.name in present]
+
+
+def fitted_kinds(fitted: Fitted) -> tuple[str, ...]:
+    """The kinds that a detector learned; those of trainings of before are of the default."""
+    return tuple(fitted.get("kinds", (DEFAULT_KIND,)))
 
 
 class JointFamily(BreastFamily[JointT, GradedImage, JointBatch, GradedFound]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,14 @@ class BreastImage:
         ``(N, 4)`` of (x0, y0, x1, y1), frame ``model_input``; no row without a lesion.
     pixel_aspect
         True height of a pixel over its true width.
+    kinds
+        ``(N,)`` what each lesion is, see ``mammoscope.kinds``; None: all of them the default.
     """
 
     pixels: NDArray[np.uint8]
     boxes: NDArray[np.float64]
     pixel_aspect: float
+    kinds: NDArray[np.str_] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +108,13 @@ class DetectorBatch:
         ``(N, 1, S, S) float32``, normalised.
     boxes
         ``(M, 4) float32`` for each image, in its pixels; M may be 0.
+    kinds
+        ``(M,)`` names of kinds for each image; None: all of them the default.
     """
 
     images: Tensor
     boxes: list[Tensor]
+    kinds: list[NDArray[np.str_]] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)

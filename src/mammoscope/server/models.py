@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from pydantic import Field
 from mammoscope import NOTICE, __version__
 from mammoscope.findings import BundleIdentity, KindName, Score, SpacingFacts, Thresholds
 from mammoscope.geometry import FrameChange
-from mammoscope.kinds import KINDS, SOUGHT, Kind, longest_word
+from mammoscope.kinds import DEFAULT_KIND, KINDS, Kind, longest_word
 from mammoscope.mammogram import Laterality, Mammogram
 from mammoscope.readers.identity import Identity
 from mammoscope.server.api_model import ApiModel, with_example
@@ -221,8 +222,8 @@ class FindingKind(ApiModel):
     sought: bool = Field(description="Whether the models look for it.")
 
     @classmethod
-    def of(cls, kind: Kind) -> FindingKind:
-        """A row of the table of kinds as the page takes it."""
+    def of(cls, kind: Kind, sought: Collection[str]) -> FindingKind:
+        """A row of the table of kinds as the page takes it; ``sought``: the names of those that are looked for."""
         return cls(
             name=kind.name,
             word=kind.word,
@@ -230,7 +231,7 @@ class FindingKind(ApiModel):
             indefinite=kind.indefinite,
             longest=longest_word((kind,)),
             outlined=kind.outlined,
-            sought=kind in SOUGHT,
+            sought=kind.name in sought,
         )
 
 
@@ -246,7 +247,7 @@ class Health(ApiModel):
         floor=0.1,
         limits={"bytes": 2 << 30, "files": 100, "pixels": 100_000_000},
         queue={"waiting": 0, "limit": 200},
-        kinds=[FindingKind.of(kind).model_dump() for kind in KINDS],
+        kinds=[FindingKind.of(kind, [DEFAULT_KIND]).model_dump() for kind in KINDS],
         sees_exams=False,
         validation=None,
     )

@@ -163,11 +163,7 @@ class _Page:
 
     def assessment(self, record: Record) -> None:
         """The reader's categories, above the foot, in one line."""
-        said = [
-            " ".join([one.of, *([f"BI-RADS {one.birads}"] if one.birads else []), *_density(one)])
-            for one in record.assessments
-            if one.birads or one.density
-        ]
+        said = [words for one in record.assessments if (words := _assessed(one))]
         if said:
             self._text(_MARGIN, self.bottom, f"Assessment by the reader: {'; '.join(said)}", 9, bold=True)
             self.bottom += 14
@@ -287,7 +283,10 @@ class _Page:
 
 
 def _kinds(files: Sequence[ReportedFile]) -> tuple[Kind, ...]:
-    return kinds_shown(finding.kind for reported in files for finding in reported.analysis.findings)
+    return kinds_shown(
+        (finding.kind for reported in files for finding in reported.analysis.findings),
+        (name for reported in files for name in reported.analysis.bundle.kinds),
+    )
 
 
 def _one_of(kinds: tuple[Kind, ...]) -> str:
@@ -310,14 +309,16 @@ def _row(
         reported.title,
         *((kind_named(finding.kind).word,) if len(kinds) > 1 else ()),
         f"{finding.detection_score:.2f}",
-        f"{malignancy_percent(*scores)}, {operating_point_words(*scores, naming='')}",
+        ", ".join(filter(None, (malignancy_percent(*scores), operating_point_words(*scores, naming="")))),
         "not known" if longest is None else f"{longest:.1f}",
         verdict,
     )
 
 
-def _density(one: Assessment) -> list[str]:
-    return [f"density {one.density}"] if one.density else []
+def _assessed(one: Assessment) -> str:
+    """``"left BI-RADS 4A density C"``; empty where nothing is said."""
+    said = [f"BI-RADS {one.birads}"] * bool(one.birads) + [f"density {one.density}"] * bool(one.density)
+    return " ".join([one.of, *said]) if said else ""
 
 
 def _judged(one: Verdict) -> str:

@@ -19,7 +19,7 @@ from mammoscope.errors import BundleError
 from mammoscope.geometry import FloatArray, FrameChange
 from mammoscope.stages.manifests import AVERAGE_MASK
 from mammoscope.stages.roi import MASS_FRACTION, ROI_SIZE, rois_of
-from mammoscope.stages.step import PreparedExam, Scope, StepSettings
+from mammoscope.stages.step import OfKindsSettings, PreparedExam, Scope
 
 _THRESHOLD = 0.5
 
@@ -31,13 +31,13 @@ class AverageMask:
 
     scope: ClassVar[Scope] = "view"
     row_by_row: ClassVar[bool] = True
-    Settings: ClassVar[type[StepSettings]] = StepSettings
+    Settings: ClassVar[type[OfKindsSettings]] = OfKindsSettings
 
-    def __init__(self, average: NDArray[np.float32]) -> None:
-        self._average = average
+    def __init__(self, average: NDArray[np.float32], settings: OfKindsSettings) -> None:
+        self._average, self._settings = average, settings
 
     @classmethod
-    def open(cls, files: Mapping[str, Path], settings: StepSettings) -> AverageMask:
+    def open(cls, files: Mapping[str, Path], settings: OfKindsSettings) -> AverageMask:
         """Read the mean training mask.
 
         Raises
@@ -51,13 +51,14 @@ class AverageMask:
             raise BundleError(f"{path}: is not a square image")
         if grey.shape[0] != ROI_SIZE:
             grey = cv2.resize(grey, (ROI_SIZE, ROI_SIZE), interpolation=cv2.INTER_LINEAR)
-        return cls(np.asarray(grey / 255, dtype=np.float32))
+        return cls(np.asarray(grey / 255, dtype=np.float32), settings)
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
-        """The same candidates, each with a mask; ROIs are cut if there are none yet."""
+        """The same candidates, each of its kinds with a mask; ROIs are cut if there are none yet."""
         rois = rois_of(exam, found)
         masks = np.zeros(rois.pixels.shape, dtype=np.float32)
-        for row, (change, box) in enumerate(zip(rois.from_preprocessed, found.boxes, strict=True)):
+        for row in self._settings.rows(found).tolist():
+            change, box = rois.from_preprocessed[row], found.boxes[row]
             masks[row] = laid_on(self._average, change, box, rois.pixels.shape[1])
         return replace(found, rois=rois, masks=Masks(masks, _THRESHOLD))
 

@@ -15,7 +15,7 @@ from mammoscope.candidates import Candidates, Masks, RoiBatch
 from mammoscope.errors import BundleError
 from mammoscope.stages.onnx import NetworkSettings, load_session, normalised, resized, sigmoid, softmax
 from mammoscope.stages.roi import rois_of
-from mammoscope.stages.step import NETWORK, PreparedExam, Scope
+from mammoscope.stages.step import NETWORK, OfKindsSettings, PreparedExam, Scope
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -27,7 +27,7 @@ _MIRRORS = tuple((..., slice(None, None, down), slice(None, None, across)) for d
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class ClassifierSettings(NetworkSettings):
+class ClassifierSettings(NetworkSettings, OfKindsSettings):
     """Of ``OnnxClassifier``: the probability is ``sigmoid(slope * logit + intercept)`` (Platt 1999)."""
 
     slope: _Number = Field(description="Fitted on validation patients, as the intercept.")
@@ -84,6 +84,8 @@ class OnnxClassifier:
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
         """The same candidates with a malignancy score each, and with attributes, where the network says any.
 
+        Those of other kinds keep the score that they have; without one it is NaN.
+
         Raises
         ------
         BundleError
@@ -93,9 +95,16 @@ class OnnxClassifier:
             raise BundleError("the classifier needs outlines, and no step of the bundle before it draws any")
         rois = rois_of(exam, found)
         masks = found.masks or Masks(np.zeros(rois.pixels.shape, dtype=np.float32), 0.5)
-        logits, said = self._outputs(rois, masks)
-        attributes = {**found.attributes, **{name: softmax(values) for name, values in said.items()}}
-        return replace(found, rois=rois, malignancy_score=self._calibrated(logits), attributes=attributes)
+        rows = self._settings.rows(found)
+        logits, said = self._outputs(rois.take(rows), masks.take(rows))
+        before = found.malignancy_score
+        malignancy = np.full(len(found), np.nan) if before is None else before.copy()
+        malignancy[rows] = self._calibrated(logits)
+        attributes = dict(found.attributes)
+        for name, values in said.items():
+            attributes[name] = np.full((len(found), values.shape[1]), np.nan)
+            attributes[name][rows] = softmax(values)
+        return replace(found, rois=rois, malignancy_score=malignancy, attributes=attributes)
 
     def classify(self, rois: RoiBatch, masks: Masks) -> NDArray[np.float64]:
         """``(N,)`` calibrated probabilities that each mass is malignant (Platt 1999)."""

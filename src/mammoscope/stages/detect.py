@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mammoscope.candidates import Candidates
+from mammoscope.errors import BundleError
 from mammoscope.geometry import FloatArray, Frame, FrameChange, box_iou, clip_boxes, scale_boxes
+from mammoscope.kinds import DEFAULT_KIND
 from mammoscope.stages.onnx import NetworkSettings, Session, load_session, normalised
 from mammoscope.stages.openvino import FastSession
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed
-from mammoscope.stages.step import NETWORK, PreparedExam, Scope
+from mammoscope.stages.step import NETWORK, KindNames, PreparedExam, Scope
 from mammoscope.stages.tiles import TileGrid, TileSettings, stitched
 
 
@@ -30,6 +32,11 @@ class RegionSettings(NetworkSettings):
 
 class DetectorSettings(RegionSettings):
     """Of ``OnnxDetector``."""
+
+    kinds: KindNames = Field(
+        default=(DEFAULT_KIND,),
+        description="What the network finds: the classes that its scores are of, in their order.",
+    )
 
     vote_iou: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="Of vote_boxes; 1 leaves boxes unchanged."
@@ -65,7 +72,10 @@ def detector_input(
 
 
 class OnnxDetector:
-    """A detector whose network turns ``image (1, 1, H, W)`` into input-pixel ``boxes (A, 4)`` and ``scores (A,)``."""
+    """A detector whose network turns ``image (1, 1, H, W)`` into input-pixel ``boxes (A, 4)`` and ``scores (A,)``.
+
+    Of a network that finds several kinds the scores are ``(A, K)``, a column for each of its ``kinds``.
+    """
 
     scope: ClassVar[Scope] = "view"
     row_by_row: ClassVar[bool] = False
@@ -90,22 +100,29 @@ class OnnxDetector:
         return Candidates.joined([found, self.detect(exam.breast())])
 
     def detect(self, image: Preprocessed) -> Candidates:
-        """All regions down to the floor that do not overlap a better one, highest score first."""
+        """All regions down to the floor that do not overlap a better one of their kind, highest score first."""
         settings = self._settings
         grid = TileGrid(settings.tiles, settings.input_height, settings.input_width)
         pixels, change = detector_input(image, *grid.size, settings.contrast)
-        boxes, scores = self._seen(pixels) if len(grid.tiles) == 1 else self._seen_in_tiles(pixels, grid)
-        placed = scale_boxes(change.inverse().boxes(boxes), settings.box_scale)
-        return Candidates.on_view(clip_boxes(placed, image.width, image.height), scores)
-
-    def _seen_in_tiles(self, pixels: NDArray[np.uint8], grid: TileGrid) -> tuple[FloatArray, NDArray[np.floating]]:
-        """Boxes in ``pixels``, which are of the grid's size, and their scores."""
         seen = [self._seen(tile.cut(pixels)) for tile in grid.tiles]
-        return self._thinned(*stitched(grid.tiles, [boxes for boxes, _ in seen], [scores for _, scores in seen]))
+        found = []
+        for number, kind in enumerate(settings.kinds):
+            of_tiles = [self._thinned(boxes, scores[:, number]) for boxes, scores in seen]
+            (boxes, scores), *others = of_tiles
+            if others:
+                apart = [boxes for boxes, _ in of_tiles], [scores for _, scores in of_tiles]
+                boxes, scores = self._thinned(*stitched(grid.tiles, *apart))
+            placed = scale_boxes(change.inverse().boxes(boxes), settings.box_scale)
+            found.append(Candidates.on_view(clip_boxes(placed, image.width, image.height), scores, kind=kind))
+        return found[0] if len(found) == 1 else Candidates.joined(found).ranked()
 
-    def _seen(self, pixels: NDArray[np.uint8]) -> tuple[FloatArray, NDArray[np.floating]]:
-        """Boxes in ``pixels``, which are of the input's size, and their scores."""
-        return self._thinned(*self._session.run(None, {"image": normalised(pixels[None], self._settings)}))
+    def _seen(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Boxes ``(A, 4)`` in ``pixels``, which are of the input's size, and their scores ``(A, K)``."""
+        boxes, scores = self._session.run(None, {"image": normalised(pixels[None], self._settings)})
+        scores, kinds = scores.reshape(len(boxes), -1), self._settings.kinds
+        if scores.shape[1] != len(kinds):
+            raise BundleError(f"the network scores {scores.shape[1]} kinds, its settings name {', '.join(kinds)}")
+        return boxes, scores
 
     def _thinned(
         self, boxes: NDArray[np.floating], scores: NDArray[np.floating]

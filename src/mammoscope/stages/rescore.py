@@ -20,12 +20,12 @@ from mammoscope.stages.onnx import NetworkSettings, Session, load_session, logit
 from mammoscope.stages.openvino import FastSession
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.roi import cut_roi
-from mammoscope.stages.step import NETWORK, PreparedExam, Scope
+from mammoscope.stages.step import NETWORK, OfKindsSettings, PreparedExam, Scope
 
 _BATCH = 2  # larger batches take more memory, and no less time on a CPU
 
 
-class RescorerSettings(NetworkSettings):
+class RescorerSettings(NetworkSettings, OfKindsSettings):
     """Of ``OnnxRescorer``. A region's score is the weighted mean of both logits, through the logistic function."""
 
     mass_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -58,8 +58,15 @@ class OnnxRescorer:
         return cls(FastSession(files[NETWORK]), settings)
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
-        """The same candidates with scores joined from both networks, highest first."""
-        return rescored(found, self.logits(exam.breast(), found.boxes), self._settings.weight)
+        """The same candidates, those of its kinds with scores joined from both networks; highest first."""
+        rows, scores = self._settings.rows(found), found.detection_score.copy()
+        logits = self.logits(exam.breast(), found.boxes[rows])
+        scores[rows] = joined_scores(scores[rows], logits, self._settings.weight)
+        return replace(found, detection_score=scores).ranked()
+
+    def own(self, found: Candidates) -> Candidates:
+        """The candidates of the kinds that it rescores."""
+        return found.take(self._settings.rows(found))
 
     def logits(self, image: Preprocessed, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
         """``(N,)`` raw outputs of the network for boxes ``(N, 4)`` of the frame ``preprocessed``."""

@@ -14,7 +14,7 @@ from pydantic import Field
 from mammoscope.candidates import Candidates, Masks, RoiBatch
 from mammoscope.stages.onnx import NetworkSettings, load_session, normalised, resized, sigmoid
 from mammoscope.stages.roi import rois_of
-from mammoscope.stages.step import NETWORK, PreparedExam, Scope
+from mammoscope.stages.step import NETWORK, OfKindsSettings, PreparedExam, Scope
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _BATCH = 2  # larger batches take 0.2 GB for each ROI, and no less time on a CPU
 
 
-class SegmenterSettings(NetworkSettings):
+class SegmenterSettings(NetworkSettings, OfKindsSettings):
     """Of ``OnnxSegmenter``."""
 
     threshold: Annotated[float, Field(gt=0, lt=1)]
@@ -50,9 +50,19 @@ class OnnxSegmenter:
         return cls(load_session(files[NETWORK]), settings)
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
-        """The same candidates, each with a mask; ROIs are cut if there are none yet."""
-        rois = rois_of(exam, found)
-        return replace(found, rois=rois, masks=self.segment(rois))
+        """The same candidates, each of its kinds with a mask; ROIs are cut if there are none yet.
+
+        Masks of other kinds stay as they are: empty where none was drawn.
+        """
+        rois, rows = rois_of(exam, found), self._settings.rows(found)
+        if len(rows) == len(found):
+            return replace(found, rois=rois, masks=self.segment(rois))
+        drawn = self.segment(rois.take(rows))
+        probabilities = np.zeros(rois.pixels.shape, dtype=np.float32)
+        if found.masks is not None:  # by another threshold, perhaps
+            probabilities[found.masks.binary] = 1
+        probabilities[rows] = drawn.probabilities
+        return replace(found, rois=rois, masks=Masks(probabilities, drawn.threshold))
 
     def segment(self, rois: RoiBatch) -> Masks:
         """A mask for each ROI."""

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import Annotated, Any, ClassVar, Literal, Protocol, cast
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from mammoscope.candidates import Candidates
 from mammoscope.errors import BundleError
 from mammoscope.extensions import Extensions
+from mammoscope.findings import KindName
+from mammoscope.kinds import DEFAULT_KIND
 from mammoscope.mammogram import Laterality, Mammogram, PixelSpacing
 from mammoscope.stages.preprocess import Preprocessed, PreprocessSettings, preprocess
 
@@ -36,10 +40,23 @@ BUILT_IN = {
 Scope = Literal["view", "exam"]
 
 
+KindNames = Annotated[tuple[KindName, ...], Field(min_length=1)]
+
+
 class StepSettings(BaseModel):
     """Settings of a step; a step of another package derives its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OfKindsSettings(StepSettings):
+    """Of a step that was trained on lesions of some kinds, and leaves candidates of others as they are."""
+
+    of_kinds: KindNames = (DEFAULT_KIND,)
+
+    def rows(self, found: Candidates) -> NDArray[np.intp]:
+        """The places of the candidates that the step is for."""
+        return np.flatnonzero(np.isin(found.kind, self.of_kinds))
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,9 +98,15 @@ def inside(boxes: FloatArray, tile: Tile, least: float) -> FloatArray:
         ``(M, 4)``, frame ``tile``: the boxes of which at least the share ``least`` of the area, and any at all, is
         inside, cut at the tile's borders.
     """
+    return inside_with_rows(boxes, tile, least)[0]
+
+
+def inside_with_rows(boxes: FloatArray, tile: Tile, least: float) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """What a tile shows of boxes ``(N, 4)``, see ``inside``, and ``(N,)`` which of them these are."""
     cut = np.clip(boxes, [tile.x0, tile.y0] * 2, [tile.x1, tile.y1] * 2)
     area, visible = ((each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, cut))
-    return tile.to_tile.boxes(cut[(visible > 0) & (visible >= least * area)])
+    shown = (visible > 0) & (visible >= least * area)
+    return tile.to_tile.boxes(cut[shown]), shown
 
 
 def stitched(

@@ -20,7 +20,7 @@ from mammoscope.errors import DatasetError, RecipeError
 from mammoscope.families.backbone import backbones_of, start_file
 from mammoscope.families.changes import changed, nested
 from mammoscope.families.family import NOUNS
-from mammoscope.families.find import find_family, load_recipe, recipe_of
+from mammoscope.families.find import AnyFamily, find_family, load_recipe, recipe_of
 from mammoscope.families.recipe import Recipe
 from mammoscope.files import file_sha256, write_json
 from mammoscope.kinds import SOUGHT
@@ -69,7 +69,7 @@ def train(
         ``"generator"``.
     dataset_folder
         A folder in the dataset layout; its patients are divided into training and validation by the recipe's split.
-        Lesions of other kinds than masses are left out.
+        Detectors that tell kinds apart learn from lesions of all kinds, all other networks from masses alone.
     recipe_name
         A TOML file or the name of a built-in recipe.
     out
@@ -129,7 +129,7 @@ def train_recipe(
         raise DatasetError(
             f"{dataset.folder}: has {len(dataset.patients)} patients, too few for {recipe.split.folds} folds by patient"
         )
-    sought = {kind.name for kind in SOUGHT}
+    sought = kinds_learned(family, dataset)
     training, validation = (part.of_kinds(sought) for part in split_patients(dataset, **recipe.split.model_dump()))
     painter = Painter.opened(generator, read_run(generator)) if generator else None
     role = role_type(family, recipe, proposing, painter)
@@ -140,6 +140,13 @@ def train_recipe(
     with _log_to(out / LOG):
         samples, held_out = role.load(training, "training"), role.load(validation, "validation")
         run_phases(role, init, samples, held_out, out)
+
+
+def kinds_learned(family: AnyFamily, dataset: Dataset) -> set[str]:
+    """The kinds of lesions that a network learns from: all that the dataset has, if it can tell them apart."""
+    if getattr(family, "tells_kinds", False) and dataset.lesions:
+        return {lesion.kind for lesion in dataset.lesions}
+    return {kind.name for kind in SOUGHT}
 
 
 def role_of(noun: str) -> type[AnyRole]:

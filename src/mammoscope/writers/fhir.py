@@ -160,17 +160,22 @@ def _members(finding: Finding) -> list[tuple[Code, Resource]]:
     """Scores, sizes and class; a size that is not known says so."""
     numbers = [
         (concepts.DETECTION_SCORE, round(100 * finding.detection_score, 4), codes.UCUM.Percent),
-        (concepts.MALIGNANCY_PROBABILITY, round(100 * finding.malignancy_score, 4), codes.UCUM.Percent),
+        *(
+            [(concepts.MALIGNANCY_PROBABILITY, round(100 * finding.malignancy_score, 4), codes.UCUM.Percent)]
+            if finding.malignancy_score is not None
+            else []
+        ),
         *(
             (concepts.coded(measure.code), getattr(finding.size, measure.field), concepts.UNITS[measure.unit])
             for measure in kind_named(finding.kind).measures
         ),
     ]
-    evaluated = {
-        "category": [_concept(concepts.QUALITATIVE_EVALUATIONS)],
-        "valueCodeableConcept": _concept(concepts.CLASSES[finding.malignancy]),
-    }
-    return [*((code, _quantity(value, unit)) for code, value, unit in numbers), (concepts.MALIGNANCY_CLASS, evaluated)]
+    evaluations = [(concepts.MALIGNANCY_CLASS, concepts.class_of(finding.malignancy)), *concepts.features_of(finding)]
+    category = [_concept(concepts.QUALITATIVE_EVALUATIONS)]
+    return [
+        *((code, _quantity(value, unit)) for code, value, unit in numbers),
+        *((code, {"category": category, "valueCodeableConcept": _concept(value)}) for code, value in evaluations),
+    ]
 
 
 def _quantity(value: float | None, unit: Code) -> Resource:

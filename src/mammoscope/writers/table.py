@@ -20,7 +20,11 @@ from mammoscope.text import printable
 from mammoscope.writers.malignancy import malignancy_percent, operating_point_words
 
 _NOT_KNOWN = "–"
-_STYLES: dict[ColourKey, str] = {"vermillion": "bold orange3", "sky blue": "bold sky_blue1"}
+_STYLES: dict[ColourKey, str] = {
+    "vermillion": "bold orange3",
+    "sky blue": "bold sky_blue1",
+    "reddish purple": "bold plum3",
+}
 _OUTCOMES = {"no_finding": "no finding", "no_breast_found": "no breast found"}
 
 
@@ -54,7 +58,11 @@ def findings_table(analyses: Iterable[Analysis | MammoscopeError], names: Sequen
         What to call each of them; none, or an empty one: as they call themselves.
     """
     rows = list(analyses)
-    kinds = kinds_shown(finding.kind for row in rows if isinstance(row, Analysis) for finding in row.findings)
+    analysed = [row for row in rows if isinstance(row, Analysis)]
+    kinds = kinds_shown(
+        (finding.kind for row in analysed for finding in row.findings),
+        (name for row in analysed for name in row.bundle.kinds),
+    )
     table = Table(
         box=SIMPLE_HEAD, padding=0, show_edge=False, caption=NOTICE, caption_style="yellow", caption_justify="left"
     )

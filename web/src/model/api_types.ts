@@ -273,10 +273,10 @@ export interface components {
         readonly Analysis: {
             /**
              * Schema Version
-             * @default 1.2
+             * @default 1.3
              * @constant
              */
-            readonly schema_version: "1.2";
+            readonly schema_version: "1.3";
             /**
              * Notice
              * @default Research use only. Not for diagnostic use.
@@ -440,6 +440,14 @@ export interface components {
              * @description Hash of the bundle's manifest, which holds the hash of every model file.
              */
             readonly sha256: string;
+            /**
+             * Kinds
+             * @description The kinds of findings that they look for.
+             * @default [
+             *       "mass"
+             *     ]
+             */
+            readonly kinds: readonly ("mass" | "calcification" | "asymmetry" | "distortion")[];
         };
         /**
          * Created
@@ -572,16 +580,22 @@ export interface components {
             readonly detection_score: number;
             /**
              * Malignancy Score
-             * @description Calibrated probability that the finding, if it is one, is malignant.
+             * @description Calibrated probability that the finding, if it is one, is malignant; null: the models do not grade findings of this kind.
              */
-            readonly malignancy_score: number;
+            readonly malignancy_score: number | null;
             /**
              * Malignancy
-             * @description The class that malignancy_score means.
-             * @enum {string}
+             * @description The class that malignancy_score means; null: as for the score.
              */
-            readonly malignancy: "malignant" | "benign";
+            readonly malignancy: ("malignant" | "benign") | null;
             readonly size: components["schemas"]["Size"];
+            /**
+             * Features
+             * @description What the models say of it in words, as the morphology and distribution of calcifications.
+             */
+            readonly features: {
+                readonly [key: string]: string;
+            };
             /**
              * Lesion
              * @description A UID that findings on different views of the exam share if the models take them for one lesion; null: no counterpart was found, or none was looked for.

@@ -35,9 +35,9 @@ function rankOf(reading: Reading, ref: FindingRef): number {
   const finding = reading.finding(ref)!;
   const { detection_score: detection, malignancy_score: malignancy } = finding;
   if (reading.order === "detection") return detection;
-  if (reading.order === "malignancy") return malignancy;
+  if (reading.order === "malignancy") return malignancy ?? -1;
   if (reading.order === "size") return sizeOf(finding, reading.file(ref.file)?.view ?? null)?.value ?? 0;
-  return detection * malignancy;
+  return detection * (malignancy ?? 1); // what is not graded is not pushed to the end
 }
 
 /** The largest length within a finding: as the server measured it in mm, else in pixels, which is said. */

@@ -6,17 +6,19 @@
 const MOST_DIGITS = 12;
 const ENDS: Readonly<Record<string, string>> = { "0%": "<1%", "100%": ">99%" };
 
-/** "malignancy 46%", with as many digits as tell it from the operating point. */
-export const malignancyWords = (score: number, point: number) => `malignancy ${malignancyPercent(score, point)}`;
+/** "malignancy 46%", with as many digits as tell it from the operating point; "malignancy not graded". */
+export const malignancyWords = (score: number | null, point: number) => `malignancy ${malignancyPercent(score, point)}`;
 
 /** "46%", likewise. A probability that was fitted to some hundred lesions is never certain: "<1%" and ">99%" are the ends. */
-export function malignancyPercent(score: number, point: number): string {
+export function malignancyPercent(score: number | null, point: number): string {
+  if (score === null) return "not graded";
   const text = percent(score, digits(score, point));
   return ENDS[text] ?? text;
 }
 
-/** "above the operating point of 40%", "below …", or "at …", which counts as malignant, too. */
-export function operatingPointWords(score: number, point: number): string {
+/** "above the operating point of 40%", "below …", or "at …", which counts as malignant, too; empty without a score. */
+export function operatingPointWords(score: number | null, point: number): string {
+  if (score === null) return "";
   const side = score === point ? "at" : score > point ? "above" : "below";
   return `${side} the operating point of ${operatingPointPercent(point, [score])}`;
 }

@@ -138,7 +138,7 @@ export class FindingsPanel {
   }
 
   private get allScores(): number[] {
-    return this.reading.files.flatMap(({ number }) => this.reading.analysis(number)?.findings.map((finding) => finding.malignancy_score) ?? []);
+    return this.reading.files.flatMap(({ number }) => this.reading.analysis(number)?.findings.flatMap(({ malignancy_score: score }) => (score === null ? [] : [score])) ?? []);
   }
 
   private drawModels(): void {
@@ -191,6 +191,7 @@ function meanings(health: Health, point: string): HTMLElement[] {
       { class: "legend" },
       el("span", { class: "malignant", text: `solid line: malignancy above the operating point of ${point}` }),
       el("span", { class: "benign", text: `dashed line: below ${point}` }),
+      ...(only ? [] : [el("span", { class: "ungraded", text: "this colour: of a kind whose malignancy the models do not grade" })]),
       el("span", { class: "drawn", text: "dotted line: drawn by the reader" }),
     ),
   ];

@@ -162,9 +162,10 @@ export class FindingsTable {
     const where = [title(view), placeWords(reading, [ref])].filter(Boolean).join(": ");
     return [
       `${where}.`,
-      `Malignancy ${malignancyPercent(malignancy, point)}, ${operatingPointWords(malignancy, point)}.`,
+      `Malignancy ${[malignancyPercent(malignancy, point), operatingPointWords(malignancy, point)].filter(Boolean).join(", ")}.`,
       `Detection ${detection.toFixed(2)}, ${detection >= own ? `${kind.indefinite} by` : "below"} the models' threshold of ${own.toFixed(2)}.`,
       `${sentence(sizeWords(finding, kind, sizeOf(finding, view)))}.`,
+      ...Object.entries(finding.features).map(([name, word]) => `${sentence(name)}: ${word}.`),
       ...(row.refs.length > 1 ? [`Same ${kind.word} in ${viewsWords(reading, row.refs)}, by the models, which give it one malignancy.`] : []),
     ];
   }
@@ -174,7 +175,7 @@ export class FindingsTable {
     const [first] = refs as [FindingRef];
     const findings = refs.map((ref) => reading.finding(ref)!);
     const surest = findings.reduce((best, one) => (one.detection_score > best.detection_score ? one : best));
-    const worst = findings.reduce((best, one) => (one.malignancy_score > best.malignancy_score ? one : best));
+    const worst = findings.reduce((best, one) => ((one.malignancy_score ?? -1) > (best.malignancy_score ?? -1) ? one : best));
     const point = reading.analysis(first.file)!.thresholds.malignancy;
     const sizes = refs.map((ref, place) => sizeOf(findings[place]!, reading.file(ref.file)?.view ?? null));
     const size = sizes.reduce((best, one) => ((one?.value ?? 0) > (best?.value ?? 0) ? one : best));
@@ -188,7 +189,7 @@ export class FindingsTable {
     for (const cell of [grade, verdict]) cell.rowSpan = 2;
     const root = el(
       "tbody",
-      { class: `${className} ${worst.malignancy}`, attributes: data },
+      { class: `${className} ${worst.malignancy ?? "ungraded"}`, attributes: data },
       el(
         "tr",
         {},
@@ -207,7 +208,7 @@ export class FindingsTable {
     const [first] = refs as [FindingRef];
     const press = button("", () => this.show(first), { class: "show", attributes: { "data-focus": `show ${id}`, title: `Centre the view on ${name}` } });
     for (const ref of refs) {
-      press.append(el("span", { class: "ref" }, el("span", { class: `chip ${malignancy}`, text: String(ref.finding + 1) }), ` ${viewsWords(this.reading, [ref])}`));
+      press.append(el("span", { class: "ref" }, el("span", { class: `chip ${malignancy ?? "ungraded"}`, text: String(ref.finding + 1) }), ` ${viewsWords(this.reading, [ref])}`));
     }
     return press;
   }

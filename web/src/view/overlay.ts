@@ -193,7 +193,7 @@ function halo(text: string, x: number, y: number): SVGTextElement {
 }
 
 function shapesOf(finding: Finding, kind: FindingKind, index: number): SVGGElement {
-  const group = svg("g", { class: finding.malignancy, "data-finding": index });
+  const group = svg("g", { class: finding.malignancy ?? "ungraded", "data-finding": index });
   if (kind.outlined && finding.outline.length > 2) {
     const points = finding.outline.map(([x, y]) => `${x},${y}`).join(" ");
     group.append(svg("polygon", { class: "outline rim", points }), svg("polygon", { class: "outline", points }));
@@ -232,7 +232,7 @@ class Label {
     this.mark = written("", this.bareWidth, "verdict");
     this.root = svg(
       "g",
-      { class: `label ${finding.malignancy}` },
+      { class: `label ${finding.malignancy ?? "ungraded"}` },
       this.plate,
       svg("rect", { class: "chip", width: chip, height: LABEL_HEIGHT, rx: 2 }),
       written(String(number), 5, "number"),

@@ -48,7 +48,7 @@ class RescorerMaker(StepMaker[RescorerRecipe]):
         rescorer = cast(OnnxRescorer, alone(manifest, step.name, folder).steps[0].step)
         found: dict[str, tuple[DetectedImage, NDArray[np.float64]]] = {}
         for case in exam_cases(validation, finding):
-            candidates = run(finding.finding, case.exam, Candidates.none(), case.place)
+            candidates = rescorer.own(run(finding.finding, case.exam, Candidates.none(), case.place))
             for view, detected in enumerate(detected_images(validation, case, candidates)):
                 boxes = candidates.of_view(view).ranked().boxes
                 logits = rescorer.logits(case.exam.breast(view), boxes) if len(boxes) else np.zeros(0)

@@ -39,8 +39,8 @@ DEFINITIONS = {
     "true_found.",
     "correct": "Found and rightly classified / lesions.",
     "false_positive_rate": "1 - found and rightly classified / found.",
-    "pathology_unknown": "Lesions whose pathology is not known: they count in detected and true_found, and are left "
-    "out of class_correct, correct and false_positive_rate.",
+    "pathology_unknown": "Lesions whose pathology is not known, or of a kind that the bundle does not grade: they "
+    "count in detected and true_found, and are left out of class_correct, correct and false_positive_rate.",
     "false_positives_per_image": "(found - true_found) / images.",
 }
 
@@ -70,7 +70,8 @@ class AnalysedImage:
     lesion_malignant
         ``(M,) bool``: malignant by pathology.
     lesion_graded
-        ``(M,) bool``: whether the pathology is known; no other lesion can be rightly or wrongly classified.
+        ``(M,) bool``: whether the pathology is known, and the bundle grades lesions of that kind; no other lesion can
+        be rightly or wrongly classified.
     score
         The highest detection_score x malignancy_score of all detections, matched or not.
     """
@@ -256,7 +257,7 @@ def pipeline_rows(images: Sequence[AnalysedImage], malignancy_threshold: float) 
                     "detection_score": float(detected.scores[row]),
                     "lesion": lesion + 1 if taken else "",
                     "malignant": _pathology(image, lesion) if taken else "",
-                    "malignancy_score": float(image.malignancy[row]) if taken else "",
+                    "malignancy_score": "" if np.isnan(image.malignancy[row]) else float(image.malignancy[row]),
                     "right": int(right[row]) if taken and image.lesion_graded[lesion] else "",
                 }
             )

@@ -17,6 +17,7 @@ _TITLES = {
     "froc": "FROC (froc)",
     "froc_any_view": "FROC by lesion, found in any view (froc_any_view)",
     "jittered": "Boxes that err (jittered)",
+    "kinds": "By kind of lesion (kinds)",
     "operating_point": "At the bundle's own threshold (operating_point)",
     "thresholds": "At fixed thresholds (thresholds)",
     "wider": "Wider cuts (wider)",

@@ -21,8 +21,9 @@ from mammoscope.families.anchors import STRIDES, Anchors, fit_anchors
 from mammoscope.families.backbone import level_channels, make_levels
 from mammoscope.families.family import Fitted, Source
 from mammoscope.families.recipe import Count, DetectorRecipe, Share
-from mammoscope.families.roles import DetectorFamily, Found
+from mammoscope.families.roles import DetectorFamily, Found, fitted_kinds, kinds_of
 from mammoscope.families.samples import BreastImage, DetectorBatch
+from mammoscope.kinds import DEFAULT_KIND
 
 
 class RetinaNetRecipe(DetectorRecipe):
@@ -46,14 +47,16 @@ class RetinaNetFamily(DetectorFamily[RetinaNetRecipe]):
         licence="BSD-3-Clause (torchvision)",
         differs="any timm backbone; anchors fitted to the training boxes; GIoU loss if box_loss says so",
     )
+    tells_kinds = True
     trial: ClassVar = {"backbone": "test_efficientnet", "input_size": 128, "pyramid_channels": 32, "box_loss": "giou"}
 
     def fitted(self, recipe: RetinaNetRecipe, samples: Sequence[BreastImage]) -> dict[str, Any]:
-        """Anchors for the boxes of the training images, in pixels of the detector's input."""
-        boxes = np.concatenate([image.boxes for image in samples])
-        return {"anchors": asdict(fit_anchors(boxes, recipe.anchor_ratios))}
+        """Anchors for the boxes of the training images, in pixels of the detector's input; and the kinds."""
+        boxes, kinds = np.concatenate([image.boxes for image in samples]), kinds_of(samples)
+        classes = {} if kinds == [DEFAULT_KIND] else {"kinds": kinds}
+        return {"anchors": asdict(fit_anchors(boxes, recipe.anchor_ratios)), **classes}
 
-    def network(self, recipe: RetinaNetRecipe, fitted: Fitted, init: str | None) -> RetinaNet:
+    def network(self, recipe: RetinaNetRecipe, fitted: Fitted, init: str | None) -> RetinaNetOfKinds:
         """See ``make_retinanet``."""
         anchors = Anchors.of(fitted["anchors"])
         model = make_retinanet(
@@ -65,6 +68,7 @@ class RetinaNetFamily(DetectorFamily[RetinaNetRecipe]):
             anchor_ratios=anchors.ratios,
             foreground_iou=recipe.foreground_iou,
             background_iou=recipe.background_iou,
+            kinds=fitted_kinds(fitted),
         )
         model.head.regression_head._loss_type = recipe.box_loss
         return model
@@ -73,14 +77,14 @@ class RetinaNetFamily(DetectorFamily[RetinaNetRecipe]):
         self, network: nn.Module, batch: DetectorBatch, recipe: RetinaNetRecipe, autocast: torch.autocast
     ) -> dict[str, Tensor]:
         """Focal loss of the scores and the loss of the boxes."""
-        model = cast(RetinaNet, network)
+        model = cast(RetinaNetOfKinds, network)
         with autocast:
             maps = list(model.backbone(batch.images).values())
             raw = model.head(maps)
         outputs = {name: value.float() for name, value in raw.items()}
         sizes = [(recipe.input_size, recipe.input_size)] * len(batch.boxes)
         anchors = model.anchor_generator(ImageList(batch.images, sizes), maps)
-        labels = [torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device) for boxes in batch.boxes]
+        labels = class_numbers(model, batch)
         targets = [{"boxes": boxes, "labels": label} for boxes, label in zip(batch.boxes, labels, strict=True)]
         losses = model.compute_loss(targets, outputs, anchors)
         return {"score_loss": losses["classification"], "box_loss": losses["bbox_regression"]}
@@ -89,13 +93,19 @@ class RetinaNetFamily(DetectorFamily[RetinaNetRecipe]):
         """As torchvision joins overlapping boxes: by non-maximum suppression."""
         with autocast:
             outputs = network(list(images))
+        names = np.array(cast(RetinaNetOfKinds, network).kinds)
         return [
-            Found(output["boxes"].double().cpu().numpy(), output["scores"].double().cpu().numpy()) for output in outputs
+            Found(
+                output["boxes"].double().cpu().numpy(),
+                output["scores"].double().cpu().numpy(),
+                kinds=names[output["labels"].cpu().numpy()],
+            )
+            for output in outputs
         ]
 
     def decoded(self, network: nn.Module, recipe: RetinaNetRecipe, fitted: Fitted) -> nn.Module:
         """See ``RetinaNetExport``."""
-        return RetinaNetExport(cast(RetinaNet, network), recipe.input_size)
+        return RetinaNetExport(cast(RetinaNetOfKinds, network), recipe.input_size)
 
 
 class PyramidBackbone(nn.Module):
@@ -118,6 +128,16 @@ class PyramidBackbone(nn.Module):
         )
 
 
+def class_numbers(network: RetinaNetOfKinds, batch: DetectorBatch) -> list[Tensor]:
+    """``(M,) int64`` for each image: the place of each lesion's kind among those that the network tells apart."""
+    place = {name: number for number, name in enumerate(network.kinds)}
+    kinds = batch.kinds or [np.full(len(boxes), DEFAULT_KIND) for boxes in batch.boxes]
+    return [
+        torch.tensor([place[str(name)] for name in of_image], dtype=torch.int64, device=batch.images.device)
+        for of_image in kinds
+    ]
+
+
 def make_retinanet(
     backbone: str,
     init: str | None,
@@ -128,8 +148,9 @@ def make_retinanet(
     anchor_ratios: tuple[float, ...],
     foreground_iou: float = 0.5,
     background_iou: float = 0.4,
-) -> RetinaNet:
-    """Build the detector.
+    kinds: tuple[str, ...] = (DEFAULT_KIND,),
+) -> RetinaNetOfKinds:
+    """Build the detector; its attribute ``kinds`` names its classes.
 
     Parameters
     ----------
@@ -141,14 +162,16 @@ def make_retinanet(
         Side of the finest level's smallest anchors in input pixels; each level doubles it, with three sizes an octave.
     anchor_ratios
         Heights over widths of the anchors.
+    kinds
+        What it tells apart, one class each.
     """
     sizes = tuple(tuple(anchor_base * 2 ** (level + third / 3) for third in range(3)) for level in range(len(STRIDES)))
     anchors = AnchorGenerator(sizes, (anchor_ratios,) * len(STRIDES))
-    return RetinaNet(
+    return RetinaNetOfKinds(
         PyramidBackbone(backbone, init, channels, input_size),
-        num_classes=1,
+        kinds=kinds,
         anchor_generator=anchors,
-        head=RetinaNetHead(channels, anchors.num_anchors_per_location()[0], num_classes=1),
+        head=RetinaNetHead(channels, anchors.num_anchors_per_location()[0], num_classes=len(kinds)),
         fg_iou_thresh=foreground_iou,
         bg_iou_thresh=background_iou,
         score_thresh=0.01,
@@ -162,19 +185,29 @@ def make_retinanet(
     )
 
 
+class RetinaNetOfKinds(RetinaNet):  # type: ignore[misc]  # torchvision states no types
+    """torchvision's network with the names of its classes."""
+
+    def __init__(self, backbone: nn.Module, *, kinds: tuple[str, ...], **settings: Any) -> None:
+        super().__init__(backbone, num_classes=len(kinds), **settings)
+        self.kinds = kinds
+
+
 class RetinaNetExport(nn.Module):
     """The network as the bundle runs it: with its box decoding, before suppression of overlapping boxes.
 
-    Input ``(1, 1, S, S)`` normalised; outputs ``boxes (A, 4)`` of (x0, y0, x1, y1) in input pixels and ``scores (A,)``.
+    Input ``(1, 1, S, S)`` normalised; outputs ``boxes (A, 4)`` of (x0, y0, x1, y1) in input pixels and ``scores
+    (A,)``; of several kinds ``(A, K)``.
     """
 
     anchors: Tensor
 
-    def __init__(self, model: RetinaNet, input_size: int) -> None:
+    def __init__(self, model: RetinaNetOfKinds, input_size: int) -> None:
         super().__init__()
         self.model = model
         self.clip = float(model.box_coder.bbox_xform_clip)
         self.size = float(input_size)
+        self.classes = len(model.kinds)
         with torch.no_grad():
             image = torch.zeros(1, 1, input_size, input_size)
             features = list(model.backbone(image).values())
@@ -184,7 +217,8 @@ class RetinaNetExport(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
         outputs = self.model.head(list(self.model.backbone(image).values()))
-        scores = outputs["cls_logits"][0, :, 0].sigmoid()
+        logits = outputs["cls_logits"][0]
+        scores = (logits[:, 0] if self.classes == 1 else logits).sigmoid()
         shift_x, shift_y, scale_w, scale_h = outputs["bbox_regression"][0].unbind(1)
         left, top, right, bottom = self.anchors.unbind(1)
         width, height = right - left, bottom - top

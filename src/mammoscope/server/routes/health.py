@@ -26,7 +26,7 @@ def health(state: StateOf) -> Health:
         floor=state.floor,
         limits=Limits(**asdict(state.settings.limits)),
         queue=Queue(waiting=state.store.waiting(), limit=state.settings.queue),
-        kinds=tuple(FindingKind.of(kind) for kind in KINDS),
+        kinds=tuple(FindingKind.of(kind, state.bundle.kinds) for kind in KINDS),
         sees_exams=state.bundle.sees_exams,
         validation=Validation.of(models),
     )

@@ -25,9 +25,10 @@ from mammoscope.families.recipe import BreastRecipe, DetectorRecipe
 from mammoscope.families.roles import DetectorFamily, Found, FoundT, ImageT
 from mammoscope.families.samples import BreastImage, DetectorBatch
 from mammoscope.geometry import FrameChange, clip_boxes
+from mammoscope.kinds import DEFAULT_KIND
 from mammoscope.stages.detect import detector_input, suppress_overlaps
 from mammoscope.stages.preprocess import preprocess
-from mammoscope.stages.tiles import Tile, inside, stitched
+from mammoscope.stages.tiles import Tile, inside_with_rows, stitched
 from mammoscope.training.augment import Warp, random_erasure, random_light, random_warp
 from mammoscope.training.network_input import as_input
 from mammoscope.training.parallel import map_in_threads
@@ -35,11 +36,11 @@ from mammoscope.training.roles.role import Role, RoleTask
 
 _VALIDATION_BATCH = 4
 
-Sample = tuple[NDArray[np.uint8], NDArray[np.float64]]
+Sample = tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.str_]]
 
 
 class DetectRole(Role[DetectorRecipe, BreastImage]):
-    """Find regions that may hold a mass."""
+    """Find regions that may hold a lesion."""
 
     name = "detect"
     family: DetectorFamily[DetectorRecipe]
@@ -73,7 +74,8 @@ def place_breast(dataset: Dataset, image: str, recipe: BreastRecipe) -> tuple[Br
     to_input = prepared.from_original.then(change)
     boxes = to_input.boxes(dataset.boxes_of(image))
     aspect = prepared.pixel_aspect * prepared.height / prepared.width * (width / height)
-    return BreastImage(pixels, clip_boxes(boxes, width, height), aspect), to_input
+    kinds = np.array([lesion.kind for lesion in dataset.images[image]], dtype=np.str_)
+    return BreastImage(pixels, clip_boxes(boxes, width, height), aspect, kinds=kinds), to_input
 
 
 def check_lesions(images: Sequence[BreastImage], part: Dataset, name: str) -> None:
@@ -109,16 +111,17 @@ class DetectorTask(RoleTask[DetectorRecipe, Sample, DetectorBatch]):
         return len(self.training)
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
-        """Pixels ``(S, S) uint8`` and boxes ``(N, 4)``; of one tile, if there are several."""
+        """Pixels ``(S, S) uint8``, boxes ``(N, 4)`` and their kinds ``(N,)``; of one tile, if there are several."""
         image, size = random_tile(rng, self.training[index], self.recipe), self.recipe.input_size
         warp, pixels = random_breast(rng, image, self.recipe)
-        return pixels, warp.boxes(image.boxes, size, size)
+        boxes, kept = warp.boxes_with_rows(image.boxes, size, size)
+        return pixels, boxes, named_kinds(image)[kept]
 
     def batch(self, samples: Sequence[Sample], device: torch.device) -> DetectorBatch:
         """Normalised."""
-        images = as_input([pixels for pixels, _ in samples], self.recipe, device)
-        boxes = [torch.as_tensor(boxes, dtype=torch.float32, device=device) for _, boxes in samples]
-        return DetectorBatch(images, boxes)
+        images = as_input([pixels for pixels, _, _ in samples], self.recipe, device)
+        boxes = [torch.as_tensor(boxes, dtype=torch.float32, device=device) for _, boxes, _ in samples]
+        return DetectorBatch(images, boxes, kinds=[kinds for _, _, kinds in samples])
 
     def validate(self, model: nn.Module, device: torch.device, autocast: torch.autocast) -> dict[str, float]:
         """AP, AP50, sensitivity at 1 false positive an image, in the input's frame: IoU does not mind its stretch."""
@@ -129,7 +132,13 @@ class DetectorTask(RoleTask[DetectorRecipe, Sample, DetectorBatch]):
 
 def tile_image(image: BreastImage, tile: Tile, least: float) -> BreastImage:
     """A tile of an image, and what it shows of the lesions' boxes, see ``inside``."""
-    return BreastImage(tile.cut(image.pixels), inside(image.boxes, tile, least), image.pixel_aspect)
+    boxes, shown = inside_with_rows(image.boxes, tile, least)
+    return BreastImage(tile.cut(image.pixels), boxes, image.pixel_aspect, kinds=named_kinds(image)[shown])
+
+
+def named_kinds(image: BreastImage) -> NDArray[np.str_]:
+    """``(N,)``: the kind of each of an image's lesions."""
+    return np.full(len(image.boxes), DEFAULT_KIND) if image.kinds is None else image.kinds
 
 
 def random_tile(rng: np.random.Generator, image: BreastImage, recipe: DetectorRecipe) -> BreastImage:
@@ -171,16 +180,47 @@ def found_in_tiles(
     for image in images:
         cut = [tile_image(image, tile, recipe.tile_least_inside) for tile in tiles]
         of_each = [each for _, each in found_on(cut, recipe, device, detect)]
-        boxes, scores = stitched(tiles, [each.boxes for each in of_each], [each.scores for each in of_each])
-        kept = suppress_overlaps(boxes, scores, floor=0, iou=recipe.overlaps.nms_iou, limit=len(boxes))
-        found.append((image, Found(boxes[kept], scores[kept].astype(np.float64))))
+        found.append((image, _stitched(tiles, of_each, recipe.overlaps.nms_iou)))
     return found
+
+
+def _stitched(tiles: Sequence[Tile], of_each: Sequence[Found], iou: float) -> Found:
+    """What was found on all tiles, kind by kind."""
+    kinds = [kinds_found(each) for each in of_each]
+    parts = []
+    for kind in np.unique(np.concatenate(kinds)) if kinds else ():
+        rows = [names == kind for names in kinds]
+        boxes, scores = stitched(
+            tiles,
+            [each.boxes[row] for each, row in zip(of_each, rows, strict=True)],
+            [each.scores[row] for each, row in zip(of_each, rows, strict=True)],
+        )
+        kept = suppress_overlaps(boxes, scores, floor=0, iou=iou, limit=len(boxes))
+        parts.append(Found(boxes[kept], scores[kept].astype(np.float64), kinds=np.full(len(kept), kind)))
+    return Found(
+        np.concatenate([np.zeros((0, 4)), *(part.boxes for part in parts)]),
+        np.concatenate([np.zeros(0), *(part.scores for part in parts)]),
+        kinds=np.concatenate([np.zeros(0, np.str_), *(kinds_found(part) for part in parts)]),
+    )
+
+
+def kinds_found(found: Found) -> NDArray[np.str_]:
+    """``(N,)``: what each detection is taken for."""
+    return np.full(len(found.scores), DEFAULT_KIND) if found.kinds is None else found.kinds
 
 
 def detected(found: Sequence[tuple[BreastImage, Found]]) -> list[DetectedImage]:
     """The same for ``detection_metrics``, in the frame of the input."""
     return [
-        DetectedImage(image="", patient="", lesion_boxes=image.boxes, boxes=each.boxes, scores=each.scores)
+        DetectedImage(
+            image="",
+            patient="",
+            lesion_boxes=image.boxes,
+            boxes=each.boxes,
+            scores=each.scores,
+            lesion_kinds=named_kinds(image),
+            kinds=kinds_found(each),
+        )
         for image, each in found
     ]
 

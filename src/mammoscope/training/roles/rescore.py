@@ -23,6 +23,7 @@ from mammoscope.families.recipe import RescorerRecipe, SplitSettings
 from mammoscope.families.roles import RescorerFamily
 from mammoscope.families.samples import ProposedImage, RescorerBatch
 from mammoscope.geometry import box_iou, clip_boxes
+from mammoscope.kinds import SOUGHT
 from mammoscope.pipeline import run_steps
 from mammoscope.stages.preprocess import Preprocessed, preprocess
 from mammoscope.stages.rescore import region_views, rescored
@@ -111,6 +112,7 @@ def load_proposed(dataset: Dataset, bundle: Bundle, recipe: RescorerRecipe, labe
             return None
         lesions = breast.from_original.boxes(dataset.boxes_of(image))
         proposed = run_steps(steps, PreparedExam((PreparedView(breast),)), Candidates.none())
+        proposed = proposed.take(np.isin(proposed.kind, [kind.name for kind in SOUGHT]))  # as its lesions are
         return ProposedImage(breast, lesions, proposed) if len(lesions) or len(proposed) else None
 
     images = map_in_threads(load, dataset.judged_images, label)

@@ -18,7 +18,7 @@ from pydicom.uid import MammographyCADSRStorage
 from pydicom.valuerep import DA, TM
 
 from mammoscope.findings import Analysis, Finding
-from mammoscope.kinds import SOUGHT, Kind, kind_named
+from mammoscope.kinds import Kind, kind_named
 from mammoscope.writers.dicom import codes as concepts
 from mammoscope.writers.dicom.identity import (
     MAKER,
@@ -132,7 +132,8 @@ def _finding(finding: Finding, analysis: Analysis, origin: Origin) -> sr.Content
         words = [sr.TextContentItem(codes.DCM.SelectedRegionDescription, kind.word, Relation.HAS_PROPERTIES)]
     else:  # which the template has for a lesion only
         words = []
-        scores.append(_percent(concepts.MALIGNANCY_PROBABILITY, finding.malignancy_score))
+        if finding.malignancy_score is not None:
+            scores.append(_percent(concepts.MALIGNANCY_PROBABILITY, finding.malignancy_score))
     center = np.array([((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)])
     places = [_place(codes.DCM.Center, sr.GraphicTypeValues.POINT, center, origin)]
     if finding.outline:
@@ -147,7 +148,8 @@ def _finding(finding: Finding, analysis: Analysis, origin: Origin) -> sr.Content
 
 def _detections(analysis: Analysis, origin: Origin, *, succeeded: bool) -> sr.ContentItem:
     """TID 4015 and 4017: what was looked for, and whether that worked."""
-    kinds = dict.fromkeys([*SOUGHT, *(kind_named(finding.kind) for finding in analysis.findings)])
+    names = (*analysis.bundle.kinds, *(finding.kind for finding in analysis.findings))
+    kinds = dict.fromkeys(kind_named(name) for name in names)
     performed = [
         _code(
             codes.DCM.DetectionPerformed,

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from mammoscope.kinds import GRADES, Coded
+from mammoscope.findings import Finding
+from mammoscope.kinds import GRADES, UNGRADED, Coded, kind_named
 from mammoscope.mammogram import Laterality
 
 PRIVATE = "99MAMMOSCOPE"
@@ -33,6 +36,23 @@ NOTICE_OF_USE = Code("notice-of-use", PRIVATE, "Notice of use")
 NOTE_ON_IMAGE = Code("note-on-image", PRIVATE, "Note on the image")
 MALIGNANCY_CLASS = Code("malignancy-class", PRIVATE, "Class by malignancy threshold")
 CLASSES = {grade.name: Code(grade.name, PRIVATE, f"{grade.name.capitalize()} appearance") for grade in GRADES}
+NOT_GRADED = Code(UNGRADED.name, PRIVATE, "Not graded")
+
+
+def class_of(malignancy: Literal["malignant", "benign"] | None) -> Code:
+    """The code of a class by the malignancy threshold, or that there is none."""
+    return NOT_GRADED if malignancy is None else CLASSES[malignancy]
+
+
+def features_of(finding: Finding) -> list[tuple[Code, Code]]:
+    """What a finding is described by, where the table of kinds has a code for it: name and value of each feature."""
+    described = []
+    for feature in kind_named(finding.kind).features:
+        value = feature.coded(finding.features.get(feature.name, ""))
+        if value is not None:
+            described.append((coded(feature.code), coded(value)))
+    return described
+
 
 ENGLISH = CodedConcept("en", "RFC5646", "English")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from mammoscope.findings import Analysis, Finding
-from mammoscope.kinds import GRADES, kind_named
+from mammoscope.kinds import GRADES, UNGRADED, grade_named, kind_named
 from mammoscope.writers.dicom.identity import plain, result_identity, tracking
 from mammoscope.writers.dicom.origin import Origin
 from mammoscope.writers.dicom.result_kind import ResultKind
@@ -35,7 +35,7 @@ def presentation_state(analysis: Analysis, origin: Origin) -> Dataset:
     image.SamplesPerPixel = 1
     layers = {
         name: pr.GraphicLayer(name.upper(), order, description, CIELabColor.from_rgb(*colour))
-        for order, (name, description, colour) in enumerate(_layers(), start=1)
+        for order, (name, description, colour) in enumerate(_layers(analysis), start=1)
     }
     texts = [_text(analysis.statement, _STATEMENT_PLACE), _text(analysis.notice, _NOTICE_PLACE)]
     annotations = [pr.GraphicAnnotation([image], layers["statement"], text_objects=texts)]
@@ -43,7 +43,7 @@ def presentation_state(analysis: Analysis, origin: Origin) -> Dataset:
         annotations.append(
             pr.GraphicAnnotation(
                 [image],
-                layers[finding.malignancy],
+                layers[grade_named(finding.malignancy).name],
                 graphic_objects=_drawn(finding, analysis, origin, number),
                 text_objects=[_label(finding, analysis, origin, number)],
             )
@@ -66,9 +66,11 @@ def presentation_state(analysis: Analysis, origin: Origin) -> Dataset:
     return result
 
 
-def _layers() -> Sequence[tuple[str, str, Colour]]:
+def _layers(analysis: Analysis) -> Sequence[tuple[str, str, Colour]]:
     """Name, description and colour; the last is drawn over the others."""
     grades = [(grade.name, f"Findings of {grade.name} appearance", PALETTE[grade.colour]) for grade in GRADES]
+    if any(finding.malignancy is None for finding in analysis.findings):
+        grades.append((UNGRADED.name, "Findings that are not graded", PALETTE[UNGRADED.colour]))
     return [*grades, ("statement", "Outcome and notice of use", WHITE)]
 
 

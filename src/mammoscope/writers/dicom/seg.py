@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence, PixelMeasuresSequence, seg
+from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -132,9 +133,12 @@ def _segment(segment: int, number: int, finding: Finding, analysis: Analysis, or
         tracking_id=known["identifier"],
         anatomic_regions=[concepts.BREAST],
     )
+    modifiers = [CodedConcept.from_code(value) for _, value in concepts.features_of(finding)]
+    if modifiers:
+        description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = modifiers
     scores = finding.malignancy_score, analysis.thresholds.malignancy
     # No attribute of the standard holds the confidence of a binary segment; the report has it in numbers.
-    description.SegmentDescription = (
-        f"Detection score {finding.detection_score:.3f}, {malignancy_words(*scores)}, {operating_point_words(*scores)}"
+    description.SegmentDescription = f"Detection score {finding.detection_score:.3f}, " + ", ".join(
+        filter(None, (malignancy_words(*scores), operating_point_words(*scores)))
     )
     return description

@@ -137,7 +137,8 @@ def _group(analysis: Analysis, origin: Origin, number: int) -> sr.ContentItem:
         finding_sites=[sr.FindingSite(concepts.BREAST, laterality=_side(analysis))],
         geometric_purpose=codes.cid219.Outline if len(outline) else codes.cid219.BoundedBy,
         qualitative_evaluations=[
-            sr.QualitativeEvaluation(concepts.MALIGNANCY_CLASS, concepts.CLASSES[finding.malignancy])
+            sr.QualitativeEvaluation(concepts.MALIGNANCY_CLASS, concepts.class_of(finding.malignancy)),
+            *(sr.QualitativeEvaluation(name, value) for name, value in concepts.features_of(finding)),
         ],
     )
     group = cast(sr.ContainerContentItem, groups[0])
@@ -151,10 +152,9 @@ def _group(analysis: Analysis, origin: Origin, number: int) -> sr.ContentItem:
 
 def _measurements(finding: Finding) -> list[sr.ContentItem]:
     """TID 300: the scores, and what is measured of the kind; unknown values are stated as unknown."""
-    scores = (
-        (concepts.DETECTION_SCORE, 100 * finding.detection_score),
-        (concepts.MALIGNANCY_PROBABILITY, 100 * finding.malignancy_score),
-    )
+    scores = [(concepts.DETECTION_SCORE, 100 * finding.detection_score)]
+    if finding.malignancy_score is not None:
+        scores.append((concepts.MALIGNANCY_PROBABILITY, 100 * finding.malignancy_score))
     sizes = [
         _measured(concepts.coded(measure.code), getattr(finding.size, measure.field), concepts.UNITS[measure.unit])
         for measure in kind_named(finding.kind).measures

@@ -18,12 +18,17 @@ Colour = tuple[int, int, int]
 # Okabe and Ito 2008: distinguishable with every common kind of colour blindness.
 VERMILLION: Colour = (213, 94, 0)
 SKY_BLUE: Colour = (86, 180, 233)
+REDDISH_PURPLE: Colour = (204, 121, 167)
 YELLOW: Colour = (240, 228, 66)
 WHITE: Colour = (255, 255, 255)
 SOFT_WHITE: Colour = (196, 202, 208)
 PLATE: Colour = (12, 15, 19)
 BLACK: Colour = (0, 0, 0)
-PALETTE: dict[ColourKey, Colour] = {"vermillion": VERMILLION, "sky blue": SKY_BLUE}
+PALETTE: dict[ColourKey, Colour] = {
+    "vermillion": VERMILLION,
+    "sky blue": SKY_BLUE,
+    "reddish purple": REDDISH_PURPLE,
+}
 
 _SHIFT = 4  # bits of a pixel's fraction that OpenCV takes
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammoscope.findings import Analysis
-from mammoscope.kinds import GRADES, kinds_shown, score_word
+from mammoscope.kinds import GRADES, UNGRADED, kinds_shown, score_word
 from mammoscope.mammogram import Laterality
-from mammoscope.writers.malignancy import operating_point_percent
+from mammoscope.writers.malignancy import NOT_GRADED, operating_point_percent
 from mammoscope.writers.overlay.ink import (
     PALETTE,
     PLATE,
@@ -65,7 +65,7 @@ def bottom_strip(analysis: Analysis, width: int, size: int, *, unlabelled: int =
         Findings for whose label the overlay has no room.
     """
     lines: list[list[Run]] = []
-    kinds = kinds_shown(finding.kind for finding in analysis.findings)
+    kinds = kinds_shown((finding.kind for finding in analysis.findings), analysis.bundle.kinds)
     scores = [finding.malignancy_score for finding in analysis.findings]
     point = operating_point_percent(analysis.thresholds.malignancy, scores)
     if analysis.findings:
@@ -79,6 +79,7 @@ def bottom_strip(analysis: Analysis, width: int, size: int, *, unlabelled: int =
                 )
                 for grade, side in zip(GRADES, ("above", "below"), strict=True)
             ),
+            *([_not_graded()] if any(score is None for score in scores) else []),
             *(Run(f"{kind.word}: detection score") for kind in kinds),
         ]
         lines += _wrapped(legend, width, size)
@@ -100,6 +101,10 @@ def bottom_strip(analysis: Analysis, width: int, size: int, *, unlabelled: int =
         made_by.append(Run("no scale: pixel spacing not known"))
     lines += _wrapped(made_by, width, size)
     return _strip(lines, width, size)
+
+
+def _not_graded() -> Run:
+    return Run(f"malignancy {NOT_GRADED}", PALETTE[UNGRADED.colour], bold=True)
 
 
 def _strip(lines: list[list[Run]], width: int, size: int) -> Picture:
