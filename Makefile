@@ -8,7 +8,7 @@ PAGE := src/mammoscope/server/page
 PAGE_TOOLS := web/node_modules/.package-lock.json
 SOURCES := pyproject.toml src/mammoscope/__init__.py
 
-.PHONY: help demo serve test fuzz check api page browser-test format lock pip-audit clean
+.PHONY: help demo serve test fuzz bench check api page browser-test format lock pip-audit clean
 
 help:
 	@echo "make demo    set up, make a synthetic exam, analyse it, print the findings (no torch)"
@@ -17,6 +17,7 @@ help:
 	@echo "make page    build the reading page into the package (needs Node 20)"
 	@echo "make api     describe the server's API for the page, and make the page's types of it (needs Node 20)"
 	@echo "make fuzz    feed the reader 100,000 files that mean harm (half an hour; the tests do a few hundred)"
+	@echo "make bench   time the analysis of large files beside a peer's detector (a quarter of an hour; docs/performance.md)"
 	@echo "make browser-test  check and build the page, and use it in Chromium (needs Node 20, Chromium)"
 	@echo "make check   ruff, types, import contract"
 	@echo "make format  ruff, in place"
@@ -42,10 +43,13 @@ test: check
 fuzz: $(VENV)/.dev
 	PYTHONPATH=tests $(BIN)/python -m fuzz.run --files 100000 --seed 0
 
+bench: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m bench.run
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
 api: $(VENV)/.run $(PAGE_TOOLS)
@@ -96,7 +100,7 @@ $(PAGE_TOOLS): web/package-lock.json
 $(VENV)/.dev: $(SOURCES) $(LOCK) | $(VENV)/.made
 	@echo "Setting up for development in $(VENV): 6.9 GB, nearly all of it torch; some five minutes with a fast network"
 ifdef LOCK
-	$(PIP) --require-hashes --requirement $(LOCK)
+	$(PIP) --no-compile --require-hashes --requirement $(LOCK)
 	$(PIP) --no-deps --no-build-isolation --editable .
 else
 	$(PIP) torch==2.14.1 torchvision==0.29.1

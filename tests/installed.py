@@ -25,12 +25,10 @@ def mammoscope(site: Path, *arguments: object) -> str:
     return ran.stdout
 
 
-def with_step(folder: Path, *steps: dict[str, object], max_regions: int | None = None) -> Path:
-    """A copy of the default bundle with further steps before the selection; with few regions a view it is quick."""
+def with_step(folder: Path, *steps: dict[str, object], max_regions: int = 4) -> Path:
+    """A copy of the default bundle with further steps before the selection, and few regions a view: it is quick."""
     shutil.copytree(default_bundle_folder(), folder)
-    read = load_bundle(folder).manifest
-    if max_regions is not None:
-        read = read.with_settings("detect", max_regions=max_regions)
+    read = load_bundle(folder).manifest.with_settings("detect", max_regions=max_regions)
     manifest = json.loads(read.model_dump_json())
     place = next(number for number, step in enumerate(manifest["steps"]) if step["role"] == "select")
     manifest["steps"][place:place] = steps

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from mammoscope.bundle import Bundle
 from mammoscope.example import EXAM_FILES
 from mammoscope.example.compare import compared
+from mammoscope.findings import Box, Finding
 from mammoscope.geometry import box_iou
 from mammoscope.mammogram import Mammogram
 from mammoscope.pipeline import analyze, examine, examine_views
@@ -76,6 +78,26 @@ def test_a_higher_threshold_keeps_the_best_findings(bundle: Bundle, exam: Path) 
     nothing = analyze(mammogram, bundle, threshold=1.0)
     assert nothing.outcome == "no_finding"
     assert nothing.statement == "No finding at or above the detection threshold of 1.00."
+
+
+def test_what_is_said_of_a_finding_does_not_depend_on_which_others_are_shown(bundle: Bundle, exam: Path) -> None:
+    views = [read_mammogram(exam / f"phantom-L-{view}.dcm") for view in ("CC", "MLO")]
+
+    def findings(threshold: float | None) -> list[Finding]:
+        examined = examine_views(views, bundle, threshold=threshold)
+        return [finding for view in examined for finding in view.analysis.findings]
+
+    own, many = findings(None), findings(0.15)
+    few = findings(max(finding.detection_score for finding in own))
+    assert 0 < len(few) < len(own) < len(many)
+
+    def said(shown: list[Finding]) -> dict[Box, tuple[float, float]]:
+        return {finding.box: (finding.detection_score, finding.malignancy_score) for finding in shown}
+
+    assert said(few).items() <= said(own).items() <= said(many).items()
+    # Models whose linking has no score of its own to begin at take what is shown.
+    loose = replace(bundle, manifest=bundle.manifest.with_settings("join", least_detection=None))
+    assert (loose.graded_from(0.9), bundle.graded_from(0.9)) == (0.9, bundle.manifest.thresholds.detection)
 
 
 def test_no_breast_is_said_outright(bundle: Bundle) -> None:

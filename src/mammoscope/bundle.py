@@ -12,14 +12,16 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from mammoscope import __version__
 from mammoscope.errors import BundleError
 from mammoscope.files import file_sha256, is_special
 from mammoscope.findings import BundleIdentity
 from mammoscope.kinds import DEFAULT_KIND, KINDS
 from mammoscope.stages.manifests import AVERAGE_MASK, BundleManifest, StepManifest
 from mammoscope.stages.manifests_schema1 import ManifestOfSchema1
+from mammoscope.stages.openvino import fast_runtime
 from mammoscope.stages.preprocess import ContrastSettings
-from mammoscope.stages.step import GROUP, Step, StepImplementation, implementation_named
+from mammoscope.stages.step import GROUP, OPEN_FAST, Step, StepImplementation, implementation_named
 
 MANIFEST = "bundle.json"
 _LARGEST_NUMBER = 1e9  # of what has a fraction; counts and seeds are whole
@@ -35,10 +37,13 @@ class BundledStep:
         The bundle's.
     manifest
         Its part of the bundle's manifest.
+    fast
+        Whether it is opened by the implementation's ``open_fast``, where that has one.
     """
 
     folder: Path
     manifest: StepManifest
+    fast: bool = False
 
     @property
     def _place(self) -> str:
@@ -90,7 +95,10 @@ class BundledStep:
         """
         paths = {label: self.folder / entry.file for label, entry in self.manifest.files.items()}
         try:
-            return self.implementation.open(_StepFiles(paths), self.settings)
+            opened = self.implementation.open
+            if self.fast:
+                opened = getattr(self.implementation, OPEN_FAST, opened)
+            return opened(_StepFiles(paths), self.settings)
         except _NoFileError as error:
             needed = f"which {self.manifest.implementation!r} needs"
             raise BundleError(f"{self._place}: has no file labelled {error}, {needed}") from None
@@ -111,11 +119,28 @@ class _StepFiles(dict[str, Path]):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle. ``sha256`` is the hash of its manifest, which holds the hash of every file."""
+    """A verified bundle.
+
+    Attributes
+    ----------
+    folder, manifest
+        Where it is, and what it says.
+    sha256
+        The hash of its manifest, which holds the hash of every file.
+    fast
+        Whether the networks that can be are run by ``fast_runtime``: scores differ a little.
+    """
 
     folder: Path
     manifest: BundleManifest
     sha256: str
+    fast: bool = False
+
+    @property
+    def code_version(self) -> str:
+        """Of this program, and of what runs networks fast."""
+        is_fast = self.fast and any(hasattr(step.implementation, OPEN_FAST) for step in self.steps)
+        return f"{__version__} ({fast_runtime()})" if is_fast else __version__
 
     @property
     def identity(self) -> BundleIdentity:
@@ -126,12 +151,12 @@ class Bundle:
     @cached_property
     def finding(self) -> tuple[BundledStep, ...]:
         """The steps before the selection: they find candidates and score them."""
-        return tuple(BundledStep(self.folder, step) for step in self.manifest.finding)
+        return tuple(BundledStep(self.folder, step, self.fast) for step in self.manifest.finding)
 
     @cached_property
     def grading(self) -> tuple[BundledStep, ...]:
         """The steps after the selection: they outline and classify."""
-        return tuple(BundledStep(self.folder, step) for step in self.manifest.grading)
+        return tuple(BundledStep(self.folder, step, self.fast) for step in self.manifest.grading)
 
     @property
     def steps(self) -> tuple[BundledStep, ...]:
@@ -184,6 +209,15 @@ class Bundle:
         floors = [getattr(step.settings, "floor", 0.0) for step in self.of_roles("detect", "joint")]
         return float(min(floors, default=0.0))
 
+    def graded_from(self, threshold: float) -> float:
+        """Detection score from which candidates are graded, so that findings from ``threshold`` are right.
+
+        Lower than the threshold where a step looks at the exam's other findings too: what it says of one must not
+        depend on which of the others are shown.
+        """
+        least = [getattr(step.settings, "least_detection", None) for step in self.grading]
+        return float(min([threshold, *(score for score in least if score is not None)]))
+
     @cached_property
     def attributes(self) -> dict[str, tuple[str, ...]]:
         """What its steps say of a finding besides its malignancy, by name, and the words that they choose from."""
@@ -206,7 +240,7 @@ def default_bundle_folder() -> Path:
     return Path(str(files("mammoscope") / "bundles" / "default"))
 
 
-def load_bundle(folder: Path | str | None = None, *, manifest: Path | str | None = None) -> Bundle:
+def load_bundle(folder: Path | str | None = None, *, manifest: Path | str | None = None, fast: bool = False) -> Bundle:
     """Read a bundle, check every file against its hash and every step's settings. Nothing is unpickled.
 
     Parameters
@@ -215,13 +249,19 @@ def load_bundle(folder: Path | str | None = None, *, manifest: Path | str | None
         The bundle's folder; None takes the built-in one.
     manifest
         Another manifest over the files of this folder, such as that of an earlier version; None takes the folder's own.
+    fast
+        See ``Bundle``.
 
     Raises
     ------
     BundleError
         A file is missing or altered, a step is not installed or its settings do not fit it, or the manifest has an
-        unknown version; names the file and the problem.
+        unknown version; names the file and the problem. Or ``fast`` is asked for where nothing can be.
     """
+    if fast and fast_runtime() is None:
+        raise BundleError(
+            "networks cannot be run fast here: that needs OpenVINO (the extra 'fast') and a processor with bfloat16"
+        )
     folder = default_bundle_folder() if folder is None else Path(folder)
     path = folder / MANIFEST if manifest is None else Path(manifest)
     _refuse_special(path)
@@ -233,7 +273,7 @@ def load_bundle(folder: Path | str | None = None, *, manifest: Path | str | None
     for step in read.steps:
         for entry in step.files.values():
             _check_file(folder / entry.file, entry.sha256)
-    bundle = Bundle(folder, read, hashlib.sha256(raw).hexdigest())
+    bundle = Bundle(folder, read, hashlib.sha256(raw).hexdigest(), fast)
     for bundled in bundle.steps:
         _ = bundled.settings
     return bundle

@@ -8,7 +8,6 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
-from mammoscope import __version__
 from mammoscope.bundle import Bundle, BundledStep
 from mammoscope.candidates import UNLINKED, Candidates
 from mammoscope.errors import BundleError
@@ -91,7 +90,7 @@ def examine_views(
     watch = Stopwatch(began)
     with watch.time(PREPROCESS):
         exam = PreparedExam(tuple(PreparedView.of(view, bundle.manifest.preprocess) for view in views))
-    found = run_steps(bundle.finding, exam, Candidates.none(), watch).above(limits.detection)
+    found = run_steps(bundle.finding, exam, Candidates.none(), watch).above(bundle.graded_from(limits.detection))
     found = run_steps(bundle.grading, exam, found, watch).above(limits.detection)
     notes = (ANALYSED_ALONE,) if bundle.sees_exams and len(views) == 1 else ()
     lesions = _lesion_uids(views, found)
@@ -169,7 +168,7 @@ def _analysis(
     """What was found on one view, in the frame of its file; ``notes`` are warnings beside those on the file."""
     findings = _findings(mammogram, breast, found.ranked(), lesions, bundle, limits) if breast is not None else ()
     return Analysis(
-        software=f"mammoscope {__version__}",
+        software=f"mammoscope {bundle.code_version}",
         outcome=outcome_of(findings, breast_found=breast is not None),
         statement=statement_of(findings, limits.detection, breast_found=breast is not None),
         input=InputFacts.of(mammogram),

@@ -56,13 +56,13 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("backend", ["threads", pytest.param("processes", marks=pytest.mark.load)])
-def test_an_exam_and_what_is_no_image(exam: Path, tmp_path: Path, bundle: Bundle, backend: str) -> None:
+def test_an_exam_and_what_is_no_image(exam: Path, tmp_path: Path, quick_bundle: Bundle, backend: str) -> None:
     source = make_images(tmp_path / "in", 3)
     for view in ("L-CC", "R-CC"):
         (source / f"{view}.dcm").write_bytes((exam / f"phantom-{view}.dcm").read_bytes())
     (source / "copy.dcm").write_bytes((exam / "phantom-L-CC.dcm").read_bytes())
     (source / "torn.png").write_bytes((source / "00" / "00000.png").read_bytes()[:30])
-    outcomes, progress = run(tmp_path / "a", bundle, source, workers=2, backend=backend)
+    outcomes, progress = run(tmp_path / "a", quick_bundle, source, workers=2, backend=backend)
     kinds = {"analysed": 5, "duplicate": 1, "refused": 1}
     assert dict(progress.kinds) == kinds and len(outcomes) == 7
     assert_whole(tmp_path / "a", 5)
@@ -70,7 +70,7 @@ def test_an_exam_and_what_is_no_image(exam: Path, tmp_path: Path, bundle: Bundle
     assert (both["views"], both["not_analysed"]) == (["R CC", "L CC"], 0)
     (torn,) = [row for row in rows(tmp_path / "a", "errors") if row["kind"] == "refused"]
     assert torn["problem"] and "torn" not in torn["problem"] and str(tmp_path) not in json.dumps(torn)
-    again, progress = run(tmp_path / "a", bundle, source, source / "torn.png", backend=backend)
+    again, progress = run(tmp_path / "a", quick_bundle, source, source / "torn.png", backend=backend)
     assert not again and progress.known == 8
     found = summary_of(str(tmp_path / "a"), 0.5).models[0]
     assert (found.images, found.different_images, found.exams) == (5, 5, 4)
@@ -79,28 +79,28 @@ def test_an_exam_and_what_is_no_image(exam: Path, tmp_path: Path, bundle: Bundle
     assert found.findings_above == sum(row["detection_score"] >= 0.5 for row in findings)
     assert found.malignant == sum(row["malignancy"] == "malignant" for row in findings)
     assert found.errors == {"refused": 1, "duplicate": 1}
-    assert found.bundle_sha256 == bundle.sha256 and found.outcomes["no_breast_found"] == 3
+    assert found.bundle_sha256 == quick_bundle.sha256 and found.outcomes["no_breast_found"] == 3
 
 
-def test_another_threshold_is_another_part_of_the_archive(tmp_path: Path, bundle: Bundle) -> None:
+def test_another_threshold_is_another_part_of_the_archive(tmp_path: Path, quick_bundle: Bundle) -> None:
     source = make_images(tmp_path / "in", 2)
-    run(tmp_path / "a", bundle, source)
-    outcomes, _ = run(tmp_path / "a", bundle, source, threshold=0.9)
+    run(tmp_path / "a", quick_bundle, source)
+    outcomes, _ = run(tmp_path / "a", quick_bundle, source, threshold=0.9)
     assert len(outcomes) == 2
-    default = bundle.manifest.thresholds.detection
+    default = quick_bundle.manifest.thresholds.detection
     assert [(one.images, one.threshold) for one in summary_of(str(tmp_path / "a")).models] == [(2, default), (2, 0.9)]
 
 
-def test_from_an_object_store_into_another(exam: Path, tmp_path: Path, bundle: Bundle) -> None:
+def test_from_an_object_store_into_another(exam: Path, tmp_path: Path, quick_bundle: Bundle) -> None:
     store, name = fsspec.filesystem("memory"), os.urandom(6).hex()
     store.put(str(make_images(tmp_path / "in", 3)), f"/{name}/in", recursive=True)
     store.put_file(str(exam / "phantom-L-CC.dcm"), f"/{name}/in/left.dcm")
     store.pipe_file(f"/{name}/in/letter.dcm", b"dear radiologist")
     archive = f"memory://{name}/out/a.parquet"
-    outcomes, progress = run(archive, bundle, f"memory://{name}/in", dicom=frozenset({ResultKind.SR}), workers=2)
+    outcomes, progress = run(archive, quick_bundle, f"memory://{name}/in", dicom=frozenset({ResultKind.SR}), workers=2)
     problems = sorted(one.problem for one in outcomes if one.problem and one.kind == "analysed")
     assert len(problems) == 3 and dict(progress.kinds) == {"analysed": 4, "refused": 1}
-    assert run(archive, bundle, f"memory://{name}/in")[1].known == 5
+    assert run(archive, quick_bundle, f"memory://{name}/in")[1].known == 5
     store.get(f"/{name}/out/a.parquet", str(tmp_path / "fetched"), recursive=True)
     assert_whole(tmp_path / "fetched", 4)
     (report,) = (tmp_path / "fetched" / "objects").rglob("*.sr.dcm")
@@ -132,10 +132,10 @@ def test_a_file_that_kills_its_worker_takes_no_other_with_it(exam: Path, tmp_pat
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.load)])
-def test_the_command_goes_on_where_it_was_stopped(tmp_path: Path, bundle: Bundle, number: signal.Signals) -> None:
+def test_the_command_goes_on_where_it_was_stopped(tmp_path: Path, quick_bundle: Bundle, number: signal.Signals) -> None:
     source, archive = make_images(tmp_path / "in", 60, side=800), tmp_path / "a.parquet"
     (source / "letter.dcm").write_text("dear radiologist")
-    arguments = ["analyze", source, "--out", archive, "--bundle", bundle.folder, "--part-images", "10"]
+    arguments = ["analyze", source, "--out", archive, "--bundle", quick_bundle.folder, "--part-images", "10"]
     whole = [sys.executable, "-m", "mammoscope", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     first = subprocess.Popen(whole, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -376,6 +376,12 @@ describe("the reader's record", () => {
   test("is exported as JSON, overlay and report, and asked for before it is lost", inTests, async () => {
     await page.getByRole("button", { name: /^Accept finding 1 of L CC/ }).click();
     await page.getByRole("button", { name: /^Reject finding 1 of R CC/ }).click();
+    await page.locator(".findings tbody.rejected:visible .show").first().click();
+    await page.getByLabel("Rejected because").fill("lymph node");
+    await page.getByText("BI-RADS and density").click();
+    await page.getByLabel("BI-RADS category: Left").selectOption("4A");
+    await page.getByLabel("Density: Exam").selectOption("C");
+    await page.getByText("BI-RADS and density: exam density C; left BI-RADS 4A").click();
     await page.getByLabel("Impression").fill("One mass <b>left</b>.");
     await page.getByRole("button", { name: "Freehand" }).click();
     const bounds = await page.locator('.pane[aria-label^="R CC"]').boundingBox();
@@ -404,6 +410,9 @@ describe("the reader's record", () => {
       const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name, exact: true }).click()]);
       return { name: download.suggestedFilename(), content: readFileSync(await download.path()) };
     };
+    const results = await saved("DICOM");
+    assert.equal(results.name, "mammoscope-dicom.zip");
+    for (const kind of ["sr", "seg", "gsps"]) assert.ok(results.content.includes(`.${kind}.dcm`), kind);
     const report = await saved("PDF report");
     assert.equal(report.content.subarray(0, 5).toString(), "%PDF-");
     assert.match(report.content.subarray(-32).toString("latin1"), /%%EOF/);
@@ -423,6 +432,8 @@ describe("the reader's record", () => {
     assert.equal(said.notice, "Research use only. Not for diagnostic use.");
     assert.equal(said.record.impression, "One mass <b>left</b>.");
     assert.deepEqual(said.record.verdicts.map(({ verdict }) => verdict).sort(), ["accepted", "accepted", "rejected", "rejected"]); // each lesion in two views
+    assert.ok(said.record.verdicts.every(({ verdict, reason }) => reason === (verdict === "rejected" ? "lymph node" : "")));
+    assert.deepEqual(said.record.assessments, [{ of: "exam", birads: null, density: "C" }, { of: "left", birads: "4A", density: null }]);
     assert.equal(said.record.drawn.length, 2);
     const [[px, py]] = said.record.drawn[0].outline;
     assert.ok(px > 0 && py > 0);
@@ -442,7 +453,7 @@ describe("the reader's record", () => {
     assert.equal((await record()).drawn.length, 2);
     await reading(() => globalThis.mammoscope.reading.restore({ threshold: 0.4, impression: "", verdicts: [], drawn: [], lengths: [] }));
     await drop(page, [at("saved.json")]);
-    await page.getByText("Opened: 4 verdicts, 2 drawn findings, the impression.").waitFor();
+    await page.getByText("Opened: 4 verdicts, 2 drawn findings, 2 assessments, the impression.").waitFor();
     assert.deepEqual(await record(), JSON.parse(readFileSync(at("saved.json"), "utf8")).record);
     assert.equal(await page.locator(".finding.drawn").count(), 2);
     assert.equal(await page.locator('.verdicts [aria-pressed="true"]:visible').count(), 2);
@@ -544,6 +555,23 @@ test("no key or button leaves a pane without tissue", inTests, async () => {
   assert.ok(off, "the finding is out of sight");
   await page.keyboard.press("r");
   await reading(() => globalThis.mammoscope.reading.select(null));
+  noTroubles();
+});
+
+test("shows millimetres of the files as millimetres of the monitor, once that is measured", inTests, async () => {
+  await page.getByRole("button", { name: "Life size" }).click();
+  const measuring = page.getByRole("dialog", { name: "Life size" });
+  await measuring.getByLabel("Width of the card").fill("428");
+  const card = await measuring.getByText("as wide as a bank card").boundingBox();
+  assert.ok(Math.abs(card.width - 428) < 1 && Math.abs(card.height - (428 * 53.98) / 85.6) < 1, JSON.stringify(card));
+  await measuring.getByRole("button", { name: "Show life size" }).click();
+  const zooms = () =>
+    reading(() => globalThis.mammoscope.lightbox.panes.map(({ state, view }) => state.camera.zoom / view.spacing.column_mm));
+  for (const zoom of await zooms()) assert.ok(Math.abs(zoom - 428 / 85.6) < 0.01, String(zoom));
+  await page.keyboard.press("g");
+  await page.keyboard.press("u"); // the browser remembers
+  for (const zoom of await zooms()) assert.ok(Math.abs(zoom - 428 / 85.6) < 0.01, String(zoom));
+  await page.keyboard.press("r");
   noTroubles();
 });
 

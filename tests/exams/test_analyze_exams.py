@@ -33,11 +33,11 @@ def reported(out: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("options", [{}, {"workers": 3}, {"workers": 2, "backend": "processes"}])
-def test_two_women_in_one_folder_are_two_exams(tmp_path: Path, bundle: Bundle, options: dict[str, Any]) -> None:
+def test_two_women_in_one_folder_are_two_exams(tmp_path: Path, quick_bundle: Bundle, options: dict[str, Any]) -> None:
     anna, berta = four_views(tmp_path / "in", ANNA, "anna-"), four_views(tmp_path / "in", BERTA, "berta-")
     alone = [image(tmp_path / "in" / "c.dcm", {**ANNA, "PatientID": "CLARA"}), picture(tmp_path / "in" / "d.png")]
     shuffled = [path for pair in zip(anna, reversed(berta), strict=True) for path in pair]
-    done = run([*shuffled, *alone], tmp_path / "out", bundle, **options)
+    done = run([*shuffled, *alone], tmp_path / "out", quick_bundle, **options)
     assert all(one.analysis for one in done)
     assert reported(tmp_path / "out") == {
         "anna.exam.json": [f"anna-{view}.json" for view in VIEWS],
@@ -60,44 +60,45 @@ def test_two_women_in_one_folder_are_two_exams(tmp_path: Path, bundle: Bundle, o
     ],
 )
 def test_study_and_patient_decide(
-    tmp_path: Path, bundle: Bundle, others: dict[str, Any], report: list[str] | None
+    tmp_path: Path, quick_bundle: Bundle, others: dict[str, Any], report: list[str] | None
 ) -> None:
     paths = [image(tmp_path / "one.dcm", ANNA, "R"), image(tmp_path / "two.dcm", ANNA, "L", **others)]
-    run(paths, tmp_path / "out", bundle)
+    run(paths, tmp_path / "out", quick_bundle)
     assert reported(tmp_path / "out") == ({} if report is None else {"one.exam.json": report})
 
 
-def test_images_without_a_study_are_alone_wherever_they_lie(tmp_path: Path, bundle: Bundle) -> None:
-    run([picture(tmp_path / f"case-{side}.png") for side in "RL"], tmp_path / "out", bundle)
+def test_images_without_a_study_are_alone_wherever_they_lie(tmp_path: Path, quick_bundle: Bundle) -> None:
+    run([picture(tmp_path / f"case-{side}.png") for side in "RL"], tmp_path / "out", quick_bundle)
     assert reported(tmp_path / "out") == {}
 
 
-def test_a_report_follows_its_exam_from_run_to_run(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_report_follows_its_exam_from_run_to_run(tmp_path: Path, quick_bundle: Bundle) -> None:
     paths, out = four_views(tmp_path / "in", ANNA, "anna-"), tmp_path / "out"
     broken = tmp_path / "in" / "anna-x.dcm"
     broken.write_bytes(paths[0].read_bytes()[:-5000])
-    run([*paths[:3], broken], out, bundle)
+    run([*paths[:3], broken], out, quick_bundle)
     first = json.loads((out / "anna.exam.json").read_text())
     assert len(first["views"]) == 3 and first["not_analysed"] == 1
     assert first["warnings"] == [
         "1 file of this exam could not be analysed.",
         "Standard views are missing: L MLO.",
     ]
-    done = run(paths, out, bundle)
+    done = run(paths, out, quick_bundle)
     # Models that look at whole exams look again at all views of one that has grown.
-    assert sorted(one.skipped for one in done) == [False] + [not bundle.sees_exams] * 3
+    assert sorted(one.skipped for one in done) == [False] + [not quick_bundle.sees_exams] * 3
     assert reported(out) == {"anna.exam.json": [f"anna-{view}.json" for view in VIEWS]}
     (out / "anna.exam.json").unlink()
     # Without its report it is not known which views were seen together.
-    assert {one.skipped for one in run(paths, out, bundle)} == {not bundle.sees_exams}
+    assert {one.skipped for one in run(paths, out, quick_bundle)} == {not quick_bundle.sees_exams}
     assert reported(out) == {"anna.exam.json": [f"anna-{view}.json" for view in VIEWS]}
 
 
-def test_the_command_says_what_it_grouped_and_writes_nothing_of_whom(tmp_path: Path, bundle: Bundle) -> None:
+def test_the_command_says_what_it_grouped_and_writes_nothing_of_whom(tmp_path: Path, quick_bundle: Bundle) -> None:
     paths = [*four_views(tmp_path / "in", ANNA, "a-")[:2], *four_views(tmp_path / "in", BERTA, "b-")[2:]]
     out = tmp_path / "out"
     (out / "a-L-CC.exam.json").mkdir(parents=True)
     command = [sys.executable, "-m", "mammoscope", "analyze", str(tmp_path / "in"), "--out", str(out)]
+    command += ["--bundle", str(quick_bundle.folder)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 3 and "a-L-CC.exam.json: cannot be written" in ended.stderr
     (out / "a-L-CC.exam.json").rmdir()
@@ -112,16 +113,16 @@ def test_the_command_says_what_it_grouped_and_writes_nothing_of_whom(tmp_path: P
         assert b"exam_key" not in content
 
 
-def test_the_public_face_refuses_two_women(tmp_path: Path, bundle: Bundle) -> None:
+def test_the_public_face_refuses_two_women(tmp_path: Path, quick_bundle: Bundle) -> None:
     anna, berta = image(tmp_path / "a.dcm", ANNA), image(tmp_path / "b.dcm", BERTA)
     pictures = [picture(tmp_path / "c.png"), picture(tmp_path / "d.png")]
     with pytest.raises(ValueError, match=r"a, b: these images are of 2 exams"):
-        mammoscope.analyze_exam([anna, berta], bundle)
+        mammoscope.analyze_exam([anna, berta], quick_bundle)
     with pytest.raises(ValueError, match=r"c: states no study"):
-        mammoscope.analyze_exam([anna, pictures[0]], bundle)
+        mammoscope.analyze_exam([anna, pictures[0]], quick_bundle)
     nameless = [image(tmp_path / f"{name}.dcm", {**ANNA, "PatientID": name, "StudyInstanceUID": None}) for name in "ef"]
     with pytest.raises(ValueError, match=r"e, f: states no study, so it cannot be in an exam with other images"):
-        mammoscope.analyze_exam(nameless, bundle)
-    assert len(mammoscope.analyze_exam(nameless[:1], bundle)) == 1
-    assert len(mammoscope.analyze_exam(pictures, bundle)) == 2  # on the caller's word
-    assert len(mammoscope.analyze_exam([made(96, 80)], bundle)) == 1
+        mammoscope.analyze_exam(nameless, quick_bundle)
+    assert len(mammoscope.analyze_exam(nameless[:1], quick_bundle)) == 1
+    assert len(mammoscope.analyze_exam(pictures, quick_bundle)) == 2  # on the caller's word
+    assert len(mammoscope.analyze_exam([made(96, 80)], quick_bundle)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from dicom_files import Encode, breast, jpeg2000, lossless_jpeg, lossy_jpeg, mam
 from mammoscope.deidentify import deidentify_files
 from mammoscope.errors import InputError
 from mammoscope.readers import read_mammogram
+from mammoscope.readers.dicom.codestreams import read_codestream_header
 
 END_OF_ITEMS = b"\xfe\xff\xdd\xe0\0\0\0\0"
 NOT_MARKED = "The end of the compressed pixel data is not marked (no Sequence Delimitation Item)."
@@ -221,3 +223,60 @@ def test_the_pieces_of_a_frame_may_lack_their_end_too(tmp_path: Path) -> None:
     value = item(b"") + item(frame[:half]) + item(even(frame[half:])) + bytes(8)
     read = read_mammogram(written(tmp_path / "a.dcm", uids.JPEG2000Lossless, pixel_data(value)))
     np.testing.assert_array_equal(read.pixels, shown(breast()))
+
+
+def _cut_htj2k(missing: int, *, is_told: bool) -> bytes:
+    """A codestream that lacks bytes before its end marker; its tile-part is told to be that much shorter, or not."""
+    cut = bytearray(htj2k(breast()))
+    del cut[-2 - missing : -2]
+    length = cut.index(b"\xff\x90") + 6
+    if is_told:
+        told = int.from_bytes(cut[length : length + 4], "big")
+        cut[length : length + 4] = (told - missing).to_bytes(4, "big")
+    return bytes(cut)
+
+
+def _torn_htj2k() -> bytes:
+    """A codestream with zeros in the middle, which OpenJPEG refuses."""
+    whole = htj2k(breast())
+    for start in range(len(whole) // 4, len(whole) - 600, 97):
+        torn = whole[:start] + bytes(500) + whole[start + 500 :]
+        try:
+            imagecodecs.jpeg2k_decode(torn)
+        except imagecodecs.Jpeg2kError:
+            return torn
+    raise AssertionError("OpenJPEG refused none")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "frame",
+    [*(_cut_htj2k(missing, is_told=told) for missing in (3, 50, 1000) for told in (False, True)), _torn_htj2k()],
+)
+def test_a_damaged_htj2k_image_is_refused_and_not_black_where_it_ends(tmp_path: Path, frame: bytes) -> None:
+    path = save(tmp_path / "a.dcm", mammogram(breast()), uids.HTJ2KLossless, [frame])
+    before = sys.unraisablehook
+    with pytest.raises(InputError, match=r"cannot be decoded"):
+        read_mammogram(path)
+    assert sys.unraisablehook is before
+
+
+@pytest.mark.parametrize(
+    ("frame", "is_fast"),
+    [
+        (htj2k(breast()), True),
+        (bytes(imagecodecs.htj2k_encode(breast(), reversible=True, tile=(64, 64))), True),
+        (bytes(imagecodecs.htj2k_encode(breast().astype(np.int16), reversible=True)), True),
+        (bytes(imagecodecs.htj2k_encode(breast(), 0.00005, reversible=False)), True),
+        (jpeg2000(breast()), False),
+        (jpeg2000(breast(), codecformat="jp2"), False),
+        (bytes(imagecodecs.htj2k_encode(np.stack([breast()] * 3, axis=-1), reversible=True)), False),
+        (htj2k(breast())[:-2], False),
+    ],
+)
+def test_openjph_gets_whole_grey_htj2k_alone(frame: bytes, is_fast: bool) -> None:
+    assert read_codestream_header(frame).high_throughput is is_fast
+    if is_fast:
+        slow, fast = imagecodecs.jpeg2k_decode(frame), imagecodecs.htj2k_decode(frame)
+        assert fast.dtype == slow.dtype
+        assert np.abs(fast.astype(np.int64) - slow).max() <= (1 if read_codestream_header(frame).lossy else 0)

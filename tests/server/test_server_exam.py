@@ -21,6 +21,7 @@ from mammoscope.findings import Analysis
 from mammoscope.pipeline import examine, examine_views
 from mammoscope.readers import read_mammogram
 from mammoscope.server import ServerSettings
+from mammoscope.writers.dicom.results import ResultKind, dicom_results
 
 VIEWS = ("R-CC", "L-CC", "R-MLO", "L-MLO")
 
@@ -114,7 +115,8 @@ def test_the_report_is_one_page_that_says_what_counts(server: Server, done: tupl
     record = {
         "threshold": 0.03,
         "impression": "Größe <b>unklar</b> & \x07weiter\n" + "A very long impression. " * 150,
-        "verdicts": [{"file": 1, "finding": 0, "verdict": "rejected"}],
+        "verdicts": [{"file": 1, "finding": 0, "verdict": "rejected", "reason": "Lymphknoten " * 12}],
+        "assessments": [{"of": "left", "birads": "4A", "density": "C"}, {"of": "right", "birads": "2"}],
         "drawn": [{"file": 4, "outline": [[600, 700], [700, 700], [-50, 800]]}],
     }
     answer = server.client.post(f"/analyses/{done[0]}/report", json=record)
@@ -123,10 +125,52 @@ def test_the_report_is_one_page_that_says_what_counts(server: Server, done: tupl
     assert len(pdf.pages) == 1
     text = " ".join(pdf.pages[0].extract_text().split())
     bundle = server.client.get("/health").json()["bundle"]["sha256"]
-    for expected in (NOTICE, "rejected", "drawn by the reader", "Größe <b>unklar</b> &", "R CC", "L MLO", bundle):
+    for expected in (
+        NOTICE,
+        "rejected: Lymphknoten",
+        "left BI-RADS 4A density C; right BI-RADS 2",
+        "drawn by the reader",
+        "Größe <b>unklar</b> &",
+        "R CC",
+        "L MLO",
+        bundle,
+    ):
         assert expected in text, expected
     assert "broken" not in text
     assert len(pdf.pages[0].images) == len(VIEWS)
+
+
+def test_dicom_results_of_the_models_can_be_taken_away(
+    server: Server, done: tuple[str, dict[str, Any]], exam: Path
+) -> None:
+    threshold = 0.1
+    answer = server.client.post(f"/analyses/{done[0]}/dicom", json={"threshold": threshold})
+    assert answer.status_code == 200 and answer.headers["content-type"] == "application/zip", answer.text
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    analyses = {file["number"]: file for file in done[1]["files"] if file["state"] == "done"}
+    assert {name.split(".")[-2] for name in archive.namelist() if name.endswith(".dcm")} == {"sr", "seg", "gsps"}
+    reports = [name for name in archive.namelist() if name.endswith("sr.dcm")]
+    assert len(reports) == len(analyses) == len(VIEWS)
+    written = {pydicom.dcmread(io.BytesIO(archive.read(name))).SOPInstanceUID for name in reports}
+    results = [Analysis.model_validate(one) for one in server.client.get(f"/analyses/{done[0]}/result").json()]
+    expected = {
+        dicom_results(one.above(threshold), exam / f"phantom-{view}.dcm", [ResultKind.SR])[ResultKind.SR].SOPInstanceUID
+        for one in results
+        if (view := one.input.name.removesuffix(".dcm")) in VIEWS
+    }
+    assert written == expected
+    text = archive.read("README.txt").decode()
+    assert NOTICE in text and "0.1000 or more" in text  # the lowest that the server holds
+    assert "Mammoscope-Without-Results" not in answer.headers
+
+
+def test_an_image_without_a_study_has_no_dicom_results(server: Server, exam: Path, tmp_path: Path) -> None:
+    grey = cv2.imencode(".png", np.full((64, 64), 7, np.uint8))[1].tobytes()
+    picture = server.upload([("a.png", grey)])
+    server.wait_for_file(picture, 0, "done")
+    refused = server.client.post(f"/analyses/{picture}/dicom", json={"threshold": 0.5})
+    assert refused.status_code == 409
+    assert refused.json()["detail"] == "no image has DICOM results: image 1: is a PNG file, which has no study"
 
 
 @pytest.mark.parametrize(

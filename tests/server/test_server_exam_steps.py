@@ -35,7 +35,7 @@ def installed() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def paired(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Models that raise the score of a mass that both views of a breast show."""
-    return load_bundle(with_step(tmp_path_factory.mktemp("bundles") / "paired", STEP, max_regions=4))
+    return load_bundle(with_step(tmp_path_factory.mktemp("bundles") / "paired", STEP))
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ OPERATIONS = [
     ("GET", "/analyses/{analysis}/files/{number}/preprocessed"),
     ("GET", "/analyses/{analysis}/files/{number}/overlay"),
     ("POST", "/analyses/{analysis}/report"),
+    ("POST", "/analyses/{analysis}/dicom"),
     ("GET", "/analyses/{analysis}/reading"),
     ("PUT", "/analyses/{analysis}/reading"),
 ]

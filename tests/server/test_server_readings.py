@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 
 from exams.two_women import ANNA, four_views, picture
 from mammoscope.errors import MammoscopeError
-from mammoscope.server.models import ReadingDraft
 from mammoscope.server.readings import Readings
+from mammoscope.server.record import ReadingDraft
 
 Idle = Callable[..., TestClient]
 
@@ -23,6 +23,7 @@ RECORD: dict[str, Any] = {
     "verdicts": [],
     "drawn": [{"file": 1, "outline": [[1, 1], [9, 1], [5, 9]]}],
     "lengths": [{"file": 3, "ends": [[1.5, 2], [30, 40]]}],
+    "assessments": [{"of": "exam", "birads": "4A", "density": "C"}, {"of": "left", "birads": "4A", "density": None}],
     "reader": "Dr. A",
     "one_woman": False,
 }
@@ -70,6 +71,8 @@ def test_of_two_readings_made_from_one_the_second_is_refused(idle: Idle, tmp_pat
         ({"lengths": [{"file": 0, "ends": [[1, 1]]}]}, "record.lengths.0.ends"),
         ({"reader": "x" * 101}, "record.reader"),
         ({"threshold": 2}, "record.threshold"),
+        ({"assessments": [{"of": "left", "birads": "7"}]}, "record.assessments.0.birads"),
+        ({"assessments": [{"of": "left", "birads": "1"}, {"of": "left", "birads": "2"}]}, "names one twice"),
         ({"unknown": 1}, "record.unknown"),
     ],
 )

@@ -71,6 +71,16 @@ def test_findings_are_linked(
     assert linked(exam, candidates(*rows)) == lesions
 
 
+def test_a_doubtful_finding_is_no_counterpart() -> None:
+    found = candidates((0, 30, 20), (1, 31, 20), malignancy=[0.8, 0.5])
+    unsure = replace(found, detection_score=np.array([0.9, 0.3]))
+    assert linked(BOTH, unsure) == [0, 0] == linked(BOTH, unsure, least_detection=0.3)
+    step = TwoViews(TwoViewSettings(least_detection=0.31))
+    alone = step(PreparedExam(BOTH), unsure)
+    assert alone.lesion is not None and alone.lesion.tolist() == [NONE, NONE]
+    assert alone.malignancy_score == pytest.approx([0.8, 0.5])
+
+
 @pytest.mark.parametrize("scale", [(2.0, 2.0), (0.5, 2.0)])
 def test_pixels_of_other_size_or_shape_change_nothing(scale: tuple[float, float]) -> None:
     found = candidates((0, 30, 20), (1, 33, 16), (1, 60, 20))

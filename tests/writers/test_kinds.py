@@ -34,8 +34,10 @@ from mammoscope.pipeline import analyze
 from mammoscope.readers import read_mammogram
 from mammoscope.server.file_place import FilePlace
 from mammoscope.server.mammogram_files import store_mammogram
-from mammoscope.server.models import AnalysisStatus, File, Record, View
-from mammoscope.server.report_pdf import ReportedFile, render_report
+from mammoscope.server.models import AnalysisStatus, File, View
+from mammoscope.server.record import Record
+from mammoscope.server.report_pdf import render_report
+from mammoscope.server.reported_file import ReportedFile
 from mammoscope.stages import step as steps
 from mammoscope.stages.manifests import StepManifest
 from mammoscope.stages.measure import measure

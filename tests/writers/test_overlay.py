@@ -199,7 +199,7 @@ def test_strips_hold_any_text_without_growing_wider(changes: dict[str, object]) 
         assert (strip[:, -6:] == PLATE).all()
 
 
-@pytest.mark.parametrize("shape", [(40, 60, 3), (40, 60), (1, 1)])
+@pytest.mark.parametrize("shape", [(40, 60, 3), (40, 60), (5, 1, 3), (1, 1)])
 def test_a_png_holds_the_pixels(shape: tuple[int, ...], tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     write_png(tmp_path / "one.png", pixels)

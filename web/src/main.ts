@@ -13,6 +13,7 @@ import { ExamList } from "./view/exam_list";
 import { FindingsPanel } from "./view/findings_panel";
 import { HelpSheet } from "./view/help";
 import { keyTable, listen } from "./view/keys";
+import { LifeSize } from "./view/life_size";
 import { LightBox } from "./view/lightbox";
 import { FoldingPanel } from "./view/panel";
 import { RecordPanel } from "./view/record_panel";
@@ -30,6 +31,7 @@ const lightbox = new LightBox(reading, stage, images);
 const findings = new FindingsPanel(reading, lightbox);
 const record = new RecordPanel(reading, lightbox, keeper);
 const help = new HelpSheet();
+const lifeSize = new LifeSize(lightbox);
 const list = new ExamList(reading, session);
 const welcome = el(
   "div",
@@ -41,20 +43,21 @@ const welcome = el(
 const side = el("aside", { class: "side", attributes: { "aria-label": "Findings and record" } }, findings.root, record.root);
 const exams = new FoldingPanel(list.root, "Exams", "the list of exams", "E", true);
 const readings = new FoldingPanel(side, "Findings", "findings and record", "Q", false);
-const toolbar = new Toolbar(reading, lightbox, () => help.toggle(), [exams, readings]);
+const toolbar = new Toolbar(reading, lightbox, lifeSize, () => help.toggle(), [exams, readings]);
 const viewer = el("main", { class: "viewer" }, toolbar.root, lightbox.root, welcome);
-document.querySelector("#page")!.append(list.root, viewer, side, help.root);
+document.querySelector("#page")!.append(list.root, viewer, side, help.root, lifeSize.root);
 
 const table = keyTable({
   reading,
   lightbox,
   findings,
+  lifeSize,
   help: () => help.toggle(),
   toggleList: () => exams.toggle(),
   toggleFindings: () => readings.toggle(),
 });
 help.fill(table);
-listen(table, () => help.isOpen);
+listen(table, () => help.isOpen || lifeSize.isOpen);
 
 const welcomeOrExam = () => {
   const isOpen = reading.status !== null;

@@ -132,7 +132,7 @@ it("the next exam gets nothing of the last, and the reader signs his own work al
   const server = new Server();
   const { reading, keeper } = tab(server);
   reading.reader = "Dr. B";
-  reading.adopt({ revision: 3, saved: "x", record: { threshold: 0.5, impression: "old", verdicts: [], drawn: [], lengths: [], reader: "Dr. A", one_woman: false } });
+  reading.adopt({ revision: 3, saved: "x", record: { threshold: 0.5, impression: "old", verdicts: [], drawn: [], lengths: [], assessments: [], reader: "Dr. A", one_woman: false } });
   server.stored = { revision: 3, saved: "x", record: null };
   expect(reading.record.reader).toBe("Dr. A");
   reading.write("new");

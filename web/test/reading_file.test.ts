@@ -33,7 +33,12 @@ function judged(): Reading {
   const reading = open("", analysis("a", 100, 200), analysis("b", 300));
   reading.setThreshold(0.25);
   reading.judge([{ file: 1, finding: 1 }], "rejected");
+  reading.explain([{ file: 1, finding: 1 }], "lymph node");
   reading.judge([{ file: 2, finding: 0 }], "accepted");
+  reading.assess("left", { birads: "4A" });
+  reading.assess("left", { density: "C" });
+  reading.assess("right", { birads: "1" });
+  reading.assess("right", { birads: null }); // taken back
   reading.addDrawn(2, [[1, 2], [3, 4], [5, 6.5]]);
   reading.write("One mass.");
   return reading;
@@ -45,21 +50,22 @@ describe("a saved reading", () => {
     const record = restored(parseReadingFile(JSON.stringify(saved(before))), after);
     after.restore(record);
     expect(after.record).toEqual(before.record);
+    expect(after.record.assessments).toEqual([{ of: "left", birads: "4A", density: "C" }]);
     expect(after.isUnsaved).toBe(true); // until the server has it
-    expect(restoredWords(record)).toBe("Opened: 2 verdicts, 1 drawn finding, the impression.");
+    expect(restoredWords(record)).toBe("Opened: 2 verdicts, 1 drawn finding, 1 assessment, the impression.");
   });
 
   it("finds its files under other numbers, and its findings by their boxes", () => {
     const after = open(analysis("b", 10, 300.4), analysis("c"), analysis("a", 200, 100));
     after.restore(restored(saved(judged()), after));
-    expect(after.record.verdicts).toEqual([{ file: 0, finding: 1, verdict: "accepted" }, { file: 2, finding: 0, verdict: "rejected" }]);
+    expect(after.record.verdicts).toEqual([{ file: 0, finding: 1, verdict: "accepted", reason: "" }, { file: 2, finding: 0, verdict: "rejected", reason: "lymph node" }]);
     expect(after.record.drawn.map(({ file }) => file)).toEqual([0]);
   });
 
   it("says what is not there any more", () => {
     const record = restored(saved(judged()), open(analysis("b", 500)));
     expect(restoredWords(record)).toBe(
-      "Opened: 0 verdicts, 1 drawn finding, the impression. Left out: 1 verdict on findings that these models do not make. Not open: 1 of its 2 files.",
+      "Opened: 0 verdicts, 1 drawn finding, 1 assessment, the impression. Left out: 1 verdict on findings that these models do not make. Not open: 1 of its 2 files.",
     );
   });
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mammoscope.archive.job import ArchiveJob
@@ -21,12 +21,11 @@ from mammoscope.batch.exams import stated_exam_key
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.exam import MOST_VIEWS, grouped
+from mammoscope.execution.apart import run_apart
 from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
 from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.writers.dicom.results import ResultKind
-
-_HEADER_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -110,24 +109,15 @@ def analyze_to_archive(
         keep_sources=options.keep_sources,
         retry_failed=options.retry_failed,
     )
-    header_limits = replace(options.limits, seconds=min(options.limits.seconds, _HEADER_SECONDS))
-    with writer, closing(IsolatedReader(header_limits)) as reader:
-        items: Iterator[Batch] = _items(sources, writer, reader, progress, refuse)
-        while True:
-            alone: list[Batch] = []  # files of an exam of which one has crashed its worker
-            with closing(backend.run(job, items)) as answers:
-                for batch, answer in answers:
-                    if isinstance(answer, Crashed) and len(batch) > 1:
-                        alone += [(file,) for file in batch]
-                        continue
-                    outcomes = _crashed(batch, answer) if isinstance(answer, Crashed) else answer
-                    _record(outcomes, options.audit)
-                    for outcome in writer.add(outcomes):
-                        progress.add(outcome.kind)
-                        yield outcome
-            if not alone:
-                return
-            items = iter(alone)
+    with writer, closing(IsolatedReader(options.limits.of_header)) as reader:
+        items = _items(sources, writer, reader, progress, refuse)
+        with closing(run_apart(backend, job, items, lambda batch: [(file,) for file in batch])) as answers:
+            for batch, answer in answers:
+                outcomes = _crashed(batch, answer) if isinstance(answer, Crashed) else answer
+                _record(outcomes, options.audit)
+                for outcome in writer.add(outcomes):
+                    progress.add(outcome.kind)
+                    yield outcome
 
 
 def _items(
@@ -153,8 +143,7 @@ def _exams(files: Batch, reader: IsolatedReader) -> Iterator[Batch]:
 
 
 def _crashed(batch: Batch, crashed: Crashed) -> tuple[Outcome, ...]:
-    problem = f"the process that analysed it ended ({crashed.reason})"
-    return tuple(Outcome(file, kind="crashed", problem=problem) for file in batch)
+    return tuple(Outcome(file, kind="crashed", problem=crashed.problem) for file in batch)
 
 
 def _record(outcomes: Sequence[Outcome], audit: AuditTrail | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,7 @@ from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.files import file_sha256
 from mammoscope.findings import Analysis, BundleIdentity, Thresholds
 from mammoscope.readers.limits import DEFAULT_LIMITS
+from mammoscope.text import utc_stamp
 
 Source = Literal["analyze", "serve", "pacs"]
 Failure = Literal["refused", "failed"]
@@ -92,7 +92,7 @@ class AuditTrail:
 
     def _append(self, sha256: str | None, bundle: BundleIdentity, thresholds: Thresholds, outcome: str) -> None:
         entry = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": utc_stamp("milliseconds"),
             "source": self._source,
             "software": f"mammoscope {__version__}",
             "input_sha256": sha256,

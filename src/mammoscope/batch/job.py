@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mammoscope.audit import AuditTrail, Failure
+from mammoscope.batch.seats import Seats
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
@@ -47,7 +48,7 @@ class Options:
     save_preprocessed
         Also write what the models see.
     workers
-        Files under way at a time.
+        Files read and analysed at a time; threads write the results of one more meanwhile.
     limits
         What one file may cost.
     dicom, fhir
@@ -155,18 +156,19 @@ class Together:
 class AnalysisJob:
     """Analyses files, one outcome for each.
 
-    Each worker opens its own decoder process; threads share the models, processes load them.
+    Threads share the models and the decoder processes; processes load and start their own.
     """
 
     bundle: SharedBundle
     options: Options
+    seats: Seats
 
     @contextmanager
     def open(self) -> Iterator[Callable[[Together], tuple[Done, ...]]]:
         """See ``Job``."""
         self.bundle.loaded()
-        with IsolatedReader(self.options.limits) as reader:
-            yield _Analyst(self.bundle, self.options, reader)
+        with self.seats.open():
+            yield _Analyst(self.bundle, self.options, self.seats)
 
 
 def failed(path: Path, error: InputError, audit: AuditTrail | None, failure: Failure) -> Done:
@@ -185,7 +187,7 @@ class _Analyst:
 
     shared: SharedBundle
     options: Options
-    reader: IsolatedReader
+    seats: Seats
 
     def __call__(self, item: Together) -> tuple[Done, ...]:
         done: dict[Planned, Done] = {}
@@ -196,17 +198,19 @@ class _Analyst:
         return tuple(done[file] for file in item.files)
 
     def _analyse(self, item: Together, done: dict[Planned, Done]) -> None:
-        """Add to ``done`` the outcome of each file."""
-        earlier = {} if self.options.overwrite else self._earlier(item)
-        done |= self._kept(item, earlier)
-        views = self._read([file for file in item.files if file not in done], done)
-        if item.exam_report is not None:
-            if views:  # a view more than before: all are analysed again
-                for file in [file for file, outcome in done.items() if outcome.skipped]:
-                    del done[file]
-                views = self._read([file for file in item.files if file not in done], done)
-            earlier = {}  # a view's results depend on the others
-        done |= self._examine(views, earlier)
+        """Add to ``done`` the outcome of each file; while its results are written, another worker has the seat."""
+        with self.seats.taken() as reader:
+            earlier = {} if self.options.overwrite else self._earlier(item)
+            done |= self._kept(item, earlier)
+            views = self._read(reader, [file for file in item.files if file not in done], done)
+            if item.exam_report is not None:
+                if views:  # a view more than before: all are analysed again
+                    for file in [file for file, outcome in done.items() if outcome.skipped]:
+                        del done[file]
+                    views = self._read(reader, [file for file in item.files if file not in done], done)
+                earlier = {}  # a view's results depend on the others
+            found = self._examined(views)
+        done |= self._written(views, found, earlier)
 
     def _earlier(self, item: Together) -> dict[Planned, Analysis]:
         """Analyses of these very files by this bundle at this threshold, as far as there are any."""
@@ -234,22 +238,29 @@ class _Analyst:
             wanted.append(file.preprocessed)
         return wanted
 
-    def _read(self, files: Sequence[Planned], done: dict[Planned, Done]) -> dict[Planned, Mammogram]:
+    def _read(
+        self, reader: IsolatedReader, files: Sequence[Planned], done: dict[Planned, Done]
+    ) -> dict[Planned, Mammogram]:
         """The images of files; those that cannot be read are ``done``."""
         views = {}
         for file in files:
             try:
-                views[file] = self.reader.read(file.path)
+                views[file] = reader.read(file.path)
             except Exception as error:
                 done[file] = self._failure(file, error)
         return views
 
-    def _examine(self, views: Mapping[Planned, Mammogram], earlier: Mapping[Planned, Analysis]) -> dict[Planned, Done]:
-        """Analyse images together and write what is found on each; ``earlier`` have the same results as before."""
+    def _examined(self, views: Mapping[Planned, Mammogram]) -> list[Examination]:
+        """Analyse images together."""
         if not views:
-            return {}
+            return []
         exam = Exam(tuple(views.values()))
-        found = examine_views(exam.views, self.shared.with_models(), threshold=self.options.threshold)
+        return examine_views(exam.views, self.shared.with_models(), threshold=self.options.threshold)
+
+    def _written(
+        self, views: Mapping[Planned, Mammogram], found: Sequence[Examination], earlier: Mapping[Planned, Analysis]
+    ) -> dict[Planned, Done]:
+        """Write what was found on each image; ``earlier`` have the same results as before."""
         done = {}
         for (file, mammogram), examination in zip(views.items(), found, strict=True):
             try:

@@ -11,16 +11,16 @@ from pathlib import Path
 from mammoscope.batch.exams import ExamPlan, ExamReports, plan_exams, stated_exam_key
 from mammoscope.batch.job import AnalysisJob, Done, Options, Planned, Together, failed
 from mammoscope.batch.result_names import naming, result_names
+from mammoscope.batch.seats import Seats
 from mammoscope.batch.shared_bundle import SharedBundle
 from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
 from mammoscope.exam import MOST_VIEWS
+from mammoscope.execution.apart import run_apart
 from mammoscope.execution.backend import Crashed, backend_named
 from mammoscope.readers import IsolatedReader, Limits
 
 Progress = Callable[[int, int], None]
-
-_HEADER_SECONDS = 2.0
 
 
 def analyze_files(
@@ -59,32 +59,25 @@ def analyze_files(
         raise MammoscopeError(f"{out}: cannot be made ({error.strerror})") from None
     if not os.access(out, os.W_OK | os.X_OK):
         raise MammoscopeError(f"{out}: cannot be written to, choose another folder")
-    backend = backend_named(options.backend, options.workers)
+    # A thread more writes results meanwhile; processes share no seats, so that one more would analyse one more file.
+    spare = options.backend == "threads"
+    backend = backend_named(options.backend, options.workers + spare)
     plan = _plan(paths, options.limits, looking)
     reports = ExamReports(out, plan)
-    job = AnalysisJob(SharedBundle.of(bundle), options)
-    apart: list[Planned] = []  # of exams that ended their worker: only the file at fault is to fail
-
-    def told(items: Iterator[Together]) -> Iterator[Done]:
-        with closing(backend.run(job, items)) as outcomes:
-            for item, answer in outcomes:
-                if isinstance(answer, Crashed) and len(item.files) > 1:
-                    apart.extend(item.files)
-                    continue
-                outcome = _crashed(item, answer, options) if isinstance(answer, Crashed) else answer
-                for file, done in zip(item.files, outcome, strict=True):
-                    yield _with_report(file, done, reports)
-
-    yield from told(_planned(paths, out, plan, reports, bundle))
-    if apart:
-        yield from told(Together((file,)) for file in apart)
+    job = AnalysisJob(SharedBundle.of(bundle), options, Seats(options.workers, options.limits))
+    items = _planned(paths, out, plan, reports, bundle)
+    with closing(run_apart(backend, job, items, lambda item: [Together((file,)) for file in item.files])) as answers:
+        for item, answer in answers:
+            outcome = _crashed(item, answer, options) if isinstance(answer, Crashed) else answer
+            for file, done in zip(item.files, outcome, strict=True):
+                yield _with_report(file, done, reports)
 
 
 def _plan(paths: Sequence[Path], limits: Limits, looking: Progress | None) -> ExamPlan:
     """Which files are one exam, by their headers alone: some milliseconds for each file, in a separate process."""
     if len(paths) < 2:
         return plan_exams([None] * len(paths), map(str, paths))
-    with closing(IsolatedReader(replace(limits, seconds=min(limits.seconds, _HEADER_SECONDS)))) as reader:
+    with closing(IsolatedReader(limits.of_header)) as reader:
         return plan_exams(_exam_keys(paths, reader, looking), result_names(paths))
 
 
@@ -118,8 +111,9 @@ def _planned(
 
 
 def _crashed(item: Together, crashed: Crashed, options: Options) -> tuple[Done, ...]:
-    problem = f"the process that analysed it ended ({crashed.reason})"
-    return tuple(failed(file.path, InputError(file.path, problem), options.audit, "failed") for file in item.files)
+    return tuple(
+        failed(file.path, InputError(file.path, crashed.problem), options.audit, "failed") for file in item.files
+    )
 
 
 def _with_report(file: Planned, done: Done, reports: ExamReports) -> Done:

@@ -15,8 +15,8 @@ class SharedBundle:
     The folder of the built-in bundle is None: on another machine it may be elsewhere.
     """
 
-    def __init__(self, folder: Path | None, sha256: str, bundle: Bundle | None = None) -> None:
-        self._folder, self._sha256, self._bundle = folder, sha256, bundle
+    def __init__(self, folder: Path | None, sha256: str, fast: bool = False, bundle: Bundle | None = None) -> None:
+        self._folder, self._sha256, self._fast, self._bundle = folder, sha256, fast, bundle
         self._lock = Lock()
         self._is_ready = False
 
@@ -24,10 +24,10 @@ class SharedBundle:
     def of(cls, bundle: Bundle) -> SharedBundle:
         """Share a bundle that is loaded."""
         folder = bundle.folder.absolute()
-        return cls(None if folder == default_bundle_folder().absolute() else folder, bundle.sha256, bundle)
+        return cls(None if folder == default_bundle_folder().absolute() else folder, bundle.sha256, bundle.fast, bundle)
 
-    def __reduce__(self) -> tuple[type[SharedBundle], tuple[Path | None, str]]:
-        return type(self), (self._folder, self._sha256)
+    def __reduce__(self) -> tuple[type[SharedBundle], tuple[Path | None, str, bool]]:
+        return type(self), (self._folder, self._sha256, self._fast)
 
     def loaded(self) -> Bundle:
         """The bundle, its manifest checked.
@@ -39,7 +39,7 @@ class SharedBundle:
         """
         with self._lock:
             if self._bundle is None:
-                self._bundle = load_bundle(self._folder)
+                self._bundle = load_bundle(self._folder, fast=self._fast)
                 if self._bundle.sha256 != self._sha256:
                     raise BundleError(
                         f"{self._bundle.folder}: the bundle was changed while files were analysed with it"

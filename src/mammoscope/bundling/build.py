@@ -13,6 +13,7 @@ from mammoscope.bundling.fits import MAKERS, fit_on_validation
 from mammoscope.bundling.folder import new_bundle_folder
 from mammoscope.bundling.sources import Bundled, ExtraStep, Run, Source, common_split, open_source
 from mammoscope.bundling.steps import LICENCE, bundled_step, extra_step, trained_step, with_files
+from mammoscope.bundling.threshold import with_detection_threshold
 from mammoscope.datasets.layout import Dataset, load_dataset
 from mammoscope.datasets.splits import split_patients, write_split
 from mammoscope.errors import RecipeError
@@ -215,13 +216,15 @@ def _measured(
 
     whole = figures("pipeline")
     chosen = round(float(whole["at_lesion_count"]["threshold"] or manifest.thresholds.detection), 4)
-    thresholds = manifest.thresholds.model_copy(update={"detection": chosen})
+    unset, manifest = manifest, with_detection_threshold(manifest, folder, chosen)
+    if manifest.steps != unset.steps:  # what they link from the threshold changes the figures
+        whole = figures("pipeline")
     kept = {key: whole[key] for key in (*_COUNTS, *_POINTS) if key in whole}
     metrics = _figures(kept)
     for name in _POINTS:
         if (threshold := whole[name]["threshold"]) is not None:
             metrics[f"{name}.threshold"] = round(float(threshold), 4)
-    manifest = manifest.model_copy(update={"thresholds": thresholds, "metrics": metrics})
+    manifest = manifest.model_copy(update={"metrics": metrics})
     log(f"detection threshold {chosen}: validation finds as many regions as there are lesions")
     for stage, roles in _STAGES.items():
         step = next((step for role in roles if (step := manifest.first(role))), None)

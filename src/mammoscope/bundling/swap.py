@@ -14,6 +14,7 @@ from mammoscope.bundling.fits import MAKERS, fit_step
 from mammoscope.bundling.folder import copied_files, new_bundle_folder
 from mammoscope.bundling.sources import ExtraStep, Run, open_source
 from mammoscope.bundling.steps import extra_step, trained_step
+from mammoscope.bundling.threshold import with_detection_threshold
 from mammoscope.datasets.layout import Dataset
 from mammoscope.datasets.splits import split_patients
 from mammoscope.errors import RecipeError
@@ -94,8 +95,7 @@ def swapped(
         validation = split_patients(dataset, **settings.model_dump())[1].of_kinds(Bundle(folder, manifest, "").kinds)
         manifest = fit_step(manifest, step.name, folder, validation)
         if role in ("detect", "joint"):
-            thresholds = manifest.thresholds.model_copy(update={"detection": _threshold(manifest, folder, validation)})
-            manifest = manifest.model_copy(update={"thresholds": thresholds})
+            manifest = with_detection_threshold(manifest, folder, _threshold(manifest, folder, validation))
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return load_bundle(out)
 

@@ -9,7 +9,7 @@ import typer
 
 from mammoscope.cli.analyze_archive import SUFFIX, analyze_into_archive
 from mammoscope.cli.console import SOME_FAILED, complain, inputs_of, progress_bar
-from mammoscope.cli.options import AuditOption, BundleOption, ThresholdOption
+from mammoscope.cli.options import AuditOption, BundleOption, FastOption, ThresholdOption
 
 _LONGEST_TABLE = 50  # files; a longer table is not read, and would keep every analysis in memory
 
@@ -27,7 +27,8 @@ def analyze(
     ] = "mammoscope-results",
     threshold: ThresholdOption = None,
     bundle: BundleOption = None,
-    workers: Annotated[int, typer.Option(min=1, max=4096, help="Files under way at a time.")] = 1,
+    fast: FastOption = False,
+    workers: Annotated[int, typer.Option(min=1, max=4096, help="Files read and analysed at a time.")] = 1,
     backend: Annotated[
         str,
         typer.Option(
@@ -100,7 +101,7 @@ def analyze(
     _check_options(is_archive, overwrite or save_preprocessed, keep_paths or retry_failed)
     folder = Path(out)
     files, refused = ([], []) if is_archive else inputs_of(list(map(Path, paths)))
-    models = load_bundle(bundle)
+    models = load_bundle(bundle, fast=fast)
     trail = AuditTrail(audit, "analyze", models, threshold) if audit else None
     asked = {
         ResultKind.SR: sr,

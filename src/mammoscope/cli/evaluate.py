@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mammoscope.cli.console import progress_bar
-from mammoscope.cli.options import BundleOption
+from mammoscope.cli.options import BundleOption, FastOption
 
 
 class Stage(StrEnum):
@@ -33,6 +33,7 @@ def evaluate(
     dataset: Annotated[Path, typer.Argument(help="Folder in the dataset layout.")],
     out: Annotated[Path, typer.Option(help="Folder for report.json, report.html and cases.csv.")],
     bundle: BundleOption = None,
+    fast: FastOption = False,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     draws: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 2000,
     external: Annotated[
@@ -54,7 +55,7 @@ def evaluate(
             stage.value,
             dataset,
             out,
-            load_bundle(bundle),
+            load_bundle(bundle, fast=fast),
             seed=seed,
             draws=draws,
             external=external,

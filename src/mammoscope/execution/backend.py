@@ -29,6 +29,11 @@ class Crashed:
 
     reason: str
 
+    @property
+    def problem(self) -> str:
+        """As it is said of a file."""
+        return f"the process that analysed it ended ({self.reason})"
+
 
 class Backend(Protocol):
     """Runs a job over a stream of items."""

@@ -6,7 +6,6 @@ import logging
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from mammoscope.errors import MammoscopeError
@@ -20,7 +19,6 @@ from mammoscope.writers.json import read_analysis
 logger = logging.getLogger(__name__)
 
 _OPEN_SECONDS = 86_400.0  # images of an exam come within minutes; after a day and a restart they are an exam anew
-_HEADER_SECONDS = 2.0
 _MOST_OPEN = 10_000  # exams that are known by their key, some 100 bytes each
 
 
@@ -42,7 +40,7 @@ class ExamReports:
         if not (places := _recent_places(root / "files")):
             return
         earlier = [members for path in (root / "exams").glob(f"*{EXAM_SUFFIX}") if (members := _members_of(path))]
-        with IsolatedReader(replace(DEFAULT_LIMITS, seconds=_HEADER_SECONDS)) as reader:
+        with IsolatedReader(DEFAULT_LIMITS.of_header) as reader:
             for place in places:
                 members = self._note(reader.exam_key(place.image), place.folder.name)
                 for reported in earlier:

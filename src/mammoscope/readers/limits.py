@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+_HEADER_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class Limits:
             raise ValueError(f"min_side {self.min_side} and max_side {self.max_side} are not a range")
         if min(self.file_bytes, self.max_pixels, self.seconds, self.memory_bytes) <= 0:
             raise ValueError(f"limits must be positive, got {self}")
+
+    @property
+    def of_header(self) -> Limits:
+        """For a header alone, which takes milliseconds: a file that holds up the look at many is given up soon."""
+        return replace(self, seconds=min(self.seconds, _HEADER_SECONDS))
 
     def size_problem(self, rows: int, columns: int) -> str | None:
         """What is wrong with the size of an image, None where it may be decoded."""

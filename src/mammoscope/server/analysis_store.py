@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +16,7 @@ from mammoscope.server.file_place import FilePlace
 from mammoscope.server.models import AnalysisStatus, FileState, View
 from mammoscope.server.patients import Patients
 from mammoscope.server.store_figures import StoreFigures
+from mammoscope.text import utc_stamp
 
 _READ_AHEAD = 4  # a screen of views
 _TABLES = """
@@ -190,7 +190,7 @@ class AnalysisStore:
         QueueFullError
             So many files cannot wait; nothing was added.
         """
-        created = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        created = utc_stamp("milliseconds")
         for new in analyses:
             if len(new.files) > 1 and not new.is_vouched:
                 (self.analysis_folder(new.id) / _STATED).touch(mode=0o600)

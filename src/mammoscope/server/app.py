@@ -14,7 +14,7 @@ from starlette.types import Lifespan
 
 from mammoscope import NOTICE, __version__
 from mammoscope.kinds import SOUGHT
-from mammoscope.server.routes import analyses, health, images, monitor, page, readings, report
+from mammoscope.server.routes import analyses, dicom, health, images, monitor, page, readings, report
 from mammoscope.server.security import Guard
 from mammoscope.server.settings import ServerSettings
 from mammoscope.server.state import ServerState
@@ -70,7 +70,7 @@ def routed_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    for routes in (health, analyses, images, readings, report):
+    for routes in (health, analyses, images, readings, report, dicom):
         app.include_router(routes.router, prefix=API)
     return app
 

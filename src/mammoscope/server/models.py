@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mammoscope import NOTICE, __version__
 from mammoscope.findings import BundleIdentity, KindName, Score, SpacingFacts, Thresholds
@@ -13,6 +13,7 @@ from mammoscope.geometry import FrameChange
 from mammoscope.kinds import DEFAULT_KIND, KINDS, Kind, longest_word
 from mammoscope.mammogram import Laterality, Mammogram
 from mammoscope.readers.identity import Identity
+from mammoscope.server.api_model import ApiModel, with_example
 from mammoscope.server.validation import Validation
 from mammoscope.stages.breast_form import tip_row
 from mammoscope.stages.preprocess import Preprocessed
@@ -23,30 +24,22 @@ AnalysisState = Literal["queued", "running", "done", "failed"]
 _ID = "3f2b8c1d9e4a4f0b8a7c6d5e4f3a2b1c"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _example(**values: Any) -> ConfigDict:
-    return ConfigDict(frozen=True, extra="forbid", json_schema_extra={"example": values})
-
-
-class Problem(_Model):
+class Problem(ApiModel):
     """What went wrong."""
 
-    model_config = _example(detail="there is no such analysis")
+    model_config = with_example(detail="there is no such analysis")
 
     detail: str = Field(description="One sentence.")
 
 
-class Window(_Model):
+class Window(ApiModel):
     """How a viewer maps pixels to grey at first: linear, in values of ``original``."""
 
     center: float
     width: float
 
 
-class FromOriginal(_Model):
+class FromOriginal(ApiModel):
     """``x' = scale_x * x + shift_x``, the same for y: from pixels of the original to the preprocessed image's."""
 
     scale_x: float
@@ -60,7 +53,7 @@ class FromOriginal(_Model):
         return cls(scale_x=change.scale_x, shift_x=change.shift_x, scale_y=change.scale_y, shift_y=change.shift_y)
 
 
-class PreprocessedView(_Model):
+class PreprocessedView(ApiModel):
     """The image that the models see."""
 
     rows: int
@@ -84,7 +77,7 @@ class PreprocessedView(_Model):
         )
 
 
-class View(_Model):
+class View(ApiModel):
     """What a viewer needs to show a file."""
 
     rows: int
@@ -113,7 +106,7 @@ class View(_Model):
         )
 
 
-class File(_Model):
+class File(ApiModel):
     """One file of an analysis."""
 
     number: int
@@ -125,10 +118,10 @@ class File(_Model):
     view: View | None = Field(description="There as soon as the pixels can be shown.")
 
 
-class Patient(_Model):
+class Patient(ApiModel):
     """Whose exam it is, as its images state it; for the eyes of who reads it. Empty: they do not state it."""
 
-    model_config = _example(**Identity(name="Synthetic, Phantom", study_date="2026-01-31").to_message())
+    model_config = with_example(**Identity(name="Synthetic, Phantom", study_date="2026-01-31").to_message())
 
     name: str
     patient_id: str
@@ -138,10 +131,10 @@ class Patient(_Model):
     description: str = Field(description="Of the study.")
 
 
-class AnalysisStatus(_Model):
+class AnalysisStatus(ApiModel):
     """How far an analysis is."""
 
-    model_config = _example(
+    model_config = with_example(
         id=_ID,
         created="2026-01-31T12:00:00Z",
         state="running",
@@ -183,7 +176,7 @@ class AnalysisStatus(_Model):
     warnings: tuple[str, ...] = Field(description="What is to be said of the exam beside what its files' views say.")
 
 
-class CreatedExam(_Model):
+class CreatedExam(ApiModel):
     """An exam of an upload, which is an analysis of its own.
 
     Files are one exam where they state one study of one patient, never because they were sent together.
@@ -193,16 +186,16 @@ class CreatedExam(_Model):
     parts: tuple[int, ...] = Field(description="Files of the form that it is of, from 0; a ZIP archive counts as one.")
 
 
-class Created(_Model):
+class Created(ApiModel):
     """What was taken on."""
 
-    model_config = _example(id=_ID, exams=[{"id": _ID, "parts": [0, 1, 2, 3]}])
+    model_config = with_example(id=_ID, exams=[{"id": _ID, "parts": [0, 1, 2, 3]}])
 
     id: str = Field(description="Of the first exam's analysis.")
     exams: tuple[CreatedExam, ...]
 
 
-class Limits(_Model):
+class Limits(ApiModel):
     """What one upload may bring."""
 
     bytes: int
@@ -210,14 +203,14 @@ class Limits(_Model):
     pixels: int
 
 
-class Queue(_Model):
+class Queue(ApiModel):
     """Files that wait, and how many may."""
 
     waiting: int
     limit: int
 
 
-class FindingKind(_Model):
+class FindingKind(ApiModel):
     """A kind of finding: its words, and how it is drawn."""
 
     name: KindName = Field(description="As findings have it.")
@@ -242,10 +235,10 @@ class FindingKind(_Model):
         )
 
 
-class Health(_Model):
+class Health(ApiModel):
     """The server and its models."""
 
-    model_config = _example(
+    model_config = with_example(
         status="ok",
         software=f"mammoscope {__version__}",
         notice=NOTICE,
@@ -272,73 +265,3 @@ class Health(_Model):
         description="Whether a step of the models looks at whole exams: no view has results before its exam has."
     )
     validation: Validation | None = Field(description="What thresholds found; null: the bundle does not state it.")
-
-
-Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-FileNumber = Annotated[int, Field(ge=0, le=100_000)]
-
-
-class Verdict(_Model):
-    """What the reader says of a finding."""
-
-    file: FileNumber
-    finding: int = Field(ge=0, le=100_000, description="Its place in the file's findings, from 0.")
-    verdict: Literal["accepted", "rejected"]
-
-
-class Drawn(_Model):
-    """A finding that the reader drew."""
-
-    file: FileNumber
-    outline: tuple[tuple[Coordinate, Coordinate], ...] = Field(
-        min_length=3, max_length=2000, description="Closed polygon (x, y) in pixels of the original image."
-    )
-
-
-class Length(_Model):
-    """A length that the reader measured."""
-
-    file: FileNumber
-    ends: tuple[tuple[Coordinate, Coordinate], tuple[Coordinate, Coordinate]] = Field(
-        description="Both (x, y) in pixels of the original image."
-    )
-
-
-class Record(_Model):
-    """What the reader made of an exam: for the report, and kept with the exam where it is saved as its reading."""
-
-    model_config = _example(
-        threshold=0.34,
-        impression="As two years ago, but for finding 1.",
-        verdicts=[{"file": 0, "finding": 0, "verdict": "accepted"}],
-        drawn=[{"file": 0, "outline": [[600, 700], [700, 700], [650, 800]]}],
-    )
-
-    threshold: Score = Field(description="Findings at or above this detection score are reported.")
-    impression: str = Field(default="", max_length=4000)
-    verdicts: tuple[Verdict, ...] = Field(default=(), max_length=10_000)
-    drawn: tuple[Drawn, ...] = Field(default=(), max_length=200)
-    lengths: tuple[Length, ...] = Field(default=(), max_length=1000)
-    reader: str = Field(default="", max_length=100, description="The reader's name.")
-    one_woman: bool = Field(default=False, description="The reader states that images which do not, are of one woman.")
-
-
-class ReadingDraft(_Model):
-    """A reading to be saved."""
-
-    revision: int = Field(ge=0, description="Of the reading that it was made from; another was saved since: 409.")
-    record: Record
-
-
-class StoredReading(_Model):
-    """The reading of an exam as the server keeps it."""
-
-    model_config = _example(
-        revision=1,
-        saved="2026-01-31T12:00:00Z",
-        record={"threshold": 0.34, "impression": "As before.", "reader": "Dr. A"},
-    )
-
-    revision: int = Field(description="Counts how often it was saved; 0: never.")
-    saved: str | None = Field(description="When it was saved last: ISO 8601, UTC.")
-    record: Record | None

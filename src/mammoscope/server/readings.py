@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
@@ -10,7 +9,8 @@ from pydantic import ValidationError
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.files import write_json
-from mammoscope.server.models import ReadingDraft, StoredReading
+from mammoscope.server.record import ReadingDraft, StoredReading
+from mammoscope.text import utc_stamp
 
 _NONE = StoredReading(revision=0, saved=None, record=None)
 
@@ -55,7 +55,7 @@ class Readings:
             last = self.reading(exam)
             if draft.revision != last.revision:
                 raise StaleReadingError
-            saved = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            saved = utc_stamp()
             reading = StoredReading(revision=last.revision + 1, saved=saved, record=draft.record)
             write_json(_path(exam), reading.model_dump(mode="json"))
             return reading

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 
 import cv2
@@ -17,12 +16,13 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
 from mammoscope import NOTICE
-from mammoscope.findings import Analysis, Finding
+from mammoscope.findings import Finding
 from mammoscope.kinds import Kind, grade_named, kind_named, kinds_shown, longest_word, score_word
-from mammoscope.server.file_place import FilePlace
 from mammoscope.server.mammogram_files import stored_mammogram
-from mammoscope.server.models import AnalysisStatus, File, Record
+from mammoscope.server.models import AnalysisStatus
 from mammoscope.server.patients import identity_lines
+from mammoscope.server.record import Assessment, Record, Verdict
+from mammoscope.server.reported_file import ReportedFile
 from mammoscope.server.view_names import shown_view
 from mammoscope.text import printable
 from mammoscope.writers.malignancy import malignancy_percent, operating_point_percent, operating_point_words
@@ -43,20 +43,6 @@ _IMPRESSION_HEIGHT, _IMPRESSION_SIZES = 210.0, (9.0, 8.0, 7.0, 6.0)
 _MOST_WARNINGS = 4
 _HANGING = ("R CC", "L CC", "R MLO", "L MLO")
 _GREY: Colour = (150, 150, 150)
-
-
-@dataclass(frozen=True)
-class ReportedFile:
-    """A file of the report, and its analysis at the report's threshold."""
-
-    file: File
-    place: FilePlace
-    analysis: Analysis
-
-    @property
-    def title(self) -> str:
-        """Number, side and view."""
-        return f"{self.file.number + 1}: {shown_view(self.file) or 'view not known'}"
 
 
 def render_report(status: AnalysisStatus, files: Sequence[ReportedFile], record: Record) -> bytes:
@@ -93,6 +79,7 @@ def render_report(status: AnalysisStatus, files: Sequence[ReportedFile], record:
     page.views(hung, record)
     page.foot(hung, status.warnings)
     page.impression(record.impression)
+    page.assessment(record)
     page.findings(hung, record)
     page.canvas.save()
     return content.getvalue()
@@ -174,6 +161,17 @@ class _Page:
         self.canvas.line(_MARGIN, self.bottom + 1, _WIDTH - _MARGIN, self.bottom + 1)
         self.bottom += 8
 
+    def assessment(self, record: Record) -> None:
+        """The reader's categories, above the foot, in one line."""
+        said = [
+            " ".join([one.of, *([f"BI-RADS {one.birads}"] if one.birads else []), *_density(one)])
+            for one in record.assessments
+            if one.birads or one.density
+        ]
+        if said:
+            self._text(_MARGIN, self.bottom, f"Assessment by the reader: {'; '.join(said)}", 9, bold=True)
+            self.bottom += 14
+
     def impression(self, text: str) -> None:
         """The reader's text, above the foot; smaller where it is long."""
         paragraphs = "\n".join(printable(line) for line in text.strip().splitlines())
@@ -195,7 +193,7 @@ class _Page:
     def findings(self, files: Sequence[ReportedFile], record: Record) -> None:
         """The table of findings, in the room that is left."""
         kinds, heads = _kinds(files), _heads(_kinds(files))
-        verdicts = {(verdict.file, verdict.finding): verdict.verdict for verdict in record.verdicts}
+        verdicts = {(one.file, one.finding): _judged(one) for one in record.verdicts}
         rows = [
             _row(reported, number, finding, kinds, verdicts.get((reported.file.number, number - 1), "no verdict"))
             for reported in files
@@ -289,10 +287,9 @@ class _Page:
 
 
 def _kinds(files: Sequence[ReportedFile]) -> tuple[Kind, ...]:
-    return kinds_shown(
-        (finding.kind for reported in files for finding in reported.analysis.findings),
-        (name for reported in files for name in reported.analysis.bundle.kinds),
-    )
+    analysed = [reported.analysis for reported in files]
+    found = (finding.kind for analysis in analysed for finding in analysis.findings)
+    return kinds_shown(found, (name for analysis in analysed for name in analysis.bundle.kinds))
 
 
 def _one_of(kinds: tuple[Kind, ...]) -> str:
@@ -321,6 +318,15 @@ def _row(
     )
 
 
+def _density(one: Assessment) -> list[str]:
+    return [f"density {one.density}"] if one.density else []
+
+
+def _judged(one: Verdict) -> str:
+    """A verdict and its reason, as far as they have room."""
+    return _fitting(f"{one.verdict}: {one.reason}" if one.reason else one.verdict, 8, _WIDTH - 2 * _MARGIN - 400)
+
+
 def _picture(reported: ReportedFile) -> ImageReader:
     """The view in its true proportions, small enough for a page."""
     mammogram = stored_mammogram(reported.place)
@@ -334,11 +340,11 @@ def _picture(reported: ReportedFile) -> ImageReader:
     return ImageReader(content)
 
 
-def _fitting(text: str, size: float) -> str:
+def _fitting(text: str, size: float, width: float = _TEXT_WIDTH) -> str:
     """The text, or as much of it as fits into a line."""
     text = printable(text)
-    if pdfmetrics.stringWidth(text, _PLAIN, size) <= _TEXT_WIDTH:
+    if pdfmetrics.stringWidth(text, _PLAIN, size) <= width:
         return text
-    while text and pdfmetrics.stringWidth(f"{text}...", _PLAIN, size) > _TEXT_WIDTH:
+    while text and pdfmetrics.stringWidth(f"{text}...", _PLAIN, size) > width:
         text = text[:-1]
     return f"{text}..."

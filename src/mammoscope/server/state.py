@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +19,6 @@ from mammoscope.server.metrics import ServerMetrics
 from mammoscope.server.readings import Readings
 from mammoscope.server.settings import ServerSettings
 from mammoscope.server.uploads import Uploads
-
-_HEADER_SECONDS = 2.0
 
 
 class ServerState:
@@ -69,7 +66,7 @@ class ServerState:
             ephemeral=folder,
             audit=audit,
         )
-        self.headers = IsolatedReader(replace(settings.limits.for_reader(), seconds=_HEADER_SECONDS))
+        self.headers = IsolatedReader(settings.limits.for_reader().of_header)
         self.grouping = CapacityLimiter(1)
         self.uploads = Uploads(settings.limits, settings.reserve)
         self.drawing = CapacityLimiter(1)

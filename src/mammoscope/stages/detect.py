@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import cv2
 import numpy as np
@@ -15,13 +15,11 @@ from mammoscope.candidates import Candidates
 from mammoscope.errors import BundleError
 from mammoscope.geometry import FloatArray, Frame, FrameChange, box_iou, clip_boxes, scale_boxes
 from mammoscope.kinds import DEFAULT_KIND
-from mammoscope.stages.onnx import NetworkSettings, load_session, normalised
+from mammoscope.stages.onnx import NetworkSettings, Session, load_session, normalised
+from mammoscope.stages.openvino import FastSession
 from mammoscope.stages.preprocess import ContrastSettings, Preprocessed
 from mammoscope.stages.step import NETWORK, KindNames, PreparedExam, Scope
 from mammoscope.stages.tiles import TileGrid, TileSettings, stitched
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 
 class RegionSettings(NetworkSettings):
@@ -83,7 +81,7 @@ class OnnxDetector:
     row_by_row: ClassVar[bool] = False
     Settings: ClassVar[type[DetectorSettings]] = DetectorSettings
 
-    def __init__(self, session: onnxruntime.InferenceSession, settings: DetectorSettings) -> None:
+    def __init__(self, session: Session, settings: DetectorSettings) -> None:
         self._session = session
         self._settings = settings
 
@@ -91,6 +89,11 @@ class OnnxDetector:
     def open(cls, files: Mapping[str, Path], settings: DetectorSettings) -> OnnxDetector:
         """Load the network."""
         return cls(load_session(files[NETWORK]), settings)
+
+    @classmethod
+    def open_fast(cls, files: Mapping[str, Path], settings: DetectorSettings) -> OnnxDetector:
+        """Load the network to be run in bfloat16."""
+        return cls(FastSession(files[NETWORK]), settings)
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
         """The candidates so far, and those that this detector finds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -31,6 +31,14 @@ class NetworkSettings(StepSettings):
     mean: Annotated[float, Field(allow_inf_nan=False)] = Field(description="Subtracted from pixels scaled to [0, 1].")
     std: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     contrast: ContrastSettings
+
+
+class Session(Protocol):
+    """A network, loaded; several threads may run it."""
+
+    def run(self, names: None, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """All its outputs in their order."""
+        ...
 
 
 def load_session(path: Path) -> onnxruntime.InferenceSession:

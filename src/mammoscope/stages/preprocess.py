@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammoscope.geometry import Frame, FrameChange
+from mammoscope.levels import look_up
 from mammoscope.mammogram import Mammogram
 from mammoscope.stages.breast_form import chest_wall_is_right, holds_air, without_belly
 from mammoscope.stages.film_frame import inside_frame
@@ -107,9 +108,13 @@ def preprocess(mammogram: Mammogram, settings: PreprocessSettings) -> Preprocess
     pixels = _stretch_to_8_bit(mammogram.pixels[top:bottom, left:right], inside)
     change = FrameChange(Frame.ORIGINAL, Frame.PREPROCESSED).cropped(left, top)
     if chest_wall_is_right(mask):
-        pixels, inside = np.ascontiguousarray(pixels[:, ::-1]), np.ascontiguousarray(inside[:, ::-1])
+        pixels, inside = _mirrored(pixels), _mirrored(inside.view(np.uint8)).view(np.bool_)
         change = change.flipped_horizontally(right - left)
     return Preprocessed(pixels, inside, change, mammogram.pixel_aspect)
+
+
+def _mirrored(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.flip(pixels, 1), dtype=np.uint8)
 
 
 def _breast_mask(pixels: NDArray[np.uint16], settings: PreprocessSettings) -> NDArray[np.bool_] | None:
@@ -236,6 +241,4 @@ def _stretch_to_8_bit(pixels: NDArray[np.uint16], inside: NDArray[np.bool_]) -> 
     sample = pixels[::4, ::4][inside[::4, ::4]] if pixels.size > 1_000_000 else pixels[inside]
     low, high = np.percentile(sample, (0.5, 99.8)) if sample.size else (0.0, 65535.0)
     levels = np.clip((np.arange(65536, dtype=np.float32) - low) * (255.0 / max(high - low, 1.0)), 0, 255)
-    stretched = levels.round().astype(np.uint8)[pixels]
-    stretched[~inside] = 0
-    return stretched
+    return look_up(levels.round().astype(np.uint8), pixels) * inside

@@ -9,20 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from mammoscope.candidates import Candidates
-from mammoscope.stages.onnx import NetworkSettings, load_session, logit, normalised, sigmoid
+from mammoscope.stages.onnx import NetworkSettings, Session, load_session, logit, normalised, sigmoid
+from mammoscope.stages.openvino import FastSession
 from mammoscope.stages.preprocess import Preprocessed
 from mammoscope.stages.roi import cut_roi
 from mammoscope.stages.step import NETWORK, OfKindsSettings, PreparedExam, Scope
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 _BATCH = 2  # larger batches take more memory, and no less time on a CPU
 
@@ -45,7 +43,7 @@ class OnnxRescorer:
     row_by_row: ClassVar[bool] = False
     Settings: ClassVar[type[RescorerSettings]] = RescorerSettings
 
-    def __init__(self, session: onnxruntime.InferenceSession, settings: RescorerSettings) -> None:
+    def __init__(self, session: Session, settings: RescorerSettings) -> None:
         self._session = session
         self._settings = settings
 
@@ -53,6 +51,11 @@ class OnnxRescorer:
     def open(cls, files: Mapping[str, Path], settings: RescorerSettings) -> OnnxRescorer:
         """Load the network."""
         return cls(load_session(files[NETWORK]), settings)
+
+    @classmethod
+    def open_fast(cls, files: Mapping[str, Path], settings: RescorerSettings) -> OnnxRescorer:
+        """Load the network to be run in bfloat16."""
+        return cls(FastSession(files[NETWORK]), settings)
 
     def __call__(self, exam: PreparedExam, found: Candidates) -> Candidates:
         """The same candidates, those of its kinds with scores joined from both networks; highest first."""

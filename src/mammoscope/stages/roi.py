@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mammoscope.candidates import Candidates, RoiBatch
 from mammoscope.geometry import Frame, FrameChange
+from mammoscope.levels import look_up, percentiles
 from mammoscope.stages.step import PreparedExam
 
 ROI_SIZE = 256
@@ -72,36 +73,38 @@ def cut_roi(
     side = max(x1 - x0, (y1 - y0) * pixel_aspect, 1.0) / mass_fraction  # in widths of a pixel
     width, height = max(2, round(side)), max(2, round(side / pixel_aspect))
     left, top = round((x0 + x1 - width) / 2), round((y0 + y1 - height) / 2)
-    window = _window(pixels, left, top, width, height)
-    inside = np.zeros((height, width), dtype=bool)
-    inside[max(0, -top) : max(0, pixels.shape[0] - top), max(0, -left) : max(0, pixels.shape[1] - left)] = True
-    stretched = stretch_contrast(window, inside) if stretch else window
+    window, inside = _window(pixels, left, top, width, height)
+    stretched = stretch_contrast(window, window[inside]) if stretch else window
     shrinks = width > size
     resized = cv2.resize(stretched, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     change = FrameChange(Frame.PREPROCESSED, Frame.ROI).cropped(left, top).scaled(size / width, size / height)
     return Roi(np.asarray(resized, dtype=np.uint8), change)
 
 
-def stretch_contrast(pixels: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
-    """Stretch the brightness of an ROI ``(H, W) uint8`` to 0-255, by percentiles of the pixels ``inside``."""
-    values = pixels if inside is None else pixels[inside]
+def stretch_contrast(pixels: NDArray[np.uint8], measured: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """Stretch the brightness of an ROI ``(H, W) uint8`` to 0-255, by percentiles of it, or of its part ``measured``."""
+    values = pixels if measured is None else measured
     if values.size == 0:
         return pixels
-    low, high = np.percentile(values, _STRETCH_PERCENTILES)
+    low, high = percentiles(values, _STRETCH_PERCENTILES)
     if high <= low:
         return np.zeros_like(pixels)
     levels = np.clip((np.arange(256) - low) / (high - low) * 255.0, 0, 255).round().astype(np.uint8)
-    return np.asarray(levels[pixels], dtype=np.uint8)
+    return look_up(levels, pixels)
 
 
-def _window(pixels: NDArray[np.uint8], left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
-    """The pixels of a window that may leave the image; black outside."""
+def _window(
+    pixels: NDArray[np.uint8], left: int, top: int, width: int, height: int
+) -> tuple[NDArray[np.uint8], tuple[slice, slice]]:
+    """The pixels of a window that may leave the image, black outside, and which rows and columns of it are inside."""
     window = np.zeros((height, width), dtype=np.uint8)
-    rows = slice(max(0, top), min(pixels.shape[0], top + height))
-    columns = slice(max(0, left), min(pixels.shape[1], left + width))
+    rows = slice(max(0, top), max(0, min(pixels.shape[0], top + height)))
+    columns = slice(max(0, left), max(0, min(pixels.shape[1], left + width)))
+    inside = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
     if rows.start < rows.stop and columns.start < columns.stop:
-        window[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = pixels[rows, columns]
-    return window
+        window[inside] = pixels[rows, columns]
+        return window, inside
+    return window, (slice(0, 0), slice(0, 0))
 
 
 def moved_image(image: NDArray[PixelT], change: FrameChange, width: int, height: int) -> NDArray[PixelT]:

@@ -25,6 +25,7 @@ from mammoscope.stages.preprocess import Preprocessed, PreprocessSettings, prepr
 
 GROUP = "mammoscope.steps"
 SELECT = "select"
+OPEN_FAST = "open_fast"  # of an implementation that has a faster way to ``open`` its files, with other scores
 NETWORK = "network"  # label of the ONNX file among the files of a built-in step
 BUILT_IN = {
     "onnx-detector": "mammoscope.stages.detect:OnnxDetector",

@@ -30,7 +30,7 @@ _Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class TwoViewSettings(StepSettings):
-    """Of ``TwoViews``; all but ``least`` are fitted on validation patients.
+    """Of ``TwoViews``; all but ``least`` and ``least_detection`` are fitted on validation patients.
 
     Two findings are one lesion with the probability ``sigmoid(intercept - depth * |difference of their depths| - size *
     |difference of the logarithms of their sizes|)``, if it was as likely beforehand that they are as that they are not.
@@ -42,6 +42,9 @@ class TwoViewSettings(StepSettings):
     least: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.25, description="Probability from which two findings are linked."
     )
+    least_detection: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Detection score from which a finding is linked; None: from that which is asked for."
+    )
     joined_slope: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         default=1.0, description="Of the mean logit of linked findings' malignancy scores."
     )
@@ -51,7 +54,8 @@ class TwoViewSettings(StepSettings):
 class TwoViews:
     """Links findings on different views of one breast, and gives linked ones one malignancy score.
 
-    A finding without a counterpart stays as it is, as does one on a view whose side or projection is not known.
+    A finding without a counterpart stays as it is, as does one on a view whose side or projection is not known, or one
+    below ``least_detection``: what is said of a finding then does not depend on how doubtful ones are looked at.
     """
 
     scope: ClassVar[Scope] = "exam"
@@ -81,9 +85,10 @@ class TwoViews:
     def _linked(self, exam: PreparedExam, found: Candidates) -> IntArray:
         """``(N,)`` numbers of lesions: the surest pairs are linked first, no two candidates of one view."""
         places, shapes = [_place(view) for view in exam.views], _shapes(exam, found)
+        sure = np.flatnonzero(found.detection_score >= (self._settings.least_detection or 0)).tolist()
         possible = [
             pair
-            for pair in combinations(range(len(found)), 2)
+            for pair in combinations(sure, 2)
             if found.kind[pair[0]] == found.kind[pair[1]]
             and _are_two_views(*(places[view] for view in found.view[list(pair)]))
         ]

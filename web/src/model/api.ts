@@ -22,6 +22,7 @@ export type Validation = Schemas["Validation"];
 export type Health = Schemas["Health"];
 export type Judged = Schemas["Verdict"];
 export type Verdict = Judged["verdict"];
+export type Assessment = Schemas["Assessment"];
 export type Drawn = Schemas["Drawn"];
 export type ReadingRecord = Schemas["Record"];
 export type Length = Schemas["Length"];
@@ -110,10 +111,15 @@ export async function overlayPng(id: string, file: number, threshold: number): P
   return { blob: await answer.blob(), name: named?.[1] ?? `overlay-${file + 1}.png` };
 }
 
-export async function reportPdf(id: string, record: ReadingRecord): Promise<Blob> {
-  const headers = { "Content-Type": "application/json" };
-  const url = at(`${ANALYSIS}/report`, { analysis: id });
-  return (await ask(url, { method: "POST", headers, body: JSON.stringify(record) })).blob();
+const made = (template: `${typeof ANALYSIS}/${"report" | "dicom"}`, id: string, record: ReadingRecord): Promise<Response> =>
+  ask(at(template, { analysis: id }), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(record) });
+
+export const reportPdf = async (id: string, record: ReadingRecord): Promise<Blob> => (await made(`${ANALYSIS}/report`, id, record)).blob();
+
+/** A ZIP archive of DICOM objects; `without` names the images that have none, counted from 1, empty where all have. */
+export async function dicomResults(id: string, record: ReadingRecord): Promise<{ blob: Blob; without: string }> {
+  const answer = await made(`${ANALYSIS}/dicom`, id, record);
+  return { blob: await answer.blob(), without: answer.headers.get("Mammoscope-Without-Results") ?? "" };
 }
 
 /** Saves a reading that was made from the one of this revision; ApiError 409: another was saved since. */

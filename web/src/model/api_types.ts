@@ -239,6 +239,29 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/v1/analyses/{analysis}/dicom": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * DICOM results of an exam
+         * @description A ZIP archive: a structured report, a segmentation and a presentation state of each image that came as DICOM.
+         *
+         *     They hold what the models found at or above the record's threshold, and nothing of the reader's. A header names the
+         *     numbers of images without results, a text in the archive says why.
+         */
+        readonly post: operations["dicom_api_v1_analyses__analysis__dicom_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -367,6 +390,27 @@ export interface components {
              * @description What is to be said of the exam beside what its files' views say.
              */
             readonly warnings: readonly string[];
+        };
+        /**
+         * Assessment
+         * @description What the reader says of a breast, or of the exam, in the words of ACR BI-RADS.
+         */
+        readonly Assessment: {
+            /**
+             * Of
+             * @enum {string}
+             */
+            readonly of: "exam" | "right" | "left";
+            /**
+             * Birads
+             * @description Assessment category.
+             */
+            readonly birads?: ("0" | "1" | "2" | "3" | "4A" | "4B" | "4C" | "5" | "6") | null;
+            /**
+             * Density
+             * @description Composition of the breast.
+             */
+            readonly density?: ("A" | "B" | "C" | "D") | null;
         };
         /**
          * Box
@@ -930,6 +974,11 @@ export interface components {
              */
             readonly lengths: readonly components["schemas"]["Length"][];
             /**
+             * Assessments
+             * @default []
+             */
+            readonly assessments: readonly components["schemas"]["Assessment"][];
+            /**
              * Reader
              * @description The reader's name.
              * @default
@@ -1072,6 +1121,12 @@ export interface components {
              * @enum {string}
              */
             readonly verdict: "accepted" | "rejected";
+            /**
+             * Reason
+             * @description Why it is rejected.
+             * @default
+             */
+            readonly reason: string;
         };
         /**
          * View
@@ -2109,6 +2164,96 @@ export interface operations {
                 };
             };
             /** @description It is not done yet, or may be of several women. */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another host name. */
+            readonly 421: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The record does not fit. */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly dicom_api_v1_analyses__analysis__dicom_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Its id. */
+                readonly analysis: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["Record"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/zip": string;
+                };
+            };
+            /** @description The token is missing. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another site asks. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is none. */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is not done yet, may be of several women, or has no image to which results can be filed. */
             readonly 409: {
                 headers: {
                     readonly [name: string]: unknown;

@@ -1,5 +1,5 @@
 /** The open exam and what the reader makes of it: the one place that holds them. */
-import type { Analysis, Drawn, ExamFile, ExamStatus, Finding, Health, Length, Point, ReadingRecord, StoredReading, Verdict } from "./api";
+import type { Analysis, Assessment, Drawn, ExamFile, ExamStatus, Finding, Health, Judged, Length, Point, ReadingRecord, StoredReading, Verdict } from "./api";
 import type { Camera, Wall } from "./frames";
 import { readingOrder } from "./hanging";
 import type { Source } from "./images";
@@ -45,6 +45,11 @@ export interface FindingRef {
  */
 export type Change = "exam" | "files" | "results" | "selection" | "threshold" | "display" | "camera" | "scale" | "record";
 
+/** A verdict, and why. */
+type Judgement = Omit<Judged, "file" | "finding">;
+export type Assessed = Assessment["of"];
+const ASSESSED: readonly Assessed[] = ["exam", "right", "left"];
+
 /** A record by anybody; what it does not say of the images stays. */
 type Restorable = Omit<ReadingRecord, "reader" | "one_woman"> & { readonly one_woman?: boolean };
 
@@ -65,7 +70,8 @@ export class Reading {
   row: number | null = null;
   impression = "";
   drawn: readonly Drawn[] = [];
-  verdicts = new Map<string, Verdict>();
+  verdicts = new Map<string, Judgement>();
+  assessments = new Map<Assessed, Omit<Assessment, "of">>();
   lengths: readonly Length[] = [];
   /** The reader states that images which do not, are of one woman. */
   isOneWoman = false;
@@ -119,6 +125,7 @@ export class Reading {
     this.impression = "";
     this.drawn = [];
     this.verdicts = new Map();
+    this.assessments = new Map();
     this.lengths = [];
     this.isOneWoman = false;
     this.views = new Map();
@@ -189,7 +196,7 @@ export class Reading {
   }
 
   verdict({ file, finding }: FindingRef): Verdict | null {
-    return this.verdicts.get(`${file}/${finding}`) ?? null;
+    return this.verdicts.get(`${file}/${finding}`)?.verdict ?? null;
   }
 
   /** The verdict on several findings; null: none, or not the same on all. */
@@ -203,8 +210,28 @@ export class Reading {
     const isTakenBack = this.commonVerdict(refs) === verdict;
     for (const { file, finding } of refs) {
       if (isTakenBack) this.verdicts.delete(`${file}/${finding}`);
-      else this.verdicts.set(`${file}/${finding}`, verdict);
+      else this.verdicts.set(`${file}/${finding}`, { verdict, reason: "" });
     }
+    this.touch();
+  }
+
+  /** Why these findings are rejected; empty where they are not, or not for one reason. */
+  reason(refs: readonly FindingRef[]): string {
+    const [first, ...rest] = refs.map(({ file, finding }) => this.verdicts.get(`${file}/${finding}`)?.reason ?? "");
+    return rest.every((reason) => reason === first) ? (first ?? "") : "";
+  }
+
+  explain(refs: readonly FindingRef[], reason: string): void {
+    for (const { file, finding } of refs) {
+      const judged = this.verdicts.get(`${file}/${finding}`);
+      if (judged) this.verdicts.set(`${file}/${finding}`, { ...judged, reason });
+    }
+    this.touch();
+  }
+
+  /** Category or density of a breast, or of the exam; null takes it back. */
+  assess(of: Assessed, said: Partial<Omit<Assessment, "of">>): void {
+    this.assessments.set(of, { birads: null, density: null, ...this.assessments.get(of), ...said });
     this.touch();
   }
 
@@ -271,7 +298,8 @@ export class Reading {
     this.threshold = Math.min(1, Math.max(this.health?.floor ?? 0, record.threshold));
     this.impression = record.impression;
     this.drawn = record.drawn;
-    this.verdicts = new Map(record.verdicts.map(({ file, finding, verdict }) => [`${file}/${finding}`, verdict]));
+    this.verdicts = new Map(record.verdicts.map(({ file, finding, verdict, reason }) => [`${file}/${finding}`, { verdict, reason: reason ?? "" }]));
+    this.assessments = new Map((record.assessments ?? []).map(({ of, ...said }) => [of, said]));
     this.lengths = record.lengths ?? [];
     this.isOneWoman = record.one_woman ?? this.isOneWoman;
     this.tell("threshold");
@@ -312,9 +340,9 @@ export class Reading {
   }
 
   get record(): ReadingRecord {
-    const verdicts = [...this.verdicts].map(([key, verdict]) => {
+    const verdicts = [...this.verdicts].map(([key, judged]) => {
       const [file, finding] = key.split("/").map(Number) as [number, number];
-      return { file, finding, verdict };
+      return { file, finding, ...judged };
     });
     return {
       threshold: this.threshold,
@@ -322,6 +350,10 @@ export class Reading {
       verdicts: verdicts.sort((a, b) => a.file - b.file || a.finding - b.finding),
       drawn: this.drawn,
       lengths: this.lengths,
+      assessments: ASSESSED.flatMap((of) => {
+        const said = this.assessments.get(of);
+        return said?.birads || said?.density ? [{ of, ...said }] : [];
+      }),
       one_woman: this.isOneWoman,
       reader: this.version > this.adopted ? this.reader : this.savedBy || this.reader,
     };

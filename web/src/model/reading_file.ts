@@ -65,7 +65,8 @@ function isReading({ files, record, analyses }: Partial<ReadingFile>): boolean {
     record!.verdicts.every(({ verdict }) => verdict === "accepted" || verdict === "rejected") &&
     Array.isArray(record!.drawn) &&
     record!.drawn.every(({ outline }) => Array.isArray(outline) && outline.length > 2 && outline.every(isPoint)) &&
-    // Measurements are missing in what earlier versions saved.
+    // Assessments and measurements are missing in what earlier versions saved.
+    (record!.assessments === undefined || (Array.isArray(record!.assessments) && record!.assessments.every(({ of }) => typeof of === "string"))) &&
     (record!.lengths === undefined ||
       (Array.isArray(record!.lengths) && record!.lengths.every(({ ends }) => Array.isArray(ends) && ends.length === 2 && ends.every(isPoint))))
   );
@@ -100,10 +101,10 @@ export function restored(saved: ReadingFile, reading: Reading): Restored {
   if (matches.size === 0) throw new UnfitReading("it belongs to none of the files that are open");
   const { record } = saved;
   const known = record.verdicts.filter(({ file }) => matches.has(file));
-  const verdicts = known.flatMap(({ file, finding, verdict }) => {
+  const verdicts = known.flatMap(({ file, finding, ...judged }) => {
     const { was, now } = matches.get(file)!;
     const place = samePlace(was.findings[finding], now.findings);
-    return place < 0 ? [] : [{ file: now.number, finding: place, verdict }];
+    return place < 0 ? [] : [{ file: now.number, finding: place, ...judged }];
   });
   const drawn = record.drawn.flatMap(({ file, outline }) => {
     const match = matches.get(file);
@@ -119,6 +120,7 @@ export function restored(saved: ReadingFile, reading: Reading): Restored {
     verdicts,
     drawn,
     lengths,
+    assessments: record.assessments ?? [],
     orphans: known.length - verdicts.length,
     files: saved.files.filter(({ analysis }) => analysis !== null).length,
     matched: matches.size,
@@ -134,11 +136,12 @@ function samePlace(finding: Finding | undefined, among: readonly Finding[]): num
 }
 
 /** What came back, in one line. */
-export function restoredWords({ verdicts, drawn, lengths, impression, orphans, files, matched }: Restored): string {
+export function restoredWords({ verdicts, drawn, lengths, assessments, impression, orphans, files, matched }: Restored): string {
   const parts = [
     counted(verdicts.length, "verdict"),
     counted(drawn.length, "drawn finding"),
     ...(lengths?.length ? [counted(lengths.length, "measurement")] : []),
+    ...(assessments.length ? [counted(assessments.length, "assessment")] : []),
     impression.trim() ? "the impression" : "no impression",
   ];
   const left = orphans ? ` Left out: ${counted(orphans, "verdict")} on findings that these models do not make.` : "";

@@ -7,6 +7,9 @@ import { malignancyPercent, operatingPointWords } from "../model/malignancy";
 import type { FindingRef, Order, Reading } from "../model/reading";
 import { button, el } from "./dom";
 
+const REASONS = ["superimposed tissue", "lymph node", "scar", "skin, nipple or clip", "artefact", "known and benign"];
+const REASON_LIST = "reasons";
+
 const COLUMNS: readonly [name: string, order: Order | null, words: string][] = [
   ["Where", "where", "as the views hang"],
   ["Size", "size", "the largest first"],
@@ -41,7 +44,8 @@ export class FindingsTable {
   ) {
     const heads = COLUMNS.map(([name, order, words]) => this.head(name, order, words));
     this.table.append(this.sorting, el("thead", {}, el("tr", {}, ...heads)), this.drawnOnes);
-    this.root = el("div", { class: "findings" }, this.table);
+    const reasons = REASONS.map((value) => el("option", { attributes: { value } }));
+    this.root = el("div", { class: "findings" }, this.table, el("datalist", { attributes: { id: REASON_LIST } }, ...reasons));
   }
 
   /** `signature` says what rows are made of but for the threshold: where it changes, all are made anew. */
@@ -128,12 +132,23 @@ export class FindingsTable {
     const { selected } = this.reading;
     const own = row.refs.find((ref) => ref.file === selected?.file && ref.finding === selected.finding);
     const there = root.querySelector<HTMLElement>(".words");
-    const key = own ? `${own.file}/${own.finding}` : "";
-    if ((there?.dataset["of"] ?? "") === key) return;
-    there?.remove();
-    if (!own) return;
-    const words = this.words(row, own).map((text) => el("p", { text }));
-    root.append(el("tr", { class: "words", attributes: { "data-of": key } }, el("td", { attributes: { colspan: "5" } }, ...words)));
+    const isRejected = this.reading.commonVerdict(row.refs) === "rejected";
+    const key = own ? `${own.file}/${own.finding}${isRejected ? " rejected" : ""}` : "";
+    if ((there?.dataset["of"] ?? "") !== key) {
+      there?.remove();
+      if (!own) return;
+      const words = this.words(row, own).map((text) => el("p", { text }));
+      const cell = el("td", { attributes: { colspan: "5" } }, ...words, isRejected ? this.reasonField(row.refs) : null);
+      root.append(el("tr", { class: "words", attributes: { "data-of": key } }, cell));
+    }
+    const reason = root.querySelector<HTMLInputElement>(".reason input");
+    if (reason && reason !== document.activeElement) reason.value = this.reading.reason(row.refs);
+  }
+
+  private reasonField(refs: readonly FindingRef[]): HTMLElement {
+    const field = el("input", { attributes: { type: "text", maxlength: "200", list: REASON_LIST, "data-focus": "reason" } });
+    field.addEventListener("input", () => this.reading.explain(refs, field.value));
+    return el("label", { class: "reason" }, "Rejected because ", field);
   }
 
   private words(row: Row, ref: FindingRef): string[] {

@@ -3,6 +3,7 @@ import { rowsOf, rowWith } from "../model/findings_table";
 import type { Mode, Reading, ToolName } from "../model/reading";
 import { PRESETS, draggedWindow } from "../model/windowing";
 import type { FindingsPanel } from "./findings_panel";
+import type { LifeSize } from "./life_size";
 import type { LightBox } from "./lightbox";
 
 export interface Key {
@@ -17,6 +18,7 @@ interface Parts {
   reading: Reading;
   lightbox: LightBox;
   findings: FindingsPanel;
+  lifeSize: LifeSize;
   help: () => void;
   toggleList: () => void;
   toggleFindings: () => void;
@@ -28,7 +30,7 @@ const ZOOM_STEP = 1.25;
 const THRESHOLD_STEP = 0.02;
 const MODES: Mode[] = ["original", "preprocessed", "both"];
 
-export function keyTable({ reading, lightbox, findings, help, toggleList, toggleFindings }: Parts): Key[] {
+export function keyTable({ reading, lightbox, findings, lifeSize, help, toggleList, toggleFindings }: Parts): Key[] {
   const tool = (name: ToolName) => () => {
     lightbox.active?.tools.cancel();
     reading.change({ tool: name });
@@ -108,7 +110,9 @@ export function keyTable({ reading, lightbox, findings, help, toggleList, toggle
     key(["k", "K"], "K", "window all views together, or one", () => reading.change({ windowsLinked: !reading.display.windowsLinked })),
     key(["f", "F"], "F", "whole image", () => pane()?.fit()),
     key(["g", "G"], "G", "breasts of all views, at one scale", () => lightbox.fitBreasts()),
-    key(["0"], "0", "one pixel of the file on one of the monitor, about the same place", () => pane()?.trueSize()),
+    key(["0"], "0", "one pixel of the file on one of the monitor, about the same place", () => pane()?.pixelForPixel()),
+    key(["u"], "U", "life size, where the files state their spacing (Shift: measure the monitor again)", () => lifeSize.show()),
+    key(["U"], "", "", () => lifeSize.measure()),
     key(["r", "R"], "R", "reset all views", () => lightbox.resetAll()),
     key(["v", "V"], "V", "original, preprocessed, side by side", () => {
       reading.change({ mode: MODES[(MODES.indexOf(reading.display.mode) + 1) % MODES.length]! });

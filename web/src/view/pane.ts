@@ -154,11 +154,19 @@ export class Pane {
   }
 
   /** One pixel of the file on one of the monitor. */
-  trueSize(): void {
+  pixelForPixel(): void {
+    this.zoomTo(1 / (globalThis.devicePixelRatio || 1));
+  }
+
+  /** As large as on the detector, on a monitor with so many CSS pixels for a millimetre; nothing where the spacing is not known. */
+  lifeSize(pixelsPerMm: number): void {
+    if (this.view.spacing) this.zoomTo(this.view.spacing.column_mm * pixelsPerMm);
+  }
+
+  private zoomTo(zoom: number): void {
     const { camera } = this.state;
     const finding = this.selectedMiddle;
     if (!camera) return;
-    const zoom = 1 / (globalThis.devicePixelRatio || 1);
     if (!this.pointer && finding && !this.isInSight(finding)) this.moveTo({ ...camera, x: finding[0], y: finding[1], zoom });
     else this.zoomBy(zoom / camera.zoom);
   }

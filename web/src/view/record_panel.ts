@@ -2,7 +2,7 @@
 import * as api from "../model/api";
 import { readingOrder } from "../model/hanging";
 import type { Keeper, Keeping } from "../model/keeper";
-import type { Reading } from "../model/reading";
+import type { Assessed, Reading } from "../model/reading";
 import { readingFile } from "../model/reading_file";
 import { button, download, el } from "./dom";
 import type { LightBox } from "./lightbox";
@@ -17,6 +17,14 @@ const KEEPING: Record<Exclude<Keeping, "kept">, string> = {
   overtaken: "Not saved: another reading of this exam was saved meanwhile, in another tab or by somebody else.",
 };
 
+const BIRADS = ["0", "1", "2", "3", "4A", "4B", "4C", "5", "6"] as const;
+const DENSITIES = ["A", "B", "C", "D"] as const;
+const ASSESSED: readonly (readonly [Assessed, string])[] = [
+  ["exam", "Exam"],
+  ["right", "Right"],
+  ["left", "Left"],
+];
+
 const savedWords = (saved: string | null, reader: string) =>
   saved === null ? "" : `Saved on the server ${new Date(saved).toLocaleString([], { dateStyle: "short", timeStyle: "medium", hour12: false })}${reader ? ` by ${reader}` : ""}.`;
 
@@ -28,6 +36,8 @@ export class RecordPanel {
   private readonly keepingWords = el("span", { attributes: { role: "status" } });
   private readonly choice = el("span", { class: "buttons", attributes: { hidden: "" } });
   private readonly keeping = el("p", { class: "keeping" }, this.keepingWords, this.choice);
+  private readonly assessment = el("summary");
+  private readonly assessed: { of: Assessed; birads: HTMLSelectElement; density: HTMLSelectElement }[];
   private readonly drawing: HTMLButtonElement[];
   private readonly exports: HTMLButtonElement[];
 
@@ -44,6 +54,11 @@ export class RecordPanel {
     this.choice.append(button("Show theirs", () => void keeper.takeTheirs()), button("Keep mine", () => void keeper.keepMine()));
     keeper.on(() => this.drawKeeping());
     this.impression.addEventListener("input", () => reading.write(this.impression.value));
+    this.assessed = ASSESSED.map(([of, name]) => ({
+      of,
+      birads: choices(`BI-RADS category: ${name}`, BIRADS, (birads) => reading.assess(of, { birads })),
+      density: choices(`Density: ${name}`, DENSITIES, (density) => reading.assess(of, { density })),
+    }));
     this.drawing = [
       button("Polygon", () => reading.change({ tool: "polygon" }), { attributes: { title: "Click points; Enter or double click closes it (D)" } }),
       button("Freehand", () => reading.change({ tool: "freehand" }), { attributes: { title: "Drag around it (H)" } }),
@@ -53,11 +68,26 @@ export class RecordPanel {
       button("Overlay PNG", () => void this.saveOverlays(this.activeFile), { attributes: { title: "The findings drawn over the view that is active" } }),
       button("All overlays", () => void this.saveOverlays(this.doneFiles), { attributes: { title: "The same of every view, a PNG for each" } }),
       button("PDF report", () => void this.saveReport()),
+      button("DICOM", () => void this.saveDicom(), {
+        attributes: { title: "Structured report, segmentation and presentation state of every image: what the models found at or above the threshold, without your verdicts" },
+      }),
     ];
     this.root = el(
       "section",
       { class: "record", attributes: { "aria-label": "Record" } },
       el("div", { class: "buttons", attributes: { role: "group", "aria-label": "Draw a missed finding" } }, el("span", { text: "Draw a missed one" }), ...this.drawing),
+      el(
+        "details",
+        { class: "assessments" },
+        this.assessment,
+        el(
+          "table",
+          { attributes: { "aria-label": "Assessment" } },
+          el("tr", {}, el("td"), ...ASSESSED.map(([, name]) => el("th", { text: name, attributes: { scope: "col" } }))),
+          el("tr", {}, el("th", { text: "BI-RADS", attributes: { scope: "row" } }), ...this.assessed.map(({ birads }) => el("td", {}, birads))),
+          el("tr", {}, el("th", { text: "Density", attributes: { scope: "row" } }), ...this.assessed.map(({ density }) => el("td", {}, density))),
+        ),
+      ),
       el("label", { attributes: { for: "impression" }, text: "Impression" }),
       this.impression,
       el("div", { class: "reader" }, el("label", { attributes: { for: "reader" }, text: "Reader" }), this.reader),
@@ -77,6 +107,13 @@ export class RecordPanel {
     const isReady = reading.analyses !== null && reading.analyses.length > 0 && !reading.isMixture;
     this.exports.forEach((each) => (each.disabled = !isReady));
     this.impression.disabled = reading.status === null;
+    this.assessment.textContent = assessmentWords(reading.assessments);
+    for (const { of, birads, density } of this.assessed) {
+      const said = reading.assessments.get(of);
+      birads.value = said?.birads ?? "";
+      density.value = said?.density ?? "";
+      birads.disabled = density.disabled = reading.status === null;
+    }
     const tools = ["polygon", "freehand"] as const;
     this.drawing.forEach((each, place) => {
       each.disabled = reading.status === null;
@@ -131,13 +168,42 @@ export class RecordPanel {
     });
   }
 
-  private async attempt(what: string, act: () => Promise<void>): Promise<void> {
+  private async saveDicom(): Promise<void> {
+    const exam = this.reading.status?.id;
+    if (!exam) return;
+    await this.attempt("DICOM results", async () => {
+      const { blob, without } = await api.dicomResults(exam, this.reading.record);
+      download(blob, "mammoscope-dicom.zip");
+      return without && `Without results: image ${without}, see README.txt in the archive.`;
+    });
+  }
+
+  /** `act` may give what is to be said of what it made. */
+  private async attempt(what: string, act: () => Promise<string | void>): Promise<void> {
     this.said.textContent = `${what}: being made.`;
     try {
-      await act();
-      this.said.textContent = `${what}: saved.`;
+      const more = await act();
+      this.said.textContent = `${what}: saved.${more ? ` ${more}` : ""}`;
     } catch (error) {
       this.said.textContent = `${what}: not made. ${error instanceof Error ? error.message : ""}`;
     }
   }
+}
+
+/** What is said so far, while the choices are folded away. */
+function assessmentWords(said: Reading["assessments"]): string {
+  const parts = ASSESSED.flatMap(([of, name]) => {
+    const { birads, density } = said.get(of) ?? {};
+    const words = [birads && `BI-RADS ${birads}`, density && `density ${density}`].filter(Boolean);
+    return words.length ? [`${name.toLowerCase()} ${words.join(", ")}`] : [];
+  });
+  return ["BI-RADS and density", parts.join("; ")].filter(Boolean).join(": ");
+}
+
+/** A choice of words, or of none. */
+function choices<Word extends string>(label: string, words: readonly Word[], chosen: (word: Word | null) => void): HTMLSelectElement {
+  const options = words.map((word) => el("option", { text: word, attributes: { value: word } }));
+  const made = el("select", { attributes: { "aria-label": label } }, el("option", { text: "–", attributes: { value: "" } }), ...options);
+  made.addEventListener("change", () => chosen(words.find((word) => word === made.value) ?? null));
+  return made;
 }

@@ -3,6 +3,7 @@ import type { Mode, Reading, ToolName } from "../model/reading";
 import { PRESET_NAMES, PRESETS, type Preset } from "../model/windowing";
 import { button, el } from "./dom";
 import { icon } from "./icons";
+import type { LifeSize } from "./life_size";
 import type { LightBox } from "./lightbox";
 
 const TOOLS: [ToolName, string, string][] = [
@@ -37,6 +38,7 @@ export class Toolbar {
   constructor(
     private readonly reading: Reading,
     private readonly lightbox: LightBox,
+    lifeSize: LifeSize,
     help: () => void,
     panels: readonly Panel[],
   ) {
@@ -50,7 +52,8 @@ export class Toolbar {
       group("Image", ...MODES.map(([mode, text]) => this.mode(mode, text))),
       group("View", button("Fit", () => lightbox.active?.pane.fit(), { attributes: { title: "Whole image (F)" } }),
         button("Breast", () => lightbox.fitBreasts(), { attributes: { title: "Breasts of all views, at one scale (G)" } }),
-        button("1:1", () => lightbox.active?.pane.trueSize(), { attributes: { title: "One pixel of the file on one of the monitor (0)" } }),
+        button("1:1", () => lightbox.active?.pane.pixelForPixel(), { attributes: { title: "One pixel of the file on one of the monitor (0)" } }),
+        this.life(lifeSize),
         this.enlarge(),
         button("Reset", () => lightbox.resetAll(), { attributes: { title: "Window, place and zoom of all views as at first (R)" } })),
       group("Overlay", this.toggle("Outlines", "O", "outlines"), this.toggle("Boxes", "B", "boxes"), this.toggle("Labels", "T", "labels"), this.opacity()),
@@ -102,6 +105,17 @@ export class Toolbar {
       select.value = "";
     });
     return select;
+  }
+
+  private life(lifeSize: LifeSize): HTMLElement {
+    const { reading } = this;
+    const made = button("Life size", () => lifeSize.show());
+    this.updates.push(() => {
+      const isKnown = reading.files.some(({ view }) => view?.spacing);
+      made.disabled = !isKnown;
+      made.title = isKnown ? "Millimetres of the files as millimetres of this monitor (U; Shift and U measures the monitor again)" : "No file states its pixel spacing";
+    });
+    return made;
   }
 
   private enlarge(): HTMLElement {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from mammoscope import NOTICE, __version__
+from mammoscope import NOTICE
 from mammoscope.bundle import Bundle
 from mammoscope.datasets.layout import Dataset
 from mammoscope.errors import MammoscopeError
@@ -87,7 +87,7 @@ def write_report(
         "bundle": bundle.identity.model_dump(),
         "seed": bootstrap.seed,
         "draws": bootstrap.draws,
-        "code_version": __version__,
+        "code_version": bundle.code_version,
         "notice": NOTICE,
     }
     if published is not None:

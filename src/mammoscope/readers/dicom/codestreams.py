@@ -10,6 +10,7 @@ JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _J2K_START, _JP2_START = b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"
 _J2K_TILE_PART, _J2K_CODING_STYLE = b"\xff\x90", b"\xff\x52"
 _IRREVERSIBLE = 0  # wavelet transform 9-7 (ISO/IEC 15444-1, A.6.1)
+_BLOCK_CODERS, _HT_ONLY = 0xC0, 0x40  # of the style of code-blocks (ISO/IEC 15444-15, A.4)
 _REACH = 65_536  # within which the codestream of a JP2 file starts
 _MOST_TILES = 65_535  # that a codestream can number
 _SOS = 0xDA
@@ -50,6 +51,8 @@ class CodestreamHeader:
         False if tiles are missing, which would be decoded to black.
     ended
         False if the end marker is missing; then more may be, and would be decoded to grey or random pixels.
+    high_throughput
+        Whether it is HTJ2K of one component, with no block of another coder, and as long as its tile-parts say.
     """
 
     rows: int
@@ -61,6 +64,7 @@ class CodestreamHeader:
     progressive: bool
     complete: bool
     ended: bool
+    high_throughput: bool = False
 
 
 def is_codestream(data: bytes) -> bool:
@@ -140,34 +144,59 @@ def _read_jpeg2000_header(data: bytes) -> CodestreamHeader:
     # OpenJPEG refuses a tile that lacks packets, but leaves one black that is missing altogether.
     width, height, tiles_left, tiles_top = (int.from_bytes(siz[i : i + 4], "big") for i in (20, 24, 28, 32))
     tiles = -(-(right - tiles_left) // max(1, width)) * -(-(bottom - tiles_top) // max(1, height))
-    present, is_lossy = _tiles_present(data, start)
+    parts = _read_parts(data, start)
+    components = int.from_bytes(siz[36:38], "big")
     return CodestreamHeader(
         rows=bottom - top,
         columns=right - left,
-        components=int.from_bytes(siz[36:38], "big"),
+        components=components,
         bits=(siz[38] & 0x7F) + 1,
         compression=Compression.JPEG_2000,
-        lossy=is_lossy,
+        lossy=parts.lossy,
         progressive=False,
-        complete=0 < tiles <= _MOST_TILES and len(present) == tiles,
+        complete=0 < tiles <= _MOST_TILES and len(parts.tiles) == tiles,
         ended=data.rfind(JPEG_END) > start,  # no packet holds these two bytes
+        high_throughput=components == 1 and parts.high_throughput and parts.whole,
     )
 
 
-def _tiles_present(data: bytes, start: int) -> tuple[set[int], bool]:
-    """Numbers of the tiles that have a tile-part (ISO/IEC 15444-1, A.4.2), and whether the wavelet is irreversible."""
-    position, is_lossy = start + 2, False
-    tiles: set[int] = set()
-    while position + 12 <= len(data):
+@dataclass
+class _Parts:
+    """What the markers of a JPEG 2000 codestream say (ISO/IEC 15444-1, A.4).
+
+    Attributes
+    ----------
+    tiles
+        Numbers of the tiles that have a tile-part.
+    lossy
+        Whether the wavelet is irreversible.
+    high_throughput
+        Whether all code-blocks are of HTJ2K.
+    whole
+        Whether the end marker is right where the last tile-part says that it ends.
+    """
+
+    tiles: set[int]
+    lossy: bool = False
+    high_throughput: bool = False
+    whole: bool = False
+
+
+def _read_parts(data: bytes, start: int) -> _Parts:
+    position, parts = start + 2, _Parts(set())
+    while position + 12 < len(data):
         marker, length = data[position : position + 2], int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == _J2K_TILE_PART:
-            tiles.add(int.from_bytes(data[position + 4 : position + 6], "big"))
+            parts.tiles.add(int.from_bytes(data[position + 4 : position + 6], "big"))
             length = int.from_bytes(data[position + 6 : position + 10], "big") - 2
-        elif tiles:
+        elif parts.tiles:
             break
         elif marker == _J2K_CODING_STYLE:
-            is_lossy = data[position + 13 : position + 14] == bytes((_IRREVERSIBLE,))
+            style, wavelet = data[position + 12], data[position + 13 : position + 14]
+            parts.lossy = wavelet == bytes((_IRREVERSIBLE,))
+            parts.high_throughput = style & _BLOCK_CODERS == _HT_ONLY
         if length < 2:  # the last tile-part may leave its length open
             break
         position += 2 + length
-    return tiles, is_lossy
+    parts.whole = data[position : position + 2] == JPEG_END
+    return parts

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mammoscope.readers.dicom.codecs import Pixels, StoredPixels
+from mammoscope.levels import count_levels, look_up
+from mammoscope.readers.dicom.codecs import StoredPixels
 from mammoscope.readers.dicom.header import Header, described
 from mammoscope.readers.dicom.lookup_table import LookupTable
 from mammoscope.readers.dicom.polarity import says_inverted, shown_rightly
 
 Floats = NDArray[np.float64]
 
-_COUNT_AT_ONCE = 1 << 20
 _WHITE = 65535
 _RANGE = (0.0001, 0.9999)  # quantiles that become black and white if the file states no window
 _RAW_RANGE = (0.001, 0.999)  # of a detector's raw values, where dead pixels and the frame reach further out
@@ -53,22 +53,13 @@ def to_display(stored: StoredPixels, header: Header, *, for_processing: bool) ->
     brightness = shown_rightly(header, np.clip(brightness, 0.0, 1.0), stored.patterns, levels.is_padding)
     brightness[levels.is_padding] = 0.0
     table = np.rint(brightness * _WHITE).astype(np.uint16)
-    return table[stored.patterns]
-
-
-def count_values(patterns: Pixels, size: int) -> NDArray[np.int64]:
-    """How often each value from 0 to ``size - 1`` occurs, piece by piece to spare memory."""
-    flat = patterns.reshape(-1)
-    counts = np.zeros(size, dtype=np.int64)
-    for start in range(0, flat.size, _COUNT_AT_ONCE):
-        counts += np.bincount(flat[start : start + _COUNT_AT_ONCE], minlength=size)
-    return counts
+    return look_up(table, stored.patterns)
 
 
 def _levels(stored: StoredPixels, header: Header) -> _Levels:
     values = stored.values()
     is_padding = _padding(header, values, stored)
-    counts = count_values(stored.patterns, len(values))
+    counts = count_levels(stored.patterns, len(values))
     counts[is_padding] = 0
     return _Levels(values, counts, is_padding)
 

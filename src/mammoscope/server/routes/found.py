@@ -10,7 +10,9 @@ from fastapi import Depends, HTTPException, Path
 from mammoscope.errors import InputError
 from mammoscope.findings import Analysis
 from mammoscope.server.file_place import FilePlace
-from mammoscope.server.models import AnalysisStatus, File, Problem, Record
+from mammoscope.server.models import AnalysisStatus, File, Problem
+from mammoscope.server.record import Record
+from mammoscope.server.reported_file import ReportedFile
 from mammoscope.server.state import ServerState, StateOf
 from mammoscope.writers.json import read_analysis
 
@@ -105,3 +107,24 @@ def done_analysis(state: ServerState, status: AnalysisStatus, file: File) -> tup
         return place, read_analysis(place.analysis)
     except InputError:
         raise HTTPException(404, "the file's analysis is gone") from None
+
+
+def reported_files(state: ServerState, status: AnalysisStatus, record: Record) -> list[ReportedFile]:
+    """The files of an exam that are done, with the findings that a record reports.
+
+    Raises
+    ------
+    HTTPException
+        404: the results are gone. 409: the exam is not done, every file of it failed, or it may be of several women and
+        the reader does not state that it is of one. 422: the record does not fit it.
+    """
+    if status.state not in ("done", "failed"):
+        raise HTTPException(409, "the analysis is not done yet")
+    if status.is_vouched and not record.one_woman:
+        raise HTTPException(409, "the images may be of several women: the reader must state that they are of one")
+    stored = [(file, *done_analysis(state, status, file)) for file in status.files if file.state == "done"]
+    if not stored:
+        raise HTTPException(409, "every file of the analysis failed")
+    found = {file.number: len(analysis.findings) for file, _, analysis in stored}
+    refuse_unfit(record, found, shown=found)
+    return [ReportedFile(file, place, analysis.above(record.threshold)) for file, place, analysis in stored]

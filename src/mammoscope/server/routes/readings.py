@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException
 
-from mammoscope.server.models import AnalysisStatus, ReadingDraft, Record, StoredReading
+from mammoscope.server.models import AnalysisStatus
 from mammoscope.server.readings import StaleReadingError
+from mammoscope.server.record import ReadingDraft, Record, StoredReading
 from mammoscope.server.routes.found import FoundAnalysis, done_analysis, problems, refuse_unfit
 from mammoscope.server.state import ServerState, StateOf
 

@@ -6,9 +6,9 @@ from anyio import to_thread
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 
-from mammoscope.server.models import Record
-from mammoscope.server.report_pdf import ReportedFile, render_report
-from mammoscope.server.routes.found import FoundAnalysis, binary, done_analysis, problems, refuse_unfit
+from mammoscope.server.record import Record
+from mammoscope.server.report_pdf import render_report
+from mammoscope.server.routes.found import FoundAnalysis, binary, problems, reported_files
 from mammoscope.server.state import StateOf
 
 router = APIRouter(prefix="/analyses/{analysis}", tags=["report"])
@@ -28,19 +28,9 @@ router = APIRouter(prefix="/analyses/{analysis}", tags=["report"])
 )
 async def report(status: FoundAnalysis, record: Record, state: StateOf) -> Response:
     """Views with outlines, findings, the reader's verdicts and impression, models, warnings and the notice."""
-    if status.state not in ("done", "failed"):
-        raise HTTPException(409, "the analysis is not done yet")
-    if status.is_vouched and not record.one_woman:
-        raise HTTPException(409, "the images may be of several women: the reader must state that they are of one")
-    done = [file for file in status.files if file.state == "done"]
-    if not done:
-        raise HTTPException(409, "every file of the analysis failed")
 
     def draw() -> bytes:
-        stored = [(file, *done_analysis(state, status, file)) for file in done]
-        found = {file.number: len(analysis.findings) for file, _, analysis in stored}
-        refuse_unfit(record, found, shown=found)
-        files = [ReportedFile(file, place, analysis.above(record.threshold)) for file, place, analysis in stored]
+        files = reported_files(state, status, record)
         try:
             return render_report(status, files, record)
         except OSError:

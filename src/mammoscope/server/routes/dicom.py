@@ -1,0 +1,48 @@
+"""What was found in an exam, as DICOM objects for an archive."""
+
+from __future__ import annotations
+
+from anyio import to_thread
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import Response
+
+from mammoscope.server.dicom_archive import NothingMadeError, archive_of
+from mammoscope.server.record import Record
+from mammoscope.server.routes.found import FoundAnalysis, binary, problems, reported_files
+from mammoscope.server.state import StateOf
+
+WITHOUT_RESULTS = "Mammoscope-Without-Results"
+
+router = APIRouter(prefix="/analyses/{analysis}", tags=["report"])
+
+
+@router.post(
+    "/dicom",
+    summary="DICOM results of an exam",
+    response_class=Response,
+    responses=binary("application/zip")
+    | problems(
+        _404="There is none.",
+        _409="It is not done yet, may be of several women, or has no image to which results can be filed.",
+        _413="Too large.",
+        _422="The record does not fit.",
+    ),
+)
+async def dicom(status: FoundAnalysis, record: Record, state: StateOf) -> Response:
+    """A ZIP archive: a structured report, a segmentation and a presentation state of each image that came as DICOM.
+
+    They hold what the models found at or above the record's threshold, and nothing of the reader's. A header names the
+    numbers of images without results, a text in the archive says why.
+    """
+
+    def make() -> tuple[bytes, list[int]]:
+        try:
+            return archive_of(reported_files(state, status, record))
+        except NothingMadeError as error:
+            raise HTTPException(409, str(error)) from None
+
+    content, without = await to_thread.run_sync(make, limiter=state.drawing)
+    headers = {"Content-Disposition": 'attachment; filename="mammoscope-dicom.zip"'}
+    if without:
+        headers[WITHOUT_RESULTS] = ", ".join(map(str, without))
+    return Response(content, media_type="application/zip", headers=headers)
