@@ -18,7 +18,7 @@ from mammoscope.stages.preprocess import PreprocessSettings, preprocess
 
 ROWS, COLUMNS, SEED = 832, 640, 0
 LEFT_CC = 1
-MORPHOLOGIES, DISTRIBUTIONS = ("amorphous", "pleomorphic", "linear"), ("grouped", "linear", "segmental", "regional")
+DISTRIBUTIONS = ("grouped", "linear", "segmental", "regional")
 
 
 def chosen(**settings: Any) -> PhantomSettings:
@@ -127,8 +127,10 @@ def test_without_an_exam_before_there_is_none() -> None:
         left_cc(before=True)
 
 
-@pytest.mark.parametrize("morphology", MORPHOLOGIES)
-@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+@pytest.mark.parametrize(
+    ("morphology", "distribution"),
+    [("amorphous", "regional"), ("pleomorphic", "grouped"), ("pleomorphic", "segmental"), ("linear", "linear")],
+)
 def test_clusters_lie_in_their_outline_and_nowhere_else(morphology: str, distribution: str) -> None:
     view = left_cc(1248, 960, dose=50, masses=(), calcifications=(f"{morphology}-{distribution}",))
     (lesion,) = view.lesions

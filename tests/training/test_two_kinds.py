@@ -45,7 +45,7 @@ from small_recipes import as_toml, small_table
 pytestmark = pytest.mark.training
 
 KINDS = ["mass", "calcification"]
-PATIENTS, FOLDS = 6, 3
+PATIENTS, FOLDS = 4, 2
 CLUSTER, PROBABILITY_OF_CANCER, MALIGNANCY_CLASS = "129769006", "111047", "malignancy-class"
 
 

@@ -283,10 +283,9 @@ class _Page:
 
 
 def _kinds(files: Sequence[ReportedFile]) -> tuple[Kind, ...]:
-    return kinds_shown(
-        (finding.kind for reported in files for finding in reported.analysis.findings),
-        (name for reported in files for name in reported.analysis.bundle.kinds),
-    )
+    analysed = [reported.analysis for reported in files]
+    found = (finding.kind for analysis in analysed for finding in analysis.findings)
+    return kinds_shown(found, (name for analysis in analysed for name in analysis.bundle.kinds))
 
 
 def _one_of(kinds: tuple[Kind, ...]) -> str:
