@@ -5,8 +5,11 @@ export const CARD_MM = 85.6;
 const KEPT = "mammoscope-monitor-pixels-per-mm";
 const [LEAST, MOST] = [1, 60]; // of monitors: 25 to 1500 pixels an inch
 
-/** The part of `localStorage` that is used. */
-export type Memory = Pick<Storage, "getItem" | "setItem">;
+/** What of the browser's `localStorage` is used. */
+export interface Memory {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+}
 
 /** CSS pixels for a millimetre at this zoom of the browser; null: nobody has measured it here. */
 export function cssPixelsPerMm(memory: Memory, ratio: number): number | null {

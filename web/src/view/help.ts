@@ -3,7 +3,7 @@ import { button, el } from "./dom";
 import type { Key } from "./keys";
 
 export class HelpSheet {
-  readonly root = el("dialog", { class: "help-sheet", attributes: { "aria-labelledby": "help-title" } });
+  readonly root = el("dialog", { class: "sheet help-sheet", attributes: { "aria-labelledby": "help-title" } });
 
   fill(table: readonly Key[]): void {
     const rows = table

@@ -7,7 +7,7 @@ const USUAL = 96 / 25.4; // CSS pixels for a millimetre, as browsers suppose
 const CARD_HEIGHT_MM = 53.98;
 
 export class LifeSize {
-  readonly root = el("dialog", { class: "help-sheet life-size", attributes: { "aria-labelledby": "life-size-title" } });
+  readonly root = el("dialog", { class: "sheet life-size", attributes: { "aria-labelledby": "life-size-title" } });
   private readonly card = el("div", { class: "card", text: "as wide as a bank card" });
   private readonly slider = el("input", { attributes: { type: "range", min: "120", step: "1", "aria-label": "Width of the card", autofocus: "" } });
 
