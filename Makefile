@@ -100,7 +100,7 @@ $(PAGE_TOOLS): web/package-lock.json
 $(VENV)/.dev: $(SOURCES) $(LOCK) | $(VENV)/.made
 	@echo "Setting up for development in $(VENV): 6.9 GB, nearly all of it torch; some five minutes with a fast network"
 ifdef LOCK
-	$(PIP) --no-compile --require-hashes --requirement $(LOCK)
+	$(PIP) --require-hashes --requirement $(LOCK)
 	$(PIP) --no-deps --no-build-isolation --editable .
 else
 	$(PIP) torch==2.14.1 torchvision==0.29.1
