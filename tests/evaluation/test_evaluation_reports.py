@@ -142,7 +142,7 @@ def test_one_image_is_enough(stage: str, one_image: Path, bundle: Bundle, tmp_pa
     assert report["notice"] == NOTICE
     table = one_image / "lesions.csv"
     assert report["dataset"] == {"name": f"{tmp_path.name}/one", "sha256": file_sha256(table), "patients": 1}
-    assert report["bundle"] == {"name": "tiny", "version": "1", "sha256": "f" * 64}
+    assert report["bundle"] == {"name": "tiny", "version": "1", "sha256": "f" * 64, "kinds": ["mass"]}
     assert "published_reference" not in report, "nobody published figures of these drawn images"
     figures = {name: each for name, each in figures_of(report).items() if "published" not in name}
     assert figures

@@ -20,15 +20,17 @@ def test_the_bundles_threshold_is_told_with_its_figures_and_data(server: Server,
     assert not isinstance(stated, float | int)
     low, high = stated.ci95
     assert first["sensitivity"] == {"value": stated.value, "low": low, "high": high}
-    # Which threshold has one false positive an image is not stated by bundles, and not made up.
-    assert other["threshold"] is None and other["false_positives_per_image"]["value"] == pytest.approx(1.0)
+    assert other["threshold"] == models.metrics["at_one_false_positive.threshold"]
+    assert other["false_positives_per_image"]["value"] == pytest.approx(1.0)
 
 
 def test_a_point_whose_threshold_the_bundle_states_is_told_with_it(bundle: Bundle) -> None:
-    metrics = {**bundle.manifest.metrics, "at_one_false_positive.threshold": 0.2}
-    said = Validation.of(bundle.manifest.model_copy(update={"metrics": metrics}))
-    assert said is not None
-    assert [point.threshold for point in said.points] == [bundle.manifest.thresholds.detection, 0.2]
+    metrics = {name: value for name, value in bundle.manifest.metrics.items() if not name.endswith(".threshold")}
+    # Bundles of before do not state which threshold has one false positive an image, and none is made up.
+    for stated, told in (({}, None), ({"at_one_false_positive.threshold": 0.2}, 0.2)):
+        said = Validation.of(bundle.manifest.model_copy(update={"metrics": {**metrics, **stated}}))
+        assert said is not None
+        assert [point.threshold for point in said.points] == [bundle.manifest.thresholds.detection, told]
 
 
 LOCAL = LocalCalibration(data="d", data_sha256="0", patients=1, images=1, lesions=1, bundle_sha256="0" * 64)
