@@ -12,6 +12,8 @@ import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores; read as numerical libraries are imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Hundreds of processes are started: without it each would compile all of mammoscope anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from mammoscope.bundle import MANIFEST, Bundle, default_bundle_folder, load_bundle
 from mammoscope.example import write_exam

@@ -30,7 +30,7 @@ from synthetic_dataset import write_dataset
 
 pytestmark = pytest.mark.training
 
-EPOCHS = 16
+EPOCHS = 10
 FOLDS = 4
 WEIGHTS = ("*.safetensors", "*.onnx", "events.*", "average_mask.png", "bundle.json")
 HEAD = f"""
