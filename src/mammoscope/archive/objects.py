@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 from mammoscope.archive.store import Store
 from mammoscope.errors import InputError
 from mammoscope.findings import Analysis
 from mammoscope.mammogram import Mammogram
-from mammoscope.writers.dicom.results import ResultKind, results_of
+from mammoscope.writers.dicom.results import ResultKind, encoded, results_of
 from mammoscope.writers.overlay.picture import render_overlay
 
 OBJECTS = "objects"
@@ -68,9 +67,7 @@ class Objects:
             return analysis, error.problem
         name = f"{self.folder}/{analysis.input.sha256[:2]}/{analysis.input.sha256}"
         for kind, result in results.items():
-            content = BytesIO()
-            result.save_as(content, enforce_file_format=True)
-            self.store.write(f"{name}.{kind.value}.dcm", content.getvalue())
+            self.store.write(f"{name}.{kind.value}.dcm", encoded(result))
         if self.fhir:
             from mammoscope.writers.fhir import fhir_bundle  # noqa: PLC0415 (highdicom's codes)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from mammoscope.bundle import Bundle
 from mammoscope.stages.manifests import BundleManifest
 
+_NO_SUCH_SETTING = -1.0  # no detection score
+
 
 def with_detection_threshold(manifest: BundleManifest, folder: Path, threshold: float) -> BundleManifest:
     """The manifest with another detection threshold.
@@ -19,7 +21,6 @@ def with_detection_threshold(manifest: BundleManifest, folder: Path, threshold: 
         update={"thresholds": manifest.thresholds.model_copy(update={"detection": threshold})}
     )
     for step in Bundle(folder, manifest, "").grading:
-        least = getattr(step.settings, "least_detection", threshold)
-        if least is None or least == old != threshold:
+        if getattr(step.settings, "least_detection", _NO_SUCH_SETTING) in (None, old):
             changed = changed.with_settings(step.manifest.name, least_detection=threshold)
     return changed

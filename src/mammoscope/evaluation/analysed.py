@@ -16,6 +16,7 @@ from mammoscope.evaluation.cases import (
     detected_images,
     exam_cases,
     graded_alone,
+    highest_score,
     malignancy_of,
     row_by_row,
     run,
@@ -79,16 +80,16 @@ def _malignancy(
     if not alone:
         graded = malignancy_of(rows, bundle)
         malignancy[taken] = graded[taken]
-        return malignancy, float(np.nan_to_num(rows.detection_score * graded).max(initial=0.0)) if scored else 0.0
+        return malignancy, highest_score(rows.detection_score, graded) if scored else 0.0
     if taken.any():
         graded_rows = graded_alone(bundle, case.exam, rows.take(taken), case.place)
         malignancy[taken] = malignancy_of(graded_rows, bundle)
     if not scored:
         return malignancy, 0.0
-    highest = float(np.nan_to_num(rows.detection_score * malignancy).max(initial=0.0))
+    highest = highest_score(rows.detection_score, malignancy)
     for row in np.flatnonzero(~taken):
         if rows.detection_score[row] <= highest:  # ranked: no further one can exceed it either
             break
         one = graded_alone(bundle, case.exam, rows.take(np.array([row])), case.place)
-        highest = max(highest, float(np.nan_to_num(one.detection_score[0] * malignancy_of(one, bundle)[0])))
+        highest = max(highest, highest_score(one.detection_score, malignancy_of(one, bundle)))
     return malignancy, highest

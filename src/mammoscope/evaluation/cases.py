@@ -293,6 +293,11 @@ def malignancy_of(graded: Candidates, bundle: Bundle) -> FloatArray:
     return graded.malignancy_score
 
 
+def highest_score(detection: FloatArray, malignancy: FloatArray) -> float:
+    """The highest detection score x malignancy score; NaN, of what is not graded, does not count. 0 of none."""
+    return float(np.nan_to_num(detection * malignancy).max(initial=0.0))
+
+
 def _not_alone(bundle: Bundle, does: str) -> BundleError:
     joint = ", ".join(repr(step.manifest.name) for step in bundle.of_roles("joint"))
     hint = f" (step {joint} {does} only what it finds itself: evaluate the detector or the pipeline)" if joint else ""

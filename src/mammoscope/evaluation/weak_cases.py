@@ -18,6 +18,7 @@ from mammoscope.evaluation.cases import (
     breast_of,
     exam_cases,
     graded_alone,
+    highest_score,
     malignancy_of,
     row_by_row,
     run,
@@ -88,8 +89,7 @@ def _graded_on_view(bundle: Bundle, case: ExamCase, found: Candidates) -> Candid
         if start and surest < bundle.manifest.thresholds.detection and surest <= highest:
             break
         graded.append(graded_alone(bundle, case.exam, some, case.place))
-        scores = np.nan_to_num(some.detection_score * malignancy_of(graded[-1], bundle))
-        highest = max(highest, float(scores.max(initial=0.0)))
+        highest = max(highest, highest_score(some.detection_score, malignancy_of(graded[-1], bundle)))
     return Candidates.joined(graded)
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
-from io import BytesIO
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.filewriter import dcmwrite
 
 from mammoscope.files import write_durably
 from mammoscope.findings import Analysis
@@ -27,7 +25,7 @@ from mammoscope.readers.limits import Limits
 from mammoscope.readers.source import read_source
 from mammoscope.writers.dicom.key_objects import Made, key_objects
 from mammoscope.writers.dicom.origin import read_origin
-from mammoscope.writers.dicom.results import ResultKind, results_of
+from mammoscope.writers.dicom.results import ResultKind, encoded, results_of
 from mammoscope.writers.json import read_analysis, write_analysis
 from mammoscope.writers.overlay.picture import render_overlay
 
@@ -76,7 +74,7 @@ def _select(
     try:
         selection = key_objects([*made, *(_made_before(ImagePlace(Path(one["folder"]))) for one in beside)])
         if selection is not None:
-            write_durably(ImagePlace(Path(images[number]["folder"])).result("ko"), _encoded(selection))
+            write_durably(ImagePlace(Path(images[number]["folder"])).result("ko"), encoded(selection))
             outcomes[number]["results"] += _uids([selection])
     except Exception as error:
         outcomes[number] = failure_of(error)
@@ -108,15 +106,9 @@ def _write(mammogram: Mammogram, analysis: Analysis, place: ImagePlace, tools: T
     for earlier in place.results():  # of another version of the image, which need not have had the same kinds
         earlier.unlink()
     for kind, dataset in results.items():
-        write_durably(place.result(kind.value), _encoded(dataset))
+        write_durably(place.result(kind.value), encoded(dataset))
     write_analysis(analysis, place.analysis)
     return Made(analysis, origin, tuple(results.values()))
-
-
-def _encoded(dataset: Dataset) -> bytes:
-    stream = BytesIO()
-    dcmwrite(stream, dataset, enforce_file_format=True)
-    return stream.getvalue()
 
 
 def _identity(path: Path, limits: Limits, secret: ExamSecret) -> Message:

@@ -10,7 +10,7 @@ from mammoscope import NOTICE
 from mammoscope.errors import InputError
 from mammoscope.server.reported_file import ReportedFile
 from mammoscope.server.view_names import download_name
-from mammoscope.writers.dicom.results import ResultKind, dicom_results
+from mammoscope.writers.dicom.results import ResultKind, dicom_results, encoded
 
 KINDS = (ResultKind.SR, ResultKind.SEG, ResultKind.GSPS)
 _TEXT = "README.txt"
@@ -39,35 +39,31 @@ def archive_of(files: Sequence[ReportedFile]) -> tuple[bytes, list[int]]:
     NothingMadeError
         No image has results.
     """
-    content, made, problems = BytesIO(), [], {}
-    with ZipFile(content, "w", ZIP_DEFLATED) as archive:
+    whole, made, problems = BytesIO(), [], {}
+    with ZipFile(whole, "w", ZIP_DEFLATED) as archive:
         for reported in files:
             try:
                 results = _results(reported)
             except InputError as error:
                 problems[reported.file.number + 1] = error.problem
                 continue
-            for kind, encoded in results.items():
+            for kind, content in results.items():
                 name = download_name(reported.file, f"{kind.value}.dcm")
-                archive.writestr(name, encoded)
+                archive.writestr(name, content)
                 made.append(name)
         if not made:
             number, problem = next(iter(problems.items()))
             raise NothingMadeError(f"no image has DICOM results: image {number}: {problem}")
         archive.writestr(_TEXT, _said(files[0], made, problems))
-    return content.getvalue(), list(problems)
+    return whole.getvalue(), list(problems)
 
 
 def _results(reported: ReportedFile) -> dict[ResultKind, bytes]:
     """Encoded results of one image; raises InputError where it has none."""
     if reported.analysis.input.file_format != "DICOM":
         raise InputError(reported.place.upload, f"is a {reported.analysis.input.file_format} file, which has no study")
-    encoded = {}
-    for kind, result in dicom_results(reported.analysis, reported.place.upload, KINDS).items():
-        whole = BytesIO()
-        result.save_as(whole, enforce_file_format=True)
-        encoded[kind] = whole.getvalue()
-    return encoded
+    results = dicom_results(reported.analysis, reported.place.upload, KINDS)
+    return {kind: encoded(result) for kind, result in results.items()}
 
 
 def _said(first: ReportedFile, made: Sequence[str], problems: dict[int, str]) -> str:

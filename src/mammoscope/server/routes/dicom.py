@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from mammoscope.server.dicom_archive import NothingMadeError, archive_of
 from mammoscope.server.record import Record
-from mammoscope.server.routes.found import FoundAnalysis, binary, problems, reported_files
+from mammoscope.server.routes.found import FoundAnalysis, attachment, reported_files, taken_away
 from mammoscope.server.state import StateOf
 
 WITHOUT_RESULTS = "Mammoscope-Without-Results"
@@ -20,12 +20,9 @@ router = APIRouter(prefix="/analyses/{analysis}", tags=["report"])
     "/dicom",
     summary="DICOM results of an exam",
     response_class=Response,
-    responses=binary("application/zip")
-    | problems(
-        _404="There is none.",
-        _409="It is not done yet, may be of several women, or has no image to which results can be filed.",
-        _413="Too large.",
-        _422="The record does not fit.",
+    responses=taken_away(
+        "application/zip",
+        refused="It is not done yet, may be of several women, or has no image to which results can be filed.",
     ),
 )
 async def dicom(status: FoundAnalysis, record: Record, state: StateOf) -> Response:
@@ -42,7 +39,7 @@ async def dicom(status: FoundAnalysis, record: Record, state: StateOf) -> Respon
             raise HTTPException(409, str(error)) from None
 
     content, without = await to_thread.run_sync(make, limiter=state.drawing)
-    headers = {"Content-Disposition": 'attachment; filename="mammoscope-dicom.zip"'}
+    answer = attachment(content, "application/zip", "mammoscope-dicom.zip")
     if without:
-        headers[WITHOUT_RESULTS] = ", ".join(map(str, without))
-    return Response(content, media_type="application/zip", headers=headers)
+        answer.headers[WITHOUT_RESULTS] = ", ".join(map(str, without))
+    return answer

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Path
+from fastapi.responses import Response
 
 from mammoscope.errors import InputError
 from mammoscope.findings import Analysis
@@ -39,6 +40,17 @@ def problems(**described: str) -> Responses:
 def binary(kind: str) -> Responses:
     """OpenAPI of an answer that is a file."""
     return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+def taken_away(kind: str, *, refused: str) -> Responses:
+    """OpenAPI of what a reader takes away of an exam, by a record; ``refused`` says when there is nothing to take."""
+    described = problems(_404="There is none.", _409=refused, _413="Too large.", _422="The record does not fit.")
+    return binary(kind) | described
+
+
+def attachment(content: bytes, kind: str, name: str) -> Response:
+    """A file that the browser saves under a name."""
+    return Response(content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def found_analysis(

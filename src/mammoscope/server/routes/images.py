@@ -12,7 +12,15 @@ from mammoscope.findings import Analysis
 from mammoscope.server.file_place import FilePlace
 from mammoscope.server.mammogram_files import stored_mammogram
 from mammoscope.server.models import AnalysisStatus, File
-from mammoscope.server.routes.found import FoundAnalysis, FoundFile, binary, done_analysis, problems, refuse_unless_done
+from mammoscope.server.routes.found import (
+    FoundAnalysis,
+    FoundFile,
+    attachment,
+    binary,
+    done_analysis,
+    problems,
+    refuse_unless_done,
+)
 from mammoscope.server.state import StateOf
 from mammoscope.server.view_names import download_name
 from mammoscope.writers.overlay.picture import render_overlay
@@ -83,8 +91,7 @@ async def overlay(
         return _drawn(place, analysis.above(wanted), file, status)
 
     content = await to_thread.run_sync(draw, limiter=state.drawing)
-    name = download_name(file, "overlay.png")
-    return Response(content, media_type="image/png", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    return attachment(content, "image/png", download_name(file, "overlay.png"))
 
 
 def _drawn(place: FilePlace, analysis: Analysis, file: File, status: AnalysisStatus) -> bytes:

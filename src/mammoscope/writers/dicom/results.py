@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from mammoscope.writers.dicom.origin import Origin
 
-__all__ = ["ResultKind", "dicom_results", "kinds_given", "result_path", "results_of", "write_result"]
+__all__ = ["ResultKind", "dicom_results", "encoded", "kinds_given", "result_path", "results_of", "write_result"]
 
 
 def dicom_results(
@@ -77,6 +78,13 @@ def kinds_given(analysis: Analysis, kinds: Collection[ResultKind]) -> tuple[Resu
 def result_path(target: Path, kind: ResultKind) -> Path:
     """``<name>.sr.dcm`` and the like beside the other results of a file; ``target`` has no extension."""
     return target.with_name(f"{target.name}.{kind.value}.dcm")
+
+
+def encoded(result: Dataset) -> bytes:
+    """A DICOM file."""
+    content = BytesIO()
+    result.save_as(content, enforce_file_format=True)
+    return content.getvalue()
 
 
 def write_result(path: Path, result: Dataset) -> None:
