@@ -34,7 +34,7 @@ demo: $(VENV)/.run
 serve: $(VENV)/.run
 	$(BIN)/mammoscope serve
 
-# Workers of one thread each, one more than there are cores: some tests wait for servers.
+# Workers of one thread each, two more than there are cores: many tests wait for servers.
 WORKERS ?= auto
 test: check
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope

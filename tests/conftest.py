@@ -61,5 +61,5 @@ def _parse_operators_once() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: some tests wait for servers."""
-    return usable_cores() + 1
+    """Two more than there are cores: many tests wait for servers and for processes that they start."""
+    return usable_cores() + 2

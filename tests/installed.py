@@ -25,7 +25,7 @@ def mammoscope(site: Path, *arguments: object) -> str:
     return ran.stdout
 
 
-def with_step(folder: Path, *steps: dict[str, object], max_regions: int = 4) -> Path:
+def with_step(folder: Path, *steps: dict[str, object], max_regions: int = 2) -> Path:
     """A copy of the default bundle with further steps before the selection, and few regions a view: it is quick."""
     shutil.copytree(default_bundle_folder(), folder)
     read = load_bundle(folder).manifest.with_settings("detect", max_regions=max_regions)

@@ -256,8 +256,8 @@ def endless(piece: bytes, start: bytes = b"", kind: str = "application/dicom+jso
 
 
 def bomb(megabytes: int) -> Misbehaviour:
-    """Blanks without end, compressed a thousandfold."""
-    packed = gzip.compress(b"[" + b" " * (megabytes << 20), 6)
+    """Blanks without end, compressed a thousandfold, as many members of one gzip file."""
+    packed = gzip.compress(b"[") + gzip.compress(b" " * (1 << 20)) * megabytes
     return lambda handler: handler.send(200, packed, Content_Encoding="gzip")
 
 
