@@ -21,8 +21,8 @@ from mammoscope.pacs.connections import MOST_OF_AN_ADDRESS, Connections
 from mammoscope.pacs.dimse import Dimse
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.receiver import SUCCESS, Receiver
-from mammoscope.pacs.retries import UnavailableError
 from mammoscope.pacs.settings import Node
+from mammoscope.peers.errors import UnavailableError
 
 Receiving = Callable[..., tuple[Receiver, ImageQueue]]
 

@@ -28,7 +28,9 @@ from mammoscope.pacs.probe.exam import PATIENT_ID, new_uid, probe_exam
 from mammoscope.pacs.probe.run import Probe, peer_of
 from mammoscope.pacs.probe.service import Service
 from mammoscope.pacs.receiver import Receiver
-from mammoscope.pacs.settings import Caller, Listening, Node, Tls, WebServer
+from mammoscope.pacs.settings import Caller, Listening, Node
+from mammoscope.peers.tls import Tls
+from mammoscope.peers.web_server import WebServer
 
 LINKS = ["search", "connection", "service", "store", "pick-up", "analysis", "store of results", "results"]
 NO_REPORTS = "function ReceivedInstanceFilter(dicom)\n  return dicom.Modality ~= 'SR'\nend\n"

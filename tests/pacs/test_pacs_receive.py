@@ -33,7 +33,8 @@ from tls_files import TlsFiles
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.receiver import OUT_OF_RESOURCES, SUCCESS, Receiver
-from mammoscope.pacs.settings import Caller, Listening, Tls
+from mammoscope.pacs.settings import Caller, Listening
+from mammoscope.peers.tls import Tls
 from mammoscope.readers import read_mammogram
 
 OTHER_CLASSES = (

@@ -19,7 +19,7 @@ def analyze(
         list[str],
         typer.Argument(
             help="DICOM, PNG, JPEG, TIFF or PGM files, or folders of them. With --out NAME.parquet also globs, "
-            "tables of paths (.csv, .parquet) and URLs."
+            "tables of paths (.csv, .parquet), URLs, and DICOMweb's ROOT/studies and ROOT/studies/UID."
         ),
     ],
     out: Annotated[

@@ -26,9 +26,10 @@ def pull(
     """Fetch the mammograms of studies from a DICOMweb server, to be analysed with 'mammoscope analyze'."""
     from mammoscope.errors import MammoscopeError
     from mammoscope.files import replacing
-    from mammoscope.pacs.dicomweb import DicomWeb
     from mammoscope.pacs.image_place import key_of
-    from mammoscope.pacs.settings import Tls, WebServer
+    from mammoscope.peers.dicomweb import DicomWeb
+    from mammoscope.peers.tls import Tls
+    from mammoscope.peers.web_server import WebServer
     from mammoscope.readers.uids import kept_uid
 
     server = DicomWeb(WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca)))
@@ -66,7 +67,8 @@ def push(
 
     from mammoscope.errors import InputError
     from mammoscope.pacs.sender import archive_of
-    from mammoscope.pacs.settings import Tls, checked_title, parse_target
+    from mammoscope.pacs.settings import checked_title, parse_target
+    from mammoscope.peers.tls import Tls
 
     files_of_tls = Tls(tls_cert, tls_key, tls_ca)
     archive = archive_of(parse_target(target, files_of_tls), checked_title(title), files_of_tls if tls else None)

@@ -56,7 +56,8 @@ def probe(
     from mammoscope.errors import MammoscopeError
     from mammoscope.pacs.probe.run import Probe, peer_of
     from mammoscope.pacs.probe.service import Service
-    from mammoscope.pacs.settings import Address, Node, Tls, checked_title, parse_target
+    from mammoscope.pacs.settings import Address, Node, checked_title, parse_target
+    from mammoscope.peers.tls import Tls
 
     files = Tls(tls_cert, tls_key, tls_ca)
     stored_at = parse_target(target, files)

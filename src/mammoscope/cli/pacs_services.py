@@ -69,7 +69,9 @@ def watch(
 ) -> None:
     """Analyse new images on a DICOMweb server and store SR and SEG there. Ctrl-C stops it; the next start resumes."""
     from mammoscope.pacs.service import watch as run
-    from mammoscope.pacs.settings import Address, QueueSettings, Retention, Tls, WebServer
+    from mammoscope.pacs.settings import Address, QueueSettings, Retention
+    from mammoscope.peers.tls import Tls
+    from mammoscope.peers.web_server import WebServer
 
     server = WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca))
     settings = QueueSettings(
@@ -154,7 +156,8 @@ def receive(
     """
     from mammoscope.errors import MammoscopeError
     from mammoscope.pacs.service import receive as run
-    from mammoscope.pacs.settings import Address, Caller, Listening, Node, QueueSettings, Retention, Tls, parse_target
+    from mammoscope.pacs.settings import Address, Caller, Listening, Node, QueueSettings, Retention, parse_target
+    from mammoscope.peers.tls import Tls
 
     if file_days is not None and not keep:
         raise MammoscopeError("--file-days is for files that --keep leaves")

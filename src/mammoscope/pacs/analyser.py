@@ -11,8 +11,9 @@ from pathlib import Path
 from mammoscope.exam import MOST_VIEWS
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
-from mammoscope.pacs.retries import FailedError, NotYetError, UnavailableError
+from mammoscope.pacs.retries import NotYetError
 from mammoscope.pacs.whole_exams import Members, WholeExams
+from mammoscope.peers.errors import FailedError, UnavailableError
 from mammoscope.queue.background import BackgroundProcess, JobFailedError, Message
 from mammoscope.queue.standby import NoProcessError, StandbyProcess
 from mammoscope.readers.exam_key import RUN_SECRET

@@ -13,8 +13,8 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 
 from mammoscope.pacs.bounded_association import bound_reading
-from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
 from mammoscope.pacs.settings import Node
+from mammoscope.peers.errors import FailedError, UnavailableError, UncertainError
 
 _VERIFICATION = UID("1.2.840.10008.1.1")
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10, 120

@@ -26,7 +26,8 @@ from mammoscope.pacs.connections import Connections
 from mammoscope.pacs.image_place import key_of
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Admission
-from mammoscope.pacs.settings import LARGEST_IMAGE, Listening
+from mammoscope.pacs.settings import Listening
+from mammoscope.peers.limits import LARGEST_IMAGE
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 from mammoscope.readers.dicom.compressed import READABLE_SYNTAXES
 from mammoscope.readers.uids import is_standard_uid, kept_uid

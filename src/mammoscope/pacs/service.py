@@ -17,7 +17,6 @@ from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.analyser import Analyser
 from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.commitment import Commitments
-from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.exam_reports import ExamReports
 from mammoscope.pacs.image_files import LEAST_RESERVE
 from mammoscope.pacs.image_queue import ImageQueue
@@ -26,10 +25,13 @@ from mammoscope.pacs.monitor import Monitor
 from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.sender import Archive, Sender, archive_of
-from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, Target, Tls, WebServer
+from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, Target
 from mammoscope.pacs.transitions import Transition, TransitionThreads
 from mammoscope.pacs.watch import Fetcher, Watch
 from mammoscope.pacs.whole_exams import WholeExams
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.tls import Tls
+from mammoscope.peers.web_server import WebServer
 from mammoscope.queue.metrics import disk_problem, exposition, registry_of
 from mammoscope.writers.json import read_analysis
 

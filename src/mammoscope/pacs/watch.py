@@ -9,12 +9,13 @@ from datetime import UTC, date, datetime, timedelta
 from threading import Event
 
 from mammoscope.pacs.breaker import Breaker
-from mammoscope.pacs.dicomweb import DicomWeb, Study
 from mammoscope.pacs.image_place import key_of
 from mammoscope.pacs.image_queue import ImageQueue
-from mammoscope.pacs.listing import Days
 from mammoscope.pacs.queued_image import Image
-from mammoscope.pacs.retries import FailedError, UncertainError, pause
+from mammoscope.pacs.retries import pause
+from mammoscope.peers.dicomweb import DicomWeb, Study
+from mammoscope.peers.errors import FailedError, UncertainError
+from mammoscope.peers.listing import Days
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 from mammoscope.readers.uids import is_standard_uid
 

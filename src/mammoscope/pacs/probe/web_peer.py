@@ -15,12 +15,12 @@ from pydicom.filereader import dcmread
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from mammoscope.errors import MammoscopeError, place_of
-from mammoscope.pacs.bounded_http import AnswerError, BoundedHttp, Bounds
-from mammoscope.pacs.dicomweb import DicomWeb
-from mammoscope.pacs.listing import Days
 from mammoscope.pacs.probe.line import line_problem
 from mammoscope.pacs.probe.peer import Reports
-from mammoscope.pacs.settings import WebServer
+from mammoscope.peers.bounded_http import AnswerError, BoundedHttp, Bounds
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.listing import Days
+from mammoscope.peers.web_server import WebServer
 
 _REPORTS = frozenset({ComprehensiveSRStorage, Comprehensive3DSRStorage})
 _BOUNDS, _REMOVED = Bounds(1 << 20, 60.0), range(200, 300)

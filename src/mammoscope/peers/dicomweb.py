@@ -16,14 +16,15 @@ from urllib.parse import urlencode
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
-from mammoscope.pacs.bounded_http import AnswerError, BoundedHttp, Bounds, NoConnectionError
-from mammoscope.pacs.file_start import of_instance
-from mammoscope.pacs.json_answers import Item, items_of
-from mammoscope.pacs.listing import PAGE, Days, Listing, Page
-from mammoscope.pacs.multipart import joined, only_part, parameters_of
-from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
-from mammoscope.pacs.settings import LARGEST_IMAGE, WebServer
-from mammoscope.pacs.stow import ANSWER_TYPES, CONFLICT, read_store_answer
+from mammoscope.peers.bounded_http import AnswerError, BoundedHttp, Bounds, NoConnectionError
+from mammoscope.peers.errors import FailedError, UnavailableError, UncertainError
+from mammoscope.peers.file_start import of_instance
+from mammoscope.peers.json_answers import Item, items_of
+from mammoscope.peers.limits import LARGEST_IMAGE
+from mammoscope.peers.listing import PAGE, Days, Listing, Page
+from mammoscope.peers.multipart import joined, only_part, parameters_of
+from mammoscope.peers.stow import ANSWER_TYPES, CONFLICT, read_store_answer
+from mammoscope.peers.web_server import WebServer
 
 logger = logging.getLogger(__name__)
 

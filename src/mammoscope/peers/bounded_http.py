@@ -16,7 +16,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from mammoscope.pacs.settings import WebServer
+from mammoscope.peers.web_server import WebServer
 from mammoscope.processes.child import Deadline
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of an answer
