@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mammoscope.cli.app import app
 from mammoscope.errors import MammoscopeError
 from mammoscope.pacs import dicomweb
-from mammoscope.pacs.bounded_http import Bounds
+from mammoscope.pacs.bounds import Bounds
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.json_answers import items_of
 from mammoscope.pacs.listing import Days

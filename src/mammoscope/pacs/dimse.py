@@ -16,7 +16,7 @@ from mammoscope.pacs.bounded_association import bound_reading
 from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
 from mammoscope.pacs.settings import Node
 
-_VERIFICATION = UID("1.2.840.10008.1.1")
+VERIFICATION = UID("1.2.840.10008.1.1")
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10, 120
 _SUCCESS, _WARNINGS, _DUPLICATE = 0x0000, range(0xB000, 0xC000), 0x0111
 _OURS = 0x0124  # not authorised (PS3.7 C.4.2)
@@ -59,7 +59,7 @@ class Dimse:
     def check(self) -> None:
         """See whether it answers, by C-ECHO; raises ``UnavailableError`` or ``UncertainError`` if it does not."""
         entity = AE(self._title)
-        entity.add_requested_context(_VERIFICATION)
+        entity.add_requested_context(VERIFICATION)
         try:
             with associated(entity, self._node, self._tls) as association:
                 self._association = association

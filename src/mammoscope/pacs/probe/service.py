@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mammoscope.errors import MammoscopeError
-from mammoscope.pacs.bounded_http import AnswerError, BoundedHttp, Bounds
+from mammoscope.pacs.bounded_http import BoundedHttp
+from mammoscope.pacs.bounds import AnswerError, Bounds
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.opening import is_worked_on
 from mammoscope.pacs.queued_image import Image, ImageState

@@ -15,7 +15,8 @@ from pydicom.filereader import dcmread
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from mammoscope.errors import MammoscopeError, place_of
-from mammoscope.pacs.bounded_http import AnswerError, BoundedHttp, Bounds
+from mammoscope.pacs.bounded_http import BoundedHttp
+from mammoscope.pacs.bounds import AnswerError, Bounds
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.listing import Days
 from mammoscope.pacs.probe.line import line_problem
