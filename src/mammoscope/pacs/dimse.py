@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -116,9 +117,24 @@ class Dimse:
 
 @contextmanager
 def associated(
-    entity: AE, node: Node, tls: ssl.SSLContext | None, roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = ()
+    entity: AE,
+    node: Node,
+    tls: ssl.SSLContext | None,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[tuple[Any, ...]] = (),
 ) -> Iterator[Association]:
     """An association that is released at the end, or aborted after an error.
+
+    Parameters
+    ----------
+    entity
+        Ours, with the contexts to request.
+    node, tls
+        Whom to call; None: unencrypted.
+    roles
+        Those to propose.
+    handlers
+        What to do with what arrives, as pynetdicom takes them.
 
     Raises
     ------
@@ -136,7 +152,7 @@ def associated(
             ae_title=node.title,
             tls_args=None if tls is None else (tls, node.host),
             ext_neg=list(roles),
-            evt_handlers=[(evt.EVT_CONN_OPEN, bound_reading)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, bound_reading), *handlers],
         )
     except OSError:  # before it connects, the library looks the name up
         raise UnavailableError(f"{node} cannot be reached: its name is not known") from None

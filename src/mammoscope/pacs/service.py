@@ -17,8 +17,9 @@ from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.analyser import Analyser
 from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.commitment import Commitments
-from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.exam_reports import ExamReports
+from mammoscope.pacs.found import Source
+from mammoscope.pacs.image_archive import ImageArchive
 from mammoscope.pacs.image_files import LEAST_RESERVE
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.metrics import CHECK_SECONDS, Chain, PacsMetrics, readiness
@@ -26,7 +27,7 @@ from mammoscope.pacs.monitor import Monitor
 from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.sender import Archive, Sender, archive_of
-from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, Target, Tls, WebServer
+from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, Target, Tls
 from mammoscope.pacs.transitions import Transition, TransitionThreads
 from mammoscope.pacs.watch import Fetcher, Watch
 from mammoscope.pacs.whole_exams import WholeExams
@@ -41,7 +42,7 @@ _STOP_SECONDS, _TIDY_SECONDS = 5.0, 3600.0
 
 
 def watch(
-    server: WebServer,
+    archive: ImageArchive,
     settings: QueueSettings,
     *,
     every: float,
@@ -50,11 +51,11 @@ def watch(
     since: date | None,
     started: Started | None = None,
 ) -> None:
-    """Analyse what is new on a DICOMweb server and store the results there, until SIGINT, SIGTERM or SIGHUP.
+    """Analyse what is new in an archive and store the results there, until SIGINT, SIGTERM or SIGHUP.
 
     Parameters
     ----------
-    server, settings
+    archive, settings
         What to watch, and what to do with what is there.
     every, sweep_every
         Seconds between two queries for recent studies, and between two for all studies.
@@ -66,12 +67,12 @@ def watch(
     Raises
     ------
     MammoscopeError
-        The bundle or the folder cannot be used.
+        The bundle, the folder, an address to listen on or a TLS file cannot be used.
     """
     with _until_told() as ended, _queue_of(settings) as (queue, stack):
         queue.memory.take_up_set_aside()
-        searching = Breaker(server, settings.first_pause)
-        fetched_from, stored_in, asked, swept = (DicomWeb(server) for _ in range(4))
+        searching = Breaker(archive, settings.first_pause)
+        fetched_from, stored_in, asked, swept = stack.enter_context(archive.sources(4))
         transitions = {
             ImageState.FOUND: Transition(Fetcher(fetched_from, queue, settings.hold), searching.for_service()),
             ImageState.ANALYSED: Transition(sender := Sender(stored_in, queue), searching.for_service(), sender.check),
@@ -91,8 +92,9 @@ def watch(
         for thread in threads:
             thread.start()
         stack.callback(_end, threads, asked, swept)
+        moved = "" if archive.destination is None else f", which sends images to {archive.destination.title}"
         if started is not None:
-            started(f"watching {server} every {every:g} s{monitored}")
+            started(f"watching {archive} every {every:g} s{moved}{monitored}")
         ended.wait()
 
 
@@ -110,7 +112,7 @@ def _repeat(work: Callable[[], int], every: float, breaker: Breaker, ended: Even
         ended.wait(max(every, breaker.pause_left()))
 
 
-def _end(threads: Sequence[Thread], *servers: DicomWeb) -> None:
+def _end(threads: Sequence[Thread], *servers: Source) -> None:
     for server in servers:
         server.interrupt()
     for thread in threads:

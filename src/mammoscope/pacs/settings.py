@@ -196,6 +196,16 @@ def parse_target(text: str, tls: Tls) -> Target:
     return Node.parse(text)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; raises ``MammoscopeError`` if it is none."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        raise MammoscopeError(
+            f"{host!r} is not an address to listen on, expected one like 127.0.0.1 or 0.0.0.0"
+        ) from None
+
+
 @dataclass(frozen=True)
 class Listening:
     """Where a receiver listens and who may call it.
@@ -218,13 +228,7 @@ class Listening:
 
     def __post_init__(self) -> None:
         checked_title(self.title)
-        try:
-            address = ipaddress.ip_address(self.host)
-        except ValueError:
-            raise MammoscopeError(
-                f"{self.host!r} is not an address to listen on, expected one like 127.0.0.1 or 0.0.0.0"
-            ) from None
-        if not address.is_loopback and not self.callers:
+        if not is_loopback(self.host) and not self.callers:
             raise MammoscopeError(
                 f"{self.host} can be reached from other machines, and whoever reaches it could send files: say who may "
                 "call with --allow TITLE@ADDRESS, or listen on 127.0.0.1"
