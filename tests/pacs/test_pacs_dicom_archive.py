@@ -19,6 +19,7 @@ from pacs_process import PacsProcess
 from pydicom.uid import DigitalMammographyXRayImageStorageForProcessing as ForProcessing
 from typer.testing import CliRunner
 
+from mammoscope.bundle import Bundle
 from mammoscope.cli.app import app
 from mammoscope.errors import MammoscopeError
 from mammoscope.pacs import query
@@ -34,7 +35,7 @@ from mammoscope.pacs.watch import Fetcher, Watch
 from mammoscope.readers.source import data_set_sha256
 
 TODAY = datetime.now(UTC).date()
-QUICK = ("--every", "0.3", "--since", "2000-01-01", "--pause", "0.1", "--threshold", "0.99")
+QUICK = ("--every", "0.3", "--since", "2000-01-01", "--pause", "0.1", "--threshold", "0.99", "--hold", "0", "--no-seg")
 
 
 def archive(peer: DimsePeer) -> DicomArchive:
@@ -182,10 +183,11 @@ def knows(orthanc: Orthanc, title: str, port: int = 11112) -> None:
     orthanc.client.put(f"/modalities/{title}", json=[title, "127.0.0.1", port]).raise_for_status()
 
 
-def test_an_orthanc_is_watched_without_dicomweb(orthanc: Orthanc, tmp_path: Path) -> None:
+def test_an_orthanc_is_watched_without_dicomweb(orthanc: Orthanc, quick_bundle: Bundle, tmp_path: Path) -> None:
+    options = (*QUICK, "--bundle", str(quick_bundle.folder))
     orthanc.add(encoded(film(0, StudyInstanceUID="2.25.4712")))
     orthanc.add(encoded(film(1, StudyInstanceUID="2.25.4712", SOPClassUID=ForProcessing)))
-    with PacsProcess(tmp_path, "watch", orthanc.node, *QUICK, "--hold", "0") as watching:
+    with PacsProcess(tmp_path, "watch", orthanc.node, *options) as watching:
         time.sleep(1)
         assert (
             watching.log.count("ended the association on C-FIND; it is retried") == 2 and not watching.counts()["found"]
