@@ -178,13 +178,9 @@ def test_what_does_not_arrive_right_is_fetched_again(tmp_path: Path) -> None:
         queue.close()
 
 
-def knows(orthanc: Orthanc, title: str, port: int = 11112) -> None:
-    """Let it answer this caller, and send to it."""
-    orthanc.client.put(f"/modalities/{title}", json=[title, "127.0.0.1", port]).raise_for_status()
-
-
 def test_an_orthanc_is_watched_without_dicomweb(orthanc: Orthanc, quick_bundle: Bundle, tmp_path: Path) -> None:
-    options = (*QUICK, "--bundle", str(quick_bundle.folder))
+    port = free_port()
+    options = (*QUICK, "--bundle", str(quick_bundle.folder), "--commit", "--listen", f"127.0.0.1:{port}")
     orthanc.add(encoded(film(0, StudyInstanceUID="2.25.4712")))
     orthanc.add(encoded(film(1, StudyInstanceUID="2.25.4712", SOPClassUID=ForProcessing)))
     with PacsProcess(tmp_path, "watch", orthanc.node, *options) as watching:
@@ -192,7 +188,7 @@ def test_an_orthanc_is_watched_without_dicomweb(orthanc: Orthanc, quick_bundle: 
         assert (
             watching.log.count("ended the association on C-FIND; it is retried") == 2 and not watching.counts()["found"]
         )
-        knows(orthanc, "MAMMOSCOPE")
+        orthanc.knows("MAMMOSCOPE", port)
         watching.wait(lambda counts: counts[ImageState.SENT] == 2, 60)
         orthanc.add(encoded(film(2)))
         counts = watching.wait(lambda counts: counts[ImageState.SENT] == 3, 60)
@@ -210,8 +206,8 @@ def test_an_orthanc_is_watched_without_dicomweb(orthanc: Orthanc, quick_bundle: 
 @pytest.mark.parametrize("by_move", [False, True])
 def test_images_are_pulled_by_their_study(orthanc: Orthanc, tmp_path: Path, by_move: bool) -> None:
     port = free_port()
-    knows(orthanc, "MAMMOSCOPE")
-    knows(orthanc, "READER", port)
+    orthanc.knows("MAMMOSCOPE")
+    orthanc.knows("READER", port)
     moving = ("--move-to", "READER", "--listen", f"127.0.0.1:{port}") if by_move else ()
     orthanc.add(encoded(film(0)))
     study = str(film(0).StudyInstanceUID)
@@ -228,7 +224,7 @@ def test_images_are_pulled_by_their_study(orthanc: Orthanc, tmp_path: Path, by_m
     [
         ("http://h/dicom-web", {"move_to": "US"}, "--move-to is for TITLE@host:port"),
         ("http://h/dicom-web", {"speaks_tls": True}, "--tls is for TITLE@host:port"),
-        ("A@h:1", {"allow": ["X@10.0.0.7"]}, "give --move-to as well"),
+        ("A@h:1", {"allow": ["X@10.0.0.7"]}, "give --move-to or --commit as well"),
         ("A@h:1", {"move_to": "SEVENTEENLETTERS1"}, "is not an AE title"),
         ("A@h:1", {"move_to": "US", "listen": "11112"}, "is not an address to listen on"),
         ("A@no.such.host.invalid:1", {"move_to": "US", "listen": "0.0.0.0:1"}, "say who may call with --allow"),

@@ -74,6 +74,15 @@ MoveToOption = Annotated[
     ),
 ]
 ListenOption = Annotated[str, typer.Option(help="host:port on which --move-to listens.")]
+CommitOption = Annotated[
+    bool,
+    typer.Option(
+        "--commit/--no-commit", help="Count results as sent to TITLE@host:port only once it has committed to keep them."
+    ),
+]
+CommitWithinOption = Annotated[
+    float, typer.Option(min=0.1, help="Seconds in which it must report that; then it is asked again.")
+]
 
 
 def allow_option(default: str) -> Any:

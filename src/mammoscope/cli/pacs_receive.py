@@ -14,6 +14,8 @@ from mammoscope.cli.pacs_options import (
     CadOption,
     CaptureOption,
     CertificateOption,
+    CommitOption,
+    CommitWithinOption,
     DataOption,
     ExamWaitOption,
     FileDaysOption,
@@ -66,6 +68,8 @@ def receive(
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
     exam_wait: ExamWaitOption = 60.0,
+    commit: CommitOption = False,
+    commit_within: CommitWithinOption = 600.0,
     keep_free: FreeOption = 0.5,
     audit: AuditOption = None,
     file_days: FileDaysOption = None,
@@ -105,6 +109,7 @@ def receive(
         None if monitor is None else Address.parse(monitor),
         exam_wait,
         ko,
+        commit_within if commit else None,
     )
     log_service()
     run(

@@ -15,6 +15,8 @@ from mammoscope.cli.pacs_options import (
     CadOption,
     CaptureOption,
     CertificateOption,
+    CommitOption,
+    CommitWithinOption,
     DataOption,
     ExamWaitOption,
     FreeOption,
@@ -64,6 +66,8 @@ def watch(
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
     exam_wait: ExamWaitOption = 60.0,
+    commit: CommitOption = False,
+    commit_within: CommitWithinOption = 600.0,
     keep_free: FreeOption = 0.5,
     audit: AuditOption = None,
     row_days: RowDaysOption = None,
@@ -86,7 +90,14 @@ def watch(
     from mammoscope.pacs.settings import Address, QueueSettings, Retention, Tls
 
     archive = ImageArchive.parse(
-        url, title, Tls(tls_cert, tls_key, tls_ca), speaks_tls=tls, move_to=move_to, listen=listen, allow=allow or ()
+        url,
+        title,
+        Tls(tls_cert, tls_key, tls_ca),
+        speaks_tls=tls,
+        move_to=move_to,
+        listen=listen,
+        allow=allow or (),
+        commit=commit,
     )
     settings = QueueSettings(
         data,
@@ -102,6 +113,7 @@ def watch(
         monitor=None if monitor is None else Address.parse(monitor),
         exam_wait=exam_wait,
         key_objects=ko,
+        commit_within=commit_within if commit else None,
     )
     log_service()
     run(

@@ -27,6 +27,10 @@ _NO_SERVICE = frozenset({0x0122, 0x0124, 0xA801})  # SOP class not supported, no
 _REFUSED = frozenset({0x0112, *range(0xA900, 0xAA00)})  # no such object; the identifier is not what is expected
 
 
+class NotOfferedError(UnavailableError):
+    """The other side accepts none of the services that are asked for."""
+
+
 class BoundedCalls:
     """Associations that are opened with one application, one at a time; threads need one of these each.
 
@@ -77,7 +81,7 @@ class BoundedCalls:
         Raises
         ------
         UnavailableError
-            It cannot be reached, rejects the association, or accepts none of the contexts.
+            It cannot be reached, rejects the association, or accepts none of the contexts (``NotOfferedError``).
         UncertainError
             What it sends is no valid answer, is beyond the bounds, or nothing.
         """
@@ -95,7 +99,7 @@ class BoundedCalls:
                     associated(entity, self.node, self._tls, roles, [*counted, *handlers])
                 )
             except FailedError as error:
-                raise UnavailableError(str(error)) from None
+                raise NotOfferedError(str(error)) from None
             self._association = association
             stack.callback(self._forget)
             if self._is_over:  # meanwhile

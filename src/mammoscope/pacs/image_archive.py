@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mammoscope.errors import MammoscopeError
+from mammoscope.pacs.commitment_user import CommitmentUser
 from mammoscope.pacs.dicom_archive import DicomArchive
 from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.found import Source
@@ -39,13 +40,16 @@ class ImageArchive:
     tls
         For a DICOM application; None: unencrypted.
     destination
-        Where a DICOM application sends images by C-MOVE; None: they are fetched by C-GET.
+        Where a DICOM application sends what is asked for on associations of its own; None: nowhere.
+    by_move
+        Whether images are fetched by C-MOVE to this; otherwise by C-GET.
     """
 
     target: Target
     title: str = DEFAULT_TITLE
     tls: Tls | None = None
     destination: Listening | None = None
+    by_move: bool = False
 
     @classmethod
     def parse(
@@ -58,6 +62,7 @@ class ImageArchive:
         move_to: str | None,
         listen: str,
         allow: Sequence[str],
+        commit: bool = False,
     ) -> ImageArchive:
         """From what stands on a command line.
 
@@ -72,6 +77,8 @@ class ImageArchive:
         move_to, listen, allow
             Title, ``host:port`` and callers of the destination of C-MOVE; without a title there is none, and without
             callers the archive's addresses may call.
+        commit
+            Whether reports of storage commitment come there, too.
 
         Raises
         ------
@@ -79,39 +86,49 @@ class ImageArchive:
             One of these is not valid, or not for this archive.
         """
         if "@" not in text or "://" in text:
-            if speaks_tls or move_to is not None:
-                what = "--tls" if speaks_tls else "--move-to"
-                raise MammoscopeError(f"{what} is for TITLE@host:port, not for the URL of a DICOMweb server")
+            for name, is_given in {"--tls": speaks_tls, "--move-to": move_to is not None, "--commit": commit}.items():
+                if is_given:
+                    raise MammoscopeError(f"{name} is for TITLE@host:port, not for the URL of a DICOMweb server")
             return cls(WebServer.from_environment(text, tls))
         node = Node.parse(text)
         used = tls if speaks_tls else None
-        if move_to is None:
+        if move_to is None and not commit:
             if allow:
-                raise MammoscopeError("--allow is for who may call on C-MOVE: give --move-to as well")
+                raise MammoscopeError("--allow is for who may call at --listen: give --move-to or --commit as well")
             return cls(node, checked_title(title), used)
+        if commit and move_to not in (None, title):
+            raise MammoscopeError(
+                f"reports of storage commitment come to --title: --move-to {move_to} must be the same as it, {title}"
+            )
         address = Address.parse(listen)
         callers = tuple(map(Caller.parse, allow))
         if not callers and not is_loopback(address.host):
             callers = _at(node.host)
-        return cls(
-            node, checked_title(title), used, Listening(move_to, address.host, address.port, callers, used or Tls())
-        )
+        destination = Listening(move_to or title, address.host, address.port, callers, used or Tls())
+        return cls(node, checked_title(title), used, destination, move_to is not None)
 
     def __str__(self) -> str:
         return str(self.target)
 
     @contextmanager
-    def sources(self, number: int) -> Iterator[list[Source]]:
-        """As many as threads need, while the block runs; raises ``MammoscopeError`` if it cannot be listened."""
+    def sources(self, number: int, reports: CommitmentUser | None = None) -> Iterator[list[Source]]:
+        """As many as threads need, while the block runs; ``reports`` are taken meanwhile.
+
+        Raises
+        ------
+        MammoscopeError
+            The address cannot be listened on, or a TLS file cannot be used.
+        """
         if isinstance(self.target, WebServer):
             yield [DicomWeb(self.target) for _ in range(number)]
             return
-        destination = None if self.destination is None else MoveDestination(self.destination)
         tls = None if self.tls is None else self.tls.for_calling()
+        destination = None if self.destination is None else MoveDestination(self.destination, reports)
+        moves_to = destination if self.by_move else None
         if destination is not None:
             destination.start()
         try:
-            yield [DicomArchive(self.target, self.title, tls, destination) for _ in range(number)]
+            yield [DicomArchive(self.target, self.title, tls, moves_to) for _ in range(number)]
         finally:
             if destination is not None:
                 destination.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from io import BytesIO
 from socketserver import BaseServer
 from threading import Event, Lock, Thread
@@ -47,6 +47,8 @@ class Listener:
         What to do with what arrives, as pynetdicom takes them.
     keeps
         Whether the content of an object is to be held in memory, by the command set that comes before it.
+    either_role
+        SOP classes of which callers may be user or provider.
 
     Raises
     ------
@@ -60,6 +62,8 @@ class Listener:
         contexts: Contexts,
         handlers: Sequence[tuple[Any, ...]],
         keeps: Callable[[Dataset], bool],
+        *,
+        either_role: Container[str] = (),
     ) -> None:
         self._listening = listening
         self._sizes, self._connections = _Sizes(keeps), Connections()
@@ -69,7 +73,8 @@ class Listener:
         entity.acse_timeout = _HANDSHAKE_SECONDS
         entity.dimse_timeout = entity.network_timeout = _IDLE_SECONDS
         for sop_class, syntaxes in contexts:
-            entity.add_supported_context(sop_class, list(syntaxes))
+            role = True if sop_class in either_role else None
+            entity.add_supported_context(sop_class, list(syntaxes), role, role)
         ours: list[Any] = [
             (evt.EVT_CONN_OPEN, bound_reading),
             (evt.EVT_REQUESTED, self._check_caller),

@@ -1,4 +1,4 @@
-"""Where an archive sends what C-MOVE asks it for: a listener of our own that takes nothing else."""
+"""Where an archive sends what C-MOVE asks it for, and its reports: a listener of our own that takes nothing else."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import DEFAULT_TRANSFER_SYNTAXES, evt
 
 from mammoscope.pacs.arrival import NOT_ASKED_FOR, Arrival
+from mammoscope.pacs.commitment import STORAGE_COMMITMENT
+from mammoscope.pacs.commitment_user import CommitmentUser
 from mammoscope.pacs.dimse import VERIFICATION
 from mammoscope.pacs.listener import Listener
 from mammoscope.pacs.settings import Listening
@@ -29,6 +31,8 @@ class MoveDestination:
     ----------
     listening
         Where to listen, under which title, and who may call.
+    reports
+        Takes the archive's reports of storage commitment; None: none was asked for.
 
     Raises
     ------
@@ -36,14 +40,17 @@ class MoveDestination:
         The address cannot be listened on, or a TLS file cannot be used.
     """
 
-    def __init__(self, listening: Listening) -> None:
+    def __init__(self, listening: Listening, reports: CommitmentUser | None = None) -> None:
         self.title = listening.title
         self._expected: dict[str, Arrival] = {}
         self._lock = Lock()
         contexts: list[tuple[str, Sequence[str]]] = [(VERIFICATION, DEFAULT_TRANSFER_SYNTAXES)]
         contexts += [(sop_class, READABLE_SYNTAXES) for sop_class in IMAGE_CLASSES]
         handlers: list[tuple[Any, ...]] = [(evt.EVT_C_STORE, self._take)]
-        self._listener = Listener(listening, contexts, handlers, self._is_expected)
+        if reports is not None:
+            contexts.append((STORAGE_COMMITMENT, DEFAULT_TRANSFER_SYNTAXES))
+            handlers.append((evt.EVT_N_EVENT_REPORT, reports.take))
+        self._listener = Listener(listening, contexts, handlers, self._is_expected, either_role=(STORAGE_COMMITMENT,))
         self.port = self._listener.port
 
     def start(self) -> None:

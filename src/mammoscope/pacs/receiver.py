@@ -13,6 +13,7 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.commitment import STORAGE_COMMITMENT, Commitments
+from mammoscope.pacs.commitment_user import CommitmentUser
 from mammoscope.pacs.dimse import VERIFICATION
 from mammoscope.pacs.image_place import key_of
 from mammoscope.pacs.image_queue import ImageQueue
@@ -41,6 +42,8 @@ class Receiver(Listener):
         Seconds that an image For Processing waits for the same exposure For Presentation.
     commitments
         Answers requests for storage commitment; None: they are not offered.
+    reports
+        Takes an archive's reports of storage commitment; None: none was asked for.
 
     Raises
     ------
@@ -48,17 +51,29 @@ class Receiver(Listener):
         The address cannot be listened on, or a TLS file cannot be used.
     """
 
-    def __init__(self, listening: Listening, queue: ImageQueue, hold: float, commitments: Commitments | None) -> None:
+    def __init__(
+        self,
+        listening: Listening,
+        queue: ImageQueue,
+        hold: float,
+        commitments: Commitments | None,
+        reports: CommitmentUser | None = None,
+    ) -> None:
         self._queue, self._hold = queue, hold
         contexts: list[tuple[str, Sequence[str]]] = [(VERIFICATION, DEFAULT_TRANSFER_SYNTAXES)]
         for context in AllStoragePresentationContexts:  # whole studies are sent, and one refused would stop them
             is_image = context.abstract_syntax in IMAGE_CLASSES
             contexts.append((str(context.abstract_syntax), READABLE_SYNTAXES if is_image else ALL_TRANSFER_SYNTAXES))
         handlers: list[tuple[Any, ...]] = [(evt.EVT_C_STORE, self._store_image)]
-        if commitments is not None:
+        if commitments is not None or reports is not None:
             contexts.append((STORAGE_COMMITMENT, DEFAULT_TRANSFER_SYNTAXES))
+        if reports is not None:
+            handlers.append((evt.EVT_N_EVENT_REPORT, reports.take))
+        if commitments is not None:
             handlers += [(evt.EVT_N_ACTION, commitments.requested), (evt.EVT_DIMSE_SENT, commitments.answered)]
-        super().__init__(listening, contexts, handlers, _is_image)
+        super().__init__(
+            listening, contexts, handlers, _is_image, either_role=() if reports is None else (STORAGE_COMMITMENT,)
+        )
 
     def _store_image(self, event: evt.Event) -> int:
         self.handled(event)

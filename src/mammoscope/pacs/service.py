@@ -17,6 +17,8 @@ from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.analyser import Analyser
 from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.commitment import Commitments
+from mammoscope.pacs.commitment_user import CommitmentUser
+from mammoscope.pacs.committed_archive import CommittedArchive
 from mammoscope.pacs.exam_reports import ExamReports
 from mammoscope.pacs.found import Source
 from mammoscope.pacs.image_archive import ImageArchive
@@ -72,7 +74,9 @@ def watch(
     with _until_told() as ended, _queue_of(settings) as (queue, stack):
         queue.memory.take_up_set_aside()
         searching = Breaker(archive, settings.first_pause)
-        fetched_from, stored_in, asked, swept = stack.enter_context(archive.sources(4))
+        user = _commitment_user(archive.target, archive.title, archive.tls, settings)
+        fetched_from, source, asked, swept = stack.enter_context(archive.sources(4, user))
+        stored_in = _committed(source, user, settings)
         transitions = {
             ImageState.FOUND: Transition(Fetcher(fetched_from, queue, settings.hold), searching.for_service()),
             ImageState.ANALYSED: Transition(sender := Sender(stored_in, queue), searching.for_service(), sender.check),
@@ -92,7 +96,9 @@ def watch(
         for thread in threads:
             thread.start()
         stack.callback(_end, threads, asked, swept)
-        moved = "" if archive.destination is None else f", which sends images to {archive.destination.title}"
+        moved = (
+            f", which sends images to {archive.destination.title}" if archive.destination and archive.by_move else ""
+        )
         if started is not None:
             started(f"watching {archive} every {every:g} s{moved}{monitored}")
         ended.wait()
@@ -152,8 +158,9 @@ def receive(
             nodes = (*report_to, target) if isinstance(target, Node) else report_to
             tls = None if calling_tls is None else calling_tls.for_calling()
             commitments = Commitments(queue, listening.title, nodes, tls)
-        archive = archive_of(target, listening.title, calling_tls)
-        receiver = Receiver(listening, queue, settings.hold, commitments)
+        user = _commitment_user(target, listening.title, calling_tls, settings)
+        archive = _committed(archive_of(target, listening.title, calling_tls), user, settings)
+        receiver = Receiver(listening, queue, settings.hold, commitments, user)
         sender = Sender(archive, queue)
         sending = Transition(sender, Breaker(target, settings.first_pause), sender.check)
         chain = Chain(checks={"listener": receiver.check})
@@ -165,6 +172,20 @@ def receive(
                 f"listening as {listening.title} on {listening.host}:{receiver.port}, results go to {target}{monitored}"
             )
         ended.wait()
+
+
+def _commitment_user(target: Target, title: str, tls: Tls | None, settings: QueueSettings) -> CommitmentUser | None:
+    if settings.commit_within is None:
+        return None
+    if not isinstance(target, Node):
+        raise MammoscopeError("--commit is for TITLE@host:port, not for the URL of a DICOMweb server")
+    return CommitmentUser(target, title, None if tls is None else tls.for_calling())
+
+
+def _committed(archive: Archive, user: CommitmentUser | None, settings: QueueSettings) -> Archive:
+    if user is None or settings.commit_within is None:
+        return archive
+    return CommittedArchive(archive, user, settings.commit_within)
 
 
 @contextmanager

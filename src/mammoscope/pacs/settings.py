@@ -313,6 +313,8 @@ class QueueSettings:
         Seconds without a further image after which an exam is whole, where models look at whole exams.
     key_objects
         Whether a Key Object Selection is made of what is analysed together.
+    commit_within
+        Seconds in which an archive must report that it keeps results; None: it is not asked.
     """
 
     data: Path
@@ -329,3 +331,4 @@ class QueueSettings:
     monitor: Address | None = None
     exam_wait: float = 60.0
     key_objects: bool = False
+    commit_within: float | None = None
