@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mammoscope.cli.app import app
 from mammoscope.errors import MammoscopeError
 from mammoscope.peers import dicomweb
-from mammoscope.peers.bounded_http import Bounds
+from mammoscope.peers.bounds import Bounds
 from mammoscope.peers.dicomweb import DicomWeb
 from mammoscope.peers.errors import FailedError, UnavailableError, UncertainError
 from mammoscope.peers.json_answers import items_of

@@ -96,11 +96,6 @@ def watch(archive: Orthanc, quick_bundle: Bundle, tmp_path_factory: pytest.TempP
         yield running
 
 
-@pytest.fixture(autouse=True)
-def _own_hook(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # a command sets its own
-
-
 def probed(*arguments: object) -> dict[str, Any]:
     """What a probe says; in less than a minute."""
     begun = time.monotonic()

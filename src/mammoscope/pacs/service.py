@@ -17,7 +17,10 @@ from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.analyser import Analyser
 from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.commitment import Commitments
+from mammoscope.pacs.commitment_user import CommitmentUser
+from mammoscope.pacs.committed_archive import CommittedArchive
 from mammoscope.pacs.exam_reports import ExamReports
+from mammoscope.pacs.image_archive import ImageArchive
 from mammoscope.pacs.image_files import LEAST_RESERVE
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.metrics import CHECK_SECONDS, Chain, PacsMetrics, readiness
@@ -29,9 +32,8 @@ from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, 
 from mammoscope.pacs.transitions import Transition, TransitionThreads
 from mammoscope.pacs.watch import Fetcher, Watch
 from mammoscope.pacs.whole_exams import WholeExams
-from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.found import Source
 from mammoscope.peers.tls import Tls
-from mammoscope.peers.web_server import WebServer
 from mammoscope.queue.metrics import disk_problem, exposition, registry_of
 from mammoscope.writers.json import read_analysis
 
@@ -43,7 +45,7 @@ _STOP_SECONDS, _TIDY_SECONDS = 5.0, 3600.0
 
 
 def watch(
-    server: WebServer,
+    archive: ImageArchive,
     settings: QueueSettings,
     *,
     every: float,
@@ -52,11 +54,11 @@ def watch(
     since: date | None,
     started: Started | None = None,
 ) -> None:
-    """Analyse what is new on a DICOMweb server and store the results there, until SIGINT, SIGTERM or SIGHUP.
+    """Analyse what is new in an archive and store the results there, until SIGINT, SIGTERM or SIGHUP.
 
     Parameters
     ----------
-    server, settings
+    archive, settings
         What to watch, and what to do with what is there.
     every, sweep_every
         Seconds between two queries for recent studies, and between two for all studies.
@@ -68,12 +70,14 @@ def watch(
     Raises
     ------
     MammoscopeError
-        The bundle or the folder cannot be used.
+        The bundle, the folder, an address to listen on or a TLS file cannot be used.
     """
     with _until_told() as ended, _queue_of(settings) as (queue, stack):
         queue.memory.take_up_set_aside()
-        searching = Breaker(server, settings.first_pause)
-        fetched_from, stored_in, asked, swept = (DicomWeb(server) for _ in range(4))
+        searching = Breaker(archive, settings.first_pause)
+        user = _commitment_user(archive.target, archive.title, archive.tls, settings)
+        fetched_from, source, asked, swept = stack.enter_context(archive.sources(4, user))
+        stored_in = _committed(source, user, settings)
         transitions = {
             ImageState.FOUND: Transition(Fetcher(fetched_from, queue, settings.hold), searching.for_service()),
             ImageState.ANALYSED: Transition(sender := Sender(stored_in, queue), searching.for_service(), sender.check),
@@ -93,8 +97,11 @@ def watch(
         for thread in threads:
             thread.start()
         stack.callback(_end, threads, asked, swept)
+        moved = (
+            f", which sends images to {archive.destination.title}" if archive.destination and archive.by_move else ""
+        )
         if started is not None:
-            started(f"watching {server} every {every:g} s{monitored}")
+            started(f"watching {archive} every {every:g} s{moved}{monitored}")
         ended.wait()
 
 
@@ -112,7 +119,7 @@ def _repeat(work: Callable[[], int], every: float, breaker: Breaker, ended: Even
         ended.wait(max(every, breaker.pause_left()))
 
 
-def _end(threads: Sequence[Thread], *servers: DicomWeb) -> None:
+def _end(threads: Sequence[Thread], *servers: Source) -> None:
     for server in servers:
         server.interrupt()
     for thread in threads:
@@ -152,8 +159,9 @@ def receive(
             nodes = (*report_to, target) if isinstance(target, Node) else report_to
             tls = None if calling_tls is None else calling_tls.for_calling()
             commitments = Commitments(queue, listening.title, nodes, tls)
-        archive = archive_of(target, listening.title, calling_tls)
-        receiver = Receiver(listening, queue, settings.hold, commitments)
+        user = _commitment_user(target, listening.title, calling_tls, settings)
+        archive = _committed(archive_of(target, listening.title, calling_tls), user, settings)
+        receiver = Receiver(listening, queue, settings.hold, commitments, user)
         sender = Sender(archive, queue)
         sending = Transition(sender, Breaker(target, settings.first_pause), sender.check)
         chain = Chain(checks={"listener": receiver.check})
@@ -165,6 +173,20 @@ def receive(
                 f"listening as {listening.title} on {listening.host}:{receiver.port}, results go to {target}{monitored}"
             )
         ended.wait()
+
+
+def _commitment_user(target: Target, title: str, tls: Tls | None, settings: QueueSettings) -> CommitmentUser | None:
+    if settings.commit_within is None:
+        return None
+    if not isinstance(target, Node):
+        raise MammoscopeError("--commit is for TITLE@host:port, not for the URL of a DICOMweb server")
+    return CommitmentUser(target, title, None if tls is None else tls.for_calling())
+
+
+def _committed(archive: Archive, user: CommitmentUser | None, settings: QueueSettings) -> Archive:
+    if user is None or settings.commit_within is None:
+        return archive
+    return CommittedArchive(archive, user, settings.commit_within)
 
 
 @contextmanager

@@ -94,6 +94,16 @@ def parse_target(text: str, tls: Tls) -> Target:
     return Node.parse(text)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; raises ``MammoscopeError`` if it is none."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        raise MammoscopeError(
+            f"{host!r} is not an address to listen on, expected one like 127.0.0.1 or 0.0.0.0"
+        ) from None
+
+
 @dataclass(frozen=True)
 class Listening:
     """Where a receiver listens and who may call it.
@@ -116,13 +126,7 @@ class Listening:
 
     def __post_init__(self) -> None:
         checked_title(self.title)
-        try:
-            address = ipaddress.ip_address(self.host)
-        except ValueError:
-            raise MammoscopeError(
-                f"{self.host!r} is not an address to listen on, expected one like 127.0.0.1 or 0.0.0.0"
-            ) from None
-        if not address.is_loopback and not self.callers:
+        if not is_loopback(self.host) and not self.callers:
             raise MammoscopeError(
                 f"{self.host} can be reached from other machines, and whoever reaches it could send files: say who may "
                 "call with --allow TITLE@ADDRESS, or listen on 127.0.0.1"
@@ -207,6 +211,8 @@ class QueueSettings:
         Seconds without a further image after which an exam is whole, where models look at whole exams.
     key_objects
         Whether a Key Object Selection is made of what is analysed together.
+    commit_within
+        Seconds in which an archive must report that it keeps results; None: it is not asked.
     """
 
     data: Path
@@ -223,3 +229,4 @@ class QueueSettings:
     monitor: Address | None = None
     exam_wait: float = 60.0
     key_objects: bool = False
+    commit_within: float | None = None

@@ -17,7 +17,8 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.probe.line import line_problem
 from mammoscope.pacs.probe.peer import Reports
-from mammoscope.peers.bounded_http import AnswerError, BoundedHttp, Bounds
+from mammoscope.peers.bounded_http import BoundedHttp
+from mammoscope.peers.bounds import AnswerError, Bounds
 from mammoscope.peers.dicomweb import DicomWeb
 from mammoscope.peers.listing import Days
 from mammoscope.peers.web_server import WebServer
