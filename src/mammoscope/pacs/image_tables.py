@@ -42,6 +42,16 @@ CREATE TRIGGER IF NOT EXISTS image_removed AFTER DELETE ON images BEGIN
 END;
 INSERT OR IGNORE INTO moments SELECT position, {_NOW}, {_NOW} FROM images;
 """  # noqa: S608
-SCHEMA = Schema(1, TABLES, additions={"moments": _AGES})
+# Images that go before others, until they are done.
+_URGENT = """
+CREATE TABLE IF NOT EXISTS urgent (position INTEGER PRIMARY KEY);
+CREATE TRIGGER IF NOT EXISTS urgent_done AFTER UPDATE OF state ON images WHEN new.state IN ('sent', 'skipped') BEGIN
+    DELETE FROM urgent WHERE position = new.position;
+END;
+CREATE TRIGGER IF NOT EXISTS urgent_removed AFTER DELETE ON images BEGIN
+    DELETE FROM urgent WHERE position = old.position;
+END;
+"""
+SCHEMA = Schema(1, TABLES, additions={"moments": _AGES, "urgent": _URGENT})
 PRAGMAS = ("synchronous = FULL",)  # accepted images must survive a power cut
 PATIENCE_SECONDS = 30.0

@@ -21,7 +21,8 @@ from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import data_set_sha256, read_source
 from mammoscope.readers.uids import kept_uid
 
-_TABLES = ("moments", "images", "results", "presentations", "studies", "notes", "forgotten")  # an image makes a moment
+# An image makes a moment, so moments come first.
+_TABLES = ("moments", "images", "results", "presentations", "studies", "notes", "forgotten", "urgent")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from mammoscope.readers.uids import is_standard_uid, kept_uid
 logger = logging.getLogger(__name__)
 
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
+_HIGH = 0x0001  # of the priorities of C-STORE (PS3.7 9.3.1.1)
 
 
 class Receiver(Listener):
@@ -93,7 +94,9 @@ class Receiver(Listener):
                 logger.info("%s: set aside, it is %s", key_of(sop_instance), what)
                 return SUCCESS
             wait = self._hold if sop_class in FOR_PROCESSING else 0.0
-            admission = self._queue.admit(sop_instance, sop_class, event.encoded_dataset(), wait)
+            is_urgent = request.Priority == _HIGH
+            content = event.encoded_dataset()
+            admission = self._queue.admit(sop_instance, sop_class, content, wait, is_urgent=is_urgent)
         except (OSError, MammoscopeError, MemoryError) as error:
             reason = error if isinstance(error, MammoscopeError) else place_of(error)
             logger.error("%s: refused, it cannot be kept (%s)", key_of(sop_instance), reason)
