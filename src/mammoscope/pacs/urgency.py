@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from mammoscope.pacs.file_start import meta_end, transfer_syntax_in
+from mammoscope.peers.file_start import meta_end, transfer_syntax_in
 
 _MOST_BYTES, _MOST_ELEMENTS = 1 << 20, 20_000
 # Study Priority ID (retired) and Requested Procedure Priority.
