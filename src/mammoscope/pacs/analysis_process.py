@@ -23,7 +23,8 @@ from mammoscope.readers.dicom.views import laterality_of, view_of
 from mammoscope.readers.exam_key import ExamSecret
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.source import read_source
-from mammoscope.writers.dicom.key_objects import Made, key_objects
+from mammoscope.writers.dicom.key_objects import key_objects
+from mammoscope.writers.dicom.made import Made
 from mammoscope.writers.dicom.origin import read_origin
 from mammoscope.writers.dicom.results import ResultKind, encoded, results_of
 from mammoscope.writers.json import read_analysis, write_analysis

@@ -1,0 +1,126 @@
+"""What the DICOM objects of an exam are made of: its images, and what was made of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import SegmentationStorage
+
+from mammoscope.errors import MammoscopeError
+from mammoscope.findings import Analysis
+from mammoscope.mammogram import Laterality
+from mammoscope.readers.dicom.header import read_header
+from mammoscope.readers.dicom.views import laterality_of, view_of
+from mammoscope.readers.limits import DEFAULT_LIMITS
+from mammoscope.readers.source import read_source
+from mammoscope.readers.uids import kept_uid
+from mammoscope.writers.dicom.identity import segmentation_reference
+from mammoscope.writers.dicom.origin import Origin
+from mammoscope.writers.dicom.silence import without_warnings
+
+_REFERENCED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows", "Columns")
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What was made of one image.
+
+    Attributes
+    ----------
+    analysis
+        What was found.
+    origin
+        The image.
+    results
+        DICOM objects of the analysis; only what a reference needs is read of them.
+    """
+
+    analysis: Analysis
+    origin: Origin
+    results: Sequence[Dataset]
+
+    @property
+    def segmentation(self) -> Dataset | None:
+        """A reference to the segmentation of this very analysis; None: there is none."""
+        expected = segmentation_reference(self.analysis, self.origin)
+        made = {(one.SOPClassUID, one.SOPInstanceUID) for one in self.results}
+        return expected if (SegmentationStorage, expected.SOPInstanceUID) in made else None
+
+
+@dataclass(frozen=True, eq=False)
+class Unread:
+    """An image of an exam that could not be analysed, as far as its header says what it is.
+
+    Attributes
+    ----------
+    image
+        Its UIDs and modality.
+    laterality, view
+        None: not known.
+    """
+
+    image: Dataset
+    laterality: Laterality | None
+    view: str | None
+
+    @classmethod
+    def of(cls, path: Path) -> Unread | None:
+        """The image in a file; None where the header cannot be read, or has no UIDs to refer to it by."""
+        image = Dataset()
+        try:
+            with without_warnings():
+                header = read_header(read_source(path, DEFAULT_LIMITS)).header
+                for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+                    if (uid := kept_uid(header.text(keyword))) is None:
+                        return None
+                    setattr(image, keyword, uid)
+                image.Modality = header.code("Modality") or "OT"
+                return cls(image, laterality_of(header), view_of(header))
+        except MammoscopeError:
+            return None
+
+
+def reference_to(result: Dataset) -> Dataset:
+    """What a reference to a result needs, in the form of a whole object, which highdicom wants."""
+    reference = Dataset()
+    for keyword in _REFERENCED:
+        if keyword in result:
+            setattr(reference, keyword, result[keyword].value)
+    return reference
+
+
+def key_of(exam: Sequence[Made], results: bool = True) -> list[str]:
+    """What the UIDs of an exam's objects are computed from: its images and what was made of them, in this order."""
+    return [
+        str(part)
+        for made in exam
+        for part in (*made.origin.key, *(one.SOPInstanceUID for one in made.results if results))
+    ]
+
+
+def refuse_two_exams(exam: Sequence[Made], unread: Sequence[Unread] = ()) -> None:
+    """Raise ``MammoscopeError`` where images are not of one study of one patient; names the first that is of another.
+
+    Whoever gathers an exam sees to that. This is the last place before one woman's result is filed with another's.
+    """
+    first = exam[0].origin
+    for made in exam:
+        for keyword, one, other in (
+            ("StudyInstanceUID", first.image.StudyInstanceUID, made.origin.image.StudyInstanceUID),
+            ("PatientID", _plain(first, "PatientID"), _plain(made.origin, "PatientID")),
+        ):
+            if one != other:
+                raise MammoscopeError(
+                    f"{made.origin.path}: its {keyword} is not that of {first.path.name}: they are not of one exam, "
+                    "so no report can be on both"
+                )
+    if any(one.image.StudyInstanceUID != first.image.StudyInstanceUID for one in unread):
+        raise MammoscopeError(f"{first.path}: an image that could not be analysed is of another study")
+
+
+def _plain(origin: Origin, keyword: str) -> bytes:
+    value = origin.inherited.get_item(keyword).value
+    return (value if isinstance(value, bytes) else str(value or "").encode()).strip(b" \0")

@@ -1,0 +1,306 @@
+"""The report on an exam: valid, of one woman, true to the analyses, and clear about what it replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import pydicom
+import pytest
+from dicom_checks import COLUMNS, ROWS, analysed, validate, write_variant
+from made_analyses import finding
+from pydicom.dataset import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
+
+from mammoscope import NOTICE
+from mammoscope.errors import MammoscopeError
+from mammoscope.example.exam import write_view
+from mammoscope.findings import Finding, Outcome
+from mammoscope.writers.dicom.codes import exam_summary
+from mammoscope.writers.dicom.earlier import EarlierReport, Reference, Replacing, report_in, report_of
+from mammoscope.writers.dicom.exam_sr import exam_report_sr
+from mammoscope.writers.dicom.made import Made, Unread
+from mammoscope.writers.dicom.origin import read_origin, uid_of
+from mammoscope.writers.dicom.results import ResultKind, dicom_results, results_of, write_result
+
+KINDS = (ResultKind.SR, ResultKind.SEG)
+BOX, OTHER_BOX = (100.25, 120.5, 180.75, 230.0), (20.0, 30.0, 60.0, 90.0)
+LESION = "2.25.47121234"
+R_CC, L_CC, R_MLO, L_MLO = range(4)
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The four views of a small phantom."""
+    folder = tmp_path_factory.mktemp("exam")
+    files = [folder / f"{number}.dcm" for number in range(4)]
+    for number, path in enumerate(files):
+        write_view(path, number, 0, ROWS, COLUMNS)
+    return files
+
+
+def made(path: Path, *findings: Finding, kinds: Sequence[ResultKind] = KINDS, outcome: str | None = None) -> Made:
+    analysis = analysed(path, *findings, outcome=outcome)
+    return Made(analysis, read_origin(path, analysis), tuple(dicom_results(analysis, path, kinds).values()))
+
+
+def uid(path: Path) -> str:
+    return str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+
+
+def of(report: Dataset) -> EarlierReport:
+    known = report_of(report)
+    assert known is not None
+    return known
+
+
+@pytest.fixture(scope="module")
+def exam(paths: list[Path]) -> list[Made]:
+    """One lesion on both views of the right breast, a finding without an outline, and a left breast without any."""
+    return [
+        made(paths[R_CC], finding(OTHER_BOX, 0.2, 0.9, outline=()), finding(BOX, 0.8, 0.6, lesion=LESION)),
+        made(paths[L_CC]),
+        made(paths[R_MLO], finding(BOX, 0.7, 0.5, lesion=LESION)),
+    ]
+
+
+def levels(report: Any) -> dict[str, list[dict[str, Any]]]:
+    """What the report says of the exam, of each breast, view and lesion."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for group in report.content.get_image_measurement_groups():
+        said = {one.name.value: one.value.value for one in group.get_qualitative_evaluations()}
+        measured = {one.name.value: one.value for one in group.get_measurements()}
+        assert all(one.derivation.meaning == "Maximum" for one in group.get_measurements() if one.unit.value == "%")
+        found.setdefault(said["report-level"], []).append(
+            {
+                "name": group.tracking_identifier.removeprefix("mammoscope "),
+                "side": getattr(group.finding_sites[0].laterality, "meaning", None),
+                "findings": measured.get("number-of-findings"),
+                "detection": measured.get("111012"),
+                "malignancy": measured.get("111047"),
+                "outcome": said.get("111017"),
+                "images": [str(one.referenced_sop_instance_uid) for one in group.source_images],
+                "uid": str(group.tracking_uid),
+            }
+        )
+    return found
+
+
+def test_the_report_on_an_exam_says_what_the_analyses_say(paths: list[Path], exam: list[Made], tmp_path: Path) -> None:
+    unread = Unread.of(paths[L_MLO])
+    assert unread is not None
+    report = exam_report_sr(exam, unread=[unread], not_analysed=1, warnings=["The exam was cut short."])
+    path = tmp_path / "exam.sr.dcm"
+    write_result(path, report)
+    validate(path)
+    read, source = hd.sr.srread(path), pydicom.dcmread(paths[R_CC])
+    assert (read.SOPClassUID, read.ContentQualification) == (Comprehensive3DSRStorage, "RESEARCH")
+    assert (read.StudyInstanceUID, read.PatientID) == (source.StudyInstanceUID, source.PatientID)
+    segmentations = [one for view in exam for one in view.results if one.SOPClassUID == SegmentationStorage]
+    assert len(segmentations) == 2
+    assert {str(one[2]) for one in read.get_evidence()} == {
+        *map(uid, paths),
+        *(o.SOPInstanceUID for o in segmentations),
+    }
+
+    said = levels(read)
+    (whole,) = said["exam"]
+    assert (whole["findings"], whole["detection"], whole["malignancy"]) == (3, 90, 80)
+    assert whole["images"] == [uid(paths[view]) for view in (R_CC, L_CC, R_MLO)]
+    right, left = said["breast"]
+    assert (right["name"], right["side"], right["findings"]) == ("right breast", "Right", 3)
+    assert (left["name"], left["side"], left["findings"], left["detection"]) == ("left breast", "Left", 0, None)
+    views = [(one["name"], one["findings"], one["outcome"], *one["images"]) for one in said["view"]]
+    assert views == [
+        ("R CC", 2, "111242", uid(paths[R_CC])),
+        ("R MLO", 1, "111242", uid(paths[R_MLO])),
+        ("L CC", 0, "111241", uid(paths[L_CC])),
+        ("image not analysed", None, "111245", uid(paths[L_MLO])),
+    ]
+    (lesion,) = said["lesion"]
+    assert (lesion["uid"], lesion["name"], lesion["findings"]) == (LESION, "lesion 1234", 2)
+    assert (lesion["detection"], lesion["malignancy"]) == (60, 80)
+    assert lesion["images"] == [uid(paths[R_CC]), uid(paths[R_MLO])]
+    texts = {str(element.value) for element in read.iterall() if element.VR == "UT"}
+    assert {NOTICE, "The exam was cut short.", "1 file of this exam could not be analysed."} <= texts
+    assert "Taken for one lesion: R CC finding 2, R MLO finding 1." in texts
+    assert (
+        "3 images analysed. 3 findings at or above the detection threshold of 0.30, 2 of malignant appearance." in texts
+    )
+    assert summary_of(read) == "111244"  # not all algorithms succeeded; with findings
+
+
+def test_each_finding_refers_to_its_image_and_its_segment(exam: list[Made], tmp_path: Path) -> None:
+    write_result(tmp_path / "exam.sr.dcm", exam_report_sr(exam))
+    groups = hd.sr.srread(tmp_path / "exam.sr.dcm").content.get_planar_roi_measurement_groups()
+    expected = [(view, number) for view in (exam[0], exam[2]) for number in range(len(view.analysis.findings))]
+    assert len(groups) == len(expected) == 3
+    for group, (view, number) in zip(groups, expected, strict=True):
+        shown = view.analysis.findings[number]
+        assert group.roi.value.shape == (len(shown.outline or "four") + 1, 2)
+        (image,) = group.roi.ContentSequence
+        assert image.referenced_sop_instance_uid == view.origin.image.SOPInstanceUID
+        assert str(group.tracking_uid) == (shown.lesion or str(view.origin.uid("finding", number + 1)))
+        references = [one.ReferencedSOPSequence[0] for one in group[0].ContentSequence if one.name.value == "113076"]
+        assert len(references) == bool(shown.outline)
+        for reference in references:
+            (segmentation,) = [one for one in view.results if one.SOPClassUID == SegmentationStorage]
+            assert reference.ReferencedSOPInstanceUID == segmentation.SOPInstanceUID
+            segment = segmentation.SegmentSequence[int(reference.ReferencedSegmentNumber) - 1]
+            assert segment.TrackingUID == group.tracking_uid
+
+
+def test_the_report_on_an_image_refers_to_its_segments_where_it_has_any(paths: list[Path]) -> None:
+    analysis = analysed(paths[R_CC], finding(OTHER_BOX, outline=()), finding(BOX))
+    both, alone = (dicom_results(analysis, paths[R_CC], kinds) for kinds in (KINDS, [ResultKind.SR]))
+    numbers = {
+        (str(item.ReferencedSOPInstanceUID), int(item.ReferencedSegmentNumber))
+        for item in both[ResultKind.SR].iterall()
+        if item.VR == "SQ"
+        for item in item.value
+        if "ReferencedSegmentNumber" in item
+    }
+    assert numbers == {(str(both[ResultKind.SEG].SOPInstanceUID), 1)}
+    assert not [one for one in alone[ResultKind.SR].iterall() if one.keyword == "ReferencedSegmentNumber"]
+    assert alone[ResultKind.SR].SOPInstanceUID != both[ResultKind.SR].SOPInstanceUID  # it says other things
+
+
+def test_the_same_content_has_the_same_uids_and_another_has_others(paths: list[Path], exam: list[Made]) -> None:
+    first = exam_report_sr(exam)
+    again = exam_report_sr(exam[::-1])
+    assert (again.SOPInstanceUID, again.SeriesInstanceUID) == (first.SOPInstanceUID, first.SeriesInstanceUID)
+    others = [
+        exam_report_sr(exam, not_analysed=2),
+        exam_report_sr([Made(exam[0].analysis, exam[0].origin, ()), *exam[1:]]),  # without its segmentation
+        exam_report_sr([*exam, made(paths[L_MLO])]),
+    ]
+    assert len({first.SOPInstanceUID, *(one.SOPInstanceUID for one in others)}) == 1 + len(others)
+    assert {one.SeriesInstanceUID for one in others} == {first.SeriesInstanceUID}  # a viewer takes the last
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "not_analysed", "code"),
+    [
+        (["no_finding", "findings"], 0, "111242"),
+        (["no_finding", "no_finding"], None, "111241"),
+        (["no_finding"], 1, "111243"),
+        (["findings", "no_breast_found"], 0, "111244"),
+        (["no_breast_found", "no_breast_found"], 0, "111245"),
+    ],
+)
+def test_the_outcome_of_an_exam(outcomes: list[Outcome], not_analysed: int | None, code: str) -> None:
+    assert exam_summary(outcomes, not_analysed).value == code
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("StudyInstanceUID", "2.25.4712"), ("PatientID", "SOMEBODY ELSE")])
+def test_two_women_or_studies_never_come_into_one_report(
+    keyword: str, value: str, paths: list[Path], exam: list[Made], tmp_path: Path
+) -> None:
+    other = write_variant(paths[L_MLO], tmp_path / "other.dcm", lambda dataset: setattr(dataset, keyword, value))
+    with pytest.raises(MammoscopeError, match=rf"other\.dcm: its {keyword} is not that of 0\.dcm") as refused:
+        exam_report_sr([*exam, made(other)])
+    assert value not in str(refused.value)
+    if keyword == "StudyInstanceUID":
+        unread = Unread.of(other)
+        assert unread is not None
+        with pytest.raises(MammoscopeError, match="of another study"):
+            exam_report_sr(exam, unread=[unread])
+
+
+def test_what_cannot_be_referred_to_is_no_unread_image(paths: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "text.dcm").write_text("no image")
+    bare = write_variant(paths[0], tmp_path / "bare.dcm", lambda dataset: delattr(dataset, "SeriesInstanceUID"))
+    assert Unread.of(tmp_path / "text.dcm") is None and Unread.of(bare) is None and Unread.of(tmp_path / "no") is None
+
+
+def test_a_late_image_gives_a_report_that_names_the_one_it_replaces(
+    paths: list[Path], exam: list[Made], tmp_path: Path
+) -> None:
+    first = exam_report_sr(exam)
+    whole = [*exam, made(paths[L_MLO])]
+    late = exam_report_sr(whole, earlier=[of(first)])
+    write_result(tmp_path / "late.sr.dcm", late)
+    validate(tmp_path / "late.sr.dcm")
+    known = report_in(tmp_path / "late.sr.dcm")
+    assert known == of(late) and known is not None and known.of_exam
+    assert known.images == {uid(path) for path in paths} and known.replaces == (Reference.of(first),)
+    assert EarlierReport.from_message(known.to_message()) == known
+    again = exam_report_sr(whole, earlier=[of(first), known])
+    assert of(again) == known
+    fewer = exam_report_sr(exam, earlier=[known])  # it has an image that these have not
+    assert fewer.SOPInstanceUID == first.SOPInstanceUID and of(fewer).replaces == ()
+
+
+def test_a_report_on_an_image_replaces_those_of_other_models_on_it_alone(
+    paths: list[Path], exam: list[Made], tmp_path: Path
+) -> None:
+    path, analysis = paths[R_CC], exam[0].analysis
+    older = of(exam[0].results[0])
+    assert not older.of_exam and older.images == {uid(path)}
+    newer = analysis.model_copy(update={"bundle": analysis.bundle.model_copy(update={"sha256": "ef" * 32})})
+    earlier = [older, of(exam[2].results[0]), of(exam_report_sr(exam))]
+    results = results_of(newer, read_origin(path, newer), KINDS, earlier=earlier)
+    assert of(results[ResultKind.SR]).replaces == (older.reference,)
+    target = tmp_path / "newer.sr.dcm"
+    write_result(target, results[ResultKind.SR])
+    validate(target)
+    plain = dicom_results(analysis, path, KINDS)[ResultKind.SR]
+    assert plain.SOPInstanceUID == older.reference.sop_instance and "PredecessorDocumentsSequence" not in plain
+
+
+def report(name: str, *replaces: str, images: str = "a", of_exam: bool = False) -> EarlierReport:
+    """A made-up report; UIDs are made of names."""
+    references = [Reference("1.2", "1.3", "1.4", str(uid_of(one))) for one in (name, *replaces)]
+    return EarlierReport(references[0], frozenset(str(uid_of(one)) for one in images), of_exam, tuple(references[1:]))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "replaced"),
+    [
+        ([], ""),
+        ([report("x")], "x"),
+        ([report("x"), report("y", "x")], "y"),
+        ([report("x"), report("y")], "xy"),  # neither knows of the other
+        ([report("x", "y"), report("y", "x")], ""),
+        ([report("x", images="ab"), report("y", images="c"), report("z", images="")], ""),
+        ([report("x", of_exam=True)], ""),
+    ],
+)
+def test_what_a_report_replaces(earlier: list[EarlierReport], replaced: str) -> None:
+    image = Dataset()
+    image.SOPInstanceUID = uid_of("a")
+
+    def new(*uids: str) -> Any:
+        return uid_of("new", *uids)
+
+    found = Replacing.of(earlier, [image], new, of_exam=False)
+    expected = sorted(str(uid_of(one)) for one in replaced)
+    assert [one.SOPInstanceUID for one in found.predecessors or []] == expected and found.uid == new(*expected)
+    # Once it is there it is made again as it was, also where a later one has become its successor.
+    itself = EarlierReport(
+        Reference("1.2", "1.3", "1.4", str(found.uid)),
+        frozenset({str(image.SOPInstanceUID)}),
+        of_exam=False,
+        replaces=tuple(Reference("1.2", "1.3", "1.4", one) for one in expected),
+    )
+    assert Replacing.of([*earlier, itself], [image], new, of_exam=False).uid == found.uid
+
+
+@pytest.mark.parametrize("spoil", ["Manufacturer", "ContentTemplateSequence", "SOPInstanceUID", "all"])
+def test_only_whole_reports_of_mammoscope_are_recognised(spoil: str, exam: list[Made], tmp_path: Path) -> None:
+    path = tmp_path / "x.sr.dcm"
+    write_result(path, exam[0].results[0])
+    if spoil == "all":
+        path.write_bytes(path.read_bytes()[:2000])
+    else:
+        dataset = pydicom.dcmread(path)
+        delattr(dataset, spoil)
+        dataset.save_as(path)
+    assert report_in(path) is None and report_in(tmp_path / "missing.dcm") is None
+
+
+def summary_of(report: Any) -> str:
+    part = report.ContentSequence[-1]
+    return str(part.ContentSequence[0].ConceptCodeSequence[0].CodeValue)
