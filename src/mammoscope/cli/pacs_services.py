@@ -17,6 +17,7 @@ from mammoscope.cli.pacs_options import (
     CaptureOption,
     CertificateOption,
     DataOption,
+    ExamReportOption,
     ExamWaitOption,
     FileDaysOption,
     FreeOption,
@@ -29,6 +30,7 @@ from mammoscope.cli.pacs_options import (
     SelectionOption,
     StateOption,
     UrlArgument,
+    kinds_of,
 )
 
 
@@ -55,6 +57,7 @@ def watch(
     gsps: StateOption = False,
     cad: CadOption = False,
     ko: SelectionOption = False,
+    exam_sr: ExamReportOption = False,
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
@@ -74,7 +77,7 @@ def watch(
     server = WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca))
     settings = QueueSettings(
         data,
-        _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
+        kinds_of(seg=seg, sc=sc, gsps=gsps, cad=cad),
         bundle,
         threshold,
         attempts,
@@ -86,6 +89,7 @@ def watch(
         monitor=None if monitor is None else Address.parse(monitor),
         exam_wait=exam_wait,
         key_objects=ko,
+        exam_report=exam_sr,
     )
     log_service()
     run(
@@ -135,6 +139,7 @@ def receive(
     gsps: StateOption = False,
     cad: CadOption = False,
     ko: SelectionOption = False,
+    exam_sr: ExamReportOption = False,
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
@@ -165,7 +170,7 @@ def receive(
     reported: tuple[Node, ...] = tuple(map(Node.parse, report_to or ()))
     settings = QueueSettings(
         data,
-        _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
+        kinds_of(seg=seg, sc=sc, gsps=gsps, cad=cad),
         bundle,
         threshold,
         attempts,
@@ -178,6 +183,7 @@ def receive(
         None if monitor is None else Address.parse(monitor),
         exam_wait,
         ko,
+        exam_sr,
     )
     log_service()
     run(
@@ -188,10 +194,6 @@ def receive(
         report_to=reported,
         started=_started,
     )
-
-
-def _kinds(**asked: bool) -> tuple[str, ...]:
-    return ("sr", *(kind for kind, is_asked in asked.items() if is_asked))
 
 
 def _started(line: str) -> None:

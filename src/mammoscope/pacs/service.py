@@ -18,8 +18,10 @@ from mammoscope.pacs.analyser import Analyser
 from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.commitment import Commitments
 from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.earlier_reports import EarlierReports
 from mammoscope.pacs.exam_reports import ExamReports
 from mammoscope.pacs.image_files import LEAST_RESERVE
+from mammoscope.pacs.image_place import REPORT, SELECTION
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.metrics import CHECK_SECONDS, Chain, PacsMetrics, readiness
 from mammoscope.pacs.monitor import Monitor
@@ -77,7 +79,8 @@ def watch(
             ImageState.ANALYSED: Transition(sender := Sender(stored_in, queue), searching.for_service(), sender.check),
         }
         chain = Chain({"search": searching}, {"search": 3 * every})
-        monitored = _start(stack, queue, settings, transitions, chain, fetched_from, stored_in)
+        earlier = EarlierReports(DicomWeb(server), queue.memory, settings.first_pause)
+        monitored = _start(stack, queue, settings, transitions, chain, earlier, fetched_from, stored_in)
         make = partial(Watch, queue=queue, modalities=modalities, since=since, stopping=ended)
         looking = make(asked, breaker=searching, first_pause=settings.first_pause)
         sweeping = make(swept, breaker=searching.for_service(), first_pause=settings.first_pause)
@@ -155,7 +158,10 @@ def receive(
         sender = Sender(archive, queue)
         sending = Transition(sender, Breaker(target, settings.first_pause), sender.check)
         chain = Chain(checks={"listener": receiver.check})
-        monitored = _start(stack, queue, settings, {ImageState.ANALYSED: sending}, chain, archive)
+        earlier = None
+        if isinstance(target, WebServer):
+            earlier = EarlierReports(DicomWeb(target), queue.memory, settings.first_pause)
+        monitored = _start(stack, queue, settings, {ImageState.ANALYSED: sending}, chain, earlier, archive)
         Thread(target=receiver.serve, name="receiver", daemon=True).start()
         stack.callback(receiver.stop)
         if started is not None:
@@ -186,6 +192,7 @@ def _start(
     settings: QueueSettings,
     others: dict[ImageState, Transition],
     chain: Chain,
+    earlier: EarlierReports | None,
     *peers: Archive,
 ) -> str:
     bundle = load_bundle(settings.bundle)
@@ -205,11 +212,19 @@ def _start(
         if trail is not None and (was_fetched or image.state is ImageState.RECEIVED):
             trail.record_failure(queue.place(image).image, "refused" if would_fail_again else "failed")
 
-    whole = WholeExams(queue, settings.exam_wait) if bundle.sees_exams else None
+    of_exams = [kind for kind, asked in ((REPORT, settings.exam_report), (SELECTION, settings.key_objects)) if asked]
+    whole = WholeExams(queue, settings.exam_wait) if bundle.sees_exams or settings.exam_report else None
     if whole is not None:
         logger.info("exams are analysed whole, %g s after their last image came", settings.exam_wait)
     analyser = Analyser(
-        queue, bundle.folder, settings.threshold, settings.kinds, whole, finished, key_objects=settings.key_objects
+        queue,
+        bundle.folder,
+        settings.threshold,
+        settings.kinds,
+        whole,
+        finished,
+        of_exams=of_exams,
+        earlier=earlier,
     )
     analysing = Transition(analyser, Breaker("the analysis process", settings.first_pause), analyser.check)
     transitions = {**others, ImageState.RECEIVED: analysing}
@@ -226,7 +241,8 @@ def _start(
         check_after=None if settings.monitor is None else CHECK_SECONDS,
     )
     running.start()
-    stack.callback(running.stop, analyser.stop, *(peer.interrupt for peer in peers))
+    asked = () if earlier is None else (earlier,)
+    stack.callback(running.stop, analyser.stop, *(peer.interrupt for peer in (*peers, *asked)))
     if settings.retention != Retention():
         _tidy_up(stack, queue, settings.retention)
     if settings.monitor is None:

@@ -307,8 +307,8 @@ class QueueSettings:
         Where ``/metrics`` and ``/ready`` are; None: nowhere.
     exam_wait
         Seconds without a further image after which an exam is whole, where models look at whole exams.
-    key_objects
-        Whether a Key Object Selection is made of what is analysed together.
+    key_objects, exam_report
+        Whether a Key Object Selection, and a structured report on the exam, are made of what is analysed together.
     """
 
     data: Path
@@ -325,3 +325,4 @@ class QueueSettings:
     monitor: Address | None = None
     exam_wait: float = 60.0
     key_objects: bool = False
+    exam_report: bool = False

@@ -76,7 +76,7 @@ def exam_report_sr(
     ValueError
         There is no image, or they were analysed by different bundles or at different operating points.
     """
-    hung = sorted(exam, key=lambda made: (_place(made), made.origin.key))
+    hung = sorted(_linked(exam), key=lambda made: (_place(made), made.origin.key))
     report = report_on(
         [(str(made.origin.image.SOPInstanceUID), made.analysis) for made in hung],
         not_analysed=not_analysed,
@@ -85,6 +85,20 @@ def exam_report_sr(
     refuse_two_exams(hung, unread)
     with without_warnings():
         return _Document(report, hung, unread).encoded(earlier)
+
+
+def _linked(exam: Sequence[Made]) -> list[Made]:
+    """The exam, with a lesion also where a later view names one after a finding that was not linked before."""
+    lesions = {finding.lesion for made in exam for finding in made.analysis.findings}
+    linked = []
+    for made in exam:
+        findings = []
+        for number, finding in enumerate(made.analysis.findings, start=1):
+            own = str(tracking(made.analysis, made.origin, number)["uid"])
+            findings.append(finding.model_copy(update={"lesion": own}) if own in lesions else finding)
+        analysis = made.analysis.model_copy(update={"findings": tuple(findings)})
+        linked.append(Made(analysis, made.origin, made.results))
+    return linked
 
 
 def _place(made: Made) -> int:
