@@ -62,7 +62,7 @@ def left_out(gone: int, of_others: int) -> list[str]:
     gone, of_others
         How many have no file any more, and how many were analysed by other models or at another threshold.
     """
-    reasons = ((gone, "their files were removed"), (of_others, "other models or thresholds analysed them"))
+    reasons = ((gone, "no file is kept"), (of_others, "analysed by other settings"))
     return [
         f"{count} image{'' if count == 1 else 's'} of this exam that came earlier "
         f"{'is' if count == 1 else 'are'} not in this report: {reason}."

@@ -124,9 +124,9 @@ class _Document:
         first, key = self.hung[0], self.key
         images = [*(made.origin.image for made in self.hung), *(one.image for one in self.unread)]
         replacing = Replacing.of(earlier, images, lambda *replaced: uid_of(*key, "instance", *replaced), of_exam=True)
-        # One series for what these models say of an exam: a viewer that takes one report of a series takes the last.
-        study = first.origin.image.StudyInstanceUID, first.origin.inherited.get_item("PatientID").value
-        series = uid_of(*study, first.analysis.software, first.analysis.bundle.sha256, "exam report", "series")
+        # Of a series, viewers show the last report: a late image leaves the series, unless its UID is the lowest.
+        lowest = min(str(image.SOPInstanceUID) for image in images)
+        series = uid_of(lowest, first.analysis.software, first.analysis.bundle.sha256, "exam report", "series")
         document = sr.Comprehensive3DSR(
             evidence=[*images, *self.segmentations()],
             content=report_root(first.analysis, self.parts()),
