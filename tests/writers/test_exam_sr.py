@@ -18,6 +18,7 @@ from mammoscope import NOTICE
 from mammoscope.errors import MammoscopeError
 from mammoscope.example.exam import write_view
 from mammoscope.findings import Finding, Outcome
+from mammoscope.readers.identify import read_stated_image
 from mammoscope.writers.dicom.codes import exam_summary
 from mammoscope.writers.dicom.earlier import EarlierReport, Reference, Replacing, report_in, report_of
 from mammoscope.writers.dicom.exam_sr import exam_report_sr
@@ -44,6 +45,12 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def made(path: Path, *findings: Finding, kinds: Sequence[ResultKind] = KINDS, outcome: str | None = None) -> Made:
     analysis = analysed(path, *findings, outcome=outcome)
     return Made(analysis, read_origin(path, analysis), tuple(dicom_results(analysis, path, kinds).values()))
+
+
+def unread(path: Path) -> Unread:
+    stated = read_stated_image(path)
+    assert stated is not None
+    return Unread(stated)
 
 
 def uid(path: Path) -> str:
@@ -89,9 +96,7 @@ def levels(report: Any) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_the_report_on_an_exam_says_what_the_analyses_say(paths: list[Path], exam: list[Made], tmp_path: Path) -> None:
-    unread = Unread.of(paths[L_MLO])
-    assert unread is not None
-    report = exam_report_sr(exam, unread=[unread], not_analysed=1, warnings=["The exam was cut short."])
+    report = exam_report_sr(exam, unread=[unread(paths[L_MLO])], not_analysed=1, warnings=["The exam was cut short."])
     path = tmp_path / "exam.sr.dcm"
     write_result(path, report)
     validate(path)
@@ -203,16 +208,14 @@ def test_two_women_or_studies_never_come_into_one_report(
         exam_report_sr([*exam, made(other)])
     assert value not in str(refused.value)
     if keyword == "StudyInstanceUID":
-        unread = Unread.of(other)
-        assert unread is not None
         with pytest.raises(MammoscopeError, match="of another study"):
-            exam_report_sr(exam, unread=[unread])
+            exam_report_sr(exam, unread=[unread(other)])
 
 
-def test_what_cannot_be_referred_to_is_no_unread_image(paths: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "text.dcm").write_text("no image")
+def test_an_image_without_a_series_can_still_be_referred_to(paths: list[Path], tmp_path: Path) -> None:
     bare = write_variant(paths[0], tmp_path / "bare.dcm", lambda dataset: delattr(dataset, "SeriesInstanceUID"))
-    assert Unread.of(tmp_path / "text.dcm") is None and Unread.of(bare) is None and Unread.of(tmp_path / "no") is None
+    reference = unread(bare).image
+    assert reference.SOPInstanceUID == uid(bare) and reference.SeriesInstanceUID == unread(bare).image.SeriesInstanceUID
 
 
 def test_a_late_image_gives_a_report_that_names_the_one_it_replaces(

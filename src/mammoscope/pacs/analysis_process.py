@@ -76,7 +76,7 @@ def _analyse(job: Message, tools: Tools) -> list[Message]:
     if tools.settings["of_exams"] and made:
         number = next(number for number, outcome in enumerate(outcomes) if "outcome" in outcome)
         try:
-            results = _of_exam(job, outcomes, made, earlier, tools.settings["of_exams"])
+            results = _of_exam(job, outcomes, made, earlier, tools)
             for kind, result in results.items():
                 write_durably(ImagePlace(Path(images[number]["folder"])).result(kind), encoded(result))
             for name, values in _named(list(results.values())).items():
@@ -106,7 +106,7 @@ def _seen_again(beside: Sequence[Message], now: Sequence[Analysis | None]) -> li
 
 
 def _of_exam(
-    job: Message, outcomes: Sequence[Message], made: Sequence[Made], earlier: Sequence[EarlierReport], kinds: list[str]
+    job: Message, outcomes: Sequence[Message], made: Sequence[Made], earlier: Sequence[EarlierReport], tools: Tools
 ) -> dict[str, Dataset]:
     """The results on the exam, by their kind."""
     images = [ImagePlace(Path(one["folder"])) for one in job["images"]]
@@ -115,10 +115,13 @@ def _of_exam(
     settings = made[0].analysis.bundle, made[0].analysis.thresholds
     alike = [one for one in before if (one.analysis.bundle, one.analysis.thresholds) == settings]
     results: dict[str, Dataset] = {}
+    kinds = tools.settings["of_exams"]
     if REPORT in kinds:
         results[REPORT] = exam_report_sr(
             [*made, *alike],
-            unread=[unread for place in failed if (unread := Unread.of(place.image)) is not None],
+            unread=[
+                Unread(stated) for place in failed if (stated := tools.reader.stated_image(place.image)) is not None
+            ],
             not_analysed=len(failed) or None,
             warnings=left_out(job["gone"], len(before) - len(alike)),
             earlier=earlier,

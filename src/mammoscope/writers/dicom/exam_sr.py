@@ -18,6 +18,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
 from mammoscope import NOTICE
+from mammoscope.errors import InputError, place_of
 from mammoscope.exam import hanging_place
 from mammoscope.exam_report import Breast, ExamReport, HighestScores, Lesion, report_on
 from mammoscope.findings import statement_of
@@ -72,7 +73,7 @@ def exam_report_sr(
     Raises
     ------
     MammoscopeError
-        The images are of two studies or patients.
+        The images are of two studies or patients, or the header of the first cannot be copied.
     ValueError
         There is no image, or they were analysed by different bundles or at different operating points.
     """
@@ -83,8 +84,11 @@ def exam_report_sr(
         warnings=warnings,
     )
     refuse_two_exams(hung, unread)
-    with without_warnings():
-        return _Document(report, hung, unread).encoded(earlier)
+    try:
+        with without_warnings():
+            return _Document(report, hung, unread).encoded(earlier)
+    except Exception as error:  # what a damaged header makes the libraries raise is not bounded
+        raise InputError(hung[0].origin.path, f"its header cannot be copied ({place_of(error)})") from None
 
 
 def _linked(exam: Sequence[Made]) -> list[Made]:
@@ -157,7 +161,7 @@ class _Document:
         found: list[sr.ContentItem] = []
         for side in (Laterality.RIGHT, Laterality.LEFT, None):
             entries = [library_entry(made.analysis, made.origin.image) for made in self.of_side(side)]
-            entries += [bare_entry(one.image, one.laterality, one.view) for one in self.unread_of(side)]
+            entries += [bare_entry(one.image, one.stated.laterality, one.stated.view) for one in self.unread_of(side)]
             if entries:
                 found.append(container(codes.DCM.ImageLibraryGroup, entries))
         return found
@@ -224,7 +228,7 @@ class _Document:
         outcome = concepts.SUMMARIES["no_breast_found"]  # no algorithm succeeded
         uid = self.uid(f"not analysed {unread.image.SOPInstanceUID}")
         group = self.group(
-            concepts.VIEW_LEVEL, "image not analysed", uid, [unread], [], side=unread.laterality, outcome=outcome
+            concepts.VIEW_LEVEL, "image not analysed", uid, [unread], [], side=unread.stated.laterality, outcome=outcome
         )
         group.ContentSequence.append(text(codes.DCM.Comment, _NOT_ANALYSED))
         return group
@@ -283,7 +287,7 @@ class _Document:
         return (made for made in self.hung if made.analysis.input.laterality is side)
 
     def unread_of(self, side: Laterality | None) -> Iterable[Unread]:
-        return (one for one in self.unread if one.laterality is side)
+        return (one for one in self.unread if one.stated.laterality is side)
 
     def uid(self, part: str) -> UID:
         return uid_of(*self.key, part)

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.findings import Analysis
-from mammoscope.mammogram import Laterality
-from mammoscope.readers.dicom.header import read_header
-from mammoscope.readers.dicom.views import laterality_of, view_of
-from mammoscope.readers.limits import DEFAULT_LIMITS
-from mammoscope.readers.source import read_source
-from mammoscope.readers.uids import kept_uid
+from mammoscope.readers.stated_image import StatedImage
 from mammoscope.writers.dicom.identity import segmentation_reference
-from mammoscope.writers.dicom.origin import Origin
-from mammoscope.writers.dicom.silence import without_warnings
+from mammoscope.writers.dicom.origin import Origin, uid_of
 
 _REFERENCED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows", "Columns")
 
@@ -52,35 +45,22 @@ class Made:
 
 @dataclass(frozen=True, eq=False)
 class Unread:
-    """An image of an exam that could not be analysed, as far as its header says what it is.
+    """An image of an exam that could not be analysed, as far as its header says what it is."""
 
-    Attributes
-    ----------
-    image
-        Its UIDs and modality.
-    laterality, view
-        None: not known.
-    """
+    stated: StatedImage
 
-    image: Dataset
-    laterality: Laterality | None
-    view: str | None
-
-    @classmethod
-    def of(cls, path: Path) -> Unread | None:
-        """The image in a file; None where the header cannot be read, or has no UIDs to refer to it by."""
-        image = Dataset()
-        try:
-            with without_warnings():
-                header = read_header(read_source(path, DEFAULT_LIMITS)).header
-                for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-                    if (uid := kept_uid(header.text(keyword))) is None:
-                        return None
-                    setattr(image, keyword, uid)
-                image.Modality = header.code("Modality") or "OT"
-                return cls(image, laterality_of(header), view_of(header))
-        except MammoscopeError:
-            return None
+    @property
+    def image(self) -> Dataset:
+        """A reference to it."""
+        stated, image = self.stated, Dataset()
+        image.SOPClassUID, image.SOPInstanceUID, image.StudyInstanceUID = (
+            stated.sop_class,
+            stated.sop_instance,
+            stated.study,
+        )
+        image.SeriesInstanceUID = stated.series or uid_of(stated.sop_instance, "SeriesInstanceUID")
+        image.Modality = stated.modality or "OT"
+        return image
 
 
 def reference_to(result: Dataset) -> Dataset:
