@@ -212,6 +212,20 @@ def test_two_women_or_studies_never_come_into_one_report(
             exam_report_sr(exam, unread=[unread(other)])
 
 
+def test_one_woman_may_be_written_in_two_character_sets(paths: list[Path], tmp_path: Path) -> None:
+    def written(place: int, character_set: str) -> Made:
+        def change(dataset: Dataset) -> None:
+            dataset.SpecificCharacterSet, dataset.PatientID = character_set, "Ä-17"
+
+        return made(write_variant(paths[place], tmp_path / f"{place}.dcm", change), kinds=())
+
+    exam = [written(R_CC, "ISO_IR 100"), written(L_CC, "ISO_IR 192")]
+    report = exam_report_sr(exam)
+    path = tmp_path / "exam.sr.dcm"
+    write_result(path, report)
+    assert pydicom.dcmread(path).PatientID == "Ä-17" and "Ä-17".encode("latin-1") in path.read_bytes()
+
+
 def test_an_image_without_a_series_can_still_be_referred_to(paths: list[Path], tmp_path: Path) -> None:
     bare = write_variant(paths[0], tmp_path / "bare.dcm", lambda dataset: delattr(dataset, "SeriesInstanceUID"))
     reference = unread(bare).image

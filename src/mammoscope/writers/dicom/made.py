@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydicom.charset import convert_encodings, decode_bytes, default_encoding
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
+from pydicom.valuerep import TEXT_VR_DELIMS
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.findings import Analysis
 from mammoscope.readers.stated_image import StatedImage
 from mammoscope.writers.dicom.identity import segmentation_reference
 from mammoscope.writers.dicom.origin import Origin, uid_of
+from mammoscope.writers.dicom.silence import without_warnings
 
 _REFERENCED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows", "Columns")
 
@@ -90,7 +94,7 @@ def refuse_two_exams(exam: Sequence[Made], unread: Sequence[Unread] = ()) -> Non
     for made in exam:
         for keyword, one, other in (
             ("StudyInstanceUID", first.image.StudyInstanceUID, made.origin.image.StudyInstanceUID),
-            ("PatientID", _plain(first, "PatientID"), _plain(made.origin, "PatientID")),
+            ("PatientID", _patient_id(first), _patient_id(made.origin)),
         ):
             if one != other:
                 raise MammoscopeError(
@@ -101,6 +105,16 @@ def refuse_two_exams(exam: Sequence[Made], unread: Sequence[Unread] = ()) -> Non
         raise MammoscopeError(f"{first.path}: an image that could not be analysed is of another study")
 
 
-def _plain(origin: Origin, keyword: str) -> bytes:
-    value = origin.inherited.get_item(keyword).value
-    return (value if isinstance(value, bytes) else str(value or "").encode()).strip(b" \0")
+def _patient_id(origin: Origin) -> str:
+    """Without what only its writing differs in: images of one study may have different character sets."""
+    value = origin.inherited.get_item("PatientID").value
+    if isinstance(value, bytes):
+        named = (
+            origin.inherited.get_item("SpecificCharacterSet") if "SpecificCharacterSet" in origin.inherited else None
+        )
+        names = named.value if named is not None else None
+        if isinstance(names, bytes):
+            names = [name.strip() for name in names.decode("ascii", "replace").split("\\")]
+        with without_warnings():
+            value = decode_bytes(value, convert_encodings(names or None) or [default_encoding], TEXT_VR_DELIMS)
+    return unicodedata.normalize("NFKC", str(value or "")).strip(" \0")
