@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from films import encoded, film, film_uid
-from nasty_web import WebPeer, says
+from nasty_web import Handler, WebPeer, says
 from pydicom import dcmread
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, MammographyCADSRStorage
 
@@ -157,6 +158,30 @@ def test_an_archive_that_fails_is_asked_again_and_then_done_without(
     asked = len(peer.asked)
     with earlier.fetched(STUDY, tmp_path / "x"):  # for ten minutes it is left alone
         assert len(peer.asked) == asked
+
+
+def test_an_archive_that_drips_is_not_waited_for(
+    peer: WebPeer, memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mammoscope.pacs.earlier_reports._FETCH_SECONDS", 0.3)
+    stored(peer, "2.25.1")
+    content = peer.kept["2.25.1"].content
+
+    def drip(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/dicom")
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        for start in range(0, len(content), 2000):
+            handler.wfile.write(content[start : start + 2000])
+            time.sleep(0.05)
+
+    peer.misbehave["/instances/2.25.1"] = drip
+    began = time.monotonic()
+    earlier = EarlierReports(DicomWeb(WebServer(peer.url)), memory, 0.1)
+    with pytest.raises(NotYetError, match=r"takes longer than 0\.3 s"), earlier.fetched(STUDY, tmp_path / "x"):
+        pass
+    assert time.monotonic() - began < 3 and not (tmp_path / "x").exists()
 
 
 @pytest.fixture

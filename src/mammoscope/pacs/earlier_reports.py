@@ -22,7 +22,7 @@ _CLASSES = frozenset({ComprehensiveSRStorage, Comprehensive3DSRStorage})
 _OUR_UIDS = "2.25."  # and those of others: what a report is, its content says
 _MOST_REPORTS, _LARGEST_REPORT = 64, 16 << 20
 _MOST_FAILURES, _MOST_STUDIES = 3, 1000
-_REST_SECONDS = 600.0
+_FETCH_SECONDS, _REST_SECONDS = 60.0, 600.0
 
 
 class EarlierReports:
@@ -90,11 +90,14 @@ class EarlierReports:
         wanted = [one for one in instances if self._may_be_ours(one)]
         if len(wanted) > _MOST_REPORTS:
             logger.warning("a study has %d structured reports; the last %d are read", len(wanted), _MOST_REPORTS)
+        end = time.monotonic() + _FETCH_SECONDS  # of all: meanwhile nothing is analysed
         for number, one in enumerate(wanted[-_MOST_REPORTS:]):
             folder.mkdir(mode=0o700, exist_ok=True)
             path = folder / f"{number}.dcm"
             with self._archive.fetch(one.study, one.series, one.sop_instance) as blocks, path.open("wb") as stream:
                 for block in blocks:
+                    if time.monotonic() > end:
+                        raise UncertainError(f"{self._archive} takes longer than {_FETCH_SECONDS:g} s for them")
                     stream.write(block)
                     if stream.tell() > _LARGEST_REPORT:
                         break  # none of ours is so large: what is cut off is not recognised
