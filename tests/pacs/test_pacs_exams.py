@@ -205,8 +205,8 @@ def test_an_exam_is_analysed_when_it_is_whole_and_a_late_view_with_what_is_there
         send(pacs.port, one)
         time.sleep(1)
         assert pacs.counts()[ImageState.RECEIVED] == 1
-        send(pacs.port, other)
-        pacs.wait(lambda counts: counts[ImageState.SENT] == 2)
+        send(pacs.port, other, film(4, StudyInstanceUID=STUDY, NumberOfFrames=2))
+        pacs.wait(lambda counts: counts[ImageState.SENT] == 2 and counts[ImageState.DEAD] == 1)
         root, before = pacs.data, read_analysis(place_of(pacs.data, 1).analysis)
         send(pacs.port, late)
         pacs.wait(lambda counts: counts[ImageState.SENT] == 3)
@@ -227,6 +227,8 @@ def test_an_exam_is_analysed_when_it_is_whole_and_a_late_view_with_what_is_there
     first, whole = (report_in(place_of(root, number).result("exam")) for number in (1, 3))
     assert first is not None and whole is not None and {first.reference.sop_instance} < set(peer.stored)
     assert first.of_exam and first.images == {film_uid(1), film_uid(2)} and first.replaces == ()
+    unread = [film_uid(4).encode() in place_of(root, number).result("exam").read_bytes() for number in (1, 3)]
+    assert unread == [True, False]  # then it is a dead letter
     assert whole.images == {film_uid(1), film_uid(2), film_uid(3)} and whole.replaces == (first.reference,)
     assert whole.reference.series == first.reference.series
     assert lesions_in(place_of(root, 3).result("exam")) == {lesion: {"CC", "MLO", "ML"} for lesion in lesions[0]}

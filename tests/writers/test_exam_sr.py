@@ -235,7 +235,8 @@ def test_an_image_without_a_series_can_still_be_referred_to(paths: list[Path], t
 def test_a_late_image_gives_a_report_that_names_the_one_it_replaces(
     paths: list[Path], exam: list[Made], tmp_path: Path
 ) -> None:
-    first = exam_report_sr(exam)
+    first = exam_report_sr(exam, unread=[unread(paths[L_MLO])], not_analysed=1)
+    assert of(first).images == {uid(path) for path in paths[:L_MLO]}
     whole = [*exam, made(paths[L_MLO])]
     late = exam_report_sr(whole, earlier=[of(first)])
     write_result(tmp_path / "late.sr.dcm", late)
@@ -247,7 +248,7 @@ def test_a_late_image_gives_a_report_that_names_the_one_it_replaces(
     again = exam_report_sr(whole, earlier=[of(first), known])
     assert of(again) == known
     fewer = exam_report_sr(exam, earlier=[known])  # it has an image that these have not
-    assert fewer.SOPInstanceUID == first.SOPInstanceUID and of(fewer).replaces == ()
+    assert of(fewer).replaces == ()
 
 
 def test_a_report_on_an_image_replaces_those_of_other_models_on_it_alone(

@@ -53,7 +53,7 @@ class EarlierReport:
     reference
         The report.
     images
-        SOP Instance UIDs of the images that it is about.
+        SOP Instance UIDs of the images that it is about; not of those that could not be analysed.
     of_exam
         Whether it is one on an exam; the others are each on one image.
     replaces
@@ -94,10 +94,18 @@ def report_of(dataset: Dataset) -> EarlierReport | None:
     templates = [item.get("TemplateIdentifier") for item in dataset.get("ContentTemplateSequence", ())]
     if (dataset.get("Modality"), dataset.get("Manufacturer"), templates) != ("SR", MAKER, [_TEMPLATE]):
         return None
-    evidence = _references(dataset, "CurrentRequestedProcedureEvidenceSequence")
-    images = frozenset(one.sop_instance for one in evidence if one.sop_class != SegmentationStorage)
+    of_exam = _group_of_exam(dataset)
+    if of_exam is None:
+        evidence = _references(dataset, "CurrentRequestedProcedureEvidenceSequence")
+        images = frozenset(one.sop_instance for one in evidence if one.sop_class != SegmentationStorage)
+    else:
+        images = frozenset(
+            _uid(reference, "ReferencedSOPInstanceUID")
+            for item in _content(of_exam)
+            for reference in item.get("ReferencedSOPSequence", ())
+        )
     replaces = tuple(sorted(_references(dataset, "PredecessorDocumentsSequence")))
-    return EarlierReport(Reference.of(dataset), images, _is_of_exam(dataset), replaces)
+    return EarlierReport(Reference.of(dataset), images, of_exam is not None, replaces)
 
 
 @dataclass(frozen=True)
@@ -163,14 +171,17 @@ def _references(dataset: Dataset, keyword: str) -> list[Reference]:
     ]
 
 
-def _is_of_exam(dataset: Dataset) -> bool:
-    return any(
-        (_code(item, "ConceptNameCodeSequence"), _code(item, "ConceptCodeSequence"))
-        == ((REPORT_LEVEL.value, PRIVATE), (EXAM_LEVEL.value, PRIVATE))
+def _group_of_exam(dataset: Dataset) -> Dataset | None:
+    """The group that says what holds for an exam; None in a report on an image."""
+    said = (REPORT_LEVEL.value, PRIVATE), (EXAM_LEVEL.value, PRIVATE)
+    groups = (
+        group
         for part in _content(dataset)
         for group in _content(part)
         for item in _content(group)
+        if (_code(item, "ConceptNameCodeSequence"), _code(item, "ConceptCodeSequence")) == said
     )
+    return next(groups, None)
 
 
 def _content(item: Dataset) -> Iterator[Dataset]:

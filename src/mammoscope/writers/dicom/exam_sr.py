@@ -126,8 +126,9 @@ class _Document:
 
     def encoded(self, earlier: Sequence[EarlierReport]) -> Dataset:
         first, key = self.hung[0], self.key
-        images = [*(made.origin.image for made in self.hung), *(one.image for one in self.unread)]
+        images = [made.origin.image for made in self.hung]
         replacing = Replacing.of(earlier, images, lambda *replaced: uid_of(*key, "instance", *replaced), of_exam=True)
+        images += [one.image for one in self.unread]
         # Of a series, viewers show the last report: a late image leaves the series, unless its UID is the lowest.
         lowest = min(str(image.SOPInstanceUID) for image in images)
         series = uid_of(lowest, first.analysis.software, first.analysis.bundle.sha256, "exam report", "series")
