@@ -167,7 +167,6 @@ def receive(
         raise MammoscopeError("--report-to is for storage commitment, which only --keep offers")
     files_of_tls = Tls(tls_cert, tls_key, tls_ca)
     listening = Listening(title, host, port, tuple(map(Caller.parse, allow or ())), files_of_tls)
-    reported: tuple[Node, ...] = tuple(map(Node.parse, report_to or ()))
     settings = QueueSettings(
         data,
         kinds_of(seg=seg, sc=sc, gsps=gsps, cad=cad),
@@ -191,7 +190,7 @@ def receive(
         parse_target(send_to, files_of_tls),
         settings,
         calling_tls=files_of_tls if send_tls else None,
-        report_to=reported,
+        report_to=tuple(map(Node.parse, report_to or ())),
         started=_started,
     )
 

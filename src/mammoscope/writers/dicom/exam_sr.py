@@ -130,16 +130,16 @@ class _Document:
         replacing = Replacing.of(earlier, images, lambda *replaced: uid_of(*key, "instance", *replaced), of_exam=True)
         images += [one.image for one in self.unread]
         # Of a series, viewers show the last report: a late image leaves the series, unless its UID is the lowest.
-        lowest = min(str(image.SOPInstanceUID) for image in images)
-        series = uid_of(lowest, first.analysis.software, first.analysis.bundle.sha256, "exam report", "series")
+        lowest = min((made.origin for made in self.hung), key=lambda origin: str(origin.image.SOPInstanceUID))
+        models = first.analysis.software, first.analysis.bundle.sha256
         document = sr.Comprehensive3DSR(
             evidence=[*images, *self.segmentations()],
             content=report_root(first.analysis, self.parts()),
             is_complete=True,
             coding_schemes=[concepts.private_scheme()],
             previous_versions=replacing.predecessors,
-            series_instance_uid=series,
-            series_number=series_number(first.origin, _SERIES_NUMBER),
+            series_instance_uid=uid_of(lowest.image.SOPInstanceUID, *models, "exam report", "series"),
+            series_number=series_number(lowest, _SERIES_NUMBER),
             series_description=f"{MAKER} SR, exam",
             sop_instance_uid=replacing.uid,
             **equipment(first.analysis),
