@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from archive_peer import ArchivePeer
 from films import NAME, PATIENT_ID, encoded, film, film_uid
-from highdicom.sr import srread
 from pacs_process import PacsProcess
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -184,11 +183,14 @@ def key_objects_in(path: Path) -> list[Dataset]:
 def lesions_in(path: Path) -> dict[str, set[str]]:
     """The lesions that a report on an exam names, and the views that show each."""
     views = {film_uid(number): name for number, name in enumerate(("CC", "MLO", "ML"), start=1)}
-    return {
-        str(group.tracking_uid): {views[one.referenced_sop_instance_uid] for one in group.source_images}
-        for group in srread(path).content.get_image_measurement_groups()  # type: ignore[attr-defined]
-        if "mammoscope lesion" in group.tracking_identifier
-    }
+    lesions = {}
+    for part in dcmread(path).iterall():
+        for item in part.value if part.keyword == "ContentSequence" else ():
+            if item.ConceptNameCodeSequence[0].CodeValue == "lesion":
+                (uid,) = [one.UID for one in item.ContentSequence if one.ValueType == "UIDREF"]
+                images = [one.ReferencedSOPSequence[0] for one in item.ContentSequence if one.ValueType == "IMAGE"]
+                lesions[str(uid)] = {views[one.ReferencedSOPInstanceUID] for one in images}
+    return lesions
 
 
 def place_of(root: Path, number: int) -> ImagePlace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,26 +74,48 @@ def exam(paths: list[Path]) -> list[Made]:
     ]
 
 
-def levels(report: Any) -> dict[str, list[dict[str, Any]]]:
-    """What the report says of the exam, of each breast, view and lesion."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for group in report.content.get_image_measurement_groups():
-        said = {one.name.value: one.value.value for one in group.get_qualitative_evaluations()}
-        measured = {one.name.value: one.value for one in group.get_measurements()}
-        assert all(one.derivation.meaning == "Maximum" for one in group.get_measurements() if one.unit.value == "%")
-        found.setdefault(said["report-level"], []).append(
-            {
-                "name": group.tracking_identifier.removeprefix("mammoscope "),
-                "side": getattr(group.finding_sites[0].laterality, "meaning", None),
-                "findings": measured.get("number-of-findings"),
-                "detection": measured.get("111012"),
-                "malignancy": measured.get("111047"),
-                "outcome": said.get("111017"),
-                "images": [str(one.referenced_sop_instance_uid) for one in group.source_images],
-                "uid": str(group.tracking_uid),
-            }
-        )
-    return found
+@dataclass
+class Part:
+    """What the report says of the exam, a breast, a view or a lesion, and the parts inside."""
+
+    codes: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    uid: str = ""
+    inside: dict[str, list[Part]] = field(default_factory=dict)
+
+
+def read_part(item: Any) -> Part:
+    part = Part()
+    for one in item.ContentSequence:
+        name = one.ConceptNameCodeSequence[0].CodeValue
+        if one.ValueType == "CONTAINER":
+            part.inside.setdefault(name, []).append(read_part(one))
+        elif one.ValueType == "CODE":
+            part.codes[name] = one.ConceptCodeSequence[0].CodeMeaning
+        elif one.ValueType == "NUM":
+            measured = one.MeasuredValueSequence[0]
+            part.numbers[name] = float(measured.NumericValue)
+            is_score = measured.MeasurementUnitsCodeSequence[0].CodeValue == "%"
+            assert is_score == ("ContentSequence" in one)  # that it is the maximum
+        elif one.ValueType == "IMAGE":
+            part.images.append(str(one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID))
+        elif one.ValueType == "UIDREF":
+            part.uid = str(one.UID)
+        elif one.ValueType == "TEXT":
+            part.texts.append(one.TextValue)
+    return part
+
+
+COUNT, DETECTION, MALIGNANCY, OUTCOME, LATERALITY, VIEW = (
+    "finding-count",
+    "111012",
+    "111047",
+    "111017",
+    "272741003",
+    "111031",
+)
 
 
 def test_the_report_on_an_exam_says_what_the_analyses_say(paths: list[Path], exam: list[Made], tmp_path: Path) -> None:
@@ -110,31 +133,38 @@ def test_the_report_on_an_exam_says_what_the_analyses_say(paths: list[Path], exa
         *(o.SOPInstanceUID for o in segmentations),
     }
 
-    said = levels(read)
-    (whole,) = said["exam"]
-    assert (whole["findings"], whole["detection"], whole["malignancy"]) == (3, 90, 80)
-    assert whole["images"] == [uid(paths[view]) for view in (R_CC, L_CC, R_MLO)]
-    right, left = said["breast"]
-    assert (right["name"], right["side"], right["findings"]) == ("right breast", "Right", 3)
-    assert (left["name"], left["side"], left["findings"], left["detection"]) == ("left breast", "Left", 0, None)
-    views = [(one["name"], one["findings"], one["outcome"], *one["images"]) for one in said["view"]]
-    assert views == [
-        ("R CC", 2, "111242", uid(paths[R_CC])),
-        ("R MLO", 1, "111242", uid(paths[R_MLO])),
-        ("L CC", 0, "111241", uid(paths[L_CC])),
-        ("image not analysed", None, "111245", uid(paths[L_MLO])),
+    last = pydicom.dcmread(path).ContentSequence[-1]
+    assert last.ConceptNameCodeSequence[0].CodeValue == "exam"
+    whole = read_part(last)
+    assert whole.numbers == {COUNT: 3, DETECTION: 90, MALIGNANCY: 80}
+    assert whole.images == [uid(paths[view]) for view in (R_CC, L_CC, R_MLO)]
+    right, left = whole.inside["breast"]
+    assert (right.codes[LATERALITY], right.numbers[COUNT], left.codes[LATERALITY]) == ("Right", 3, "Left")
+    assert left.numbers == {COUNT: 0} and left.images == [uid(paths[L_CC])]
+    succeeded, none = "All algorithms succeeded; with", "No algorithms succeeded; without findings"
+    views = [
+        (view.images, view.codes[VIEW], view.codes[OUTCOME], view.numbers.get(COUNT))
+        for breast in (right, left)
+        for view in breast.inside["view"]
     ]
-    (lesion,) = said["lesion"]
-    assert (lesion["uid"], lesion["name"], lesion["findings"]) == (LESION, "lesion 1234", 2)
-    assert (lesion["detection"], lesion["malignancy"]) == (60, 80)
-    assert lesion["images"] == [uid(paths[R_CC]), uid(paths[R_MLO])]
+    assert views == [
+        ([uid(paths[R_CC])], "cranio-caudal", f"{succeeded} findings", 2),
+        ([uid(paths[R_MLO])], "medio-lateral oblique", f"{succeeded} findings", 1),
+        ([uid(paths[L_CC])], "cranio-caudal", f"{succeeded}out findings", 0),
+        ([uid(paths[L_MLO])], "medio-lateral oblique", none, None),
+    ]
+    assert left.inside["view"][1].texts == ["This image could not be analysed."]
+    (lesion,) = right.inside["lesion"]
+    assert (lesion.uid, lesion.codes["121071"], "lesion" in left.inside) == (LESION, "Mass", False)
+    assert lesion.numbers == {COUNT: 2, DETECTION: 60, MALIGNANCY: 80}
+    assert lesion.images == [uid(paths[R_CC]), uid(paths[R_MLO])]
     texts = {str(element.value) for element in read.iterall() if element.VR == "UT"}
     assert {NOTICE, "The exam was cut short.", "1 file of this exam could not be analysed."} <= texts
     assert "Taken for one lesion: R CC finding 2, R MLO finding 1." in texts
     assert (
         "3 images analysed. 3 findings at or above the detection threshold of 0.30, 2 of malignant appearance." in texts
     )
-    assert summary_of(read) == "111244"  # not all algorithms succeeded; with findings
+    assert summary_of(pydicom.dcmread(path)) == "111244"  # not all algorithms succeeded; with findings
 
 
 def test_each_finding_refers_to_its_image_and_its_segment(exam: list[Made], tmp_path: Path) -> None:
@@ -321,5 +351,5 @@ def test_only_whole_reports_of_mammoscope_are_recognised(spoil: str, exam: list[
 
 
 def summary_of(report: Any) -> str:
-    part = report.ContentSequence[-1]
+    (part,) = [one for one in report.ContentSequence if one.ConceptNameCodeSequence[0].CodeValue == "C0034375"]
     return str(part.ContentSequence[0].ConceptCodeSequence[0].CodeValue)

@@ -38,13 +38,12 @@ NOTE_ON_IMAGE = Code("note-on-image", PRIVATE, "Note on the image")
 MALIGNANCY_CLASS = Code("malignancy-class", PRIVATE, "Class by malignancy threshold")
 CLASSES = {grade.name: Code(grade.name, PRIVATE, f"{grade.name.capitalize()} appearance") for grade in GRADES}
 NOT_GRADED = Code(UNGRADED.name, PRIVATE, "Not graded")
-# What a group of an exam's report is about, and what it counts.
-REPORT_LEVEL = Code("report-level", PRIVATE, "Level of the report")
+# What a part of an exam's report is about, and what it counts.
 EXAM_LEVEL = Code("exam", PRIVATE, "Exam")
 BREAST_LEVEL = Code("breast", PRIVATE, "Breast")
 VIEW_LEVEL = Code("view", PRIVATE, "View")
 LESION_LEVEL = Code("lesion", PRIVATE, "Lesion that several views show")
-NUMBER_OF_FINDINGS = Code("number-of-findings", PRIVATE, "Number of findings")
+FINDING_COUNT = Code("finding-count", PRIVATE, "Number of findings")
 
 
 def class_of(malignancy: Literal["malignant", "benign"] | None) -> Code:

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, SegmentationStorage
 
 from mammoscope.readers.uids import kept_uid
-from mammoscope.writers.dicom.codes import EXAM_LEVEL, PRIVATE, REPORT_LEVEL
+from mammoscope.writers.dicom.codes import EXAM_LEVEL, PRIVATE
 from mammoscope.writers.dicom.identity import MAKER
 from mammoscope.writers.dicom.silence import without_warnings
 
@@ -94,7 +94,7 @@ def report_of(dataset: Dataset) -> EarlierReport | None:
     templates = [item.get("TemplateIdentifier") for item in dataset.get("ContentTemplateSequence", ())]
     if (dataset.get("Modality"), dataset.get("Manufacturer"), templates) != ("SR", MAKER, [_TEMPLATE]):
         return None
-    of_exam = _group_of_exam(dataset)
+    of_exam = _exam_of(dataset)
     if of_exam is None:
         evidence = _references(dataset, "CurrentRequestedProcedureEvidenceSequence")
         images = frozenset(one.sop_instance for one in evidence if one.sop_class != SegmentationStorage)
@@ -171,17 +171,10 @@ def _references(dataset: Dataset, keyword: str) -> list[Reference]:
     ]
 
 
-def _group_of_exam(dataset: Dataset) -> Dataset | None:
-    """The group that says what holds for an exam; None in a report on an image."""
-    said = (REPORT_LEVEL.value, PRIVATE), (EXAM_LEVEL.value, PRIVATE)
-    groups = (
-        group
-        for part in _content(dataset)
-        for group in _content(part)
-        for item in _content(group)
-        if (_code(item, "ConceptNameCodeSequence"), _code(item, "ConceptCodeSequence")) == said
-    )
-    return next(groups, None)
+def _exam_of(dataset: Dataset) -> Dataset | None:
+    """The part that says what holds for an exam; None in a report on an image."""
+    name = EXAM_LEVEL.value, PRIVATE
+    return next((part for part in _content(dataset) if _code(part, "ConceptNameCodeSequence") == name), None)
 
 
 def _content(item: Dataset) -> Iterator[Dataset]:

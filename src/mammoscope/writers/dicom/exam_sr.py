@@ -1,7 +1,7 @@
 """The report on an exam as one structured report: TID 1500 Measurement Report (PS3.16) on all its images.
 
-Groups of TID 1501 say what holds for the exam, each breast, each view and each lesion that several views show; groups
-of TID 1410 hold the findings. They are in the order of breasts and views: the template has no containers inside.
+Measurement groups hold the findings, as in the report on an image. A container beside them, by which TID 1500 may be
+extended, says what holds for the exam, and inside for each breast, each view, and each lesion that several views show.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from highdicom.sr import RelationshipTypeValues as Relation
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import UID
 
 from mammoscope import NOTICE
 from mammoscope.errors import InputError, place_of
 from mammoscope.exam import hanging_place
-from mammoscope.exam_report import Breast, ExamReport, HighestScores, Lesion, report_on
+from mammoscope.exam_report import ExamReport, HighestScores, Lesion, report_on
 from mammoscope.findings import statement_of
 from mammoscope.kinds import kind_named
 from mammoscope.mammogram import Laterality
@@ -30,7 +29,6 @@ from mammoscope.writers.dicom.identity import MAKER, equipment, series_number, t
 from mammoscope.writers.dicom.made import Made, Unread, key_of, refuse_two_exams
 from mammoscope.writers.dicom.origin import uid_of
 from mammoscope.writers.dicom.report_parts import (
-    algorithm,
     bare_entry,
     container,
     finding_group,
@@ -151,124 +149,81 @@ class _Document:
         return [one for made in self.hung if (one := made.segmentation) is not None]
 
     def parts(self) -> list[sr.ContentItem]:
+        findings = [
+            finding_group(made.analysis, made.origin, number, made.segmentation)
+            for made in self.hung
+            for number in range(1, len(made.analysis.findings) + 1)
+        ]
         return [
-            container(codes.DCM.ImageLibrary, self.library()),
-            container(codes.DCM.ImagingMeasurements, list(self.groups())),
+            container(codes.DCM.ImageLibrary, [container(codes.DCM.ImageLibraryGroup, self.library())]),
+            container(codes.DCM.ImagingMeasurements, findings or [text(codes.DCM.Comment, self.statement())]),
             container(concepts.QUALITATIVE_EVALUATIONS, self.summary()),
+            self.exam(),
         ]
 
     def library(self) -> list[sr.ContentItem]:
-        """TID 1600: a group for each breast."""
-        found: list[sr.ContentItem] = []
-        for side in (Laterality.RIGHT, Laterality.LEFT, None):
-            entries = [library_entry(made.analysis, made.origin.image) for made in self.of_side(side)]
-            entries += [bare_entry(one.image, one.stated.laterality, one.stated.view) for one in self.unread_of(side)]
-            if entries:
-                found.append(container(codes.DCM.ImageLibraryGroup, entries))
-        return found
+        """TID 1600: one group, for there are viewers that read the first one alone."""
+        return [
+            *(library_entry(made.analysis, made.origin.image) for made in self.hung),
+            *(bare_entry(one.image, one.stated.laterality, one.stated.view) for one in self.unread),
+        ]
 
-    def groups(self) -> Iterable[sr.ContentItem]:
-        """The exam, then each breast with its lesions, its views, and their findings."""
-        every = _measured(sum(len(made.analysis.findings) for made in self.hung), self.report.highest)
-        yield self.group(concepts.EXAM_LEVEL, "exam", self.uid("exam"), self.hung, every)
+    def exam(self) -> sr.ContainerContentItem:
+        """What holds for the exam, and inside for each breast, view and lesion."""
         breasts = {breast.laterality: breast for breast in self.report.breasts}
+        inside: list[sr.ContentItem] = []
         for side in (Laterality.RIGHT, Laterality.LEFT, None):
-            if side is not None and side in breasts:
-                yield self.breast(breasts[side])
-            for lesion in self.report.lesions:
-                if lesion.laterality is side and len(lesion.findings) > 1:
-                    yield self.lesion(lesion)
-            for made in self.of_side(side):
-                yield self.view(made)
-                for number in range(1, len(made.analysis.findings) + 1):
-                    yield finding_group(made.analysis, made.origin, number, made.segmentation)
-            for one in self.unread_of(side):
-                yield self.unread_view(one)
-
-    def breast(self, breast: Breast) -> sr.ContentItem:
-        side = breast.laterality
-        measured, shown = _measured(breast.findings, breast.highest), list(self.of_side(side))
-        name = f"{side.value.lower()} breast"
-        return self.group(concepts.BREAST_LEVEL, name, self.uid(name), shown, measured, side=side)
+            views = [
+                *(self.lesion(one) for one in self.report.lesions if one.laterality is side and len(one.findings) > 1),
+                *(self.view(made) for made in self.of_side(side)),
+                *(self.unread_view(one) for one in self.unread_of(side)),
+            ]
+            if side is not None and views:
+                shown = [made.origin.image for made in self.of_side(side)]
+                measured = _measured(breasts[side].findings, breasts[side].highest) if side in breasts else []
+                views = [_level(concepts.BREAST_LEVEL, shown, [*measured, *views], side=side)]
+            inside += views
+        measured = _measured(sum(len(made.analysis.findings) for made in self.hung), self.report.highest)
+        return _level(concepts.EXAM_LEVEL, [made.origin.image for made in self.hung], [*measured, *inside])
 
     def lesion(self, lesion: Lesion) -> sr.ContentItem:
         """What the models take for one lesion; its findings have its tracking identifiers too."""
         by_uid = {str(made.origin.image.SOPInstanceUID): made for made in self.hung}
         shown = [(by_uid[one.report], one.number) for one in lesion.findings]
         known = tracking(shown[0][0].analysis, shown[0][0].origin, shown[0][1])
-        group = self.group(
-            concepts.LESION_LEVEL,
-            known["identifier"].removeprefix(f"{MAKER} "),
-            known["uid"],
-            list(dict.fromkeys(made for made, _ in shown)),
-            _measured(len(shown), lesion.highest),
-            side=lesion.laterality,
-            finding_type=concepts.coded(kind_named(lesion.kind).code),
-        )
+        kind = concepts.coded(kind_named(lesion.kind).code)
         where = ", ".join(f"{view_in_words(made.analysis)} finding {number}" for made, number in shown)
-        group.ContentSequence.append(text(codes.DCM.Comment, f"Taken for one lesion: {where}."))
-        return group
+        said = [
+            *sr.TrackingIdentifier(**known),
+            sr.CodeContentItem(codes.DCM.Finding, kind, Relation.CONTAINS),
+            *_measured(len(shown), lesion.highest),
+            text(codes.DCM.Comment, f"Taken for one lesion: {where}."),
+        ]
+        return _level(
+            concepts.LESION_LEVEL, [made.origin.image for made in dict.fromkeys(made for made, _ in shown)], said
+        )
 
     def view(self, made: Made) -> sr.ContentItem:
         analysis = made.analysis
-        group = self.group(
-            concepts.VIEW_LEVEL,
-            view_in_words(analysis),
-            made.origin.uid("view"),
-            [made],
-            _measured(len(analysis.findings), HighestScores.of(analysis.findings)),
-            side=analysis.input.laterality,
-            outcome=concepts.SUMMARIES[analysis.outcome],
-        )
         notes = dict.fromkeys((*analysis.warnings, *made.origin.notes))
-        group.ContentSequence.append(text(codes.DCM.Comment, analysis.statement))
-        group.ContentSequence.extend(text(concepts.NOTE_ON_IMAGE, note) for note in notes)
-        return group
+        said = [
+            _outcome(concepts.SUMMARIES[analysis.outcome]),
+            *_measured(len(analysis.findings), HighestScores.of(analysis.findings)),
+            text(codes.DCM.Comment, analysis.statement),
+            *(text(concepts.NOTE_ON_IMAGE, note) for note in notes),
+        ]
+        return _level(concepts.VIEW_LEVEL, [made.origin.image], said, view=analysis.input.view)
 
     def unread_view(self, unread: Unread) -> sr.ContentItem:
-        outcome = concepts.SUMMARIES["no_breast_found"]  # no algorithm succeeded
-        uid = self.uid(f"not analysed {unread.image.SOPInstanceUID}")
-        group = self.group(
-            concepts.VIEW_LEVEL, "image not analysed", uid, [unread], [], side=unread.stated.laterality, outcome=outcome
-        )
-        group.ContentSequence.append(text(codes.DCM.Comment, _NOT_ANALYSED))
-        return group
-
-    def group(
-        self,
-        level: Code,
-        name: str,
-        uid: str,
-        about: Sequence[Made | Unread],
-        measured: Sequence[sr.Measurement],
-        *,
-        side: Laterality | None = None,
-        outcome: Code | None = None,
-        finding_type: Code | None = None,
-    ) -> sr.ContainerContentItem:
-        """TID 1501: what holds for some images together."""
-        said = [(concepts.REPORT_LEVEL, level)]
-        if outcome is not None:
-            said.append((codes.DCM.CADProcessingAndFindingsSummary, outcome))
-        images = [one.origin.image if isinstance(one, Made) else one.image for one in about]
-        groups = sr.MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=sr.TrackingIdentifier(
-                uid=uid, identifier=name if name.startswith(MAKER) else f"{MAKER} {name}"
-            ),
-            finding_type=finding_type,
-            algorithm_id=algorithm(self.hung[0].analysis),
-            finding_sites=[sr.FindingSite(concepts.BREAST, laterality=side_code(side))],
-            measurements=measured,
-            qualitative_evaluations=[sr.QualitativeEvaluation(concept, value) for concept, value in said],
-            source_images=[sr.SourceImageForMeasurementGroup(one.SOPClassUID, one.SOPInstanceUID) for one in images],
-        )
-        return cast(sr.ContainerContentItem, groups[0])
+        none = _outcome(concepts.SUMMARIES["no_breast_found"])  # no algorithm succeeded
+        said = [none, text(codes.DCM.Comment, _NOT_ANALYSED)]
+        return _level(concepts.VIEW_LEVEL, [unread.image], said, view=unread.stated.view)
 
     def summary(self) -> list[sr.ContentItem]:
         """What holds for the exam as a whole."""
         outcome = concepts.exam_summary([made.analysis.outcome for made in self.hung], self.report.not_analysed)
         return [
-            sr.CodeContentItem(codes.DCM.CADProcessingAndFindingsSummary, outcome, Relation.CONTAINS),
+            _outcome(outcome),
             text(codes.DCM.NarrativeSummary, self.statement()),
             text(concepts.NOTICE_OF_USE, NOTICE),
             *(text(concepts.NOTE_ON_IMAGE, warning) for warning in self.report.warnings),
@@ -290,21 +245,49 @@ class _Document:
     def unread_of(self, side: Laterality | None) -> Iterable[Unread]:
         return (one for one in self.unread if one.stated.laterality is side)
 
-    def uid(self, part: str) -> UID:
-        return uid_of(*self.key, part)
+
+def _level(
+    name: Code,
+    images: Sequence[Dataset],
+    said: Sequence[sr.ContentItem],
+    *,
+    side: Laterality | None = None,
+    view: str | None = None,
+) -> sr.ContainerContentItem:
+    """What holds for some images together.
+
+    No measurement group of TID 1501: there are viewers that cannot open a report with a group without coordinates.
+    """
+    modifiers = [
+        sr.CodeContentItem(concept, value, Relation.HAS_CONCEPT_MOD)
+        for concept, value in (
+            (codes.SCT.Laterality, side_code(side)),
+            (codes.DCM.ImageView, concepts.VIEWS.get(view or "")),
+        )
+        if value is not None
+    ]
+    shown = [
+        sr.ImageContentItem(concepts.SOURCE, one.SOPClassUID, one.SOPInstanceUID, relationship_type=Relation.CONTAINS)
+        for one in images
+    ]
+    return container(name, [*modifiers, *shown, *said])
 
 
-def _measured(findings: int, highest: HighestScores) -> list[sr.Measurement]:
-    """TID 300: how many findings there are, and the highest scores of a single one."""
+def _outcome(summary: Code) -> sr.ContentItem:
+    return sr.CodeContentItem(codes.DCM.CADProcessingAndFindingsSummary, summary, Relation.CONTAINS)
+
+
+def _measured(findings: int, highest: HighestScores) -> list[sr.ContentItem]:
+    """How many findings there are, and the highest scores of a single one."""
     scores = (
         (concepts.DETECTION_SCORE, highest.detection_score),
         (concepts.MALIGNANCY_PROBABILITY, highest.malignancy_score),
     )
-    return [
-        sr.Measurement(concepts.NUMBER_OF_FINDINGS, findings, codes.UCUM.NoUnits),
-        *(
-            sr.Measurement(concept, 100 * score, codes.UCUM.Percent, derivation=codes.SCT.Maximum)
-            for concept, score in scores
-            if score is not None
-        ),
+    measured: list[sr.ContentItem] = [
+        sr.NumContentItem(concepts.FINDING_COUNT, findings, codes.UCUM.NoUnits, relationship_type=Relation.CONTAINS)
     ]
+    for concept, score in scores:
+        if score is not None:
+            highest_of = sr.Measurement(concept, 100 * score, codes.UCUM.Percent, derivation=codes.SCT.Maximum)
+            measured.append(cast(sr.ContentItem, highest_of[0]))
+    return measured
