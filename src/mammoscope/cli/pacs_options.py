@@ -32,7 +32,13 @@ CadOption = Annotated[
     bool, typer.Option("--cad/--no-cad", help="Also make a Mammography CAD SR, for stations that read no other.")
 ]
 SelectionOption = Annotated[
-    bool, typer.Option("--ko", help="Also make a Key Object Selection of an exam's images with findings and results.")
+    bool,
+    typer.Option(
+        "--ko/--no-ko", help="Also make a Key Object Selection of an exam's images with findings and results."
+    ),
+]
+ExamReportOption = Annotated[
+    bool, typer.Option("--exam-sr/--no-exam-sr", help="Also make one structured report on each exam as a whole.")
 ]
 AttemptsOption = Annotated[
     int, typer.Option(min=1, help="Failures of one step after which an image becomes a dead letter.")

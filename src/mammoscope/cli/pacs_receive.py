@@ -17,6 +17,7 @@ from mammoscope.cli.pacs_options import (
     CommitOption,
     CommitWithinOption,
     DataOption,
+    ExamReportOption,
     ExamWaitOption,
     FileDaysOption,
     FreeOption,
@@ -64,6 +65,7 @@ def receive(
     gsps: StateOption = False,
     cad: CadOption = False,
     ko: SelectionOption = False,
+    exam_sr: ExamReportOption = False,
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
@@ -94,7 +96,6 @@ def receive(
         raise MammoscopeError("--report-to is for storage commitment, which only --keep offers")
     files_of_tls = Tls(tls_cert, tls_key, tls_ca)
     listening = Listening(title, host, port, tuple(map(Caller.parse, allow or ())), files_of_tls)
-    reported: tuple[Node, ...] = tuple(map(Node.parse, report_to or ()))
     settings = QueueSettings(
         data,
         result_kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
@@ -111,6 +112,7 @@ def receive(
         exam_wait,
         ko,
         commit_within if commit else None,
+        exam_sr,
     )
     log_service()
     run(
@@ -118,6 +120,6 @@ def receive(
         parse_target(send_to, files_of_tls),
         settings,
         calling_tls=files_of_tls if send_tls else None,
-        report_to=reported,
+        report_to=tuple(map(Node.parse, report_to or ())),
         started=say_started,
     )

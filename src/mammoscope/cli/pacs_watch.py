@@ -18,6 +18,7 @@ from mammoscope.cli.pacs_options import (
     CommitOption,
     CommitWithinOption,
     DataOption,
+    ExamReportOption,
     ExamWaitOption,
     FreeOption,
     HoldOption,
@@ -62,6 +63,7 @@ def watch(
     gsps: StateOption = False,
     cad: CadOption = False,
     ko: SelectionOption = False,
+    exam_sr: ExamReportOption = False,
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
@@ -114,6 +116,7 @@ def watch(
         monitor=None if monitor is None else Address.parse(monitor),
         exam_wait=exam_wait,
         key_objects=ko,
+        exam_report=exam_sr,
         commit_within=commit_within if commit else None,
     )
     log_service()

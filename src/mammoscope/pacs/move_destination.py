@@ -18,8 +18,9 @@ from mammoscope.pacs.dimse import VERIFICATION
 from mammoscope.pacs.listener import Listener
 from mammoscope.pacs.settings import Listening
 from mammoscope.readers.dicom.admission import IMAGE_CLASSES
-from mammoscope.readers.dicom.compressed import READABLE_SYNTAXES
+from mammoscope.readers.dicom.compressed import NATIVE_SYNTAXES, READABLE_SYNTAXES
 from mammoscope.readers.uids import kept_uid
+from mammoscope.writers.dicom.result_kind import REPORT_CLASSES
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class MoveDestination:
         self._lock = Lock()
         contexts: list[tuple[str, Sequence[str]]] = [(VERIFICATION, DEFAULT_TRANSFER_SYNTAXES)]
         contexts += [(sop_class, READABLE_SYNTAXES) for sop_class in IMAGE_CLASSES]
+        contexts += [(sop_class, NATIVE_SYNTAXES) for sop_class in REPORT_CLASSES]
         handlers: list[tuple[Any, ...]] = [(evt.EVT_C_STORE, self._take)]
         if reports is not None:
             contexts.append((STORAGE_COMMITMENT, DEFAULT_TRANSFER_SYNTAXES))

@@ -17,7 +17,8 @@ from mammoscope.peers.bounds import Bounds
 from mammoscope.peers.errors import FailedError, UnavailableError, UncertainError
 from mammoscope.peers.limits import LARGEST_IMAGE
 from mammoscope.readers.dicom.admission import IMAGE_CLASSES
-from mammoscope.readers.dicom.compressed import READABLE_SYNTAXES
+from mammoscope.readers.dicom.compressed import NATIVE_SYNTAXES, READABLE_SYNTAXES
+from mammoscope.writers.dicom.result_kind import REPORT_CLASSES
 
 GET = UID("1.2.840.10008.5.1.4.1.2.2.3")  # Study Root Query/Retrieve Information Model - GET
 MOVE = UID("1.2.840.10008.5.1.4.1.2.2.2")  # and - MOVE
@@ -61,7 +62,8 @@ class Retrieval:
         arrival = Arrival(sop_instance)
         # One context for each encoding, so that an image can come as it is stored.
         storage = [(sop_class, [syntax]) for sop_class in sorted(IMAGE_CLASSES) for syntax in READABLE_SYNTAXES]
-        roles = [build_role(sop_class, scp_role=True) for sop_class in sorted(IMAGE_CLASSES)]
+        storage += [(sop_class, list(NATIVE_SYNTAXES)) for sop_class in sorted(REPORT_CLASSES)]
+        roles = [build_role(sop_class, scp_role=True) for sop_class in sorted(IMAGE_CLASSES | REPORT_CLASSES)]
         with self._calls.associated(
             "C-GET", [(GET, ()), *storage], _BOUNDS, roles=roles, handlers=[(evt.EVT_C_STORE, arrival.take)]
         ) as association:

@@ -19,9 +19,11 @@ from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.commitment import Commitments
 from mammoscope.pacs.commitment_user import CommitmentUser
 from mammoscope.pacs.committed_archive import CommittedArchive
+from mammoscope.pacs.earlier_reports import EarlierReports
 from mammoscope.pacs.exam_reports import ExamReports
 from mammoscope.pacs.image_archive import ImageArchive
 from mammoscope.pacs.image_files import LEAST_RESERVE
+from mammoscope.pacs.image_place import REPORT, SELECTION
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.metrics import CHECK_SECONDS, Chain, PacsMetrics, readiness
 from mammoscope.pacs.monitor import Monitor
@@ -32,8 +34,10 @@ from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, 
 from mammoscope.pacs.transitions import Transition, TransitionThreads
 from mammoscope.pacs.watch import Fetcher, Watch
 from mammoscope.pacs.whole_exams import WholeExams
+from mammoscope.peers.dicomweb import DicomWeb
 from mammoscope.peers.found import Source
 from mammoscope.peers.tls import Tls
+from mammoscope.peers.web_server import WebServer
 from mammoscope.queue.metrics import disk_problem, exposition, registry_of
 from mammoscope.writers.json import read_analysis
 
@@ -76,14 +80,15 @@ def watch(
         queue.memory.take_up_set_aside()
         searching = Breaker(archive, settings.first_pause)
         user = _commitment_user(archive.target, archive.title, archive.tls, settings)
-        fetched_from, source, asked, swept = stack.enter_context(archive.sources(4, user))
+        fetched_from, source, asked, swept, reported_in = stack.enter_context(archive.sources(5, user))
         stored_in = _committed(source, user, settings)
         transitions = {
             ImageState.FOUND: Transition(Fetcher(fetched_from, queue, settings.hold), searching.for_service()),
             ImageState.ANALYSED: Transition(sender := Sender(stored_in, queue), searching.for_service(), sender.check),
         }
         chain = Chain({"search": searching}, {"search": 3 * every})
-        monitored = _start(stack, queue, settings, transitions, chain, fetched_from, stored_in)
+        earlier = EarlierReports(reported_in, queue.memory, settings.first_pause)
+        monitored = _start(stack, queue, settings, transitions, chain, earlier, fetched_from, stored_in)
         make = partial(Watch, queue=queue, modalities=modalities, since=since, stopping=ended)
         looking = make(asked, breaker=searching, first_pause=settings.first_pause)
         sweeping = make(swept, breaker=searching.for_service(), first_pause=settings.first_pause)
@@ -165,7 +170,10 @@ def receive(
         sender = Sender(archive, queue)
         sending = Transition(sender, Breaker(target, settings.first_pause), sender.check)
         chain = Chain(checks={"listener": receiver.check})
-        monitored = _start(stack, queue, settings, {ImageState.ANALYSED: sending}, chain, archive)
+        earlier = None
+        if isinstance(target, WebServer):
+            earlier = EarlierReports(DicomWeb(target), queue.memory, settings.first_pause)
+        monitored = _start(stack, queue, settings, {ImageState.ANALYSED: sending}, chain, earlier, archive)
         Thread(target=receiver.serve, name="receiver", daemon=True).start()
         stack.callback(receiver.stop)
         if started is not None:
@@ -210,6 +218,7 @@ def _start(
     settings: QueueSettings,
     others: dict[ImageState, Transition],
     chain: Chain,
+    earlier: EarlierReports | None,
     *peers: Archive,
 ) -> str:
     bundle = load_bundle(settings.bundle)
@@ -229,11 +238,19 @@ def _start(
         if trail is not None and (was_fetched or image.state is ImageState.RECEIVED):
             trail.record_failure(queue.place(image).image, "refused" if would_fail_again else "failed")
 
-    whole = WholeExams(queue, settings.exam_wait) if bundle.sees_exams else None
+    of_exams = [kind for kind, asked in ((REPORT, settings.exam_report), (SELECTION, settings.key_objects)) if asked]
+    whole = WholeExams(queue, settings.exam_wait) if bundle.sees_exams or settings.exam_report else None
     if whole is not None:
         logger.info("exams are analysed whole, %g s after their last image came", settings.exam_wait)
     analyser = Analyser(
-        queue, bundle.folder, settings.threshold, settings.kinds, whole, finished, key_objects=settings.key_objects
+        queue,
+        bundle.folder,
+        settings.threshold,
+        settings.kinds,
+        whole,
+        finished,
+        of_exams=of_exams,
+        earlier=earlier,
     )
     analysing = Transition(analyser, Breaker("the analysis process", settings.first_pause), analyser.check)
     transitions = {**others, ImageState.RECEIVED: analysing}
@@ -250,7 +267,8 @@ def _start(
         check_after=None if settings.monitor is None else CHECK_SECONDS,
     )
     running.start()
-    stack.callback(running.stop, analyser.stop, *(peer.interrupt for peer in peers))
+    asked = () if earlier is None else (earlier,)
+    stack.callback(running.stop, analyser.stop, *(peer.interrupt for peer in (*peers, *asked)))
     if settings.retention != Retention():
         _tidy_up(stack, queue, settings.retention)
     if settings.monitor is None:

@@ -209,8 +209,8 @@ class QueueSettings:
         Where ``/metrics`` and ``/ready`` are; None: nowhere.
     exam_wait
         Seconds without a further image after which an exam is whole, where models look at whole exams.
-    key_objects
-        Whether a Key Object Selection is made of what is analysed together.
+    key_objects, exam_report
+        Whether a Key Object Selection, and a structured report on the exam, are made of what is analysed together.
     commit_within
         Seconds in which an archive must report that it keeps results; None: it is not asked.
     """
@@ -230,3 +230,4 @@ class QueueSettings:
     exam_wait: float = 60.0
     key_objects: bool = False
     commit_within: float | None = None
+    exam_report: bool = False
