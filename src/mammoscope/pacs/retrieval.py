@@ -62,7 +62,7 @@ class Retrieval:
         arrival = Arrival(sop_instance)
         # One context for each encoding, so that an image can come as it is stored.
         storage = [(sop_class, [syntax]) for sop_class in sorted(IMAGE_CLASSES) for syntax in READABLE_SYNTAXES]
-        storage += [(sop_class, list(NATIVE_SYNTAXES)) for sop_class in sorted(REPORT_CLASSES)]
+        storage += [(UID(sop_class), list(NATIVE_SYNTAXES)) for sop_class in sorted(REPORT_CLASSES)]
         roles = [build_role(sop_class, scp_role=True) for sop_class in sorted(IMAGE_CLASSES | REPORT_CLASSES)]
         with self._calls.associated(
             "C-GET", [(GET, ()), *storage], _BOUNDS, roles=roles, handlers=[(evt.EVT_C_STORE, arrival.take)]
