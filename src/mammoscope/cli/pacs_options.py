@@ -70,6 +70,6 @@ AuthorityOption = Annotated[
 ]
 
 
-def kinds_of(**asked: bool) -> tuple[str, ...]:
-    """Which results are made, always a structured report."""
+def result_kinds(**asked: bool) -> tuple[str, ...]:
+    """The kinds of results that are made, by whether each was asked for."""
     return ("sr", *(kind for kind, is_asked in asked.items() if is_asked))

@@ -30,7 +30,7 @@ from mammoscope.cli.pacs_options import (
     SelectionOption,
     StateOption,
     UrlArgument,
-    kinds_of,
+    result_kinds,
 )
 
 
@@ -77,7 +77,7 @@ def watch(
     server = WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca))
     settings = QueueSettings(
         data,
-        kinds_of(seg=seg, sc=sc, gsps=gsps, cad=cad),
+        result_kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
         bundle,
         threshold,
         attempts,
@@ -169,7 +169,7 @@ def receive(
     listening = Listening(title, host, port, tuple(map(Caller.parse, allow or ())), files_of_tls)
     settings = QueueSettings(
         data,
-        kinds_of(seg=seg, sc=sc, gsps=gsps, cad=cad),
+        result_kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
         bundle,
         threshold,
         attempts,
