@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class DimsePeer:
     answer as if it were whole, ``takes`` the keys of a study that it understands, ``classes`` whether it states them.
     """
 
-    def __init__(self, *services: str) -> None:
+    def __init__(self, *services: str, tls: ssl.SSLContext | None = None) -> None:
         self.kept: dict[str, Kept] = {}
         self.misbehave: dict[str, Misbehaviour] = {}
         self.asked: list[tuple[str, str]] = []
@@ -82,6 +83,7 @@ class DimsePeer:
         self._server: Any = entity.start_server(
             ("127.0.0.1", 0),
             block=False,
+            ssl_context=tls,
             evt_handlers=[
                 (evt.EVT_C_FIND, self._find),
                 (evt.EVT_C_GET, self._get),

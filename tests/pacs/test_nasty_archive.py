@@ -27,6 +27,7 @@ from nasty_dimse import (
 )
 from pydicom.dataset import Dataset
 from pynetdicom import AE
+from tls_files import TlsFiles
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.pacs import query, retrieval
@@ -36,6 +37,7 @@ from mammoscope.pacs.settings import Listening, Node
 from mammoscope.peers.bounds import Bounds
 from mammoscope.peers.errors import FailedError, UnavailableError, UncertainError
 from mammoscope.peers.listing import Days
+from mammoscope.peers.tls import Tls
 from mammoscope.readers.source import data_set_sha256
 
 FILM = film(0)
@@ -156,6 +158,21 @@ def test_what_is_right_is_taken(by_move: bool) -> None:
         content = fetch(archive)
         assert isinstance(content, bytes)
         assert data_set_sha256(content) == data_set_sha256(kept.content)
+
+
+def test_an_archive_is_talked_to_by_tls_and_interrupted_there_too(
+    tls: TlsFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query, "_BOUNDS", Bounds(1 << 20, 0.5))
+    with DimsePeer(tls=Tls(tls.certificate, tls.key).for_listening()) as peer:
+        peer.add(encoded(FILM))
+        archive = DicomArchive(Node.parse(peer.node), "MAMMOSCOPE", Tls(authority=tls.authority).for_calling())
+        assert look_into(archive) and fetch(archive)
+        peer.misbehave = {"STUDY": drips}
+        with pytest.raises(UncertainError, match=r"took more than 0\.5 s"):
+            search(archive)
+        with archive_of(peer) as unencrypted, pytest.raises(UnavailableError):
+            search(unencrypted)
 
 
 def test_an_archive_without_a_service_says_which() -> None:
