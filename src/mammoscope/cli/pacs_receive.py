@@ -109,7 +109,7 @@ def receive(
         None if monitor is None else Address.parse(monitor),
         exam_wait,
         ko,
-        commit_within if commit else None,
+        commit_within=commit_within if commit else None,
     )
     log_service()
     run(
