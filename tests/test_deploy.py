@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from mammoscope.pacs.settings import Address, Node, WebServer
+from mammoscope.pacs.settings import Address, Node
+from mammoscope.peers.web_server import WebServer
 from parsed_command import parsed
 
 DEPLOY = Path(__file__).parents[1] / "deploy"

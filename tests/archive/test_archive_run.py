@@ -159,9 +159,12 @@ def test_the_command_goes_on_where_it_was_stopped(tmp_path: Path, quick_bundle: 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (
-            ["analyze", "a.png", "--out", "x.parquet", "--overwrite"],
-            "--overwrite and --save-preprocessed need a folder",
+        *(
+            (
+                ["analyze", "a.png", "--out", "x.parquet", option],
+                "--overwrite, --save-preprocessed and --exam-sr need a folder",
+            )
+            for option in ("--overwrite", "--exam-sr")
         ),
         (["analyze", "a.png", "--keep-paths"], "--keep-paths and --retry-failed need an archive as --out"),
         (["archive", "summary", "nowhere"], "nowhere: is no archive of mammoscope, it lacks archive.json"),

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 import mammoscope
 from exams.two_women import ANNA, BERTA, OTHER_STUDY, STUDY, four_views, image, picture
 from mammoscope.batch import Done, Options, analyze_files
 from mammoscope.bundle import Bundle
 from mammoscope.readers.identify import read_exam_key
+from mammoscope.writers.dicom.earlier import report_in
+from mammoscope.writers.dicom.results import ResultKind
 from writers.made_analyses import mammogram as made
 
 VIEWS = ["R-CC", "L-CC", "R-MLO", "L-MLO"]
@@ -126,3 +129,32 @@ def test_the_public_face_refuses_two_women(tmp_path: Path, quick_bundle: Bundle)
     assert len(mammoscope.analyze_exam(nameless[:1], quick_bundle)) == 1
     assert len(mammoscope.analyze_exam(pictures, quick_bundle)) == 2  # on the caller's word
     assert len(mammoscope.analyze_exam([made(96, 80)], quick_bundle)) == 1
+
+
+def test_an_exam_gets_a_structured_report_that_names_the_one_it_replaces(tmp_path: Path, quick_bundle: Bundle) -> None:
+    out = tmp_path / "out"
+    paths = [image(tmp_path / "in" / f"anna-{view}.dcm", ANNA, "R", view) for view in ("CC", "MLO")]
+    uids = [str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in paths]
+    kinds = {"dicom": frozenset({ResultKind.SR, ResultKind.SEG}), "exam_sr": True, "threshold": 0.01}
+    target = out / "anna.exam.sr.dcm"
+    whole = paths[1].read_bytes()
+    paths[1].write_bytes(whole[:-5000])
+    run(paths, out, quick_bundle, **kinds)
+    assert [path.name for path in out.glob("*.exam.sr.dcm")] == [target.name]
+    first, content = report_in(target), target.read_bytes()
+    assert first is not None and first.of_exam and first.images == {uids[0]} and first.replaces == ()
+    assert b"1 file of this exam could not be analysed." in content and uids[1].encode() in content
+    segmentations = {str(dcmread(path).SOPInstanceUID) for path in out.glob("*.seg.dcm")}
+    assert len(segmentations) == 1 and all(uid.encode() in content for uid in segmentations)
+    run(paths, out, quick_bundle, **kinds)
+    assert target.read_bytes() == content  # nothing new is to be said
+
+    paths[1].write_bytes(whole)
+    run(paths, out, quick_bundle, **kinds)
+    second = report_in(target)
+    assert second is not None and second.images == set(uids) and second.replaces == (first.reference,)
+    before = report_in(out / "anna-CC.sr.dcm")
+    run(paths, out, quick_bundle, **{**kinds, "threshold": 0.9})
+    of_view, of_exam = report_in(out / "anna-CC.sr.dcm"), report_in(target)
+    assert before is not None and of_view is not None and of_view.replaces == (before.reference,)
+    assert of_exam is not None and of_exam.replaces == (second.reference,)

@@ -48,7 +48,7 @@ def reported(out: Path, *exams: list[str]) -> list[Path]:
     reports, written = ExamReports(out, plan), []
     for name, number in zip(names, plan.exam.tolist(), strict=True):
         write_analysis(analysis(mammogram(80, 64)), out / f"{name}.json")
-        written.append(reports.add(number, name, is_analysed=True))
+        written.append(reports.add(number, name, out / f"{name}.dcm", is_analysed=True))
     return [path for path in written if path is not None]
 
 
@@ -91,7 +91,7 @@ def test_a_report_is_written_with_the_last_file_and_without_failed_ones(tmp_path
     reports = ExamReports(tmp_path, plan)
 
     def done(place: int, *, is_analysed: bool = True) -> Path | None:
-        return reports.add(int(plan.exam[place]), names[place], is_analysed=is_analysed)
+        return reports.add(int(plan.exam[place]), names[place], Path(names[place]), is_analysed=is_analysed)
 
     assert [done(2), done(1), done(4, is_analysed=False)] == [None] * 3
     assert done(0) == tmp_path / "case.exam.json"
@@ -108,9 +108,9 @@ def test_a_report_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         write_analysis(analysis(mammogram()), tmp_path / f"{name}.json")
     (tmp_path / "case.exam.json").mkdir()
     reports = ExamReports(tmp_path, plan)
-    reports.add(0, "case-1", is_analysed=True)
+    reports.add(0, "case-1", tmp_path / "case-1.dcm", is_analysed=True)
     with pytest.raises(MammoscopeError, match=r"case\.exam\.json: cannot be written"):
-        reports.add(0, "case-2", is_analysed=True)
+        reports.add(0, "case-2", tmp_path / "case-2.dcm", is_analysed=True)
 
 
 def test_a_large_batch_is_planned_in_little_memory() -> None:

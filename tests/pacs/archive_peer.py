@@ -8,12 +8,18 @@ from types import TracebackType
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage, SegmentationStorage
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    KeyObjectSelectionDocumentStorage,
+    SegmentationStorage,
+)
 from pynetdicom import AE, build_role, evt
 
 from mammoscope.pacs.commitment import STORAGE_COMMITMENT
 
-RESULTS = (ComprehensiveSRStorage, SegmentationStorage, KeyObjectSelectionDocumentStorage)
+RESULTS = (ComprehensiveSRStorage, Comprehensive3DSRStorage, SegmentationStorage, KeyObjectSelectionDocumentStorage)
 
 
 class ArchivePeer:

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +26,11 @@ _config.LOG_HANDLER_LEVEL = "none"
 logging.getLogger("httpx").setLevel(logging.WARNING)
 NEEDS_ORTHANC = "needs Orthanc and its DICOMweb plugin (Debian: orthanc, orthanc-dicomweb)"
 NEEDS_DCMTK = "needs storescu, echoscu and findscu (Debian: dcmtk)"
+
+
+@pytest.fixture(autouse=True)
+def _own_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # a command sets its own
 
 
 @pytest.fixture

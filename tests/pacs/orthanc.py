@@ -98,6 +98,10 @@ class Orthanc:
             self._process.wait(30)
             self._process = None
 
+    def knows(self, title: str, port: int = 11112) -> None:
+        """Let it answer this caller, and send to it."""
+        self.client.put(f"/modalities/{title}", json=[title, "127.0.0.1", port]).raise_for_status()
+
     def add(self, content: bytes) -> None:
         self.client.post("/instances", content=content).raise_for_status()
 

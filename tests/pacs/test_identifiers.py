@@ -20,12 +20,12 @@ from test_pacs_receive import associate
 from mammoscope.deidentify import deidentify_files
 from mammoscope.pacs.analysis_process import _identity
 from mammoscope.pacs.breaker import Breaker
-from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.receiver import CANNOT_UNDERSTAND, SUCCESS, Receiver
-from mammoscope.pacs.settings import WebServer
 from mammoscope.pacs.watch import Watch
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.web_server import WebServer
 from mammoscope.readers import read_mammogram
 from mammoscope.readers.exam_key import RUN_SECRET
 from mammoscope.readers.limits import DEFAULT_LIMITS

@@ -15,13 +15,14 @@ from typer.testing import CliRunner
 
 from mammoscope.cli.app import app
 from mammoscope.errors import MammoscopeError
-from mammoscope.pacs import dicomweb
-from mammoscope.pacs.bounded_http import Bounds
-from mammoscope.pacs.dicomweb import DicomWeb
-from mammoscope.pacs.json_answers import items_of
-from mammoscope.pacs.listing import Days
-from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
-from mammoscope.pacs.settings import Tls, WebServer
+from mammoscope.peers import dicomweb
+from mammoscope.peers.bounds import Bounds
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.errors import FailedError, UnavailableError, UncertainError
+from mammoscope.peers.json_answers import items_of
+from mammoscope.peers.listing import Days
+from mammoscope.peers.tls import Tls
+from mammoscope.peers.web_server import WebServer
 
 PART = b"--part\r\nContent-Type: application/dicom\r\n\r\n"
 RELATED = 'multipart/related; type="application/dicom"; boundary="part"'

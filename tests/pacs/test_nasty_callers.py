@@ -21,8 +21,8 @@ from mammoscope.pacs.connections import MOST_OF_AN_ADDRESS, Connections
 from mammoscope.pacs.dimse import Dimse
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.receiver import SUCCESS, Receiver
-from mammoscope.pacs.retries import UnavailableError
 from mammoscope.pacs.settings import Node
+from mammoscope.peers.errors import UnavailableError
 
 Receiving = Callable[..., tuple[Receiver, ImageQueue]]
 
@@ -123,7 +123,7 @@ def test_an_archive_that_answers_with_a_huge_pdu_is_left() -> None:
 def test_echoes_between_images_do_not_count_against_the_association(
     receiving: Receiving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mammoscope.pacs.receiver.LARGEST_IMAGE", 700_000)
+    monkeypatch.setattr("mammoscope.pacs.listener.LARGEST_IMAGE", 700_000)
     receiver, _ = receiving()
     entity = AE("MODALITY")
     entity.add_requested_context(film(0).SOPClassUID)

@@ -17,9 +17,9 @@ PROGRAM = """
 import sys
 from films import film
 from mammoscope.errors import MammoscopeError
-from mammoscope.pacs.dicomweb import DicomWeb
-from mammoscope.pacs.listing import Days
-from mammoscope.pacs.settings import WebServer
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.listing import Days
+from mammoscope.peers.web_server import WebServer
 
 server = DicomWeb(WebServer(sys.argv[1]))
 one = film(0)

@@ -12,13 +12,15 @@ from films import encoded, film, film_uid
 from nasty_web import Misbehaviour, WebPeer, resets, says
 
 from mammoscope.pacs.breaker import Breaker
-from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.sender import Sender, archive_of
-from mammoscope.pacs.settings import Tls, WebServer, parse_target
+from mammoscope.pacs.settings import parse_target
 from mammoscope.pacs.transitions import Transition, TransitionThreads
 from mammoscope.pacs.watch import Fetcher
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.tls import Tls
+from mammoscope.peers.web_server import WebServer
 
 FILM = film(0)
 

@@ -25,6 +25,7 @@ from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.whole_exams import Members, WholeExams
 from mammoscope.readers.identify import read_exam_key
+from mammoscope.writers.dicom.earlier import report_in
 from mammoscope.writers.json import read_analysis, write_analysis
 from writers.made_analyses import analysis, mammogram
 
@@ -179,12 +180,25 @@ def key_objects_in(path: Path) -> list[Dataset]:
     return [part for part in dcmread(path).ContentSequence if "ReferencedSOPSequence" in part]
 
 
+def lesions_in(path: Path) -> dict[str, set[str]]:
+    """The lesions that a report on an exam names, and the views that show each."""
+    views = {film_uid(number): name for number, name in enumerate(("CC", "MLO", "ML"), start=1)}
+    lesions = {}
+    for part in dcmread(path).iterall():
+        for item in part.value if part.keyword == "ContentSequence" else ():
+            if item.ConceptNameCodeSequence[0].CodeValue == "lesion":
+                (uid,) = [one.UID for one in item.ContentSequence if one.ValueType == "UIDREF"]
+                images = [one.ReferencedSOPSequence[0] for one in item.ContentSequence if one.ValueType == "IMAGE"]
+                lesions[str(uid)] = {views[one.ReferencedSOPInstanceUID] for one in images}
+    return lesions
+
+
 def place_of(root: Path, number: int) -> ImagePlace:
     return ImagePlace(root / "files" / key_of(film_uid(number)))
 
 
 def test_an_exam_is_analysed_when_it_is_whole_and_a_late_view_with_what_is_there(tmp_path: Path) -> None:
-    options = ("--port", "0", "--keep", "--ko", "--exam-wait", "2", "--threshold", "0.5")
+    options = ("--port", "0", "--keep", "--ko", "--exam-sr", "--exam-wait", "2", "--threshold", "0.5")
     with (
         ArchivePeer() as peer,
         PacsProcess(tmp_path / "pacs", "receive", "--send-to", peer.node, *options) as pacs,
@@ -193,8 +207,8 @@ def test_an_exam_is_analysed_when_it_is_whole_and_a_late_view_with_what_is_there
         send(pacs.port, one)
         time.sleep(1)
         assert pacs.counts()[ImageState.RECEIVED] == 1
-        send(pacs.port, other)
-        pacs.wait(lambda counts: counts[ImageState.SENT] == 2)
+        send(pacs.port, other, film(4, StudyInstanceUID=STUDY, NumberOfFrames=2))
+        pacs.wait(lambda counts: counts[ImageState.SENT] == 2 and counts[ImageState.DEAD] == 1)
         root, before = pacs.data, read_analysis(place_of(pacs.data, 1).analysis)
         send(pacs.port, late)
         pacs.wait(lambda counts: counts[ImageState.SENT] == 3)
@@ -202,15 +216,24 @@ def test_an_exam_is_analysed_when_it_is_whole_and_a_late_view_with_what_is_there
         assert pacs.end() == 0
     of_exam = [read_analysis(place_of(root, number).analysis) for number in (1, 2, 3)]
     assert of_exam[0] == before  # what was sent stays as it is
-    lesions = [[finding.lesion for finding in one.findings if finding.lesion] for one in of_exam]
-    assert lesions[0] and sorted(lesions[0]) == sorted(lesions[1]) and lesions[2]
+    lesions = [sorted(finding.lesion for finding in one.findings if finding.lesion) for one in of_exam]
+    assert lesions[0] and lesions[0] == lesions[1] == lesions[2]  # the late view's are called as before
     assert not any(ANALYSED_ALONE in one.warnings for one in of_exam)
     assert list(reported(root).values()) == [sorted(key_of(film_uid(number)) for number in (1, 2, 3))]
     selections = [place_of(root, number).result("ko") for number in (1, 2, 3)]
     assert [path.exists() for path in selections] == [True, False, True]
-    # Each image with its report and segmentation; what was selected before stays as it is.
-    assert [len(key_objects_in(path)) for path in selections if path.exists()] == [6, 9]
-    assert len(peer.stored) == 3 * 2 + 2
+    # Each image with its report and segmentation, and the exam's; what was selected before stays as it is.
+    assert [len(key_objects_in(path)) for path in selections if path.exists()] == [7, 10]
+    assert len(peer.stored) == 3 * 2 + 2 + 2
+    assert not place_of(root, 2).result("exam").exists()
+    first, whole = (report_in(place_of(root, number).result("exam")) for number in (1, 3))
+    assert first is not None and whole is not None and {first.reference.sop_instance} < set(peer.stored)
+    assert first.of_exam and first.images == {film_uid(1), film_uid(2)} and first.replaces == ()
+    unread = [film_uid(4).encode() in place_of(root, number).result("exam").read_bytes() for number in (1, 3)]
+    assert unread == [True, False]  # then it is a dead letter
+    assert whole.images == {film_uid(1), film_uid(2), film_uid(3)} and whole.replaces == (first.reference,)
+    assert whole.reference.series == first.reference.series
+    assert lesions_in(place_of(root, 3).result("exam")) == {lesion: {"CC", "MLO", "ML"} for lesion in lesions[0]}
 
 
 def test_of_an_exam_that_ends_the_process_only_the_image_at_fault_fails(

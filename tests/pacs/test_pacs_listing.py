@@ -15,13 +15,13 @@ from orthanc import Orthanc
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from mammoscope.pacs.breaker import Breaker
-from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.image_queue import ImageQueue
-from mammoscope.pacs.listing import Days
 from mammoscope.pacs.queued_image import ImageState
-from mammoscope.pacs.retries import UncertainError
-from mammoscope.pacs.settings import WebServer
 from mammoscope.pacs.watch import Watch
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.errors import UncertainError
+from mammoscope.peers.listing import Days
+from mammoscope.peers.web_server import WebServer
 
 STUDIES = 430
 TODAY = datetime.now(UTC).date()
@@ -85,7 +85,7 @@ def test_a_list_that_cannot_be_read_to_its_end_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("listing", "dicomweb"):
-        monkeypatch.setattr(f"mammoscope.pacs.{module}.PAGE", 5)
+        monkeypatch.setattr(f"mammoscope.peers.{module}.PAGE", 5)
     with WebPeer() as peer:
         peer.paging = "no offset"
         for number in range(8):

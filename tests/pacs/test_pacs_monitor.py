@@ -23,7 +23,6 @@ from tls_files import TlsFiles
 from mammoscope.bundle import Bundle
 from mammoscope.errors import MammoscopeError
 from mammoscope.pacs.breaker import Breaker
-from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.dimse import Dimse
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.metrics import Chain, readiness
@@ -31,8 +30,11 @@ from mammoscope.pacs.monitor import Monitor
 from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.sender import Sender
-from mammoscope.pacs.settings import Address, Caller, Listening, Node, Tls, WebServer
+from mammoscope.pacs.settings import Address, Caller, Listening, Node
 from mammoscope.pacs.transitions import Transition, TransitionThreads
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.tls import Tls
+from mammoscope.peers.web_server import WebServer
 from mammoscope.queue.metrics import Readiness, disk_problem
 
 Receiving = Callable[..., tuple[Receiver, ImageQueue]]

@@ -28,7 +28,9 @@ from mammoscope.pacs.probe.exam import PATIENT_ID, new_uid, probe_exam
 from mammoscope.pacs.probe.run import Probe, peer_of
 from mammoscope.pacs.probe.service import Service
 from mammoscope.pacs.receiver import Receiver
-from mammoscope.pacs.settings import Caller, Listening, Node, Tls, WebServer
+from mammoscope.pacs.settings import Caller, Listening, Node
+from mammoscope.peers.tls import Tls
+from mammoscope.peers.web_server import WebServer
 
 LINKS = ["search", "connection", "service", "store", "pick-up", "analysis", "store of results", "results"]
 NO_REPORTS = "function ReceivedInstanceFilter(dicom)\n  return dicom.Modality ~= 'SR'\nend\n"
@@ -92,11 +94,6 @@ def watch(archive: Orthanc, quick_bundle: Bundle, tmp_path_factory: pytest.TempP
     options = (archive.web, "--every", "0.5", "--bundle", str(quick_bundle.folder), *QUICK)
     with PacsProcess(tmp_path_factory.mktemp("watch"), "watch", *options, "--monitor", "127.0.0.1:0") as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _own_hook(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # a command sets its own
 
 
 def probed(*arguments: object) -> dict[str, Any]:

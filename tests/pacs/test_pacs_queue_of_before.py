@@ -96,7 +96,9 @@ def test_what_it_remembered_is_remembered(folder: Path) -> None:
     assert queue.memory.has_presentation(["image 1.2.9", "image 1.2.1"])
     assert queue.memory.instances_seen("MG 1.3") == 4 and queue.memory.note("last look") == "2026-11-01"
     assert queue.admit(SENT, CLASS, SENT.encode()) is Admission.KNOWN
-    assert queue.admit("1.2.99", CLASS, b"new") is Admission.NEW
+    assert queue.admit("1.2.99", CLASS, b"new", is_urgent=True) is Admission.NEW
+    due = queue.next(ImageState.RECEIVED)
+    assert due is not None and due.sop_instance == "1.2.99"  # urgency is new, and goes before
     queue.close()
 
 

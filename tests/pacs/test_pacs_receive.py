@@ -33,7 +33,8 @@ from tls_files import TlsFiles
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import ImageState
 from mammoscope.pacs.receiver import OUT_OF_RESOURCES, SUCCESS, Receiver
-from mammoscope.pacs.settings import Caller, Listening, Tls
+from mammoscope.pacs.settings import Caller, Listening
+from mammoscope.peers.tls import Tls
 from mammoscope.readers import read_mammogram
 
 OTHER_CLASSES = (
@@ -163,7 +164,7 @@ def test_a_whole_study_is_taken_and_what_is_no_mammogram_set_aside(
 
 
 def test_nothing_is_held_of_what_is_set_aside(receiving: Receiving, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mammoscope.pacs.receiver.LARGEST_IMAGE", 300_000)
+    monkeypatch.setattr("mammoscope.pacs.listener.LARGEST_IMAGE", 300_000)
     receiver, queue = receiving()
     entity = AE("MODALITY")
     for sop_class in (film(1).SOPClassUID, BreastTomosynthesisImageStorage):

@@ -31,8 +31,9 @@ from mammoscope.pacs.dimse import Dimse
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.receiver import OUT_OF_RESOURCES, SUCCESS, Receiver
-from mammoscope.pacs.retries import FailedError, UnavailableError
-from mammoscope.pacs.settings import Listening, Node, Tls
+from mammoscope.pacs.settings import Listening, Node
+from mammoscope.peers.errors import FailedError, UnavailableError
+from mammoscope.peers.tls import Tls
 
 QUICK = ("--port", "0", "--pause", "0.1", "--threshold", "0.99")
 Receiving = Callable[..., tuple[Receiver, ImageQueue]]

@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from mammoscope.cli.app import app
 from mammoscope.errors import MammoscopeError
-from mammoscope.pacs.settings import Caller, Listening, Node, Tls, WebServer
+from mammoscope.pacs.settings import Caller, Listening, Node
+from mammoscope.peers.tls import Tls
+from mammoscope.peers.web_server import WebServer
 
 ALLOWED = (Caller.parse("MODALITY@10.0.0.7"), Caller.parse("*@192.168.1.0/24"), Caller.parse("V6@fd00::/8"))
 

@@ -22,12 +22,12 @@ from mammoscope import NOTICE
 from mammoscope.audit import verify_trail
 from mammoscope.cli.app import app
 from mammoscope.pacs.breaker import Breaker
-from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.image_queue import ImageQueue
-from mammoscope.pacs.listing import Days
 from mammoscope.pacs.queued_image import ImageState
-from mammoscope.pacs.retries import UnavailableError
-from mammoscope.pacs.settings import WebServer
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.errors import UnavailableError
+from mammoscope.peers.listing import Days
+from mammoscope.peers.web_server import WebServer
 
 QUICK = ("--every", "0.3", "--since", "2000-01-01", "--pause", "0.1")
 NO_FINDING = ("--threshold", "0.99")  # only the detector runs

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from films import film
 
-from mammoscope.pacs.dicomweb import DicomWeb
-from mammoscope.pacs.retries import FailedError, UncertainError
-from mammoscope.pacs.settings import WebServer
-from mammoscope.pacs.stow import StoreAnswer, read_store_answer
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.errors import FailedError, UncertainError
+from mammoscope.peers.stow import StoreAnswer, read_store_answer
+from mammoscope.peers.web_server import WebServer
 
 ONE, TWO = "1.2.3", "1.2.4"
 

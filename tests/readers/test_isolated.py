@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -17,13 +17,15 @@ import hostile_reads
 import numpy as np
 import pytest
 from dicom_files import mammogram, save
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
 
 from mammoscope.errors import InputError, MammoscopeError
-from mammoscope.mammogram import Mammogram
+from mammoscope.mammogram import Laterality, Mammogram
 from mammoscope.readers import IsolatedReader, Limits, read_mammogram
 from mammoscope.readers.exam_key import RUN_SECRET
-from mammoscope.readers.identify import read_identity
+from mammoscope.readers.identify import read_identity, read_stated_image
 from mammoscope.readers.identity import Identity
+from mammoscope.readers.stated_image import StatedImage
 from mammoscope.readers.wire import checked_exam_key
 
 GIB = 1 << 30
@@ -233,6 +235,46 @@ def test_whose_image_it_is_comes_as_one_printable_line_each(
         with IsolatedReader() as reader:
             assert reader.identity(path) == expected
             assert reader.identity(tmp_path / "absent.dcm") is None
+
+
+UIDS = {"SOPInstanceUID": "1.2.3", "StudyInstanceUID": "1.2.4", "SeriesInstanceUID": "1.2.5"}
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({}, {}),
+        (
+            {"SeriesInstanceUID": None, "Modality": "no, code"},
+            {"series": None, "modality": None},
+        ),
+        ({"ImageLaterality": None, "Laterality": None, "ViewPosition": None}, {"laterality": None, "view": None}),
+        ({"SOPInstanceUID": "1.2\x1b"}, None),
+        ({"StudyInstanceUID": None}, None),
+    ],
+)
+def test_what_results_can_refer_to_is_said_also_of_an_image_that_is_cut_off(
+    tmp_path: Path, stated: dict[str, Any], expected: dict[str, Any] | None
+) -> None:
+    path = save(tmp_path / "a.dcm", mammogram(**UIDS | {"ImageLaterality": "L", "ViewPosition": "MLO"} | stated))
+    path.write_bytes(path.read_bytes()[:-1000])
+    whole = StatedImage(
+        sop_class=DigitalMammographyXRayImageStorageForPresentation,
+        sop_instance="1.2.3",
+        study="1.2.4",
+        series="1.2.5",
+        modality="MG",
+        laterality=Laterality.LEFT,
+        view="MLO",
+    )
+    assert read_stated_image(path) == (None if expected is None else replace(whole, **expected))
+    if expected == {}:  # a process of its own
+        with IsolatedReader() as reader:
+            assert reader.stated_image(path) == whole
+            assert reader.stated_image(tmp_path / "absent.dcm") is None
+        for name, wrong in (("study", None), ("sop_class", "../.."), ("view", "x" * 17), ("laterality", "Middle")):
+            with pytest.raises(ValueError, match=r"no UID|no code string|not a valid"):
+                StatedImage.from_message({**whole.to_message(), name: wrong})
 
 
 def test_exam_keys_of_all_decoders_of_a_run_agree(tmp_path: Path) -> None:

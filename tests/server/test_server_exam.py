@@ -21,6 +21,8 @@ from mammoscope.findings import Analysis
 from mammoscope.pipeline import examine, examine_views
 from mammoscope.readers import read_mammogram
 from mammoscope.server import ServerSettings
+from mammoscope.server.dicom_archive import KINDS
+from mammoscope.writers.dicom.earlier import report_of
 from mammoscope.writers.dicom.results import ResultKind, dicom_results
 
 VIEWS = ("R-CC", "L-CC", "R-MLO", "L-MLO")
@@ -149,16 +151,18 @@ def test_dicom_results_of_the_models_can_be_taken_away(
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     analyses = {file["number"]: file for file in done[1]["files"] if file["state"] == "done"}
     assert {name.split(".")[-2] for name in archive.namelist() if name.endswith(".dcm")} == {"sr", "seg", "gsps"}
-    reports = [name for name in archive.namelist() if name.endswith("sr.dcm")]
+    reports = [name for name in archive.namelist() if name.endswith("sr.dcm") and "exam" not in name]
     assert len(reports) == len(analyses) == len(VIEWS)
     written = {pydicom.dcmread(io.BytesIO(archive.read(name))).SOPInstanceUID for name in reports}
     results = [Analysis.model_validate(one) for one in server.client.get(f"/analyses/{done[0]}/result").json()]
     expected = {
-        dicom_results(one.above(threshold), exam / f"phantom-{view}.dcm", [ResultKind.SR])[ResultKind.SR].SOPInstanceUID
+        dicom_results(one.above(threshold), exam / f"phantom-{view}.dcm", KINDS)[ResultKind.SR].SOPInstanceUID
         for one in results
         if (view := one.input.name.removesuffix(".dcm")) in VIEWS
     }
     assert written == expected
+    whole = report_of(pydicom.dcmread(io.BytesIO(archive.read("mammoscope-exam.sr.dcm"))))
+    assert whole is not None and whole.of_exam and len(whole.images) == len(VIEWS)
     text = archive.read("README.txt").decode()
     assert NOTICE in text and "0.1000 or more" in text  # the lowest that the server holds
     assert "Mammoscope-Without-Results" not in answer.headers

@@ -11,7 +11,8 @@ from pydicom.dataset import Dataset
 
 from mammoscope.example.exam import write_view
 from mammoscope.findings import Analysis
-from mammoscope.writers.dicom.key_objects import Made, key_objects
+from mammoscope.writers.dicom.key_objects import key_objects
+from mammoscope.writers.dicom.made import Made
 from mammoscope.writers.dicom.origin import read_origin
 from mammoscope.writers.dicom.results import ResultKind, dicom_results, write_result
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 
+from mammoscope.archive.fetch import Fetcher, NotFetchedError
 from mammoscope.archive.objects import Objects
-from mammoscope.archive.places import filesystem_of, shown
 from mammoscope.archive.sources.file import Batch, SourceFile
 from mammoscope.archive.writer import Kind, Outcome
 from mammoscope.batch.shared_bundle import SharedBundle
@@ -22,10 +22,6 @@ from mammoscope.pipeline import examine_views
 from mammoscope.readers import IsolatedReader, Limits
 
 logger = logging.getLogger(__name__)
-
-
-class NotFetchedError(InputError):
-    """A remote file that cannot be fetched, now."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class ArchiveJob:
         """See ``Job``."""
         self.bundle.loaded()
         with IsolatedReader(self.limits) as reader:
-            yield _Analyst(self, reader)
+            yield _Analyst(self, reader, Fetcher(self.limits.file_bytes))
 
 
 @dataclass(frozen=True)
@@ -63,6 +59,7 @@ class _Analyst:
 
     job: ArchiveJob
     reader: IsolatedReader
+    fetcher: Fetcher
 
     def __call__(self, files: Batch) -> tuple[Outcome, ...]:
         with TemporaryDirectory(prefix="mammoscope-") as folder:
@@ -80,7 +77,7 @@ class _Analyst:
         fresh = count()
         for file in files:
             try:
-                path = self._local(file, folder)
+                path = self.fetcher.local(file, folder)
                 mammogram = self.reader.read(path)
                 number = (
                     next(fresh) if mammogram.exam_key is None else exams.setdefault(mammogram.exam_key, next(fresh))
@@ -98,7 +95,7 @@ class _Analyst:
         views: list[tuple[SourceFile, Path, Mammogram]] = []
         for file in files:
             try:
-                path = self._local(file, folder)
+                path = self.fetcher.local(file, folder)
                 views.append((file, path, self.reader.read(path)))
             except Exception as error:
                 done[file] = failure_of(file, error)
@@ -108,24 +105,6 @@ class _Analyst:
             except Exception as error:
                 done |= {file: failure_of(file, error) for file, _, _ in exam}
         return _joined(files, done)
-
-    def _local(self, file: SourceFile, folder: Path) -> Path:
-        """The file, fetched into a folder if it is remote."""
-        if not file.is_remote:
-            return Path(file.place)
-        try:
-            files, place = filesystem_of(file.place)
-        except MammoscopeError as error:
-            raise NotFetchedError(file.place, str(error).removeprefix(f"{shown(file.place)}: ")) from None
-        path = Path(mkdtemp(dir=folder)) / place.rpartition("/")[2]
-        try:
-            size = files.size(place)
-            if size is None or size <= self.job.limits.file_bytes:
-                files.get_file(place, str(path))
-                return path
-        except Exception as error:  # each library has errors of its own, whose text names the file
-            raise NotFetchedError(file.place, f"cannot be fetched ({type(error).__name__})") from None
-        raise InputError(file.place, f"is larger than {self.job.limits.file_bytes / 2**20:g} MiB")
 
     def _examined(self, exam: Sequence[tuple[SourceFile, Path, Mammogram]], number: int) -> dict[SourceFile, Outcome]:
         views = tuple(mammogram for _, _, mammogram in exam)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mammoscope.batch.exam_objects import write_exam_sr
 from mammoscope.errors import MammoscopeError
 from mammoscope.exam_report import report_on
 from mammoscope.readers import IsolatedReader
@@ -125,10 +126,14 @@ def _names_of(
 
 @dataclass
 class _Open:
-    """An exam whose files are not all done: the JSON files of those that are, and of those that were analysed."""
+    """An exam whose files are not all done: the JSON files of those that are, with the images that were analysed.
+
+    Of those that failed there is the image alone.
+    """
 
     done: list[str] = field(default_factory=list)
-    analysed: list[str] = field(default_factory=list)
+    analysed: dict[str, Path] = field(default_factory=dict)
+    failed: list[Path] = field(default_factory=list)
 
 
 class ExamReports:
@@ -140,10 +145,12 @@ class ExamReports:
         Folder of the results.
     plan
         The exams.
+    exam_sr
+        Whether a DICOM structured report is written beside each.
     """
 
-    def __init__(self, out: Path, plan: ExamPlan) -> None:
-        self._out, self._plan = out, plan
+    def __init__(self, out: Path, plan: ExamPlan, *, exam_sr: bool = False) -> None:
+        self._out, self._plan, self._exam_sr = out, plan, exam_sr
         self._open: dict[int, _Open] = {}
 
     def path(self, exam: int, members: Collection[str]) -> Path | None:
@@ -168,13 +175,13 @@ class ExamReports:
         paths = (self._out / f"{name}{EXAM_SUFFIX}" for name in free)
         return next(path for path in paths if _may_be_written(path, members))
 
-    def add(self, exam: int, name: str, *, is_analysed: bool) -> Path | None:
+    def add(self, exam: int, name: str, image: Path, *, is_analysed: bool) -> Path | None:
         """Note that a file is done.
 
         Parameters
         ----------
-        exam, name
-            The number of its exam, and the name of its results.
+        exam, name, image
+            The number of its exam, the name of its results, and the file.
 
         Returns
         -------
@@ -184,13 +191,16 @@ class ExamReports:
         Raises
         ------
         MammoscopeError
-            The report cannot be written, or an analysis that it is about cannot be read any more.
+            A report cannot be written, or an analysis that it is about cannot be read any more.
         """
         if exam == ALONE:
             return None
         known = self._open.setdefault(exam, _Open())
         known.done.append(f"{name}.json")
-        known.analysed += [f"{name}.json"] if is_analysed else []
+        if is_analysed:
+            known.analysed[f"{name}.json"] = image
+        else:
+            known.failed.append(image)
         if len(known.done) < self._plan.sizes[exam]:
             return None
         del self._open[exam]
@@ -198,7 +208,9 @@ class ExamReports:
         if path is None or not known.analysed:
             return None
         analyses = [(report, read_analysis(self._out / report)) for report in sorted(known.analysed)]
-        write_exam_report(report_on(analyses, not_analysed=len(known.done) - len(analyses)), path)
+        write_exam_report(report_on(analyses, not_analysed=len(known.failed)), path)
+        if self._exam_sr:
+            write_exam_sr(path, known.analysed, known.failed)
         return path
 
 

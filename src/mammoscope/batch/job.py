@@ -53,6 +53,8 @@ class Options:
         What one file may cost.
     dicom, fhir
         Which results are written as DICOM objects too, and whether FHIR resources are.
+    exam_sr
+        Whether an exam of several files gets a DICOM structured report as a whole.
     audit
         Where each analysis and each failure is recorded; None: nowhere.
     backend
@@ -66,6 +68,7 @@ class Options:
     limits: Limits = DEFAULT_LIMITS
     dicom: frozenset[ResultKind] = frozenset()
     fhir: bool = False
+    exam_sr: bool = False
     audit: AuditTrail | None = None
     backend: str = "threads"
 
@@ -280,11 +283,7 @@ class _Analyst:
         write_png(file.overlay, picture)
         error = None
         if options.dicom or options.fhir:
-            if not is_as_before:
-                # Those of another file, bundle or threshold, which this run may not write again.
-                for stale in (file.fhir, *(result_path(file.target, kind) for kind in ResultKind)):
-                    stale.unlink(missing_ok=True)
-            analysis, files, error = _write_for_archives(file, analysis, options, picture)
+            analysis, files, error = _write_for_archives(file, analysis, options, picture, is_as_before)
             written += files
         if options.audit is not None:
             options.audit.record(analysis)
@@ -303,15 +302,22 @@ class _Analyst:
 
 
 def _write_for_archives(
-    file: Planned, analysis: Analysis, options: Options, picture: NDArray[np.uint8]
+    file: Planned, analysis: Analysis, options: Options, picture: NDArray[np.uint8], is_as_before: bool
 ) -> tuple[Analysis, list[Path], InputError | None]:
     """Write DICOM and FHIR results; returns the analysis with their warnings, the files, and any error."""
-    from mammoscope.writers.dicom.origin import read_origin  # noqa: PLC0415 (codecs and pydicom, where they are wanted)
+    from mammoscope.writers.dicom.earlier import report_in  # noqa: PLC0415 (codecs and pydicom, where they are wanted)
+    from mammoscope.writers.dicom.origin import read_origin  # noqa: PLC0415
 
+    earlier = report_in(result_path(file.target, ResultKind.SR))
+    if not is_as_before:
+        # Those of another file, bundle or threshold, which this run may not write again.
+        for stale in (file.fhir, *(result_path(file.target, kind) for kind in ResultKind)):
+            stale.unlink(missing_ok=True)
     try:
         origin = read_origin(file.path, analysis)
         analysis = analysis.model_copy(update={"warnings": (*analysis.warnings, *origin.notes)})
-        results = results_of(analysis, origin, options.dicom, overlay=picture)
+        known = [] if earlier is None else [earlier]
+        results = results_of(analysis, origin, options.dicom, overlay=picture, earlier=known)
     except InputError as error:
         return analysis, [], error
     for kind, result in results.items():

@@ -63,7 +63,7 @@ def analyze_files(
     spare = options.backend == "threads"
     backend = backend_named(options.backend, options.workers + spare)
     plan = _plan(paths, options.limits, looking)
-    reports = ExamReports(out, plan)
+    reports = ExamReports(out, plan, exam_sr=options.exam_sr)
     job = AnalysisJob(SharedBundle.of(bundle), options, Seats(options.workers, options.limits))
     items = _planned(paths, out, plan, reports, bundle)
     with closing(run_apart(backend, job, items, lambda item: [Together((file,)) for file in item.files])) as answers:
@@ -119,7 +119,7 @@ def _crashed(item: Together, crashed: Crashed, options: Options) -> tuple[Done, 
 def _with_report(file: Planned, done: Done, reports: ExamReports) -> Done:
     """The outcome, with the report on the exam if this was its last file."""
     try:
-        report = reports.add(file.exam, file.target.name, is_analysed=done.analysis is not None)
+        report = reports.add(file.exam, file.target.name, file.path, is_analysed=done.analysis is not None)
     except MammoscopeError as error:
         return replace(done, exam_error=error)
     except (OSError, ValueError) as error:  # such as an analysis that another run replaced meanwhile

@@ -19,7 +19,7 @@ def analyze(
         list[str],
         typer.Argument(
             help="DICOM, PNG, JPEG, TIFF or PGM files, or folders of them. With --out NAME.parquet also globs, "
-            "tables of paths (.csv, .parquet) and URLs."
+            "tables of paths (.csv, .parquet), URLs, and DICOMweb's ROOT/studies and ROOT/studies/UID."
         ),
     ],
     out: Annotated[
@@ -62,6 +62,13 @@ def analyze(
     cad: Annotated[
         bool, typer.Option("--cad/--no-cad", help="Also write NAME.cad.dcm, a DICOM Mammography CAD SR.")
     ] = False,
+    exam_sr: Annotated[
+        bool,
+        typer.Option(
+            "--exam-sr/--no-exam-sr",
+            help="Also write EXAM.exam.sr.dcm, one DICOM structured report on an exam of several files.",
+        ),
+    ] = False,
     fhir: Annotated[
         bool, typer.Option("--fhir/--no-fhir", help="Also write NAME.fhir.json, FHIR resources that name no patient.")
     ] = False,
@@ -98,7 +105,7 @@ def analyze(
     from mammoscope.writers.table import findings_table, told_apart
 
     is_archive = out.rstrip("/").endswith(SUFFIX)
-    _check_options(is_archive, overwrite or save_preprocessed, keep_paths or retry_failed)
+    _check_options(is_archive, overwrite or save_preprocessed or exam_sr, keep_paths or retry_failed)
     folder = Path(out)
     files, refused = ([], []) if is_archive else inputs_of(list(map(Path, paths)))
     models = load_bundle(bundle, fast=fast)
@@ -112,7 +119,15 @@ def analyze(
     }
     dicom = frozenset(kind for kind in ResultKind if asked[kind])
     options = Options(
-        threshold, overwrite, save_preprocessed, workers, dicom=dicom, fhir=fhir, audit=trail, backend=backend
+        threshold,
+        overwrite,
+        save_preprocessed,
+        workers,
+        dicom=dicom,
+        fhir=fhir,
+        exam_sr=exam_sr,
+        audit=trail,
+        backend=backend,
     )
     if is_archive:
         analyze_into_archive(
@@ -161,7 +176,10 @@ def analyze(
         + (f", {without_report} exams without their report" if without_report else "")
     )
     if exams:
-        typer.echo(f"{exams} {'exam' if exams == 1 else 'exams'} of several images, each with a report EXAM.exam.json")
+        typer.echo(
+            f"{exams} {'exam' if exams == 1 else 'exams'} of several images, each with a report EXAM.exam.json"
+            + (" and EXAM.exam.sr.dcm" if exam_sr else "")
+        )
     for path in in_order[0].written if len(in_order) == 1 else (folder,):
         typer.echo(path)
     if failed or without_dicom or without_report:
@@ -172,6 +190,6 @@ def _check_options(is_archive: bool, has_files_alone: bool, has_archive_alone: b
     from mammoscope.errors import MammoscopeError
 
     if is_archive and has_files_alone:
-        raise MammoscopeError("--overwrite and --save-preprocessed need a folder as --out, not an archive")
+        raise MammoscopeError("--overwrite, --save-preprocessed and --exam-sr need a folder as --out, not an archive")
     if not is_archive and has_archive_alone:
         raise MammoscopeError(f"--keep-paths and --retry-failed need an archive as --out, such as results{SUFFIX}")

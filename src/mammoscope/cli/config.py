@@ -12,15 +12,15 @@ from typing import Any, get_args, get_type_hints
 
 import typer
 
-from mammoscope.cli import analyze, pacs, pacs_probe, pacs_services, serve
+from mammoscope.cli import analyze, pacs, pacs_probe, pacs_receive, pacs_watch, serve
 from mammoscope.errors import MammoscopeError
 
 # The commands that have a table, by its name.
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "serve": serve.serve,
     "analyze": analyze.analyze,
-    "pacs.watch": pacs_services.watch,
-    "pacs.receive": pacs_services.receive,
+    "pacs.watch": pacs_watch.watch,
+    "pacs.receive": pacs_receive.receive,
     "pacs.push": pacs.push,
     "pacs.pull": pacs.pull,
     "pacs.status": pacs.status,

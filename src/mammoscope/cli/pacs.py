@@ -7,9 +7,21 @@ from typing import Annotated
 
 import typer
 
-from mammoscope.cli.pacs_options import AuthorityOption, CertificateOption, DataOption, KeyOption, UrlArgument
+from mammoscope.cli.pacs_options import (
+    AuthorityOption,
+    CertificateOption,
+    DataOption,
+    KeyOption,
+    ListenOption,
+    MoveToOption,
+    TitleOption,
+    TlsOption,
+    UrlArgument,
+    allow_option,
+)
 from mammoscope.cli.pacs_probe import probe
-from mammoscope.cli.pacs_services import receive, watch
+from mammoscope.cli.pacs_receive import receive
+from mammoscope.cli.pacs_watch import watch
 
 app = typer.Typer(help="Fetch or receive mammograms, and send results to a PACS.", no_args_is_help=True)
 
@@ -19,36 +31,47 @@ def pull(
     studies: Annotated[list[str], typer.Argument(help="Study Instance UIDs.")],
     out: Annotated[Path, typer.Option(help="Folder for the DICOM files.")] = Path("mammoscope-images"),
     modality: Annotated[str, typer.Option(help="Images of this modality.")] = "MG",
+    title: TitleOption = "MAMMOSCOPE",
+    move_to: MoveToOption = None,
+    listen: ListenOption = "127.0.0.1:11112",
+    allow: Annotated[list[str] | None, allow_option("the archive's address")] = None,
+    tls: TlsOption = False,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
     tls_ca: AuthorityOption = None,
 ) -> None:
-    """Fetch the mammograms of studies from a DICOMweb server, to be analysed with 'mammoscope analyze'."""
+    """Fetch the mammograms of studies from an archive, to be analysed with 'mammoscope analyze'."""
+    from mammoscope.cli.pacs_log import silence_dicom
     from mammoscope.errors import MammoscopeError
     from mammoscope.files import replacing
-    from mammoscope.pacs.dicomweb import DicomWeb
+    from mammoscope.pacs.image_archive import ImageArchive
     from mammoscope.pacs.image_place import key_of
-    from mammoscope.pacs.settings import Tls, WebServer
+    from mammoscope.peers.tls import Tls
     from mammoscope.readers.uids import kept_uid
 
-    server = DicomWeb(WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca)))
     for study in studies:
         if kept_uid(study) is None:
             raise MammoscopeError(f"{study!r} is not a valid UID")
-        images, is_whole = server.instances(study, modality)
-        if not images:
-            raise MammoscopeError(f"the server has no image of modality {modality} in study {study}")
-        if not is_whole:
-            typer.echo(f"the list of images of study {study} cannot be read to its end, some may be missing", err=True)
-        for image in images:
-            path = out / f"{key_of(image.sop_instance)}.dcm"
-            with (
-                replacing(path) as temporary,
-                temporary.open("wb") as stream,
-                server.fetch(image.study, image.series, image.sop_instance) as blocks,
-            ):
-                stream.writelines(blocks)
-            typer.echo(path)
+    archive = ImageArchive.parse(
+        url, title, Tls(tls_cert, tls_key, tls_ca), speaks_tls=tls, move_to=move_to, listen=listen, allow=allow or ()
+    )
+    silence_dicom()
+    with archive.sources(1) as (source,):
+        for study in studies:
+            images, is_whole = source.instances(study, modality)
+            if not images:
+                raise MammoscopeError(f"{archive} has no image of modality {modality} in study {study}")
+            if not is_whole:
+                typer.echo(f"the list of images of study {study} cannot be read to its end", err=True)
+            for image in images:
+                path = out / f"{key_of(image.sop_instance)}.dcm"
+                with (
+                    replacing(path) as temporary,
+                    temporary.open("wb") as stream,
+                    source.fetch(image.study, image.series, image.sop_instance) as blocks,
+                ):
+                    stream.writelines(blocks)
+                typer.echo(path)
 
 
 def push(
@@ -66,7 +89,8 @@ def push(
 
     from mammoscope.errors import InputError
     from mammoscope.pacs.sender import archive_of
-    from mammoscope.pacs.settings import Tls, checked_title, parse_target
+    from mammoscope.pacs.settings import checked_title, parse_target
+    from mammoscope.peers.tls import Tls
 
     files_of_tls = Tls(tls_cert, tls_key, tls_ca)
     archive = archive_of(parse_target(target, files_of_tls), checked_title(title), files_of_tls if tls else None)

@@ -22,6 +22,7 @@ def silence_dicom() -> None:
 
     silence_libraries()
     _config.LOG_HANDLER_LEVEL = "none"
+    _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False  # or each is made a text for nobody
 
     def complain(ended: threading.ExceptHookArgs) -> None:
         """Say that a thread of a library failed, without a traceback, which may quote a header."""

@@ -15,13 +15,17 @@ LINK_BROKEN = 4  # as of 'status': images do not come through
 
 def probe(
     target: Annotated[
-        str, typer.Argument(help="TITLE@host:port of 'receive', or the root of the DICOMweb server that is watched.")
+        str,
+        typer.Argument(
+            help="TITLE@host:port of 'receive', or the archive that is watched: the root of a DICOMweb server, or "
+            "TITLE@host:port, given as --results too."
+        ),
     ],
     results: Annotated[
         str | None,
         typer.Option(
             help="Where results are looked for: TITLE@host:port, or the root of a DICOMweb server.",
-            show_default="the server that is watched",
+            show_default="the DICOMweb server that is watched",
         ),
     ] = None,
     data: Annotated[
@@ -56,20 +60,23 @@ def probe(
     from mammoscope.errors import MammoscopeError
     from mammoscope.pacs.probe.run import Probe, peer_of
     from mammoscope.pacs.probe.service import Service
-    from mammoscope.pacs.settings import Address, Node, Tls, checked_title, parse_target
+    from mammoscope.pacs.settings import Address, Node, checked_title, parse_target
+    from mammoscope.peers.tls import Tls
 
     files = Tls(tls_cert, tls_key, tls_ca)
     stored_at = parse_target(target, files)
     if isinstance(stored_at, Node) is (results is None):
         raise MammoscopeError(
-            "--results must say where 'receive' sends its results, so that they can be looked for"
+            "--results must say where 'receive' sends its results, so that they can be looked for; "
+            "it is the same as TARGET where that is an archive which is watched"
             if results is None
             else "--results is for 'receive': 'watch' stores results on the server that it watches"
         )
     service = Service(data, None if monitor is None else Address.parse(monitor))
     ours = checked_title(title)
     first = peer_of(stored_at, ours, files if tls else None)
-    last = first if results is None else peer_of(parse_target(results, files), ours, files if results_tls else None)
+    looked_in = stored_at if results is None else parse_target(results, files)
+    last = first if looked_in == stored_at else peer_of(looked_in, ours, files if results_tls else None)
     silence_dicom()
     outcome = Probe(first, last, service, within).run()
     if as_json:

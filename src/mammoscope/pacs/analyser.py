@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from mammoscope.exam import MOST_VIEWS
+from mammoscope.pacs.earlier_reports import EarlierReports
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
-from mammoscope.pacs.retries import FailedError, NotYetError, UnavailableError
+from mammoscope.pacs.retries import NotYetError
 from mammoscope.pacs.whole_exams import Members, WholeExams
+from mammoscope.peers.errors import FailedError, UnavailableError
 from mammoscope.queue.background import BackgroundProcess, JobFailedError, Message
 from mammoscope.queue.standby import NoProcessError, StandbyProcess
 from mammoscope.readers.exam_key import RUN_SECRET
@@ -42,8 +46,10 @@ class Analyser:
         Which images are one exam, if the models look at whole exams; None: each image is analysed by itself.
     finished
         Called for each image whose analysis is on disk, with its outcome and exam key, before results are sent.
-    key_objects
-        Whether images with findings, and their results, are selected as key objects of what is analysed together.
+    of_exams
+        Which results are made of what is analysed together, of ``image_place.OF_EXAMS``.
+    earlier
+        Finds reports that were made before, where this folder does not remember them; None: nothing does.
     """
 
     def __init__(
@@ -55,9 +61,10 @@ class Analyser:
         exams: WholeExams | None,
         finished: Finished,
         *,
-        key_objects: bool = False,
+        of_exams: Sequence[str] = (),
+        earlier: EarlierReports | None = None,
     ) -> None:
-        self._queue, self._exams, self._finished = queue, exams, finished
+        self._queue, self._exams, self._finished, self._earlier = queue, exams, finished, earlier
         start = partial(
             BackgroundProcess,
             "mammoscope.pacs.analysis_process",
@@ -65,7 +72,7 @@ class Analyser:
             DEFAULT_LIMITS,
             threshold=threshold,
             kinds=kinds,
-            key_objects=key_objects,
+            of_exams=tuple(of_exams),
             exam_secret=RUN_SECRET.to_message(),
         )
         self._process = StandbyProcess(start)
@@ -99,8 +106,9 @@ class Analyser:
             return
         if not identity["processing"]:
             self._queue.memory.add_presentations(identity["marks"])
-        done = self._outcome(image, identity["exam_key"])
+        done = self._outcome(image, identity["exam_key"], image.study or identity["study"])
         self._finished(image, str(done["outcome"]), identity["exam_key"])
+        self._queue.memory.add_reports(image, done.get("reports", ()))
         self._queue.analysed(image, done["results"])
 
     def stop(self) -> None:
@@ -114,22 +122,23 @@ class Analyser:
             return "it is For Processing, and the same exposure has arrived For Presentation"
         return None
 
-    def _outcome(self, image: Image, exam_key: str | None) -> Message:
+    def _outcome(self, image: Image, exam_key: str | None, study: str | None) -> Message:
         """What came of an image; raises as ``Transition.do`` does."""
         if self._exams is None or exam_key is None:
-            (outcome,) = self._analysed([image], [])
+            (outcome,) = self._analysed([image], Members(), study)
         elif left := self._exams.seconds_left(image, exam_key):
             raise NotYetError("waits until its exam is whole", left)
         else:
-            outcome = self._exams.take_outcome(image, exam_key) or self._of_exam(image, exam_key, self._exams)
+            outcome = self._exams.take_outcome(image, exam_key) or self._of_exam(image, exam_key, study)
         if "fault" in outcome:
             logger.error("%s: %s", image.key, outcome["fault"])
         if "problem" in outcome:
             raise FailedError(str(outcome["problem"]), final=bool(outcome.get("final")))
         return outcome
 
-    def _of_exam(self, image: Image, exam_key: str, exams: WholeExams) -> Message:
+    def _of_exam(self, image: Image, exam_key: str, study: str | None) -> Message:
         """Analyse an image together with the others of its exam, whose outcomes are kept until their turn."""
+        exams = cast(WholeExams, self._exams)
         members = exams.members(image, exam_key)
         if members.gone:
             logger.warning("%s: came after %d images of its exam were done and removed", image.key, members.gone)
@@ -137,7 +146,7 @@ class Analyser:
         if len(together) + len(members.done) > MOST_VIEWS:
             together, members = [image], Members()
         try:
-            outcome, *others = self._analysed(together, members.done)
+            outcome, *others = self._analysed(together, members, study)
         except FailedError as error:
             if len(together) + len(members.done) == 1:
                 raise
@@ -147,14 +156,22 @@ class Analyser:
             exams.keep_outcome(other, exam_key, its_outcome)
         return outcome
 
-    def _analysed(self, images: Sequence[Image], beside: Sequence[Image]) -> list[Message]:
-        """What came of each of ``images``; those ``beside`` them are only looked at."""
+    def _analysed(self, images: Sequence[Image], others: Members, study: str | None) -> list[Message]:
+        """What came of each of ``images``; those that are done are only looked at."""
+        beside, folder = others.done, self._queue.place(images[0]).earlier
+        reports = [
+            report for image in (*images, *beside) for report in self._queue.memory.reports_on(image.sop_instance)
+        ]
         request = {
             "do": "analyse",
             "images": [{"folder": self._folder(image), "name": image.key} for image in images],
             "beside": [{"folder": self._folder(image), "name": image.key} for image in beside],
+            "gone": others.gone,
+            "reports": reports,
+            "earlier": os.path.abspath(folder),  # noqa: PTH100
         }
-        reply = self._ask(images[0], request, (len(images) + len(beside)) * _IMAGE_SECONDS)
+        with self._earlier.fetched(study, folder) if self._earlier is not None and study else nullcontext():
+            reply = self._ask(images[0], request, (len(images) + len(beside)) * _IMAGE_SECONDS)
         outcomes = list(reply["images"])
         if len(outcomes) != len(images):
             raise FailedError("the analysis process did not answer for each image")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from mammoscope.errors import MammoscopeError
 from mammoscope.files import write_durably
 from mammoscope.findings import Analysis
 from mammoscope.mammogram import Mammogram
-from mammoscope.pacs.image_place import ImagePlace
+from mammoscope.pacs.image_place import REPORT, SELECTION, ImagePlace
+from mammoscope.pacs.late_views import SeenAgain, left_out, with_known_lesions
 from mammoscope.pipeline import examine_views
 from mammoscope.queue.background import Message, Reply, Tools, failure_of, serve_jobs
 from mammoscope.readers.dicom.admission import is_for_processing
@@ -23,7 +27,11 @@ from mammoscope.readers.dicom.views import laterality_of, view_of
 from mammoscope.readers.exam_key import ExamSecret
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.source import read_source
-from mammoscope.writers.dicom.key_objects import Made, key_objects
+from mammoscope.readers.uids import kept_uid
+from mammoscope.writers.dicom.earlier import EarlierReport, report_in, report_of
+from mammoscope.writers.dicom.exam_sr import exam_report_sr
+from mammoscope.writers.dicom.key_objects import key_objects
+from mammoscope.writers.dicom.made import Made, Unread
 from mammoscope.writers.dicom.origin import read_origin
 from mammoscope.writers.dicom.results import ResultKind, encoded, results_of
 from mammoscope.writers.json import read_analysis, write_analysis
@@ -40,54 +48,102 @@ def _work(job: Message, tools: Tools, reply: Reply) -> None:
         secret = ExamSecret.from_message(tools.settings["exam_secret"])
         reply(_identity(ImagePlace(Path(job["folder"])).image, Limits(**tools.settings["limits"]), secret))
     else:
-        reply({"images": _analyse(job["images"], job["beside"], tools)})
+        reply({"images": _analyse(job, tools)})
 
 
-def _analyse(images: Sequence[Message], beside: Sequence[Message], tools: Tools) -> list[Message]:
+def _analyse(job: Message, tools: Tools) -> list[Message]:
     """Examine images of one exam together; what came of each of ``images``, a failure as by ``failure_of``.
 
     Those ``beside`` them are only looked at; one that cannot be read is left out.
     """
+    images, beside, earlier = job["images"], job["beside"], _earlier(job)
     read = [_read(one, tools) for one in (*images, *beside)]
     views = [view for view in read if isinstance(view, Mammogram)]
     found = iter(examine_views(views, tools.bundle, threshold=tools.settings["threshold"]) if views else ())
+    analyses = [next(found).analysis if isinstance(view, Mammogram) else None for view in read]
+    seen = _seen_again(beside, analyses[len(images) :])
     outcomes, made = [], []
-    for image, view in zip(images, read, strict=False):
-        if not isinstance(view, Mammogram):
-            outcomes.append(view)
+    for image, view, analysis in zip(images, read, analyses, strict=False):
+        if not isinstance(view, Mammogram) or analysis is None:
+            outcomes.append(cast(Message, view))
             continue
         try:
-            made.append(_write(view, next(found).analysis, ImagePlace(Path(image["folder"])), tools))
-            outcomes.append({"outcome": made[-1].analysis.outcome, "results": _uids(made[-1].results)})
+            named = with_known_lesions(analysis, seen)
+            made.append(_write(view, named, ImagePlace(Path(image["folder"])), tools, earlier))
+            outcomes.append({"outcome": named.outcome, **_named(made[-1].results)})
         except Exception as error:
             outcomes.append(failure_of(error))
-    if tools.settings["key_objects"] and made:
-        _select(made, images, beside, outcomes)
+    if tools.settings["of_exams"] and made:
+        number = next(number for number, outcome in enumerate(outcomes) if "outcome" in outcome)
+        try:
+            results = _of_exam(job, outcomes, made, earlier, tools)
+            for kind, result in results.items():
+                write_durably(ImagePlace(Path(images[number]["folder"])).result(kind), encoded(result))
+            for name, values in _named(list(results.values())).items():
+                outcomes[number][name] += values
+        except Exception as error:
+            outcomes[number] = failure_of(error)
     return outcomes
 
 
-def _select(
-    made: Sequence[Made], images: Sequence[Message], beside: Sequence[Message], outcomes: list[Message]
-) -> None:
-    """Write the exam's key objects beside the results of its first image that was analysed."""
-    number = next(number for number, outcome in enumerate(outcomes) if "outcome" in outcome)
-    try:
-        selection = key_objects([*made, *(_made_before(ImagePlace(Path(one["folder"]))) for one in beside)])
-        if selection is not None:
-            write_durably(ImagePlace(Path(images[number]["folder"])).result("ko"), encoded(selection))
-            outcomes[number]["results"] += _uids([selection])
-    except Exception as error:
-        outcomes[number] = failure_of(error)
+def _earlier(job: Message) -> list[EarlierReport]:
+    """Reports that were made before: those that the queue remembers, and those that an archive had."""
+    remembered = [EarlierReport.from_message(one) for one in job["reports"]]
+    fetched = [report_in(path) for path in sorted(Path(job["earlier"]).glob("*.dcm"))]
+    return [*remembered, *(one for one in fetched if one is not None)]
+
+
+def _seen_again(beside: Sequence[Message], now: Sequence[Analysis | None]) -> list[SeenAgain]:
+    """Images that were analysed before, as they are found now."""
+    seen = []
+    for one, analysis in zip(beside, now, strict=True):
+        place = ImagePlace(Path(one["folder"]))
+        with suppress(MammoscopeError):
+            if analysis is not None:
+                before = read_analysis(place.analysis)
+                seen.append(SeenAgain(analysis, before, read_origin(place.image, before)))
+    return seen
+
+
+def _of_exam(
+    job: Message, outcomes: Sequence[Message], made: Sequence[Made], earlier: Sequence[EarlierReport], tools: Tools
+) -> dict[str, Dataset]:
+    """The results on the exam, by their kind."""
+    images = [ImagePlace(Path(one["folder"])) for one in job["images"]]
+    failed = [place for place, outcome in zip(images, outcomes, strict=True) if "outcome" not in outcome]
+    before = [_made_before(ImagePlace(Path(one["folder"]))) for one in job["beside"]]
+    settings = made[0].analysis.bundle, made[0].analysis.thresholds
+    alike = [one for one in before if (one.analysis.bundle, one.analysis.thresholds) == settings]
+    results: dict[str, Dataset] = {}
+    kinds = tools.settings["of_exams"]
+    if REPORT in kinds:
+        results[REPORT] = exam_report_sr(
+            [*made, *alike],
+            unread=[
+                Unread(stated) for place in failed if (stated := tools.reader.stated_image(place.image)) is not None
+            ],
+            not_analysed=len(failed) or None,
+            warnings=left_out(job["gone"], len(before) - len(alike)),
+            earlier=earlier,
+        )
+    if SELECTION in kinds and (selection := key_objects([*made, *before], results.get(REPORT))) is not None:
+        results[SELECTION] = selection
+    return results
 
 
 def _made_before(place: ImagePlace) -> Made:
     analysis = read_analysis(place.analysis)
-    results = [dcmread(path, stop_before_pixels=True) for path in place.results()]
-    return Made(analysis, read_origin(place.image, analysis), [one for one in results if one.Modality != "KO"])
+    results = [dcmread(path, stop_before_pixels=True) for path in place.own_results()]
+    return Made(analysis, read_origin(place.image, analysis), results)
 
 
-def _uids(results: Iterable[Dataset]) -> list[str]:
-    return [str(result.SOPInstanceUID) for result in results]
+def _named(results: Sequence[Dataset]) -> dict[str, list[Any]]:
+    """The UIDs of results, and what is to be known of the reports among them."""
+    reports = [report for result in results if (report := report_of(result)) is not None]
+    return {
+        "results": [str(result.SOPInstanceUID) for result in results],
+        "reports": [report.to_message() for report in reports],
+    }
 
 
 def _read(image: Message, tools: Tools) -> Mammogram | Message:
@@ -97,14 +153,16 @@ def _read(image: Message, tools: Tools) -> Mammogram | Message:
         return failure_of(error)
 
 
-def _write(mammogram: Mammogram, analysis: Analysis, place: ImagePlace, tools: Tools) -> Made:
+def _write(
+    mammogram: Mammogram, analysis: Analysis, place: ImagePlace, tools: Tools, earlier: Sequence[EarlierReport]
+) -> Made:
     """Write the results of one image; returns when all are on disk."""
     kinds = [ResultKind(kind) for kind in tools.settings["kinds"]]
     overlay = render_overlay(mammogram, analysis) if ResultKind.SC in kinds else None
     origin = read_origin(place.image, analysis)
-    results = results_of(analysis, origin, kinds, overlay=overlay)
-    for earlier in place.results():  # of another version of the image, which need not have had the same kinds
-        earlier.unlink()
+    results = results_of(analysis, origin, kinds, overlay=overlay, earlier=earlier)
+    for stale in place.results():  # of another version of the image, which need not have had the same kinds
+        stale.unlink()
     for kind, dataset in results.items():
         write_durably(place.result(kind.value), encoded(dataset))
     write_analysis(analysis, place.analysis)
@@ -128,6 +186,7 @@ def _identity(path: Path, limits: Limits, secret: ExamSecret) -> Message:
         "processing": processing,
         "marks": marks,
         "exam_key": exam_key_of(header, secret),
+        "study": kept_uid(header.text("StudyInstanceUID")),
     }
 
 

@@ -22,8 +22,8 @@ from mammoscope.readers.uids import kept_uid
 logger = logging.getLogger(__name__)
 
 STORAGE_COMMITMENT = UID("1.2.840.10008.1.20.1")
-_INSTANCE = UID("1.2.840.10008.1.20.1.1")  # the well-known one
-_REQUEST, _ALL_KEPT, _SOME_NOT = 1, 1, 2
+COMMITMENT_INSTANCE = UID("1.2.840.10008.1.20.1.1")  # the well-known one
+COMMITMENT_REQUEST, _ALL_KEPT, _SOME_NOT = 1, 1, 2
 _NO_SUCH_INSTANCE, _CLASS_CONFLICT = 0x0112, 0x0119
 _SUCCESS, _INVALID_ARGUMENT, _NO_SUCH_ACTION = 0x0000, 0x0115, 0x0123
 
@@ -54,7 +54,7 @@ class Commitments:
 
     def requested(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """Take a request (N-ACTION); the report follows when it is answered."""
-        if event.action_type != _REQUEST:
+        if event.action_type != COMMITMENT_REQUEST:
             return _NO_SUCH_ACTION, None
         request = event.action_information
         if kept_uid(request.get("TransactionUID")) is None or not request.get("ReferencedSOPSequence"):
@@ -120,6 +120,6 @@ class Commitments:
 
 def _event_report(association: Association, report: Dataset) -> None:
     kind = _SOME_NOT if "FailedSOPSequence" in report else _ALL_KEPT
-    answer, _ = association.send_n_event_report(report, kind, STORAGE_COMMITMENT, _INSTANCE)
+    answer, _ = association.send_n_event_report(report, kind, STORAGE_COMMITMENT, COMMITMENT_INSTANCE)
     if answer.get("Status") != _SUCCESS:
         logger.warning("a report of storage commitment was not accepted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -13,10 +14,10 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 
 from mammoscope.pacs.bounded_association import bound_reading
-from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
 from mammoscope.pacs.settings import Node
+from mammoscope.peers.errors import FailedError, UnavailableError, UncertainError
 
-_VERIFICATION = UID("1.2.840.10008.1.1")
+VERIFICATION = UID("1.2.840.10008.1.1")
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10, 120
 _SUCCESS, _WARNINGS, _DUPLICATE = 0x0000, range(0xB000, 0xC000), 0x0111
 _OURS = 0x0124  # not authorised (PS3.7 C.4.2)
@@ -59,7 +60,7 @@ class Dimse:
     def check(self) -> None:
         """See whether it answers, by C-ECHO; raises ``UnavailableError`` or ``UncertainError`` if it does not."""
         entity = AE(self._title)
-        entity.add_requested_context(_VERIFICATION)
+        entity.add_requested_context(VERIFICATION)
         try:
             with associated(entity, self._node, self._tls) as association:
                 self._association = association
@@ -116,9 +117,24 @@ class Dimse:
 
 @contextmanager
 def associated(
-    entity: AE, node: Node, tls: ssl.SSLContext | None, roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = ()
+    entity: AE,
+    node: Node,
+    tls: ssl.SSLContext | None,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[tuple[Any, ...]] = (),
 ) -> Iterator[Association]:
     """An association that is released at the end, or aborted after an error.
+
+    Parameters
+    ----------
+    entity
+        Ours, with the contexts to request.
+    node, tls
+        Whom to call; None: unencrypted.
+    roles
+        Those to propose.
+    handlers
+        What to do with what arrives, as pynetdicom takes them.
 
     Raises
     ------
@@ -136,7 +152,7 @@ def associated(
             ae_title=node.title,
             tls_args=None if tls is None else (tls, node.host),
             ext_neg=list(roles),
-            evt_handlers=[(evt.EVT_CONN_OPEN, bound_reading)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, bound_reading), *handlers],
         )
     except OSError:  # before it connects, the library looks the name up
         raise UnavailableError(f"{node} cannot be reached: its name is not known") from None

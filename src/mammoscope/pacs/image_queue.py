@@ -6,23 +6,23 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from mammoscope.errors import MammoscopeError
 from mammoscope.pacs.ages import Ages
 from mammoscope.pacs.image_files import ImageFiles
 from mammoscope.pacs.image_place import ImagePlace, key_of
+from mammoscope.pacs.image_rows import images_where, make_dead
 from mammoscope.pacs.image_tables import PATIENCE_SECONDS, PRAGMAS, SCHEMA
 from mammoscope.pacs.memory import Memory
 from mammoscope.pacs.opening import REPAIR, lock_of, refuse_lost_states
 from mammoscope.pacs.queued_image import Admission, Image, ImageState
 from mammoscope.pacs.retries import LONGEST_PAUSE, pause
 from mammoscope.pacs.steady_clock import SteadyClock
+from mammoscope.pacs.turns import Turns, mark
+from mammoscope.pacs.urgency import is_urgent_file
 from mammoscope.queue.database import Database
 from mammoscope.queue.folder import QueueFolder
 from mammoscope.readers.source import data_set_sha256
-
-_COLUMNS = ("position", "sop_instance", "sop_class", "study", "series", "digest", "state", "failures", "problem")
 
 
 class ImageQueue:
@@ -84,7 +84,7 @@ class ImageQueue:
                 place, SCHEMA, pragmas=PRAGMAS, patience=PATIENCE_SECONDS, thorough=working, repair=REPAIR
             )
             opened.callback(self._database.close)
-            self.memory = Memory(self._database)
+            self.memory, self._turns = Memory(self._database), Turns(self._database)
             self.ages = Ages(self._database, self._files, folder)
             if working:
                 self._remove_unwanted(place)
@@ -111,7 +111,9 @@ class ImageQueue:
                 == 1
             )
 
-    def admit(self, sop_instance: str, sop_class: str, content: bytes, wait: float = 0.0) -> Admission:
+    def admit(
+        self, sop_instance: str, sop_class: str, content: bytes, wait: float = 0.0, *, is_urgent: bool = False
+    ) -> Admission:
         """Add an image that another system sent: its file is on disk and in the queue when this returns.
 
         Other content under a known UID is a new version: it takes the place of the old one and is analysed.
@@ -124,6 +126,8 @@ class ImageQueue:
             The whole DICOM file.
         wait
             Seconds before its analysis is due.
+        is_urgent
+            Whether it goes before others, also if its header does not say so.
 
         Raises
         ------
@@ -134,6 +138,7 @@ class ImageQueue:
         if (known := self.image(sop_instance)) is not None and known.digest == digest:
             return Admission.KNOWN
         with self._files.written([content]) as (temporary, _):
+            is_urgent |= is_urgent_file(temporary)
             try:
                 with self._database.transaction() as database:
                     known = self.image(sop_instance)
@@ -141,16 +146,18 @@ class ImageQueue:
                         return Admission.KNOWN
                     self._files.put(temporary, sop_instance)
                     if known is None:
-                        database.execute(
+                        added = database.execute(
                             "INSERT INTO images (sop_instance, sop_class, digest, state, due) VALUES (?, ?, ?, ?, ?)",
                             (sop_instance, sop_class, digest, ImageState.RECEIVED, self._now() + wait),
                         )
+                        mark(database, added.lastrowid, is_urgent=is_urgent)
                         return Admission.NEW
                     database.execute(
                         "UPDATE images SET sop_class = ?, digest = ?, state = ?, failures = 0, due = ?, problem = NULL "
                         "WHERE position = ?",
                         (sop_class, digest, ImageState.RECEIVED, self._now() + wait, known.position),
                     )
+                    mark(database, known.position, is_urgent=is_urgent)
                     return Admission.CHANGED
             except BaseException:
                 with self._database.transaction():  # so that nobody admits it between the check and the removal
@@ -167,6 +174,7 @@ class ImageQueue:
             False, and the image stays as it was, if it is what was fetched before and could not be analysed.
         """
         with self._files.written(blocks) as (temporary, digest), self._database.transaction() as database:
+            is_urgent = is_urgent_file(temporary)
             self._files.put(temporary, image.sop_instance)
             if digest == image.digest:
                 return False
@@ -175,6 +183,7 @@ class ImageQueue:
                 "problem = NULL WHERE position = ? AND state = ?",
                 (ImageState.RECEIVED, digest, self._now() + wait, image.position, image.state),
             )
+            mark(database, image.position, is_urgent=is_urgent)
         return True
 
     def fetch_again(self, image: Image, problem: str) -> bool:
@@ -183,7 +192,7 @@ class ImageQueue:
         is_last = failures >= self._attempts
         with self._database.transaction() as database:
             if is_last:
-                _kill(database, image, problem)
+                make_dead(database, image, problem)
             else:
                 database.execute(
                     "UPDATE images SET state = ?, failures = ?, due = ?, problem = ? WHERE position = ? AND state = ?",
@@ -203,9 +212,8 @@ class ImageQueue:
         return self._files.is_whole(image.sop_instance, image.digest)
 
     def next(self, state: ImageState) -> Image | None:
-        """The image of this state that is due longest."""
-        rows = self._images("WHERE state = ? AND due <= ? ORDER BY due, position LIMIT 1", (state, self._now()))
-        return rows[0] if rows else None
+        """The image of this state whose turn it is: of those that are due, as ``Turns`` says."""
+        return self._turns.next(state, self._now())
 
     def wait(self, seconds: float) -> None:
         """Return when something has changed, or after so many seconds."""
@@ -243,7 +251,7 @@ class ImageQueue:
         is_last = final or failures >= self._attempts
         with self._database.transaction() as database:
             if is_last:
-                _kill(database, image, problem)
+                make_dead(database, image, problem)
             else:
                 database.execute(
                     "UPDATE images SET failures = ?, due = ?, problem = ? "
@@ -294,11 +302,11 @@ class ImageQueue:
 
     def images(self, state: ImageState) -> list[Image]:
         """All images of a state, oldest first."""
-        return self._images("WHERE state = ? ORDER BY position", (state,))
+        return images_where(self._database, "state = ? ORDER BY position", (state,))
 
     def image(self, sop_instance: str) -> Image | None:
         """One image; None if it is not known."""
-        rows = self._images("WHERE sop_instance = ?", (sop_instance,))
+        rows = images_where(self._database, "sop_instance = ?", (sop_instance,))
         return rows[0] if rows else None
 
     def counts(self) -> dict[ImageState, int]:
@@ -331,20 +339,3 @@ class ImageQueue:
             "WHERE position = ? AND state = ? AND digest IS ?",
             (state, self._now() + wait, problem, image.position, image.state, image.digest),
         )
-
-    def _images(self, where: str, values: tuple[object, ...]) -> list[Image]:
-        query = f"SELECT {', '.join(_COLUMNS)} FROM images {where}"  # noqa: S608 (where is ours)
-        return [_image(row) for row in self._database.rows(query, values)]
-
-
-def _image(row: tuple[Any, ...]) -> Image:
-    return Image(**{**dict(zip(_COLUMNS, row, strict=True)), "state": ImageState(row[_COLUMNS.index("state")])})
-
-
-def _kill(database: sqlite3.Connection, image: Image, problem: str) -> None:
-    """Make a dead letter of an image, if it is still in the state and version that it was read in."""
-    database.execute(
-        "UPDATE images SET state = ?, next_state = ?, failures = ?, problem = ? "
-        "WHERE position = ? AND state = ? AND digest IS ?",
-        (ImageState.DEAD, image.state, image.failures + 1, problem, image.position, image.state, image.digest),
-    )

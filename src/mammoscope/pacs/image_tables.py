@@ -42,6 +42,34 @@ CREATE TRIGGER IF NOT EXISTS image_removed AFTER DELETE ON images BEGIN
 END;
 INSERT OR IGNORE INTO moments SELECT position, {_NOW}, {_NOW} FROM images;
 """  # noqa: S608
-SCHEMA = Schema(1, TABLES, additions={"moments": _AGES})
+# Images that go before others, until they are done.
+_URGENT = """
+CREATE TABLE IF NOT EXISTS urgent (position INTEGER PRIMARY KEY);
+CREATE TRIGGER IF NOT EXISTS urgent_done AFTER UPDATE OF state ON images WHEN new.state IN ('sent', 'skipped') BEGIN
+    DELETE FROM urgent WHERE position = new.position;
+END;
+CREATE TRIGGER IF NOT EXISTS urgent_removed AFTER DELETE ON images BEGIN
+    DELETE FROM urgent WHERE position = old.position;
+END;
+"""
+# Structured reports that were made: on which image (one on an exam has a row for each of its images), with the results
+# of which image, in which version, it is sent, and what there is to know of it, in JSON.
+_REPORTS = """
+CREATE TABLE IF NOT EXISTS reports (
+    image TEXT NOT NULL,
+    report TEXT NOT NULL,
+    sent_with TEXT NOT NULL,
+    digest TEXT,
+    is_sent INTEGER NOT NULL DEFAULT 0,
+    value TEXT NOT NULL,
+    PRIMARY KEY (image, report)
+);
+CREATE INDEX IF NOT EXISTS reports_by_name ON reports (report);
+CREATE INDEX IF NOT EXISTS reports_by_image ON reports (sent_with);
+CREATE TRIGGER IF NOT EXISTS report_sent AFTER UPDATE OF state ON images WHEN new.state = 'sent' BEGIN
+    UPDATE reports SET is_sent = 1 WHERE sent_with = new.sop_instance AND digest IS new.digest;
+END;
+"""
+SCHEMA = Schema(1, TABLES, additions={"moments": _AGES, "urgent": _URGENT, "reports": _REPORTS})
 PRAGMAS = ("synchronous = FULL",)  # accepted images must survive a power cut
 PATIENCE_SECONDS = 30.0

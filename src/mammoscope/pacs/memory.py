@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from mammoscope.pacs.queued_image import Image
 from mammoscope.queue.database import Database
 
 
 class Memory:
-    """Remembers results that were made, exposures that arrived For Presentation, studies that were seen, and notes.
+    """Remembers results and reports that were made, exposures For Presentation, studies that were seen, and notes.
 
     Parameters
     ----------
@@ -22,6 +25,38 @@ class Memory:
     def is_result(self, sop_instance: str) -> bool:
         """Whether an object is one of the results that were made here."""
         return self._database.row("SELECT 1 FROM results WHERE sop_instance = ?", (sop_instance,)) is not None
+
+    def add_reports(self, image: Image, reports: Iterable[Mapping[str, Any]]) -> None:
+        """Remember structured reports that were made and are sent with the results of an image.
+
+        Parameters
+        ----------
+        reports
+            As ``EarlierReport.to_message`` gives them.
+        """
+        rows = [
+            (about, report["reference"]["sop_instance"], image.sop_instance, image.digest, json.dumps(report))
+            for report in reports
+            for about in report["images"]
+        ]
+        with self._database.transaction() as database:
+            database.executemany(
+                "INSERT INTO reports (image, report, sent_with, digest, value) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET sent_with = excluded.sent_with, digest = excluded.digest",
+                rows,
+            )
+
+    def reports_on(self, sop_instance: str) -> list[dict[str, Any]]:
+        """Structured reports on an image that were sent or are about to be, as they were added."""
+        query = (
+            "SELECT value FROM reports WHERE image = ? AND (is_sent OR EXISTS (SELECT 1 FROM images WHERE "
+            "sop_instance = reports.sent_with AND digest IS reports.digest AND state = 'analysed'))"
+        )
+        return [json.loads(row[0]) for row in self._database.rows(query, (sop_instance,))]
+
+    def knows_report(self, report: str) -> bool:
+        """Whether a structured report is remembered."""
+        return self._database.row("SELECT 1 FROM reports WHERE report = ?", (report,)) is not None
 
     def add_presentations(self, marks: Iterable[str]) -> None:
         """Remember the marks that an image For Presentation shares with the same image For Processing."""

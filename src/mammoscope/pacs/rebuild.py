@@ -21,7 +21,18 @@ from mammoscope.readers.limits import DEFAULT_LIMITS
 from mammoscope.readers.source import data_set_sha256, read_source
 from mammoscope.readers.uids import kept_uid
 
-_TABLES = ("moments", "images", "results", "presentations", "studies", "notes", "forgotten")  # an image makes a moment
+# By the order of their rows; an image makes a moment.
+_TABLES = {
+    "moments": "rowid",
+    "images": "rowid",
+    "results": "rowid",
+    "reports": "rowid",
+    "presentations": "rowid",
+    "studies": "rowid",
+    "notes": "rowid",
+    "forgotten": "key",
+    "urgent": "rowid",
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ def _copy(database: Database, old: Path, table: str) -> int:
     with database.transaction() as connection:
         columns = [str(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")]
         insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
-        for row in _readable_rows(old, f"SELECT {', '.join(columns)} FROM {table} ORDER BY rowid"):  # noqa: S608
+        for row in _readable_rows(old, f"SELECT {', '.join(columns)} FROM {table} ORDER BY {_TABLES[table]}"):  # noqa: S608
             with suppress(sqlite3.IntegrityError):
                 copied += connection.execute(insert, row).rowcount
     return copied

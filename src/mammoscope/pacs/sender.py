@@ -9,11 +9,12 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 
-from mammoscope.pacs.dicomweb import DicomWeb
 from mammoscope.pacs.dimse import Dimse
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
-from mammoscope.pacs.settings import Node, Target, Tls
+from mammoscope.pacs.settings import Node, Target
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.tls import Tls
 
 logger = logging.getLogger(__name__)
 

@@ -17,19 +17,27 @@ from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.analyser import Analyser
 from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.commitment import Commitments
-from mammoscope.pacs.dicomweb import DicomWeb
+from mammoscope.pacs.commitment_user import CommitmentUser
+from mammoscope.pacs.committed_archive import CommittedArchive
+from mammoscope.pacs.earlier_reports import EarlierReports
 from mammoscope.pacs.exam_reports import ExamReports
+from mammoscope.pacs.image_archive import ImageArchive
 from mammoscope.pacs.image_files import LEAST_RESERVE
+from mammoscope.pacs.image_place import REPORT, SELECTION
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.metrics import CHECK_SECONDS, Chain, PacsMetrics, readiness
 from mammoscope.pacs.monitor import Monitor
 from mammoscope.pacs.queued_image import Image, ImageState
 from mammoscope.pacs.receiver import Receiver
 from mammoscope.pacs.sender import Archive, Sender, archive_of
-from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, Target, Tls, WebServer
+from mammoscope.pacs.settings import Listening, Node, QueueSettings, Retention, Target
 from mammoscope.pacs.transitions import Transition, TransitionThreads
 from mammoscope.pacs.watch import Fetcher, Watch
 from mammoscope.pacs.whole_exams import WholeExams
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.found import Source
+from mammoscope.peers.tls import Tls
+from mammoscope.peers.web_server import WebServer
 from mammoscope.queue.metrics import disk_problem, exposition, registry_of
 from mammoscope.writers.json import read_analysis
 
@@ -41,7 +49,7 @@ _STOP_SECONDS, _TIDY_SECONDS = 5.0, 3600.0
 
 
 def watch(
-    server: WebServer,
+    archive: ImageArchive,
     settings: QueueSettings,
     *,
     every: float,
@@ -50,11 +58,11 @@ def watch(
     since: date | None,
     started: Started | None = None,
 ) -> None:
-    """Analyse what is new on a DICOMweb server and store the results there, until SIGINT, SIGTERM or SIGHUP.
+    """Analyse what is new in an archive and store the results there, until SIGINT, SIGTERM or SIGHUP.
 
     Parameters
     ----------
-    server, settings
+    archive, settings
         What to watch, and what to do with what is there.
     every, sweep_every
         Seconds between two queries for recent studies, and between two for all studies.
@@ -66,18 +74,21 @@ def watch(
     Raises
     ------
     MammoscopeError
-        The bundle or the folder cannot be used.
+        The bundle, the folder, an address to listen on or a TLS file cannot be used.
     """
     with _until_told() as ended, _queue_of(settings) as (queue, stack):
         queue.memory.take_up_set_aside()
-        searching = Breaker(server, settings.first_pause)
-        fetched_from, stored_in, asked, swept = (DicomWeb(server) for _ in range(4))
+        searching = Breaker(archive, settings.first_pause)
+        user = _commitment_user(archive.target, archive.title, archive.tls, settings)
+        fetched_from, source, asked, swept, reported_in = stack.enter_context(archive.sources(5, user))
+        stored_in = _committed(source, user, settings)
         transitions = {
             ImageState.FOUND: Transition(Fetcher(fetched_from, queue, settings.hold), searching.for_service()),
             ImageState.ANALYSED: Transition(sender := Sender(stored_in, queue), searching.for_service(), sender.check),
         }
         chain = Chain({"search": searching}, {"search": 3 * every})
-        monitored = _start(stack, queue, settings, transitions, chain, fetched_from, stored_in)
+        earlier = EarlierReports(reported_in, queue.memory, settings.first_pause)
+        monitored = _start(stack, queue, settings, transitions, chain, earlier, fetched_from, stored_in)
         make = partial(Watch, queue=queue, modalities=modalities, since=since, stopping=ended)
         looking = make(asked, breaker=searching, first_pause=settings.first_pause)
         sweeping = make(swept, breaker=searching.for_service(), first_pause=settings.first_pause)
@@ -91,8 +102,11 @@ def watch(
         for thread in threads:
             thread.start()
         stack.callback(_end, threads, asked, swept)
+        moved = (
+            f", which sends images to {archive.destination.title}" if archive.destination and archive.by_move else ""
+        )
         if started is not None:
-            started(f"watching {server} every {every:g} s{monitored}")
+            started(f"watching {archive} every {every:g} s{moved}{monitored}")
         ended.wait()
 
 
@@ -110,7 +124,7 @@ def _repeat(work: Callable[[], int], every: float, breaker: Breaker, ended: Even
         ended.wait(max(every, breaker.pause_left()))
 
 
-def _end(threads: Sequence[Thread], *servers: DicomWeb) -> None:
+def _end(threads: Sequence[Thread], *servers: Source) -> None:
     for server in servers:
         server.interrupt()
     for thread in threads:
@@ -150,12 +164,16 @@ def receive(
             nodes = (*report_to, target) if isinstance(target, Node) else report_to
             tls = None if calling_tls is None else calling_tls.for_calling()
             commitments = Commitments(queue, listening.title, nodes, tls)
-        archive = archive_of(target, listening.title, calling_tls)
-        receiver = Receiver(listening, queue, settings.hold, commitments)
+        user = _commitment_user(target, listening.title, calling_tls, settings)
+        archive = _committed(archive_of(target, listening.title, calling_tls), user, settings)
+        receiver = Receiver(listening, queue, settings.hold, commitments, user)
         sender = Sender(archive, queue)
         sending = Transition(sender, Breaker(target, settings.first_pause), sender.check)
         chain = Chain(checks={"listener": receiver.check})
-        monitored = _start(stack, queue, settings, {ImageState.ANALYSED: sending}, chain, archive)
+        earlier = None
+        if isinstance(target, WebServer):
+            earlier = EarlierReports(DicomWeb(target), queue.memory, settings.first_pause)
+        monitored = _start(stack, queue, settings, {ImageState.ANALYSED: sending}, chain, earlier, archive)
         Thread(target=receiver.serve, name="receiver", daemon=True).start()
         stack.callback(receiver.stop)
         if started is not None:
@@ -163,6 +181,20 @@ def receive(
                 f"listening as {listening.title} on {listening.host}:{receiver.port}, results go to {target}{monitored}"
             )
         ended.wait()
+
+
+def _commitment_user(target: Target, title: str, tls: Tls | None, settings: QueueSettings) -> CommitmentUser | None:
+    if settings.commit_within is None:
+        return None
+    if not isinstance(target, Node):
+        raise MammoscopeError("--commit is for TITLE@host:port, not for the URL of a DICOMweb server")
+    return CommitmentUser(target, title, None if tls is None else tls.for_calling())
+
+
+def _committed(archive: Archive, user: CommitmentUser | None, settings: QueueSettings) -> Archive:
+    if user is None or settings.commit_within is None:
+        return archive
+    return CommittedArchive(archive, user, settings.commit_within)
 
 
 @contextmanager
@@ -186,6 +218,7 @@ def _start(
     settings: QueueSettings,
     others: dict[ImageState, Transition],
     chain: Chain,
+    earlier: EarlierReports | None,
     *peers: Archive,
 ) -> str:
     bundle = load_bundle(settings.bundle)
@@ -205,11 +238,19 @@ def _start(
         if trail is not None and (was_fetched or image.state is ImageState.RECEIVED):
             trail.record_failure(queue.place(image).image, "refused" if would_fail_again else "failed")
 
-    whole = WholeExams(queue, settings.exam_wait) if bundle.sees_exams else None
+    of_exams = [kind for kind, asked in ((REPORT, settings.exam_report), (SELECTION, settings.key_objects)) if asked]
+    whole = WholeExams(queue, settings.exam_wait) if bundle.sees_exams or settings.exam_report else None
     if whole is not None:
         logger.info("exams are analysed whole, %g s after their last image came", settings.exam_wait)
     analyser = Analyser(
-        queue, bundle.folder, settings.threshold, settings.kinds, whole, finished, key_objects=settings.key_objects
+        queue,
+        bundle.folder,
+        settings.threshold,
+        settings.kinds,
+        whole,
+        finished,
+        of_exams=of_exams,
+        earlier=earlier,
     )
     analysing = Transition(analyser, Breaker("the analysis process", settings.first_pause), analyser.check)
     transitions = {**others, ImageState.RECEIVED: analysing}
@@ -226,7 +267,8 @@ def _start(
         check_after=None if settings.monitor is None else CHECK_SECONDS,
     )
     running.start()
-    stack.callback(running.stop, analyser.stop, *(peer.interrupt for peer in peers))
+    asked = () if earlier is None else (earlier,)
+    stack.callback(running.stop, analyser.stop, *(peer.interrupt for peer in (*peers, *asked)))
     if settings.retention != Retention():
         _tidy_up(stack, queue, settings.retention)
     if settings.monitor is None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mammoscope.errors import MammoscopeError
+from mammoscope.peers.tls import SYSTEMS_TRUST, Tls
+from mammoscope.peers.web_server import WebServer
 
 DEFAULT_TITLE = "MAMMOSCOPE"
 _MOST_DAYS = 36_500
-LARGEST_IMAGE = 320 << 20  # bytes; the largest that is analysed has 100 million pixels of up to 3 bytes
 _TITLE = re.compile(r"[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?")  # PS3.5 6.2, AE: 16 characters, no backslash
 _NODE = re.compile(r"(?P<title>.+)@(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
 
@@ -86,106 +84,6 @@ class Caller:
         return place in self.network and (title is None or self.title is None or title == self.title)
 
 
-@dataclass(frozen=True)
-class Tls:
-    """Files in PEM format.
-
-    Attributes
-    ----------
-    certificate, key
-        mammoscope's own; None: none is presented.
-    authority
-        Who must have signed the certificates of others; None: those that the system trusts; callers need none.
-    """
-
-    certificate: Path | None = None
-    key: Path | None = None
-    authority: Path | None = None
-
-    def __post_init__(self) -> None:
-        if (self.certificate is None) != (self.key is None):
-            raise MammoscopeError("a TLS certificate needs its key, and a key its certificate: give both or none")
-        for path in (self.certificate, self.key, self.authority):
-            if path is not None and not path.is_file():
-                raise MammoscopeError(f"{path}: no such file")
-
-    def for_listening(self) -> ssl.SSLContext | None:
-        """What a receiver needs; None without a certificate: then it does not speak TLS."""
-        if self.certificate is None:
-            if self.authority is not None:
-                raise MammoscopeError("to check callers' certificates, the receiver needs one itself")
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._load(context)
-        if self.authority is not None:
-            context.verify_mode = ssl.CERT_REQUIRED
-        return context
-
-    def for_calling(self) -> ssl.SSLContext:
-        """What a caller needs: checks the other's certificate and its host name."""
-        context = ssl.create_default_context()
-        if self.authority is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._load(context)
-        return context
-
-    def _load(self, context: ssl.SSLContext) -> None:
-        context.minimum_version = ssl.TLSVersion.TLSv1_2  # BCP 195 (PS3.15 B.12)
-        try:
-            if self.certificate is not None:
-                context.load_cert_chain(self.certificate, self.key)
-            if self.authority is not None:
-                context.load_verify_locations(self.authority)
-        except OSError as error:
-            raise MammoscopeError(f"the TLS files cannot be used ({error.strerror or error})") from None
-
-
-@dataclass(frozen=True)
-class WebServer:
-    """A DICOMweb server.
-
-    Attributes
-    ----------
-    url
-        Root of its services: ``https://pacs.example.org/dicom-web``.
-    user, password, token
-        Credentials: basic authentication, or a bearer token. They come from the environment, never from a URL.
-    tls
-        For ``https``.
-    """
-
-    url: str
-    user: str | None = None
-    password: str | None = None
-    token: str | None = None
-    tls: Tls = Tls()
-
-    def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            valid = False
-        if not valid or parts.query or parts.fragment:
-            raise MammoscopeError(
-                "not the URL of a DICOMweb server, expected one like 'https://pacs.example.org/dicom-web'"
-            )
-        if parts.username or parts.password:
-            raise MammoscopeError(
-                "the URL holds a user name, which logs and process lists would show: "
-                "set MAMMOSCOPE_PACS_USER and MAMMOSCOPE_PACS_PASSWORD"
-            )
-
-    @classmethod
-    def from_environment(cls, url: str, tls: Tls) -> WebServer:
-        """With what MAMMOSCOPE_PACS_USER, _PASSWORD and _TOKEN say; raises as the class does."""
-        user, password, token = (os.environ.get(f"MAMMOSCOPE_PACS_{name}") for name in ("USER", "PASSWORD", "TOKEN"))
-        return cls(url, user, password, token, tls)
-
-    def __str__(self) -> str:
-        return self.url
-
-
 Target = Node | WebServer
 
 
@@ -194,6 +92,16 @@ def parse_target(text: str, tls: Tls) -> Target:
     if text.startswith(("http://", "https://")):
         return WebServer.from_environment(text, tls)
     return Node.parse(text)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; raises ``MammoscopeError`` if it is none."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        raise MammoscopeError(
+            f"{host!r} is not an address to listen on, expected one like 127.0.0.1 or 0.0.0.0"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -214,17 +122,11 @@ class Listening:
     host: str = "127.0.0.1"
     port: int = 11112
     callers: tuple[Caller, ...] = ()
-    tls: Tls = Tls()
+    tls: Tls = SYSTEMS_TRUST
 
     def __post_init__(self) -> None:
         checked_title(self.title)
-        try:
-            address = ipaddress.ip_address(self.host)
-        except ValueError:
-            raise MammoscopeError(
-                f"{self.host!r} is not an address to listen on, expected one like 127.0.0.1 or 0.0.0.0"
-            ) from None
-        if not address.is_loopback and not self.callers:
+        if not is_loopback(self.host) and not self.callers:
             raise MammoscopeError(
                 f"{self.host} can be reached from other machines, and whoever reaches it could send files: say who may "
                 "call with --allow TITLE@ADDRESS, or listen on 127.0.0.1"
@@ -307,8 +209,10 @@ class QueueSettings:
         Where ``/metrics`` and ``/ready`` are; None: nowhere.
     exam_wait
         Seconds without a further image after which an exam is whole, where models look at whole exams.
-    key_objects
-        Whether a Key Object Selection is made of what is analysed together.
+    key_objects, exam_report
+        Whether a Key Object Selection, and a structured report on the exam, are made of what is analysed together.
+    commit_within
+        Seconds in which an archive must report that it keeps results; None: it is not asked.
     """
 
     data: Path
@@ -325,3 +229,5 @@ class QueueSettings:
     monitor: Address | None = None
     exam_wait: float = 60.0
     key_objects: bool = False
+    commit_within: float | None = None
+    exam_report: bool = False

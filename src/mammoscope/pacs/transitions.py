@@ -12,7 +12,8 @@ from mammoscope.errors import MammoscopeError, place_of
 from mammoscope.pacs.breaker import Breaker
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import Image, ImageState
-from mammoscope.pacs.retries import FailedError, NotYetError, UnavailableError, UncertainError
+from mammoscope.pacs.retries import NotYetError
+from mammoscope.peers.errors import FailedError, UnavailableError, UncertainError
 
 logger = logging.getLogger(__name__)
 

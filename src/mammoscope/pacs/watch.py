@@ -1,4 +1,4 @@
-"""Look for new mammograms on a DICOMweb server."""
+"""Look for new mammograms in an archive."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from datetime import UTC, date, datetime, timedelta
 from threading import Event
 
 from mammoscope.pacs.breaker import Breaker
-from mammoscope.pacs.dicomweb import DicomWeb, Study
 from mammoscope.pacs.image_place import key_of
 from mammoscope.pacs.image_queue import ImageQueue
-from mammoscope.pacs.listing import Days
 from mammoscope.pacs.queued_image import Image
-from mammoscope.pacs.retries import FailedError, UncertainError, pause
+from mammoscope.pacs.retries import pause
+from mammoscope.peers.errors import FailedError, UncertainError
+from mammoscope.peers.found import Source, Study
+from mammoscope.peers.listing import Days
 from mammoscope.readers.dicom.admission import FOR_PROCESSING, IMAGE_CLASSES
 from mammoscope.readers.uids import is_standard_uid
 
@@ -30,7 +31,7 @@ class Watch:
 
     ``look`` is quick and asks for recent studies. ``sweep`` goes through all studies and finds those that ``look``
     cannot: without a date, with an odd one, or archived long after it. Each may run in a thread of its own, with its
-    own ``DicomWeb``.
+    own ``Source``.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class Watch:
 
     def __init__(
         self,
-        server: DicomWeb,
+        server: Source,
         queue: ImageQueue,
         modalities: tuple[str, ...],
         since: date | None,
@@ -223,7 +224,7 @@ class Fetcher:
         Seconds that an image For Processing waits for the same exposure For Presentation.
     """
 
-    def __init__(self, server: DicomWeb, queue: ImageQueue, hold: float) -> None:
+    def __init__(self, server: Source, queue: ImageQueue, hold: float) -> None:
         self._server, self._queue, self._hold = server, queue, hold
 
     def __call__(self, image: Image) -> None:

@@ -11,6 +11,7 @@ from mammoscope.readers.exam_key import RUN_SECRET, ExamSecret
 from mammoscope.readers.identity import Identity
 from mammoscope.readers.limits import DEFAULT_LIMITS, Limits
 from mammoscope.readers.source import MAGIC_BYTES, Source, detect_format
+from mammoscope.readers.stated_image import StatedImage
 
 if TYPE_CHECKING:
     from mammoscope.readers.dicom.header import Header
@@ -42,6 +43,13 @@ def read_identity(path: Path, limits: Limits = DEFAULT_LIMITS) -> Identity | Non
     from mammoscope.readers.dicom.shown_identity import identity_of  # noqa: PLC0415
 
     return _of_header(path, limits, identity_of)
+
+
+def read_stated_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> StatedImage | None:
+    """What results refer to an image by; None where no header can be read, or it lacks a UID that a reference needs."""
+    from mammoscope.readers.dicom.stated import stated_image_of  # noqa: PLC0415
+
+    return _of_header(path, limits, stated_image_of)
 
 
 def _of_header(path: Path, limits: Limits, say: Callable[[Header], Said | None]) -> Said | None:

@@ -19,6 +19,7 @@ from mammoscope.processes.messages import receive_message, send_message
 from mammoscope.readers.identity import Identity
 from mammoscope.readers.limits import DEFAULT_LIMITS, Limits
 from mammoscope.readers.read import read_mammogram
+from mammoscope.readers.stated_image import StatedImage
 from mammoscope.readers.wire import checked_exam_key, from_facts, receive_pixels
 from mammoscope.readers.worker import Read, setup_message
 
@@ -103,6 +104,13 @@ class IsolatedReader:
         """Whose image it is by its header alone, see ``read_identity``; else as ``exam_key``."""
         try:
             return self._ask(lambda worker: worker.identity(Path(path), self._limits))
+        except InputError:
+            return None
+
+    def stated_image(self, path: Path) -> StatedImage | None:
+        """What results refer to an image by, by its header alone, see ``read_stated_image``; else as ``exam_key``."""
+        try:
+            return self._ask(lambda worker: worker.stated_image(Path(path), self._limits))
         except InputError:
             return None
 
@@ -191,6 +199,14 @@ class _Worker:
             return None if reply["identity"] is None else Identity.from_message(reply["identity"])
 
         return self._answered("identity", path, limits, received)
+
+    def stated_image(self, path: Path, limits: Limits) -> StatedImage | None:
+        """Have the header of one file read for a reference to the image."""
+
+        def received(reply: dict[str, Any]) -> StatedImage | None:
+            return None if reply["stated_image"] is None else StatedImage.from_message(reply["stated_image"])
+
+        return self._answered("stated image", path, limits, received)
 
     def _answered(self, what: str, path: Path, limits: Limits, receive: Callable[[dict[str, Any]], Answer]) -> Answer:
         """Have something done about one file; ``receive`` takes the answer, and what follows it in the pipe."""

@@ -16,7 +16,7 @@ from mammoscope.errors import InputError, place_of
 from mammoscope.mammogram import Mammogram
 from mammoscope.processes.messages import receive_message, send_message, take_over_standard_streams
 from mammoscope.readers.exam_key import RUN_SECRET, ExamSecret
-from mammoscope.readers.identify import read_exam_key, read_identity
+from mammoscope.readers.identify import read_exam_key, read_identity, read_stated_image
 from mammoscope.readers.limits import Limits
 from mammoscope.readers.wire import send_pixels, to_facts
 
@@ -51,6 +51,9 @@ def main() -> None:
             elif request["what"] == "identity":
                 identity = read_identity(Path(request["path"]), limits)
                 send_message(replies, {"identity": identity and identity.to_message()})
+            elif request["what"] == "stated image":
+                stated = read_stated_image(Path(request["path"]), limits)
+                send_message(replies, {"stated_image": stated and stated.to_message()})
             else:
                 _answer(replies, read, Path(request["path"]), limits, secret)
             faulthandler.cancel_dump_traceback_later()

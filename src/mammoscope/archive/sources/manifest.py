@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from io import TextIOWrapper
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mammoscope.archive.places import filesystem_of, is_url, remote_errors
+from mammoscope.archive.sources.dicomweb import Resource, dicomweb_batches
 from mammoscope.archive.sources.file import LONGEST_BATCH, Batch, SourceFile, local_file, remote_file
 from mammoscope.archive.sources.folder import Refuse
 from mammoscope.errors import InputError, MammoscopeError
@@ -44,8 +45,8 @@ def manifest_batches(place: str, stream: BinaryIO, refuse: Refuse) -> Iterator[B
     Yields
     ------
     tuple of SourceFile
-        Rows that follow one another and have the same ``exam`` or, where there is no such column, lie in one folder; at
-        most 10,000.
+        Rows that follow one another and have the same ``exam`` or, where there is no such column, lie in one folder or
+        study; at most 10,000.
 
     Raises
     ------
@@ -55,7 +56,8 @@ def manifest_batches(place: str, stream: BinaryIO, refuse: Refuse) -> Iterator[B
     lines = _csv_lines(place, stream) if place.lower().endswith(".csv") else _parquet_lines(place, stream)
     base = place.rpartition("/")[0]
     for _, rows in groupby(_placed(lines, place, base, refuse), key=lambda line: line[2]):
-        while batch := tuple(islice((_file(line[1]) for line in rows), LONGEST_BATCH)):
+        files = chain.from_iterable(_files(line[1], refuse) for line in rows)
+        while batch := tuple(islice(files, LONGEST_BATCH)):
             yield batch
 
 
@@ -66,18 +68,30 @@ def _placed(lines: Iterator[Line], table: str, base: str, refuse: Refuse) -> Ite
             continue
         is_whole = is_url(place) or Path(place).is_absolute() or not base
         whole = place if is_whole else f"{base}/{place}"
-        yield number, whole, f"exam {exam}" if exam else f"folder {whole.rpartition('/')[0]}"
+        yield number, whole, f"exam {exam}" if exam else f"folder {_folder_of(whole)}"
 
 
-def _file(place: str) -> SourceFile:
+def _folder_of(place: str) -> str:
+    resource = Resource.of(place)
+    return place.rpartition("/")[0] if resource is None else resource.study_url
+
+
+def _files(place: str, refuse: Refuse) -> Iterator[SourceFile]:
     if not is_url(place):
-        return local_file(Path(place))
-    try:
-        with remote_errors(place):
-            files, path = filesystem_of(place)
-            return remote_file(place, files.info(path))
-    except MammoscopeError:  # said when it is read
-        return remote_file(place, {})
+        yield local_file(Path(place))
+    elif (resource := Resource.of(place)) is not None:
+        try:
+            yield from chain.from_iterable(dicomweb_batches(resource, refuse))
+        except MammoscopeError as error:
+            refuse(InputError(place, str(error)))
+    else:
+        try:
+            with remote_errors(place):
+                files, path = filesystem_of(place)
+                facts = files.info(path)
+        except MammoscopeError:  # said when it is read
+            facts = {}
+        yield remote_file(place, facts)
 
 
 def _column(names: list[str], table: str) -> str:

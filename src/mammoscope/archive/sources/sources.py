@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mammoscope.archive.places import filesystem_of, is_url, remote_errors
+from mammoscope.archive.sources.dicomweb import Resource, dicomweb_batches
 from mammoscope.archive.sources.file import Batch, local_file
 from mammoscope.archive.sources.folder import Refuse, folder_batches
 from mammoscope.archive.sources.manifest import is_manifest, manifest_batches
@@ -26,7 +27,10 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Sources:
-    """Files, folders, globs, manifests (``.csv``, ``.parquet``) and URLs of them; listed anew at each call."""
+    """Files, folders, globs, manifests (``.csv``, ``.parquet``), URLs of them, and what DICOMweb servers have.
+
+    They are listed anew at each call.
+    """
 
     places: Sequence[str]
 
@@ -81,6 +85,9 @@ def _batches_of(place: str, refuse: Refuse) -> Iterator[Batch]:
 
 
 def _remote(url: str, refuse: Refuse) -> Iterator[Batch]:
+    if (resource := Resource.of(url)) is not None:
+        yield from dicomweb_batches(resource, refuse)
+        return
     if not is_manifest(url):
         yield from remote_batches(url, refuse)
         return

@@ -14,8 +14,8 @@ from mammoscope.errors import MammoscopeError
 from mammoscope.pacs.dimse import Dimse, associated
 from mammoscope.pacs.probe.line import line_problem
 from mammoscope.pacs.probe.peer import Reports
-from mammoscope.pacs.retries import UncertainError
 from mammoscope.pacs.settings import Node
+from mammoscope.peers.errors import UncertainError
 
 _FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root Query/Retrieve Information Model - FIND
 _SUCCESS, _PENDING = 0x0000, frozenset({0xFF00, 0xFF01})

@@ -14,7 +14,8 @@ from mammoscope.pacs.probe.exam import PATIENT_ID, new_uid, probe_exam
 from mammoscope.pacs.probe.peer import Peer, Reports
 from mammoscope.pacs.probe.service import Broken, Link, Service
 from mammoscope.pacs.probe.web_peer import WebPeer
-from mammoscope.pacs.settings import Node, Target, Tls
+from mammoscope.pacs.settings import Node, Target
+from mammoscope.peers.tls import Tls
 
 _POLL_SECONDS, _LISTED_SECONDS = 0.5, 10.0
 _SETTLE_SECONDS, _REMOVALS = 2.0, 3  # a segmentation may come a moment after its report

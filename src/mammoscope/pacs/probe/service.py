@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mammoscope.errors import MammoscopeError
-from mammoscope.pacs.bounded_http import AnswerError, BoundedHttp, Bounds
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.opening import is_worked_on
 from mammoscope.pacs.queued_image import Image, ImageState
-from mammoscope.pacs.settings import Address, WebServer
+from mammoscope.pacs.settings import Address
+from mammoscope.peers.bounded_http import BoundedHttp
+from mammoscope.peers.bounds import AnswerError, Bounds
+from mammoscope.peers.web_server import WebServer
 
 _BOUNDS = Bounds(1 << 20, 20.0)
 

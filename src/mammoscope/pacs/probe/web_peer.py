@@ -12,17 +12,17 @@ from urllib.parse import urlsplit
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
-from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from mammoscope.errors import MammoscopeError, place_of
-from mammoscope.pacs.bounded_http import AnswerError, BoundedHttp, Bounds
-from mammoscope.pacs.dicomweb import DicomWeb
-from mammoscope.pacs.listing import Days
 from mammoscope.pacs.probe.line import line_problem
 from mammoscope.pacs.probe.peer import Reports
-from mammoscope.pacs.settings import WebServer
+from mammoscope.peers.bounded_http import BoundedHttp
+from mammoscope.peers.bounds import AnswerError, Bounds
+from mammoscope.peers.dicomweb import DicomWeb
+from mammoscope.peers.listing import Days
+from mammoscope.peers.web_server import WebServer
+from mammoscope.writers.dicom.result_kind import REPORT_CLASSES
 
-_REPORTS = frozenset({ComprehensiveSRStorage, Comprehensive3DSRStorage})
 _BOUNDS, _REMOVED = Bounds(1 << 20, 60.0), range(200, 300)
 _DONE, _NOTHING, _NOT_FOUND = 200, 204, 404
 _HINTS = {
@@ -74,7 +74,7 @@ class WebPeer:
     def reports(self, study: str) -> Reports:
         """As ``Peer``: each is fetched, and read."""
         there, _ = self._web.instances(study, "SR")
-        found = {one.sop_instance: one.series for one in there if one.sop_class in _REPORTS}
+        found = {one.sop_instance: one.series for one in there if one.sop_class in REPORT_CLASSES}
         for uid in found.keys() - self._read.keys():
             with self._web.fetch(study, found[uid], uid) as blocks:
                 self._read[uid] = _evidence_of(b"".join(blocks), self)

@@ -28,6 +28,8 @@ router = APIRouter(prefix="/analyses/{analysis}", tags=["report"])
 async def dicom(status: FoundAnalysis, record: Record, state: StateOf) -> Response:
     """A ZIP archive: a structured report, a segmentation and a presentation state of each image that came as DICOM.
 
+    Where there are several, also one structured report on all of them.
+
     They hold what the models found at or above the record's threshold, and nothing of the reader's. A header names the
     numbers of images without results, a text in the archive says why.
     """

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
@@ -12,7 +13,7 @@ from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from mammoscope.findings import Finding
+from mammoscope.findings import Finding, Outcome
 from mammoscope.kinds import GRADES, UNGRADED, Coded, kind_named
 from mammoscope.mammogram import Laterality
 
@@ -37,6 +38,12 @@ NOTE_ON_IMAGE = Code("note-on-image", PRIVATE, "Note on the image")
 MALIGNANCY_CLASS = Code("malignancy-class", PRIVATE, "Class by malignancy threshold")
 CLASSES = {grade.name: Code(grade.name, PRIVATE, f"{grade.name.capitalize()} appearance") for grade in GRADES}
 NOT_GRADED = Code(UNGRADED.name, PRIVATE, "Not graded")
+# What a part of an exam's report is about, and what it counts.
+EXAM_LEVEL = Code("exam", PRIVATE, "Exam")
+BREAST_LEVEL = Code("breast", PRIVATE, "Breast")
+VIEW_LEVEL = Code("view", PRIVATE, "View")
+LESION_LEVEL = Code("lesion", PRIVATE, "Lesion that several views show")
+FINDING_COUNT = Code("finding-count", PRIVATE, "Number of findings")
 
 
 def class_of(malignancy: Literal["malignant", "benign"] | None) -> Code:
@@ -58,6 +65,7 @@ ENGLISH = CodedConcept("en", "RFC5646", "English")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")
 SOURCE = Code("260753009", "SCT", "Source")
 BREAST = codes.SCT.Breast
+SEGMENTATION = codes.DCM.SegmentationImageDerivation
 ABNORMAL_STRUCTURE = codes.cid7150.MorphologicallyAbnormalStructure
 IMAGING_PROCEDURE = codes.cid100.ImagingProcedure  # CID 100 has no code for mammography; the modality states it
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
@@ -67,10 +75,14 @@ UNKNOWN = codes.SCT.Unknown
 DETECTION_SCORE = codes.DCM.CertaintyOfFinding
 MALIGNANCY_PROBABILITY = codes.DCM.ProbabilityOfCancer
 UNITS = {"mm": codes.UCUM.Millimeter, "mm2": codes.UCUM.SquareMillimeter}
-SUMMARIES = {
+SUMMARIES: Mapping[Outcome, Code] = {
     "findings": codes.DCM.AllAlgorithmsSucceededWithFindings,
     "no_finding": codes.DCM.AllAlgorithmsSucceededWithoutFindings,
     "no_breast_found": codes.DCM.NoAlgorithmsSucceededWithoutFindings,
+}
+_NOT_OF_ALL: Mapping[Outcome, Code] = {
+    "findings": codes.DCM.NotAllAlgorithmsSucceededWithFindings,
+    "no_finding": codes.DCM.NotAllAlgorithmsSucceededWithoutFindings,
 }
 MODALITIES = {
     "MG": codes.cid33.Mammography,
@@ -99,3 +111,11 @@ VIEWS = {
     "TAN": codes.cid4015.Tangential,
     "SPECIMEN": codes.cid4014.TissueSpecimenFromBreast,
 }
+
+
+def exam_summary(outcomes: Sequence[Outcome], not_analysed: int | None) -> Code:
+    """The outcome of an exam from those of its images, and how many could not be analysed; None: not known."""
+    if all(outcome == "no_breast_found" for outcome in outcomes):
+        return SUMMARIES["no_breast_found"]
+    is_whole = not not_analysed and "no_breast_found" not in outcomes
+    return (SUMMARIES if is_whole else _NOT_OF_ALL)["findings" if "findings" in outcomes else "no_finding"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydicom.uid import UID
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, SegmentationStorage
 
 from mammoscope.findings import Analysis
 from mammoscope.writers.dicom.origin import Origin, uid_of
@@ -24,9 +25,21 @@ def result_identity(analysis: Analysis, origin: Origin, kind: ResultKind) -> dic
     """
     return {
         "series_instance_uid": origin.uid(kind.value, "series"),
-        "series_number": origin.series_number % _MOST_SERIES * 100 + _SERIES_NUMBERS[kind],
+        "series_number": series_number(origin, _SERIES_NUMBERS[kind]),
         "series_description": f"{MAKER} {kind.name}, {view_in_words(analysis)}",
         "sop_instance_uid": origin.uid(kind.value, "instance"),
+        **equipment(analysis),
+    }
+
+
+def series_number(origin: Origin, kind: int) -> int:
+    """The number of a series of results: that of the image, followed by two digits that say which kind it is."""
+    return origin.series_number % _MOST_SERIES * 100 + kind
+
+
+def equipment(analysis: Analysis) -> dict[str, Any]:
+    """What every result states, as highdicom's constructors take it: what made it, and that it is for research."""
+    return {
         "instance_number": 1,
         "manufacturer": MAKER,
         "manufacturer_model_name": MAKER,
@@ -34,6 +47,15 @@ def result_identity(analysis: Analysis, origin: Origin, kind: ResultKind) -> dic
         "device_serial_number": analysis.bundle.sha256[:_LONGEST_LO],
         "content_qualification": "RESEARCH",
     }
+
+
+def segmentation_reference(analysis: Analysis, origin: Origin) -> Dataset:
+    """The UIDs of the segmentation that is made of an analysis with outlines, as a reference to it needs them."""
+    identity, reference = result_identity(analysis, origin, ResultKind.SEG), Dataset()
+    reference.SOPClassUID, reference.SOPInstanceUID = SegmentationStorage, identity["sop_instance_uid"]
+    reference.StudyInstanceUID = origin.image.StudyInstanceUID
+    reference.SeriesInstanceUID = identity["series_instance_uid"]
+    return reference
 
 
 def view_in_words(analysis: Analysis) -> str:

@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from highdicom import ko, sr
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from mammoscope import NOTICE
-from mammoscope.findings import Analysis
-from mammoscope.writers.dicom.identity import MAKER, device_uid, plain
-from mammoscope.writers.dicom.origin import Origin, uid_of
+from mammoscope.writers.dicom.identity import MAKER, device_uid, plain, series_number
+from mammoscope.writers.dicom.made import Made, key_of, reference_to
+from mammoscope.writers.dicom.origin import uid_of
 from mammoscope.writers.dicom.silence import without_warnings
 
 _SERIES_NUMBER = 76
-_REFERENCED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows", "Columns")
 
 
-@dataclass(frozen=True, eq=False)
-class Made:
-    """What was made of one image.
-
-    Attributes
-    ----------
-    analysis
-        What was found.
-    origin
-        The image.
-    results
-        DICOM objects of the analysis; only what a reference needs is read of them.
-    """
-
-    analysis: Analysis
-    origin: Origin
-    results: Sequence[Dataset]
-
-
-def key_objects(exam: Sequence[Made]) -> Dataset | None:
+def key_objects(exam: Sequence[Made], report: Dataset | None = None) -> Dataset | None:
     """The selection; None where nothing was found.
 
     Parameters
@@ -46,18 +25,21 @@ def key_objects(exam: Sequence[Made]) -> Dataset | None:
     exam
         One or more images of one study, in any order. The selection is filed with the first one that has findings, and
         has the same UIDs for the same images and results.
+    report
+        That on the exam, which is selected too; None: there is none.
     """
     chosen = sorted((made for made in exam if made.analysis.findings), key=lambda made: made.origin.key)
     if not chosen:
         return None
     with without_warnings():
-        return _document(chosen, images=len(exam))
+        return _document(chosen, [] if report is None else [report], images=len(exam))
 
 
-def _document(chosen: Sequence[Made], *, images: int) -> Dataset:
+def _document(chosen: Sequence[Made], reports: Sequence[Dataset], *, images: int) -> Dataset:
     first = chosen[0]
-    evidence = [one for made in chosen for one in (made.origin.image, *map(_reference, made.results))]
-    key = [part for made in chosen for part in (*made.origin.key, *(one.SOPInstanceUID for one in made.results))]
+    evidence = [one for made in chosen for one in (made.origin.image, *map(reference_to, made.results))]
+    evidence += map(reference_to, reports)
+    key = [*key_of(chosen), *(one.SOPInstanceUID for one in reports)]
     found = sum(len(made.analysis.findings) for made in chosen)
     observer = sr.ObserverContext(
         observer_type=codes.DCM.Device,
@@ -75,7 +57,7 @@ def _document(chosen: Sequence[Made], *, images: int) -> Dataset:
         evidence=evidence,
         content=content,
         series_instance_uid=uid_of(*key, "key objects", "series"),
-        series_number=first.origin.series_number * 100 + _SERIES_NUMBER,
+        series_number=series_number(first.origin, _SERIES_NUMBER),
         sop_instance_uid=uid_of(*key, "key objects", "instance"),
         instance_number=1,
         manufacturer=MAKER,
@@ -83,12 +65,3 @@ def _document(chosen: Sequence[Made], *, images: int) -> Dataset:
     )
     first.origin.pass_on(document)
     return document
-
-
-def _reference(result: Dataset) -> Dataset:
-    """What a reference to a result needs, in the form of a whole object, which highdicom wants."""
-    reference = Dataset()
-    for keyword in _REFERENCED:
-        if keyword in result:
-            setattr(reference, keyword, result[keyword].value)
-    return reference

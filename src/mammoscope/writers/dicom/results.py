@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from mammoscope.writers.dicom.silence import without_warnings
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from mammoscope.writers.dicom.earlier import EarlierReport
     from mammoscope.writers.dicom.origin import Origin
 
 __all__ = ["ResultKind", "dicom_results", "encoded", "kinds_given", "result_path", "results_of", "write_result"]
@@ -57,12 +58,21 @@ def dicom_results(
 
 
 def results_of(
-    analysis: Analysis, origin: Origin, kinds: Collection[ResultKind], *, overlay: NDArray[np.uint8] | None = None
+    analysis: Analysis,
+    origin: Origin,
+    kinds: Collection[ResultKind],
+    *,
+    overlay: NDArray[np.uint8] | None = None,
+    earlier: Sequence[EarlierReport] = (),
 ) -> dict[ResultKind, Dataset]:
-    """As ``dicom_results``, of a file whose header has been read."""
+    """As ``dicom_results``, of a file whose header has been read.
+
+    ``earlier`` are reports that were made before: the structured report names those on its image that it replaces.
+    """
+    given = kinds_given(analysis, kinds)
     try:
         with without_warnings():
-            return {kind: _result(kind, analysis, origin, overlay) for kind in kinds_given(analysis, kinds)}
+            return {kind: _result(kind, analysis, origin, given, overlay, earlier) for kind in given}
     except MammoscopeError:
         raise
     except Exception as error:  # what a damaged header makes the libraries raise is not bounded
@@ -99,12 +109,21 @@ def write_result(path: Path, result: Dataset) -> None:
         result.save_as(temporary, enforce_file_format=True)
 
 
-def _result(kind: ResultKind, analysis: Analysis, origin: Origin, overlay: NDArray[np.uint8] | None) -> Dataset:
+def _result(
+    kind: ResultKind,
+    analysis: Analysis,
+    origin: Origin,
+    given: Collection[ResultKind],
+    overlay: NDArray[np.uint8] | None,
+    earlier: Sequence[EarlierReport],
+) -> Dataset:
     # highdicom takes a second to load, so each module is loaded when it is needed.
     if kind is ResultKind.SR:
+        from mammoscope.writers.dicom.identity import segmentation_reference  # noqa: PLC0415
         from mammoscope.writers.dicom.sr import structured_report  # noqa: PLC0415
 
-        return structured_report(analysis, origin)
+        outlines = segmentation_reference(analysis, origin) if ResultKind.SEG in given else None
+        return structured_report(analysis, origin, outlines, earlier)
     if kind is ResultKind.SEG:
         from mammoscope.writers.dicom.seg import segmentation  # noqa: PLC0415
 

@@ -23,6 +23,7 @@ from mammoscope.writers.dicom.identity import (
 )
 from mammoscope.writers.dicom.origin import Origin
 from mammoscope.writers.dicom.result_kind import ResultKind
+from mammoscope.writers.dicom.shapes import segment_numbers
 from mammoscope.writers.malignancy import malignancy_words, operating_point_words
 
 _THICKNESS_MM = 1.0  # a projection has no slices: so, what a viewer gives as a volume in mm3 is the area in mm2
@@ -34,9 +35,9 @@ def segmentation(analysis: Analysis, origin: Origin) -> Dataset:
     A finding without an outline has no segment, because a filled box would look like an outline. Labels and tracking
     identifiers hold the number of the finding, segment numbers run without gaps.
     """
-    outlined = [(number, finding) for number, finding in enumerate(analysis.findings, start=1) if finding.outline]
-    masks = np.zeros((len(outlined), analysis.input.rows, analysis.input.columns), dtype=np.uint8)
-    for mask, (_, finding) in zip(masks, outlined, strict=True):
+    segments = {number: analysis.findings[number - 1] for number in segment_numbers(analysis)}
+    masks = np.zeros((len(segments), analysis.input.rows, analysis.input.columns), dtype=np.uint8)
+    for mask, finding in zip(masks, segments.values(), strict=True):
         fill(mask, np.array(finding.outline))
     result = seg.Segmentation(
         source_images=[origin.image],
@@ -44,9 +45,9 @@ def segmentation(analysis: Analysis, origin: Origin) -> Dataset:
         segmentation_type=seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
             _segment(segment, number, finding, analysis, origin)
-            for segment, (number, finding) in enumerate(outlined, start=1)
+            for segment, (number, finding) in enumerate(segments.items(), start=1)
         ],
-        content_label=_content_label([finding for _, finding in outlined]),
+        content_label=_content_label(list(segments.values())),
         content_description=analysis.notice,
         **result_identity(analysis, origin, ResultKind.SEG),
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from http import HTTPStatus
 from io import BytesIO
@@ -16,14 +14,17 @@ from urllib.parse import urlencode
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
-from mammoscope.pacs.bounded_http import AnswerError, BoundedHttp, Bounds, NoConnectionError
-from mammoscope.pacs.file_start import of_instance
-from mammoscope.pacs.json_answers import Item, items_of
-from mammoscope.pacs.listing import PAGE, Days, Listing, Page
-from mammoscope.pacs.multipart import joined, only_part, parameters_of
-from mammoscope.pacs.retries import FailedError, UnavailableError, UncertainError
-from mammoscope.pacs.settings import LARGEST_IMAGE, WebServer
-from mammoscope.pacs.stow import ANSWER_TYPES, CONFLICT, read_store_answer
+from mammoscope.peers.bounded_http import BoundedHttp, NoConnectionError
+from mammoscope.peers.bounds import AnswerError, Bounds
+from mammoscope.peers.errors import FailedError, UnavailableError, UncertainError
+from mammoscope.peers.file_start import of_instance
+from mammoscope.peers.found import Instance, Series, Study, instance_in, series_in, study_in
+from mammoscope.peers.json_answers import Item, items_of
+from mammoscope.peers.limits import LARGEST_IMAGE
+from mammoscope.peers.listing import PAGE, Days, Listing, Page
+from mammoscope.peers.multipart import joined, only_part, parameters_of
+from mammoscope.peers.stow import ANSWER_TYPES, CONFLICT, read_store_answer
+from mammoscope.peers.web_server import WebServer
 
 logger = logging.getLogger(__name__)
 
@@ -40,49 +41,7 @@ _NO_SERVICE = frozenset({404, 405})  # for a search or a store; for a fetch the 
 _PASSING = frozenset({0x0110, *range(0xA700, 0xA800)})  # processing failure, out of resources (PS3.18 I.2.2)
 _ANY_SYNTAX = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
-Found = TypeVar("Found", "Study", "Instance", "Series")
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study that a server has.
-
-    Attributes
-    ----------
-    instances
-        How many it has; None if the server does not state it.
-    modalities
-        Which it has; empty if the server does not state it.
-    day
-        Its date; None if it has none that the calendar has.
-    """
-
-    uid: str
-    instances: int | None
-    modalities: frozenset[str] = frozenset()
-    day: date | None = None
-
-
-@dataclass(frozen=True)
-class Instance:
-    """An instance that a server has, by its UIDs."""
-
-    study: str
-    series: str
-    sop_instance: str
-    sop_class: str
-
-    @property
-    def uid(self) -> str:
-        """That of the instance."""
-        return self.sop_instance
-
-
-@dataclass(frozen=True)
-class Series:
-    """A series that a server has."""
-
-    uid: str
+Found = TypeVar("Found", Study, Instance, Series)
 
 
 class DicomWeb:
@@ -113,7 +72,7 @@ class DicomWeb:
 
     def _studies(self, listing: Listing[Study], days: Days, modality: str | None) -> Generator[Study, None, bool]:
         filters = days.filters if modality is None else {**days.filters, "ModalitiesInStudy": modality}
-        if (yield from listing.read(partial(self._page, "/studies", filters, _study))):
+        if (yield from listing.read(partial(self._page, "/studies", filters, study_in))):
             return True
         if listing.is_cut_off:
             return False
@@ -124,7 +83,7 @@ class DicomWeb:
             return is_whole
         if modality is None:
             return False
-        reading = listing.read(partial(self._page, "/studies", days.filters, _study))
+        reading = listing.read(partial(self._page, "/studies", days.filters, study_in))
         while True:
             try:
                 study = next(reading)
@@ -140,7 +99,7 @@ class DicomWeb:
         """
         listing: Listing[Instance] = Listing()
         found: list[Instance] = []
-        instance = partial(_instance, study)
+        instance = partial(instance_in, study)
 
         def read(path: str, filters: Mapping[str, str]) -> bool:
             reading = listing.read(partial(self._page, path, filters, instance))
@@ -154,7 +113,7 @@ class DicomWeb:
         if read(f"{path}/instances", {"Modality": modality}) or read(f"{path}/instances", {}):
             return found, True
         every: Listing[Series] = Listing()
-        series = list(every.read(partial(self._page, f"{path}/series", {}, _series)))
+        series = list(every.read(partial(self._page, f"{path}/series", {}, series_in)))
         return found, bool(series) and all(
             [read(f"{path}/series/{one.uid}/instances", {}) for one in series]  # noqa: C419 (each is to be read)
         )
@@ -250,22 +209,6 @@ class DicomWeb:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             # What an invalid answer makes the libraries raise.
             raise UncertainError(f"{self} gave no valid answer to '{what}' ({type(error).__name__})") from None
-
-
-def _study(item: Item) -> Study | None:
-    if (uid := item.uid("0020000D")) is None:
-        return None
-    return Study(uid, item.count("00201208"), item.texts("00080061"), item.day("00080020"))
-
-
-def _series(item: Item) -> Series | None:
-    uid = item.uid("0020000E")
-    return None if uid is None else Series(uid)
-
-
-def _instance(study: str, item: Item) -> Instance | None:
-    series, sop_instance, sop_class = (item.uid(tag) for tag in ("0020000E", "00080018", "00080016"))
-    return Instance(study, series, sop_instance, sop_class) if series and sop_instance and sop_class else None
 
 
 def _encoded(dataset: Dataset) -> bytes:

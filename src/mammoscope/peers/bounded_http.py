@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
@@ -16,7 +15,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from mammoscope.pacs.settings import WebServer
+from mammoscope.peers.bounds import AnswerError, Bounds
+from mammoscope.peers.web_server import WebServer
 from mammoscope.processes.child import Deadline
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of an answer
@@ -26,28 +26,8 @@ _SAME_METHOD = frozenset({307, 308})
 _REDIRECTS = frozenset({301, 302, 303}) | _SAME_METHOD
 
 
-class AnswerError(Exception):
-    """An answer that was not taken: too large, too slow, cut off, or from elsewhere; says what, for a message."""
-
-
 class NoConnectionError(AnswerError):
     """The server cannot be reached."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What an answer may cost.
-
-    Attributes
-    ----------
-    size
-        Bytes of its body, decompressed.
-    seconds
-        From the first byte that is sent to the last that is received.
-    """
-
-    size: int
-    seconds: float
 
 
 class Answer:

@@ -1,13 +1,11 @@
-"""The commands ``mammoscope pacs watch`` and ``receive``, which run until they are stopped."""
+"""The command ``mammoscope pacs receive``, which runs until it is stopped."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from mammoscope import NOTICE
 from mammoscope.cli.options import AuditOption, BundleOption, ThresholdOption
 from mammoscope.cli.pacs_log import log_service
 from mammoscope.cli.pacs_options import (
@@ -16,7 +14,10 @@ from mammoscope.cli.pacs_options import (
     CadOption,
     CaptureOption,
     CertificateOption,
+    CommitOption,
+    CommitWithinOption,
     DataOption,
+    ExamReportOption,
     ExamWaitOption,
     FileDaysOption,
     FreeOption,
@@ -28,75 +29,10 @@ from mammoscope.cli.pacs_options import (
     SegOption,
     SelectionOption,
     StateOption,
-    UrlArgument,
+    allow_option,
+    result_kinds,
+    say_started,
 )
-
-
-def watch(
-    url: UrlArgument,
-    data: DataOption,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two queries.")] = 30.0,
-    sweep_every: Annotated[
-        float, typer.Option(min=0.1, help="Seconds between two queries for all studies, whatever their date.")
-    ] = 3600.0,
-    modality: Annotated[list[str] | None, typer.Option(help="Images of these modalities.", show_default="MG")] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d"],
-            help="Studies dated from this day on.",
-            show_default="from two days before the last successful query, or before the first",
-        ),
-    ] = None,
-    bundle: BundleOption = None,
-    threshold: ThresholdOption = None,
-    seg: SegOption = True,
-    sc: CaptureOption = False,
-    gsps: StateOption = False,
-    cad: CadOption = False,
-    ko: SelectionOption = False,
-    attempts: AttemptsOption = 8,
-    pause: PauseOption = 5.0,
-    hold: HoldOption = 120.0,
-    exam_wait: ExamWaitOption = 60.0,
-    keep_free: FreeOption = 0.5,
-    audit: AuditOption = None,
-    row_days: RowDaysOption = None,
-    monitor: MonitorOption = None,
-    tls_cert: CertificateOption = None,
-    tls_key: KeyOption = None,
-    tls_ca: AuthorityOption = None,
-) -> None:
-    """Analyse new images on a DICOMweb server and store SR and SEG there. Ctrl-C stops it; the next start resumes."""
-    from mammoscope.pacs.service import watch as run
-    from mammoscope.pacs.settings import Address, QueueSettings, Retention, Tls, WebServer
-
-    server = WebServer.from_environment(url, Tls(tls_cert, tls_key, tls_ca))
-    settings = QueueSettings(
-        data,
-        _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
-        bundle,
-        threshold,
-        attempts,
-        pause,
-        hold,
-        reserve=round(keep_free * 2**30),
-        audit=audit,
-        retention=Retention(row_days=row_days),
-        monitor=None if monitor is None else Address.parse(monitor),
-        exam_wait=exam_wait,
-        key_objects=ko,
-    )
-    log_service()
-    run(
-        server,
-        settings,
-        every=every,
-        sweep_every=sweep_every,
-        modalities=tuple(modality or ("MG",)),
-        since=since and since.date(),
-        started=_started,
-    )
 
 
 def receive(
@@ -107,13 +43,7 @@ def receive(
     ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 11112,
     title: Annotated[str, typer.Option(help="mammoscope's own AE title.")] = "MAMMOSCOPE",
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Who may call: TITLE@address or TITLE@network/bits, * for any title; may be given several times.",
-            show_default="any caller on this machine",
-        ),
-    ] = None,
+    allow: Annotated[list[str] | None, allow_option("any caller on this machine")] = None,
     keep: Annotated[
         bool,
         typer.Option("--keep/--no-keep", help="Keep images that are done, and answer requests for storage commitment."),
@@ -135,10 +65,13 @@ def receive(
     gsps: StateOption = False,
     cad: CadOption = False,
     ko: SelectionOption = False,
+    exam_sr: ExamReportOption = False,
     attempts: AttemptsOption = 8,
     pause: PauseOption = 5.0,
     hold: HoldOption = 120.0,
     exam_wait: ExamWaitOption = 60.0,
+    commit: CommitOption = False,
+    commit_within: CommitWithinOption = 600.0,
     keep_free: FreeOption = 0.5,
     audit: AuditOption = None,
     file_days: FileDaysOption = None,
@@ -154,7 +87,8 @@ def receive(
     """
     from mammoscope.errors import MammoscopeError
     from mammoscope.pacs.service import receive as run
-    from mammoscope.pacs.settings import Address, Caller, Listening, Node, QueueSettings, Retention, Tls, parse_target
+    from mammoscope.pacs.settings import Address, Caller, Listening, Node, QueueSettings, Retention, parse_target
+    from mammoscope.peers.tls import Tls
 
     if file_days is not None and not keep:
         raise MammoscopeError("--file-days is for files that --keep leaves")
@@ -162,10 +96,9 @@ def receive(
         raise MammoscopeError("--report-to is for storage commitment, which only --keep offers")
     files_of_tls = Tls(tls_cert, tls_key, tls_ca)
     listening = Listening(title, host, port, tuple(map(Caller.parse, allow or ())), files_of_tls)
-    reported: tuple[Node, ...] = tuple(map(Node.parse, report_to or ()))
     settings = QueueSettings(
         data,
-        _kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
+        result_kinds(seg=seg, sc=sc, gsps=gsps, cad=cad),
         bundle,
         threshold,
         attempts,
@@ -178,6 +111,8 @@ def receive(
         None if monitor is None else Address.parse(monitor),
         exam_wait,
         ko,
+        commit_within=commit_within if commit else None,
+        exam_report=exam_sr,
     )
     log_service()
     run(
@@ -185,14 +120,6 @@ def receive(
         parse_target(send_to, files_of_tls),
         settings,
         calling_tls=files_of_tls if send_tls else None,
-        report_to=reported,
-        started=_started,
+        report_to=tuple(map(Node.parse, report_to or ())),
+        started=say_started,
     )
-
-
-def _kinds(**asked: bool) -> tuple[str, ...]:
-    return ("sr", *(kind for kind, is_asked in asked.items() if is_asked))
-
-
-def _started(line: str) -> None:
-    typer.echo(f"{NOTICE}\n{line}; Ctrl-C stops it.")
