@@ -1,6 +1,13 @@
 /** Puts the page together. */
-import "./style.css";
-import "./findings.css";
+import "./style/tokens.css";
+import "./style/base.css";
+import "./style/exams.css";
+import "./style/viewer.css";
+import "./style/overlay.css";
+import "./style/panels.css";
+import "./style/sheets.css";
+import "./style/narrow.css";
+import "./style/findings_table.css";
 import { examNames } from "./model/exam_names";
 import { ImageStore } from "./model/images";
 import { Keeper } from "./model/keeper";
