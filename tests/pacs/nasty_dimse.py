@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from threading import Lock
@@ -16,7 +17,9 @@ from pydicom import config
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_context, evt
-from pynetdicom.dimse_primitives import C_FIND
+from pynetdicom.dimse_messages import C_FIND_RSP, C_GET_RSP
+from pynetdicom.dimse_primitives import C_FIND, C_GET
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
@@ -252,6 +255,35 @@ def garbled(content: bytes) -> Misbehaviour:
         match.MessageIDBeingRespondedTo, match.AffectedSOPClassUID = event.request.MessageID, FIND  # type: ignore
         match.Status, match.Identifier = PENDING, BytesIO(content)
         event.assoc.dimse.send_msg(match, event.context.context_id)
+        yield 0x0000, None
+
+    return answer
+
+
+def floods(size: int = 0) -> Misbehaviour:
+    """Pending answers as fast as they can be sent: to C-FIND with so many bytes each, to C-GET without any."""
+
+    def answer(peer: DimsePeer, event: evt.Event) -> Iterator[Any]:
+        is_find = event.event is evt.EVT_C_FIND
+        pending: Any = C_FIND() if is_find else C_GET()
+        if is_find:
+            uid = b"\x20\0\x0d\0\x06\0\0\0" + b"1.2.3\0"
+            pending.Identifier = BytesIO(uid + b"\x10\0\0\x40" + size.to_bytes(4, "little") + b"x" * size)
+        else:
+            pending.NumberOfRemainingSuboperations = 1
+            yield 1
+        pending.MessageIDBeingRespondedTo = event.request.MessageID  # type: ignore[union-attr]
+        pending.AffectedSOPClassUID, pending.Status = FIND if is_find else GET, PENDING
+        message: Any = C_FIND_RSP() if is_find else C_GET_RSP()
+        message.primitive_to_message(pending)
+        pieces = b""
+        for part in message.encode_msg(event.context.context_id, 16_382):
+            piece = P_DATA_TF()
+            piece.from_primitive(part)
+            pieces += piece.encode()
+        with suppress(OSError):
+            while True:
+                event.assoc.dul.socket.socket.sendall(pieces * max(1, 100_000 // len(pieces)))
         yield 0x0000, None
 
     return answer

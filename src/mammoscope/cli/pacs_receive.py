@@ -111,8 +111,8 @@ def receive(
         None if monitor is None else Address.parse(monitor),
         exam_wait,
         ko,
-        commit_within if commit else None,
-        exam_sr,
+        commit_within=commit_within if commit else None,
+        exam_report=exam_sr,
     )
     log_service()
     run(
