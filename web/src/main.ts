@@ -44,10 +44,17 @@ const welcome = el(
   "div",
   { class: "welcome" },
   el("h2", { text: "Drop a mammogram or a four-view exam here" }),
-  el("p", { text: "DICOM, PNG, JPEG, TIFF, PGM or ZIP files, or a folder of them. They stay on this server and go nowhere else." }),
+  el("p", {
+    text: "DICOM, PNG, JPEG, TIFF, PGM or ZIP files, or a folder of them. They stay on this server and go nowhere else.",
+  }),
   button("Open the synthetic exam", () => void session.example(), { class: "primary" }),
 );
-const side = el("aside", { class: "side", attributes: { "aria-label": "Findings and record" } }, findings.root, record.root);
+const side = el(
+  "aside",
+  { class: "side", attributes: { "aria-label": "Findings and record" } },
+  findings.root,
+  record.root,
+);
 const exams = new FoldingPanel(list.root, "Exams", "the list of exams", "E", true);
 const readings = new FoldingPanel(side, "Findings", "findings and record", "Q", false);
 const toolbar = new Toolbar(reading, lightbox, lifeSize, () => help.toggle(), [exams, readings]);
