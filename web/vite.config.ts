@@ -25,9 +25,15 @@ const licences: Plugin = {
       }
     }
     const texts = [...folders].sort().map((folder) => {
-      const { name, version, license } = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8")) as Record<string, unknown>;
-      const file = readdirSync(folder).sort().find((each) => /^licen[cs]e/i.test(each));
-      const text = file && existsSync(path.join(folder, file)) ? readFileSync(path.join(folder, file), "utf8").trim() : "";
+      const { name, version, license } = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8")) as Record<
+        string,
+        unknown
+      >;
+      const file = readdirSync(folder)
+        .sort()
+        .find((each) => /^licen[cs]e/i.test(each));
+      const text =
+        file && existsSync(path.join(folder, file)) ? readFileSync(path.join(folder, file), "utf8").trim() : "";
       return `${String(name)} ${String(version)}: ${String(license)}\n\n${text}\n`;
     });
     this.emitFile({ type: "asset", fileName: "assets/licences.txt", source: texts.join(`\n${"-".repeat(80)}\n\n`) });

@@ -1,6 +1,13 @@
 /** Puts the page together. */
-import "./style.css";
-import "./findings.css";
+import "./style/tokens.css";
+import "./style/base.css";
+import "./style/exams.css";
+import "./style/viewer.css";
+import "./style/overlay.css";
+import "./style/panels.css";
+import "./style/sheets.css";
+import "./style/narrow.css";
+import "./style/findings_table.css";
 import { examNames } from "./model/exam_names";
 import { ImageStore } from "./model/images";
 import { Keeper } from "./model/keeper";
@@ -37,10 +44,17 @@ const welcome = el(
   "div",
   { class: "welcome" },
   el("h2", { text: "Drop a mammogram or a four-view exam here" }),
-  el("p", { text: "DICOM, PNG, JPEG, TIFF, PGM or ZIP files, or a folder of them. They stay on this server and go nowhere else." }),
+  el("p", {
+    text: "DICOM, PNG, JPEG, TIFF, PGM or ZIP files, or a folder of them. They stay on this server and go nowhere else.",
+  }),
   button("Open the synthetic exam", () => void session.example(), { class: "primary" }),
 );
-const side = el("aside", { class: "side", attributes: { "aria-label": "Findings and record" } }, findings.root, record.root);
+const side = el(
+  "aside",
+  { class: "side", attributes: { "aria-label": "Findings and record" } },
+  findings.root,
+  record.root,
+);
 const exams = new FoldingPanel(list.root, "Exams", "the list of exams", "E", true);
 const readings = new FoldingPanel(side, "Findings", "findings and record", "Q", false);
 const toolbar = new Toolbar(reading, lightbox, lifeSize, () => help.toggle(), [exams, readings]);

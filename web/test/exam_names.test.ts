@@ -2,7 +2,15 @@ import { describe, expect, it } from "vitest";
 import type { ExamStatus } from "../src/model/api";
 import { examNames } from "../src/model/exam_names";
 
-const exam = (id: string, created: string): ExamStatus => ({ id, created, state: "done", progress: 1, files: [], is_vouched: false, warnings: [] });
+const exam = (id: string, created: string): ExamStatus => ({
+  id,
+  created,
+  state: "done",
+  progress: 1,
+  files: [],
+  is_vouched: false,
+  warnings: [],
+});
 const names = (...exams: ExamStatus[]) => [...examNames(exams).values()];
 
 describe("exams in the list", () => {

@@ -1,10 +1,35 @@
 import { describe, expect, it } from "vitest";
-import { breastBox, centredOn, distance, fillingZoom, fit, fromPreprocessed, panned, screenMap, toOriginal, toScreen, zoomedAt } from "../src/model/frames";
+import {
+  breastBox,
+  centredOn,
+  distance,
+  fillingZoom,
+  fit,
+  fromPreprocessed,
+  panned,
+  screenMap,
+  toOriginal,
+  toScreen,
+  zoomedAt,
+} from "../src/model/frames";
 
 const film = { columns: 2560, rows: 3328, pixel_aspect: 1 };
 const pane = { width: 425, height: 336 };
-const fitted = (columns: number, rows: number, aspect: number, size: typeof pane, wall: "left" | "right" | null, flipped: boolean) =>
-  fit({ x0: 0, y0: 0, x1: columns, y1: rows }, size, fillingZoom({ width: columns, height: rows }, size, aspect), wall, flipped);
+const fitted = (
+  columns: number,
+  rows: number,
+  aspect: number,
+  size: typeof pane,
+  wall: "left" | "right" | null,
+  flipped: boolean,
+) =>
+  fit(
+    { x0: 0, y0: 0, x1: columns, y1: rows },
+    size,
+    fillingZoom({ width: columns, height: rows }, size, aspect),
+    wall,
+    flipped,
+  );
 
 describe("fit", () => {
   it.each([
@@ -35,7 +60,11 @@ it.each([
   ["right", -1, 2550, 2450, 425],
   ["left", -1, 2550, 2450, 0],
 ] as const)("fits a breast of the %s wall, scale %i", (wall, scale_x, edge, inner, at) => {
-  const preprocessed = { rows: 300, columns: 100, from_original: { scale_x, shift_x: scale_x > 0 ? -100 : 2550, scale_y: 1, shift_y: -40 } };
+  const preprocessed = {
+    rows: 300,
+    columns: 100,
+    from_original: { scale_x, shift_x: scale_x > 0 ? -100 : 2550, scale_y: 1, shift_y: -40 },
+  };
   const box = breastBox(preprocessed);
   expect([box.x0, box.x1]).toEqual([Math.min(edge, inner), Math.max(edge, inner)]);
   expect([box.y0, box.y1]).toEqual([40, 340]);
@@ -66,7 +95,9 @@ it("does not zoom without end", () => {
 
 it.each([false, true])("pans with the pointer, flipped: %s", (flipped) => {
   const camera = { x: 1000, y: 1000, zoom: 0.5, flipped };
-  const [before, after] = [camera, panned(camera, film, 30, -20)].map((each) => toScreen(screenMap(each, pane, 1), [900, 900]));
+  const [before, after] = [camera, panned(camera, film, 30, -20)].map((each) =>
+    toScreen(screenMap(each, pane, 1), [900, 900]),
+  );
   expect(after![0] - before![0]).toBeCloseTo(30);
   expect(after![1] - before![1]).toBeCloseTo(-20);
 });
@@ -82,7 +113,10 @@ it("centres a finding and zooms in, never out", () => {
 
 describe("distance", () => {
   it("is in mm where the spacing is known", () => {
-    expect(distance([0, 0], [30, 40], 1, { row_mm: 0.1, column_mm: 0.1, source: "" })).toEqual({ value: 5, unit: "mm" });
+    expect(distance([0, 0], [30, 40], 1, { row_mm: 0.1, column_mm: 0.1, source: "" })).toEqual({
+      value: 5,
+      unit: "mm",
+    });
   });
   it("is in columns where it is not", () => {
     expect(distance([0, 0], [30, 20], 2, null)).toEqual({ value: 50, unit: "px" });

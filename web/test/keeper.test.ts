@@ -24,7 +24,15 @@ class Server implements Store {
 function tab(server: Server, exam = "1"): { reading: Reading; keeper: Keeper } {
   const reading = new Reading();
   const keeper = new Keeper(reading, server);
-  reading.open({ id: exam, created: "", state: "done", progress: 1, files: [], is_vouched: false, warnings: [] } as unknown as ExamStatus);
+  reading.open({
+    id: exam,
+    created: "",
+    state: "done",
+    progress: 1,
+    files: [],
+    is_vouched: false,
+    warnings: [],
+  } as unknown as ExamStatus);
   reading.adopt(server.stored);
   return { reading, keeper };
 }
@@ -45,14 +53,23 @@ describe("a reading", () => {
     expect([keeper.state, reading.isUnsaved, server.saves, reading.revision]).toEqual(["kept", false, 1, 1]);
     expect(server.stored.record).toMatchObject({ impression: "as before", reader: "Dr. A" });
     const again = tab(server).reading;
-    expect([again.impression, again.isUnsaved, again.savedBy, again.saved]).toEqual(["as before", false, "Dr. A", "2026-01-31T12:00:00Z"]);
+    expect([again.impression, again.isUnsaved, again.savedBy, again.saved]).toEqual([
+      "as before",
+      false,
+      "Dr. A",
+      "2026-01-31T12:00:00Z",
+    ]);
   });
 
   it("stays unsaved while the server is away, and is saved when it is back", async () => {
     const server = new Server();
     const { reading, keeper } = tab(server);
     server.fails = 0;
-    reading.addDrawn(0, [[1, 1], [2, 2], [3, 1]]);
+    reading.addDrawn(0, [
+      [1, 1],
+      [2, 2],
+      [3, 1],
+    ]);
     expect(await keeper.flush()).toBe(false);
     expect([keeper.state, reading.isUnsaved]).toEqual(["away", true]);
     server.fails = null;
@@ -80,7 +97,15 @@ describe("a reading", () => {
     reading.keep(reading.version);
     expect([reading.isUnsaved, server.saves]).toEqual([false, 0]);
     await vi.advanceTimersByTimeAsync(600);
-    expect(server.stored.record?.lengths).toEqual([{ file: 0, ends: [[0, 0], [3, 4]] }]);
+    expect(server.stored.record?.lengths).toEqual([
+      {
+        file: 0,
+        ends: [
+          [0, 0],
+          [3, 4],
+        ],
+      },
+    ]);
     reading.removeLastLength(1);
     reading.removeLastLength(0);
     await vi.advanceTimersByTimeAsync(600);
@@ -106,7 +131,11 @@ describe("two tabs", () => {
     await vi.advanceTimersByTimeAsync(5000);
     expect(second.keeper.state).toBe("overtaken");
     await second.keeper.takeTheirs();
-    expect([second.reading.impression, second.reading.isUnsaved, second.keeper.state]).toEqual(["first", false, "kept"]);
+    expect([second.reading.impression, second.reading.isUnsaved, second.keeper.state]).toEqual([
+      "first",
+      false,
+      "kept",
+    ]);
   });
 
   it("do not overwrite each other: the second may put its own in the place of the first", async () => {
@@ -132,13 +161,34 @@ it("the next exam gets nothing of the last, and the reader signs his own work al
   const server = new Server();
   const { reading, keeper } = tab(server);
   reading.reader = "Dr. B";
-  reading.adopt({ revision: 3, saved: "x", record: { threshold: 0.5, impression: "old", verdicts: [], drawn: [], lengths: [], assessments: [], reader: "Dr. A", one_woman: false } });
+  reading.adopt({
+    revision: 3,
+    saved: "x",
+    record: {
+      threshold: 0.5,
+      impression: "old",
+      verdicts: [],
+      drawn: [],
+      lengths: [],
+      assessments: [],
+      reader: "Dr. A",
+      one_woman: false,
+    },
+  });
   server.stored = { revision: 3, saved: "x", record: null };
   expect(reading.record.reader).toBe("Dr. A");
   reading.write("new");
   expect(reading.record.reader).toBe("Dr. B");
   await keeper.flush();
-  reading.open({ id: "2", created: "", state: "done", progress: 1, files: [], is_vouched: false, warnings: [] } as unknown as ExamStatus);
+  reading.open({
+    id: "2",
+    created: "",
+    state: "done",
+    progress: 1,
+    files: [],
+    is_vouched: false,
+    warnings: [],
+  } as unknown as ExamStatus);
   await vi.advanceTimersByTimeAsync(5000);
   expect([reading.impression, reading.revision, reading.isUnsaved, server.saves]).toEqual(["", 0, false, 1]);
 });

@@ -18,18 +18,26 @@ const nameOf = (file: string) => file.replaceAll(path.sep, "/").replace(/\.ts$/,
 
 function importsIn(file: string, text: string): string[] {
   const { importedFiles } = ts.preProcessFile(text);
-  return importedFiles.map(({ fileName }) => (fileName.startsWith(".") ? nameOf(path.join(path.dirname(file), fileName)) : fileName));
+  return importedFiles.map(({ fileName }) =>
+    fileName.startsWith(".") ? nameOf(path.join(path.dirname(file), fileName)) : fileName,
+  );
 }
 
 /** Where each floor may import from. */
-const FLOORS: Record<string, readonly string[]> = { model: ["model"], view: ["view", "model"], main: ["view", "model"] };
+const FLOORS: Record<string, readonly string[]> = {
+  model: ["model"],
+  view: ["view", "model"],
+  main: ["view", "model"],
+};
 const floorOf = (module: string) => module.split("/")[0]!;
 
 /** Imports that go up, or to no floor at all. */
 function climbs(imports: Imports): string[] {
   return [...imports].flatMap(([module, imported]) => {
     const below = FLOORS[floorOf(module)] ?? [];
-    return imported.filter((other) => imports.has(other) && !below.includes(floorOf(other))).map((other) => `${module} -> ${other}`);
+    return imported
+      .filter((other) => imports.has(other) && !below.includes(floorOf(other)))
+      .map((other) => `${module} -> ${other}`);
   });
 }
 
@@ -66,7 +74,9 @@ it("imports downwards alone", () => expect(climbs(page)).toEqual([]));
 it("has no circle", () => expect(circle(page)).toEqual([]));
 
 it("keeps what draws out of the model", () => {
-  const packages = [...page].filter(([module]) => floorOf(module) === "model").flatMap(([, imported]) => imported.filter((other) => !page.has(other)));
+  const packages = [...page]
+    .filter(([module]) => floorOf(module) === "model")
+    .flatMap(([, imported]) => imported.filter((other) => !page.has(other)));
   expect([...new Set(packages)]).toEqual([]);
 });
 
@@ -75,7 +85,14 @@ it.each([
   [["view/a", "main"], ["view/a -> main"]],
   [["view/a", "model/b"], []],
 ] as const)("sees what climbs: %j", ([from, to], found) => {
-  expect(climbs(new Map([[from, [to]], [to, []]]))).toEqual(found);
+  expect(
+    climbs(
+      new Map([
+        [from, [to]],
+        [to, []],
+      ]),
+    ),
+  ).toEqual(found);
 });
 
 it.each([

@@ -21,7 +21,9 @@ const image = (samples: Uint8Array<ArrayBuffer>, columns: number): ViewImage => 
 });
 
 it("maps a window to grey, and inverts it", () => {
-  expect([...greyTable({ center: 50, width: 20 }, false, 101)].filter((_, at) => [0, 40, 50, 60, 100].includes(at))).toEqual([0, 0, 128, 255, 255]);
+  expect(
+    [...greyTable({ center: 50, width: 20 }, false, 101)].filter((_, at) => [0, 40, 50, 60, 100].includes(at)),
+  ).toEqual([0, 0, 128, 255, 255]);
   expect(greyTable({ center: 50, width: 20 }, true, 101)[100]).toBe(0);
 });
 
@@ -33,7 +35,11 @@ describe("sampled and shade", () => {
   ])("puts pixels where the map says: %j", (map, greys) => {
     const target = { width: 2, height: 2, data: new Uint8ClampedArray(16) } as ImageData;
     const seen = sampled(image(new Uint8Array([10, 20, 30, 40]), 2), map, target);
-    shade(target, seen, Uint8ClampedArray.from({ length: 256 }, (_, at) => at));
+    shade(
+      target,
+      seen,
+      Uint8ClampedArray.from({ length: 256 }, (_, at) => at),
+    );
     expect([0, 4, 8, 12].map((at) => target.data[at])).toEqual(greys);
   });
 });
@@ -45,7 +51,10 @@ it("averages an image that is too large for the graphics card", () => {
 });
 
 it("makes presets of an empty image", () => {
-  expect(presetsOf(new Uint16Array(100), { center: 1, width: 2 }, 65535)).toMatchObject({ default: { center: 1, width: 2 }, tissue: { center: 1, width: 2 } });
+  expect(presetsOf(new Uint16Array(100), { center: 1, width: 2 }, 65535)).toMatchObject({
+    default: { center: 1, width: 2 },
+    tissue: { center: 1, width: 2 },
+  });
 });
 
 it("makes presets from the tissue alone", () => {
@@ -62,7 +71,13 @@ it("never drags a window shut", () => {
 
 it("thins a long drawing", () => {
   expect(thinned(Array.from({ length: 5000 }, (_, at) => [at, 0] as const)).length).toBeLessThanOrEqual(1000);
-  expect(thinned([[0, 0], [0, 0], [5, 0]])).toHaveLength(2);
+  expect(
+    thinned([
+      [0, 0],
+      [0, 0],
+      [5, 0],
+    ]),
+  ).toHaveLength(2);
 });
 
 it("tells how far each file of an upload is", () => {
@@ -73,7 +88,10 @@ it("tells how far each file of an upload is", () => {
 it.each([
   [{}, ["", "", ""]],
   [{ name: "Doe, Jane", patient_id: "12", birth_date: "1939-11-13" }, ["Doe, Jane", "ID 12, born 1939-11-13", ""]],
-  [{ patient_id: "12", study_date: "2026-01-31", accession_number: "A1", description: "Screening" }, ["12", "", "study 2026-01-31, accession A1, Screening"]],
+  [
+    { patient_id: "12", study_date: "2026-01-31", accession_number: "A1", description: "Screening" },
+    ["12", "", "study 2026-01-31, accession A1, Screening"],
+  ],
 ])("says of %o whose exam it is, and nothing more", (stated, words) => {
   const nobody = { name: "", patient_id: "", birth_date: "", study_date: "", accession_number: "", description: "" };
   const patient = { ...nobody, ...stated };

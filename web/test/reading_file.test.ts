@@ -15,14 +15,32 @@ const finding = (x0: number): Finding => ({
   lesion: null,
 });
 
-const analysis = (sha256: string, ...places: number[]) => ({ input: { sha256 }, findings: places.map(finding) }) as unknown as Analysis;
+const analysis = (sha256: string, ...places: number[]) =>
+  ({ input: { sha256 }, findings: places.map(finding) }) as unknown as Analysis;
 
 /** An open exam; "" is a file that failed. */
 function open(...analyses: (Analysis | "")[]): Reading {
   const reading = new Reading();
   const done = analyses.filter((one) => one !== "");
-  const files = analyses.map((one, number) => ({ number, name: `${number}.dcm`, error: null, view: null, result: one === "" ? null : done.indexOf(one) }) as unknown as ExamFile);
-  reading.open({ id: "1", created: "", state: "done", progress: 1, files, is_vouched: false, warnings: [] } satisfies ExamStatus);
+  const files = analyses.map(
+    (one, number) =>
+      ({
+        number,
+        name: `${number}.dcm`,
+        error: null,
+        view: null,
+        result: one === "" ? null : done.indexOf(one),
+      }) as unknown as ExamFile,
+  );
+  reading.open({
+    id: "1",
+    created: "",
+    state: "done",
+    progress: 1,
+    files,
+    is_vouched: false,
+    warnings: [],
+  } satisfies ExamStatus);
   reading.analyses = done;
   return reading;
 }
@@ -39,7 +57,11 @@ function judged(): Reading {
   reading.assess("left", { density: "C" });
   reading.assess("right", { birads: "1" });
   reading.assess("right", { birads: null }); // taken back
-  reading.addDrawn(2, [[1, 2], [3, 4], [5, 6.5]]);
+  reading.addDrawn(2, [
+    [1, 2],
+    [3, 4],
+    [5, 6.5],
+  ]);
   reading.write("One mass.");
   return reading;
 }
@@ -58,7 +80,10 @@ describe("a saved reading", () => {
   it("finds its files under other numbers, and its findings by their boxes", () => {
     const after = open(analysis("b", 10, 300.4), analysis("c"), analysis("a", 200, 100));
     after.restore(restored(saved(judged()), after));
-    expect(after.record.verdicts).toEqual([{ file: 0, finding: 1, verdict: "accepted", reason: "" }, { file: 2, finding: 0, verdict: "rejected", reason: "lymph node" }]);
+    expect(after.record.verdicts).toEqual([
+      { file: 0, finding: 1, verdict: "accepted", reason: "" },
+      { file: 2, finding: 0, verdict: "rejected", reason: "lymph node" },
+    ]);
     expect(after.record.drawn.map(({ file }) => file)).toEqual([0]);
   });
 

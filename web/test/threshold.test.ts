@@ -18,7 +18,10 @@ const finding = (detection_score: number, longest: number | null = 12.34): Findi
 
 const kind = kindOf(null, finding(1));
 
-const analysis = (scores: number[], said: Analysis["outcome"] = scores.length ? "findings" : "no_finding"): Analysis => ({
+const analysis = (
+  scores: number[],
+  said: Analysis["outcome"] = scores.length ? "findings" : "no_finding",
+): Analysis => ({
   schema_version: "1.3",
   notice: "",
   software: "",
@@ -66,8 +69,24 @@ it("says that there is no breast", () => {
 });
 
 describe("what became of an exam", () => {
-  const file = (state: ExamFile["state"]): ExamFile => ({ number: 0, name: "", state, progress: 1, error: null, result: null, view: null });
-  const status = (state: ExamStatus["state"], files = [file("done")]): ExamStatus => ({ id: "", created: "", state, progress: 1, files, is_vouched: false, warnings: [] });
+  const file = (state: ExamFile["state"]): ExamFile => ({
+    number: 0,
+    name: "",
+    state,
+    progress: 1,
+    error: null,
+    result: null,
+    view: null,
+  });
+  const status = (state: ExamStatus["state"], files = [file("done")]): ExamStatus => ({
+    id: "",
+    created: "",
+    state,
+    progress: 1,
+    files,
+    is_vouched: false,
+    warnings: [],
+  });
   const ended = (...analyses: Analysis[]) => ({ analyses, done: 0, isByView: true, without: [] });
   const under = (done: number, isByView = true) => ({ analyses: null, done, isByView, without: [] });
 
@@ -78,16 +97,38 @@ describe("what became of an exam", () => {
     [status("done"), ended(analysis([0.2])), 0, "No finding at or above the threshold of 0.30."],
     [status("done"), ended(analysis([], "no_breast_found")), 0, "No breast found; nothing was analysed."],
     [status("done"), ended(analysis([0.9])), 1, "1 finding at or above the threshold of 0.30."],
-    [status("done"), { ...ended(analysis([0.9])), without: ["R CC", "L CC"] }, 1, "1 finding at or above the threshold of 0.30. None in R CC, L CC."],
-    [status("running", [file("done"), file("analysing"), file("failed")]), under(1), 0, "1 of 2 views analysed: no finding at or above the threshold of 0.30 so far."],
-    [status("running", [file("done"), file("queued")]), under(1), 3, "1 of 2 views analysed: 3 findings at or above the threshold of 0.30 so far."],
-    [status("running", [file("analysing"), file("analysing")]), under(0, false), 0, "The analysis is under way. These models look at all views together: findings show when all are done."],
+    [
+      status("done"),
+      { ...ended(analysis([0.9])), without: ["R CC", "L CC"] },
+      1,
+      "1 finding at or above the threshold of 0.30. None in R CC, L CC.",
+    ],
+    [
+      status("running", [file("done"), file("analysing"), file("failed")]),
+      under(1),
+      0,
+      "1 of 2 views analysed: no finding at or above the threshold of 0.30 so far.",
+    ],
+    [
+      status("running", [file("done"), file("queued")]),
+      under(1),
+      3,
+      "1 of 2 views analysed: 3 findings at or above the threshold of 0.30 so far.",
+    ],
+    [
+      status("running", [file("analysing"), file("analysing")]),
+      under(0, false),
+      0,
+      "The analysis is under way. These models look at all views together: findings show when all are done.",
+    ],
   ])("%#", (given, progress, count, said) => expect(examOutcome(given, progress, count, 0.3)).toBe(said));
 });
 
 it("gives sizes in mm, or why there is none", () => {
   expect(sizeWords(finding(1), kind)).toBe("12.3 mm longest, 100 mm²");
   expect(sizeWords(finding(1, null), kind)).toBe("size not known: no spacing");
-  expect(sizeWords(finding(1, null), kind, { value: 181.7, unit: "px" })).toBe("182 px longest; size in mm not known: no spacing");
+  expect(sizeWords(finding(1, null), kind, { value: 181.7, unit: "px" })).toBe(
+    "182 px longest; size in mm not known: no spacing",
+  );
   expect(sizeWords(finding(1), { ...kind, longest: "extent" })).toBe("12.3 mm extent, 100 mm²");
 });

@@ -13,10 +13,23 @@ const isLabel = (x: number, y: number) => x > 480 && x < 560 && y > 40 && y < 90
 function viewImage(grey: (x: number, y: number) => number): ViewImage {
   const samples = new Uint16Array(COLUMNS * ROWS);
   for (let y = 0; y < ROWS; y++) for (let x = 0; x < COLUMNS; x++) samples[y * COLUMNS + x] = grey(x, y);
-  return { key: "", source: "original", samples, columns: COLUMNS, rows: ROWS, left: 0, top: 0, columnSize: 1, rowSize: 1, presets: {} as ViewImage["presets"] };
+  return {
+    key: "",
+    source: "original",
+    samples,
+    columns: COLUMNS,
+    rows: ROWS,
+    left: 0,
+    top: 0,
+    columnSize: 1,
+    rowSize: 1,
+    presets: {} as ViewImage["presets"],
+  };
 }
 
-const film = viewImage((x, y) => (isTissue(x, y) ? 20000 + 50 * y : isLabel(x, y) ? 65535 : 900 + ((x * 7 + y * 13) % 300)));
+const film = viewImage((x, y) =>
+  isTissue(x, y) ? 20000 + 50 * y : isLabel(x, y) ? 65535 : 900 + ((x * 7 + y * 13) % 300),
+);
 const tissue = tissueOf(film)!;
 
 describe("the tissue of a view", () => {
@@ -43,9 +56,14 @@ describe("the tissue of a view", () => {
 
 describe("a camera", () => {
   const cameras = [0.1, 0.4, 1, 5, 32].flatMap((zoom) =>
-    [[550, 60], [590, 790], [-500, 400], [1200, -300], [300, 100], [20, 30]].flatMap(([x, y]) =>
-      [false, true].map((flipped): Camera => ({ x: x!, y: y!, zoom, flipped })),
-    ),
+    [
+      [550, 60],
+      [590, 790],
+      [-500, 400],
+      [1200, -300],
+      [300, 100],
+      [20, 30],
+    ].flatMap(([x, y]) => [false, true].map((flipped): Camera => ({ x: x!, y: y!, zoom, flipped }))),
   );
 
   it.each(cameras)("that looks at $x, $y at zoom $zoom has tissue in sight", (camera) => {

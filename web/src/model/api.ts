@@ -31,11 +31,16 @@ export type StoredReading = Schemas["StoredReading"];
 type Path = keyof paths;
 type Method = "get" | "post" | "put" | "delete";
 /** The names in a path's braces. */
-type Names<Template extends string> = Template extends `${string}{${infer Name}}${infer Rest}` ? Name | Names<Rest> : never;
+type Names<Template extends string> = Template extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | Names<Rest>
+  : never;
 type Values<Template extends string> = Record<Names<Template>, string | number>;
 /** What a path answers with where all is well. */
 type Answer<Way extends Path, How extends Method> = paths[Way][How] extends { responses: infer Responses }
-  ? Extract<Responses[keyof Responses & (200 | 202)], { content: { "application/json": unknown } }>["content"]["application/json"]
+  ? Extract<
+      Responses[keyof Responses & (200 | 202)],
+      { content: { "application/json": unknown } }
+    >["content"]["application/json"]
   : never;
 type Query<Way extends Path> = paths[Way]["get"] extends { parameters: { query?: infer Query } } ? Query : never;
 type Upload = NonNullable<paths["/api/v1/analyses"]["post"]["requestBody"]>["content"]["multipart/form-data"];
@@ -51,7 +56,9 @@ export class ApiError extends Error {
 
 /** A path of the API with its braces filled. */
 function at<Way extends Path>(template: Way, values: Values<Way>): string {
-  return template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent((values as Record<string, string | number>)[name]!));
+  return template.replace(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent((values as Record<string, string | number>)[name]!),
+  );
 }
 
 async function ask(url: string, init?: RequestInit): Promise<Response> {
@@ -75,7 +82,11 @@ function detail(body: string, status: number): string {
   return `The server answered ${status}.`;
 }
 
-async function json<Way extends Path, How extends "get" | "post">(method: How, template: Way, values: Values<Way>): Promise<Answer<Way, How>> {
+async function json<Way extends Path, How extends "get" | "post">(
+  method: How,
+  template: Way,
+  values: Values<Way>,
+): Promise<Answer<Way, How>> {
   return (await (await ask(at(template, values), { method: method.toUpperCase() })).json()) as Answer<Way, How>;
 }
 
@@ -93,11 +104,15 @@ export const fileResult = (id: string, file: number): Promise<Analysis> =>
   json("get", `${ANALYSIS}/files/{number}/result`, { analysis: id, number: file });
 export const storedReading = (id: string): Promise<StoredReading> => json("get", READING, { analysis: id });
 export const startExample = async () => (await json("post", `${ANALYSES}/example`, {})).id;
-export const remove = async (id: string) => void (await ask(at(ANALYSIS, { analysis: id }), { method: "DELETE" }));
+export const remove = async (id: string): Promise<void> => {
+  await ask(at(ANALYSIS, { analysis: id }), { method: "DELETE" });
+};
 
 /** Row-major samples 0..65535 in frame `original`, brighter is denser. */
 export async function originalPixels(id: string, file: number): Promise<Uint16Array<ArrayBuffer>> {
-  return new Uint16Array(await (await ask(at(`${ANALYSIS}/files/{number}/original`, { analysis: id, number: file }))).arrayBuffer());
+  return new Uint16Array(
+    await (await ask(at(`${ANALYSIS}/files/{number}/original`, { analysis: id, number: file }))).arrayBuffer(),
+  );
 }
 
 export async function preprocessedImage(id: string, file: number): Promise<Blob> {
@@ -111,10 +126,19 @@ export async function overlayPng(id: string, file: number, threshold: number): P
   return { blob: await answer.blob(), name: named?.[1] ?? `overlay-${file + 1}.png` };
 }
 
-const made = (template: `${typeof ANALYSIS}/${"report" | "dicom"}`, id: string, record: ReadingRecord): Promise<Response> =>
-  ask(at(template, { analysis: id }), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(record) });
+const made = (
+  template: `${typeof ANALYSIS}/${"report" | "dicom"}`,
+  id: string,
+  record: ReadingRecord,
+): Promise<Response> =>
+  ask(at(template, { analysis: id }), {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(record),
+  });
 
-export const reportPdf = async (id: string, record: ReadingRecord): Promise<Blob> => (await made(`${ANALYSIS}/report`, id, record)).blob();
+export const reportPdf = async (id: string, record: ReadingRecord): Promise<Blob> =>
+  (await made(`${ANALYSIS}/report`, id, record)).blob();
 
 /** A ZIP archive of DICOM objects; `without` names the images that have none, counted from 1, empty where all have. */
 export async function dicomResults(id: string, record: ReadingRecord): Promise<{ blob: Blob; without: string }> {

@@ -13,16 +13,20 @@ export function breastOf(reading: Reading, file: number): Box | null {
 
 /** At which all views hang; null: no breast is known. */
 export function scaleIn(reading: Reading): Scale | null {
-  return scaleOf(reading.files.flatMap(({ number, view }) => {
-    const box = view && breastOf(reading, number);
-    return view && box ? [{ view, box }] : [];
-  }));
+  return scaleOf(
+    reading.files.flatMap(({ number, view }) => {
+      const box = view && breastOf(reading, number);
+      return view && box ? [{ view, box }] : [];
+    }),
+  );
 }
 
 /** The file of the other breast in the same view; null: there is none. */
 export function oppositeOf(reading: Reading, file: number): number | null {
   const view = reading.file(file)?.view;
   if (!view?.laterality || !view.view) return null;
-  const other = reading.files.find((one) => one.view?.view === view.view && one.view.laterality && one.view.laterality !== view.laterality);
+  const other = reading.files.find(
+    (one) => one.view?.view === view.view && one.view.laterality && one.view.laterality !== view.laterality,
+  );
   return other?.number ?? null;
 }

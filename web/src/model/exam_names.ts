@@ -9,7 +9,10 @@ export function examNames(exams: readonly ExamStatus[]): ReadonlyMap<string, str
   }
   return new Map(
     [...together].flatMap(([created, ids]) =>
-      ids.map((id, place) => [id, `Exam ${timeOfDay(created)}${ids.length > 1 ? `, ${place + 1} of ${ids.length}` : ""}`] as const),
+      ids.map(
+        (id, place) =>
+          [id, `Exam ${timeOfDay(created)}${ids.length > 1 ? `, ${place + 1} of ${ids.length}` : ""}`] as const,
+      ),
     ),
   );
 }

@@ -28,7 +28,10 @@ export function rowsOf(reading: Reading): Row[] {
   const rows = [...groups.values()].map((refs) => ({ key: keyOf(refs), refs }));
   if (reading.order === "where") return rows; // they come as they hang
   const rank = (row: Row) => Math.max(...row.refs.map((ref) => rankOf(reading, ref)));
-  return rows.map((row) => ({ row, rank: rank(row) })).sort((a, b) => b.rank - a.rank).map(({ row }) => row);
+  return rows
+    .map((row) => ({ row, rank: rank(row) }))
+    .sort((a, b) => b.rank - a.rank)
+    .map(({ row }) => row);
 }
 
 function rankOf(reading: Reading, ref: FindingRef): number {
@@ -78,7 +81,10 @@ export function placeWords(reading: Reading, refs: readonly FindingRef[]): strin
 /** What a size is of and how large the area is, or why neither is known. */
 export function sizeWords(finding: Finding, kind: FindingKind, size: Length | null = null): string {
   const { longest_diameter_mm: longest, area_mm2: area, unknown_because: reason } = finding.size;
-  const known = [longest === null ? "" : `${longest.toFixed(1)} mm ${kind.longest}`, area === null ? "" : `${area.toFixed(0)} mm²`];
+  const known = [
+    longest === null ? "" : `${longest.toFixed(1)} mm ${kind.longest}`,
+    area === null ? "" : `${area.toFixed(0)} mm²`,
+  ];
   const inMm = known.filter(Boolean).join(", ");
   if (inMm) return inMm;
   return `${size ? `${lengthWords(size)} ${kind.longest}; ` : ""}size${size ? " in mm" : ""} not known${reason ? `: ${reason}` : ""}`;

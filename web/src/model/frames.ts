@@ -84,12 +84,7 @@ export function panned(camera: Camera, shape: Shape, dx: number, dy: number): Ca
 }
 
 /** Shows a box in the middle, large enough to judge: never less than the zoom there is. */
-export function centredOn(
-  camera: Camera,
-  pane: Size,
-  aspect: number,
-  box: Box,
-): Camera {
+export function centredOn(camera: Camera, pane: Size, aspect: number, box: Box): Camera {
   const share = 0.35;
   const wanted = Math.min(
     (share * pane.width) / Math.max(1, box.x1 - box.x0),

@@ -53,8 +53,17 @@ export interface Step {
 export function sequence(sheets: readonly Sheet[]): Step[] {
   return sheets.flatMap((sheet, number): Step[] => {
     const shown = sheet.places.filter(({ file }) => file !== null);
-    const step = (row: number | null, file: number | null, words: string): Step => ({ sheet: number, row, file, words });
-    const all = step(null, null, shown.length === 1 ? shown[0]!.title : sheets.length > 1 ? `sheet ${number + 1}` : "all views");
+    const step = (row: number | null, file: number | null, words: string): Step => ({
+      sheet: number,
+      row,
+      file,
+      words,
+    });
+    const all = step(
+      null,
+      null,
+      shown.length === 1 ? shown[0]!.title : sheets.length > 1 ? `sheet ${number + 1}` : "all views",
+    );
     if (shown.length < 2) return [all];
     const isSquare = sheet.rows === 2 && sheet.columns === 2 && sheet.isStandard;
     const pairs = isSquare ? VIEWS.map((view, row) => step(row, null, `${view} pair`)) : [];
@@ -88,7 +97,12 @@ function standardSheet(files: Map<string, ExamFile>, isFilling: boolean): Sheet 
   );
   if (sides.length === 1 && views.length === 2) {
     // One breast: both views side by side.
-    return { rows: 1, columns: 2, places: places.map((place) => ({ ...place, row: 0, column: place.row })), isStandard: true };
+    return {
+      rows: 1,
+      columns: 2,
+      places: places.map((place) => ({ ...place, row: 0, column: place.row })),
+      isStandard: true,
+    };
   }
   return { rows: views.length, columns: sides.length, places, isStandard: true };
 }

@@ -87,7 +87,8 @@ async function loadOriginal(exam: string, file: number, view: View): Promise<Bar
 }
 
 async function loadPreprocessed(exam: string, file: number, view: View): Promise<Bare> {
-  if (!view.preprocessed) throw new Error("There is no preprocessed image: no breast was found, or it is not done yet.");
+  if (!view.preprocessed)
+    throw new Error("There is no preprocessed image: no breast was found, or it is not done yet.");
   const bitmap = await createImageBitmap(await preprocessedImage(exam, file), { colorSpaceConversion: "none" });
   const { width: columns, height: rows } = bitmap;
   const context = new OffscreenCanvas(columns, rows).getContext("2d", { willReadFrequently: true });

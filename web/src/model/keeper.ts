@@ -67,7 +67,8 @@ export class Keeper {
     const exam = this.reading.status?.id;
     if (!exam || this.isBehind || this.running) return;
     const theirs = await this.store.load(exam).catch(() => null);
-    if (theirs && exam === this.reading.status?.id && !this.isBehind && theirs.revision > this.reading.revision) this.adopt(theirs);
+    if (theirs && exam === this.reading.status?.id && !this.isBehind && theirs.revision > this.reading.revision)
+      this.adopt(theirs);
   }
 
   private get isBehind(): boolean {

@@ -43,13 +43,21 @@ export function locationOf(view: View, box: Box): Location {
   const height = fromPreprocessed(change, [0, rows])[1] - fromPreprocessed(change, [0, 0])[1];
   const above = tip_row - (box.y0 + box.y1) / 2;
   const half = Math.abs(above) < CENTRAL * height ? "central" : above > 0 ? halves[0] : halves[1];
-  return { ...unknown, half, depth, above: above * (spacing ? spacing.row_mm : pixel_aspect), isInMm: spacing !== null };
+  return {
+    ...unknown,
+    half,
+    depth,
+    above: above * (spacing ? spacing.row_mm : pixel_aspect),
+    isInMm: spacing !== null,
+  };
 }
 
 /** "outer, middle third"; of several views "upper outer, about 2 o'clock, middle third". */
 export function locationWords(places: readonly Location[]): string {
   const halves = [...new Set(places.map(({ half }) => half))].filter((half) => half !== null);
-  const quadrant = [...halves].sort((a, b) => RANK.indexOf(a) - RANK.indexOf(b)).filter((half, _, all) => half !== "central" || all.length === 1);
+  const quadrant = [...halves]
+    .sort((a, b) => RANK.indexOf(a) - RANK.indexOf(b))
+    .filter((half, _, all) => half !== "central" || all.length === 1);
   const depths = [...new Set(places.map(({ depth }) => depth))].filter((depth) => depth !== null);
   const depth = depths.length === 1 ? `${depths[0]!} third` : depths.length > 1 ? `${depths.join(" to ")} third` : "";
   return [quadrant.join(" "), hourWords(places), depth].filter(Boolean).join(", ");

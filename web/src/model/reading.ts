@@ -1,5 +1,19 @@
 /** The open exam and what the reader makes of it: the one place that holds them. */
-import type { Analysis, Assessment, Drawn, ExamFile, ExamStatus, Finding, Health, Judged, Length, Point, ReadingRecord, StoredReading, Verdict } from "./api";
+import type {
+  Analysis,
+  Assessment,
+  Drawn,
+  ExamFile,
+  ExamStatus,
+  Finding,
+  Health,
+  Judged,
+  Length,
+  Point,
+  ReadingRecord,
+  StoredReading,
+  Verdict,
+} from "./api";
 import type { Camera, Wall } from "./frames";
 import { readingOrder } from "./hanging";
 import type { Source } from "./images";
@@ -43,7 +57,8 @@ export interface FindingRef {
  * What changed: the exam's files, its results, what is selected, the threshold, the display, a camera,
  * what is known of the breasts' sizes, the record.
  */
-export type Change = "exam" | "files" | "results" | "selection" | "threshold" | "display" | "camera" | "scale" | "record";
+export type Change =
+  "exam" | "files" | "results" | "selection" | "threshold" | "display" | "camera" | "scale" | "record";
 
 /** A verdict, and why. */
 type Judgement = Omit<Judged, "file" | "finding">;
@@ -171,7 +186,8 @@ export class Reading {
 
   /** Whether views have results before their exam has: not where the models look at all of them together. */
   get isByView(): boolean {
-    const isAlone = (this.status?.is_vouched ?? false) || this.files.filter(({ state }) => state !== "failed").length < 2;
+    const isAlone =
+      (this.status?.is_vouched ?? false) || this.files.filter(({ state }) => state !== "failed").length < 2;
     return isAlone || !this.health?.sees_exams;
   }
 
@@ -298,7 +314,12 @@ export class Reading {
     this.threshold = Math.min(1, Math.max(this.health?.floor ?? 0, record.threshold));
     this.impression = record.impression;
     this.drawn = record.drawn;
-    this.verdicts = new Map(record.verdicts.map(({ file, finding, verdict, reason }) => [`${file}/${finding}`, { verdict, reason: reason ?? "" }]));
+    this.verdicts = new Map(
+      record.verdicts.map(({ file, finding, verdict, reason }) => [
+        `${file}/${finding}`,
+        { verdict, reason: reason ?? "" },
+      ]),
+    );
     this.assessments = new Map((record.assessments ?? []).map(({ of, ...said }) => [of, said]));
     this.lengths = record.lengths ?? [];
     this.isOneWoman = record.one_woman ?? this.isOneWoman;

@@ -57,7 +57,10 @@ function isReading({ files, record, analyses }: Partial<ReadingFile>): boolean {
     files.every((file) => isNumber(file?.number) && (file.analysis === null || isNumber(file.analysis))) &&
     Array.isArray(analyses) &&
     analyses.every(
-      (analysis) => typeof analysis?.input?.sha256 === "string" && Array.isArray(analysis.findings) && analysis.findings.every(({ box }: Partial<Finding>) => isNumber(box?.x0)),
+      (analysis: Partial<Analysis> | null) =>
+        typeof analysis?.input?.sha256 === "string" &&
+        Array.isArray(analysis.findings) &&
+        analysis.findings.every(({ box }: Partial<Finding>) => isNumber(box?.x0)),
     ) &&
     isNumber(record?.threshold) &&
     typeof record!.impression === "string" &&
@@ -66,9 +69,11 @@ function isReading({ files, record, analyses }: Partial<ReadingFile>): boolean {
     Array.isArray(record!.drawn) &&
     record!.drawn.every(({ outline }) => Array.isArray(outline) && outline.length > 2 && outline.every(isPoint)) &&
     // Assessments and measurements are missing in what earlier versions saved.
-    (record!.assessments === undefined || (Array.isArray(record!.assessments) && record!.assessments.every(({ of }) => typeof of === "string"))) &&
+    (record!.assessments === undefined ||
+      (Array.isArray(record!.assessments) && record!.assessments.every(({ of }) => typeof of === "string"))) &&
     (record!.lengths === undefined ||
-      (Array.isArray(record!.lengths) && record!.lengths.every(({ ends }) => Array.isArray(ends) && ends.length === 2 && ends.every(isPoint))))
+      (Array.isArray(record!.lengths) &&
+        record!.lengths.every(({ ends }) => Array.isArray(ends) && ends.length === 2 && ends.every(isPoint))))
   );
 }
 
@@ -136,7 +141,16 @@ function samePlace(finding: Finding | undefined, among: readonly Finding[]): num
 }
 
 /** What came back, in one line. */
-export function restoredWords({ verdicts, drawn, lengths, assessments, impression, orphans, files, matched }: Restored): string {
+export function restoredWords({
+  verdicts,
+  drawn,
+  lengths,
+  assessments,
+  impression,
+  orphans,
+  files,
+  matched,
+}: Restored): string {
   const parts = [
     counted(verdicts.length, "verdict"),
     counted(drawn.length, "drawn finding"),

@@ -20,7 +20,12 @@ export function breastIn(view: View, tissue: Tissue | null): Box | null {
     box.x1 = Math.max(box.x1, x1);
     box.y1 = Math.max(box.y1, y1);
   }
-  return { x0: Math.max(0, box.x0), y0: Math.max(0, box.y0), x1: Math.min(view.columns, box.x1), y1: Math.min(view.rows, box.y1) };
+  return {
+    x0: Math.max(0, box.x0),
+    y0: Math.max(0, box.y0),
+    x1: Math.min(view.columns, box.x1),
+    y1: Math.min(view.rows, box.y1),
+  };
 }
 
 /** Of the breasts that are known; null: none is. */
@@ -31,7 +36,13 @@ export function scaleOf(breasts: readonly { view: View; box: Box }[]): Scale | n
     const [across, down] = isInMm ? [view.spacing!.column_mm, view.spacing!.row_mm] : [1, view.pixel_aspect];
     return { width: (box.x1 - box.x0) * across, height: (box.y1 - box.y0) * down };
   });
-  return { isInMm, size: { width: Math.max(...sizes.map(({ width }) => width)), height: Math.max(...sizes.map(({ height }) => height)) } };
+  return {
+    isInMm,
+    size: {
+      width: Math.max(...sizes.map(({ width }) => width)),
+      height: Math.max(...sizes.map(({ height }) => height)),
+    },
+  };
 }
 
 /** CSS pixels for one column of a view, at which every breast of the exam fits into a pane of this size. */

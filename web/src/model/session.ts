@@ -99,7 +99,8 @@ export class Session {
         this.tell();
       });
       this.uploads = this.uploads.filter((other) => other !== upload);
-      if (exams.length > 1) this.parted = `The files are ${exams.length} exams: those of one exam state the same patient and study.`;
+      if (exams.length > 1)
+        this.parted = `The files are ${exams.length} exams: those of one exam state the same patient and study.`;
       if (saved) for (const { id } of exams) this.waiting.set(id, saved);
       await this.take(exams.map(({ id }) => id));
     } catch (error) {
@@ -157,7 +158,9 @@ export class Session {
       this.tell();
     } catch (error) {
       if (waitsElsewhere && error instanceof UnfitReading) return;
-      this.complain(`${saved.name} cannot be opened: ${error instanceof UnfitReading ? error.message : "it cannot be read"}.`);
+      this.complain(
+        `${saved.name} cannot be opened: ${error instanceof UnfitReading ? error.message : "it cannot be read"}.`,
+      );
     }
   }
 
@@ -191,7 +194,11 @@ export class Session {
       status = await this.insist(() => api.exam(id));
       reading = await this.insist(() => api.storedReading(id));
     } catch (error) {
-      this.complain(error instanceof ApiError && error.status === 404 ? "This exam is not on the server any more." : messageOf(error));
+      this.complain(
+        error instanceof ApiError && error.status === 404
+          ? "This exam is not on the server any more."
+          : messageOf(error),
+      );
       return this.close();
     }
     if (turn !== this.turn) return; // another exam was opened meanwhile
@@ -231,7 +238,9 @@ export class Session {
       if (saved) await this.restore(saved, [...this.waiting.values()].includes(saved));
     } catch (error) {
       if (turn !== this.turn) return;
-      this.complain(error instanceof ApiError && error.status === 404 ? "This exam was removed from the server." : messageOf(error));
+      this.complain(
+        error instanceof ApiError && error.status === 404 ? "This exam was removed from the server." : messageOf(error),
+      );
     }
   }
 

@@ -35,12 +35,18 @@ export interface Progress {
 }
 
 /** The outcome of the whole exam as a sentence, or of what is done of it. */
-export function examOutcome(status: ExamStatus | null, { analyses, done, isByView, without }: Progress, count: number, threshold: number): string {
+export function examOutcome(
+  status: ExamStatus | null,
+  { analyses, done, isByView, without }: Progress,
+  count: number,
+  threshold: number,
+): string {
   if (!status) return "No exam is open.";
   if (status.state === "failed" || analyses?.length === 0) return "No file could be analysed.";
   const found = `${count === 0 ? "no finding" : `${count} ${count === 1 ? "finding" : "findings"}`} at or above the threshold of ${threshold.toFixed(2)}`;
   if (!analyses) {
-    if (!isByView) return "The analysis is under way. These models look at all views together: findings show when all are done.";
+    if (!isByView)
+      return "The analysis is under way. These models look at all views together: findings show when all are done.";
     if (done === 0) return "The analysis is under way.";
     const views = status.files.filter(({ state }) => state !== "failed").length;
     return `${done} of ${views} ${views === 1 ? "view" : "views"} analysed: ${found} so far.`;

@@ -38,14 +38,21 @@ export function tissueOf(image: ViewImage): Tissue | null {
   const least = air + ABOVE_AIR * (brightest - air);
   const isFilled = new Uint8Array(count);
   for (let cell = 0; cell < count; cell++) {
-    isFilled[cell] = Number(greys.subarray(cell * SAMPLES ** 2, (cell + 1) * SAMPLES ** 2).every((grey) => grey > least));
+    isFilled[cell] = Number(
+      greys.subarray(cell * SAMPLES ** 2, (cell + 1) * SAMPLES ** 2).every((grey) => grey > least),
+    );
   }
   const largest = largestPart(isFilled, across);
   if (largest.length === 0) return null;
   const cells = largest.map((cell): Box => {
     const [x, y] = [cell % across, Math.floor(cell / across)];
     const [width, height] = [side * image.columnSize, side * image.rowSize];
-    return { x0: image.left + x * width, y0: image.top + y * height, x1: image.left + (x + 1) * width, y1: image.top + (y + 1) * height };
+    return {
+      x0: image.left + x * width,
+      y0: image.top + y * height,
+      x1: image.left + (x + 1) * width,
+      y1: image.top + (y + 1) * height,
+    };
   });
   const mean = (of: (cell: Box) => number) => cells.reduce((sum, cell) => sum + of(cell), 0) / cells.length;
   return { cells, middle: [mean(({ x0, x1 }) => (x0 + x1) / 2), mean(({ y0, y1 }) => (y0 + y1) / 2)] };
@@ -61,7 +68,12 @@ function largestPart(isFilled: Uint8Array, across: number): number[] {
     isSeen[start] = 1;
     for (let next = 0; next < part.length; next++) {
       const cell = part[next]!;
-      const beside = [cell - across, cell + across, ...(cell % across > 0 ? [cell - 1] : []), ...((cell + 1) % across > 0 ? [cell + 1] : [])];
+      const beside = [
+        cell - across,
+        cell + across,
+        ...(cell % across > 0 ? [cell - 1] : []),
+        ...((cell + 1) % across > 0 ? [cell + 1] : []),
+      ];
       for (const other of beside) {
         if (!isFilled[other] || isSeen[other]) continue;
         isSeen[other] = 1;
@@ -111,4 +123,5 @@ function sightOf(camera: Camera, pane: Size, aspect: number): Box {
 }
 
 /** How far the first span has to move to touch the second; 0: it does. */
-const apart = (from: number, to: number, low: number, high: number) => (high < from ? high - from : low > to ? low - to : 0);
+const apart = (from: number, to: number, low: number, high: number) =>
+  high < from ? high - from : low > to ? low - to : 0;

@@ -9,7 +9,7 @@ export const isJson = (file: File) => /\.json$/i.test(file.name);
 /** Of a folder's files those that may be images, by their name or by DICOM's mark, and saved readings. */
 export async function imagesIn(files: readonly File[]): Promise<File[]> {
   const inOrder = [...files].sort((a, b) => byName(a.webkitRelativePath, b.webkitRelativePath));
-  const kept = await Promise.all(inOrder.map(async (file) => (await isWanted(file)) ? file : null));
+  const kept = await Promise.all(inOrder.map(async (file) => ((await isWanted(file)) ? file : null)));
   return kept.filter((file) => file !== null);
 }
 

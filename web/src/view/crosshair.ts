@@ -55,7 +55,10 @@ export class Crosshair {
     if (draft?.kind === "length") {
       draft.points[1] = moved;
       this.say(this.length([draft.points[0]!, moved]));
-    } else this.say(isNew ? `Crosshair in the middle. Arrows move it, with Shift finely. ${START[tool]}` : this.where(moved));
+    } else
+      this.say(
+        isNew ? `Crosshair in the middle. Arrows move it, with Shift finely. ${START[tool]}` : this.where(moved),
+      );
     pane.overlay.drawWork();
     return true;
   }
@@ -112,7 +115,10 @@ export class Crosshair {
     const { pane, place } = this;
     if (!place) return;
     const { width, height } = pane.size;
-    const [dx, dy] = [clamp(place[0], MARGIN, width - MARGIN) - place[0], clamp(place[1], MARGIN, height - MARGIN) - place[1]];
+    const [dx, dy] = [
+      clamp(place[0], MARGIN, width - MARGIN) - place[0],
+      clamp(place[1], MARGIN, height - MARGIN) - place[1],
+    ];
     if (dx === 0 && dy === 0) return;
     pane.pan(dx, dy);
     const { map, place: now } = { map: pane.map, place: this.place };

@@ -28,7 +28,11 @@ export class ExamList {
     private readonly session: Session,
   ) {
     const files = chooser("Choose files", false, (chosen) => void session.send(chosen));
-    const folder = chooser("Choose a folder", true, async (chosen) => session.send(await imagesIn(chosen)));
+    const folder = chooser(
+      "Choose a folder",
+      true,
+      (chosen) => void imagesIn(chosen).then((images) => session.send(images)),
+    );
     this.root = el(
       "aside",
       { class: "exam-list", attributes: { "aria-label": "Exams" } },
@@ -65,7 +69,13 @@ export class ExamList {
 
   private uploadRow(upload: Upload): HTMLElement {
     const files = upload.files.map(({ name, share }) =>
-      el("li", {}, el("span", { class: "file-name", text: name }), bar(name, share, "uploading"), state(`uploading ${Math.round(100 * share)} %`)),
+      el(
+        "li",
+        {},
+        el("span", { class: "file-name", text: name }),
+        bar(name, share, "uploading"),
+        state(`uploading ${Math.round(100 * share)} %`),
+      ),
     );
     if (upload.error === null) return el("li", { class: "exam open" }, el("ul", { class: "files" }, ...files));
     return el(
@@ -87,7 +97,10 @@ export class ExamList {
     });
     const remove = button("Delete", () => void this.delete(exam.id, `${name.toLowerCase()}${who && ` of ${who}`}`), {
       class: "quiet",
-      attributes: { "aria-label": `Delete ${name.toLowerCase()}${who && ` of ${who}`}`, "data-focus": `delete ${exam.id}` },
+      attributes: {
+        "aria-label": `Delete ${name.toLowerCase()}${who && ` of ${who}`}`,
+        "data-focus": `delete ${exam.id}`,
+      },
     });
     const isUnderWay = exam.state === "queued" || exam.state === "running";
     return el(

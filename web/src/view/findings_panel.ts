@@ -11,7 +11,8 @@ import { button, el } from "./dom";
 import { FindingsTable } from "./findings_table";
 import type { LightBox } from "./lightbox";
 
-const MIXTURE = "These images do not state whose they are: they may be of several women. Nothing can be exported until you state that they are of one.";
+const MIXTURE =
+  "These images do not state whose they are: they may be of several women. Nothing can be exported until you state that they are of one.";
 
 export class FindingsPanel {
   readonly root: HTMLElement;
@@ -75,7 +76,9 @@ export class FindingsPanel {
     this.atBundle.textContent = `The models' own: ${this.ofModels.toFixed(2)}`;
     const found = reading.health ? thresholdWords(reading.health, reading.threshold) : "";
     if (this.onValidation.textContent !== found) this.onValidation.textContent = found;
-    const without = readingOrder(reading.files).filter(({ number }) => reading.analysis(number) && reading.shown(number).length === 0);
+    const without = readingOrder(reading.files).filter(
+      ({ number }) => reading.analysis(number) && reading.shown(number).length === 0,
+    );
     const { analyses, early, isByView } = reading;
     const progress = { analyses, done: early.size, isByView, without: without.map(({ view }) => title(view)) };
     const text = examOutcome(reading.status, progress, reading.allShown.length, reading.threshold);
@@ -118,18 +121,34 @@ export class FindingsPanel {
     const { reading } = this;
     const files = readingOrder(reading.files);
     const ofExam = reading.status?.warnings ?? [];
-    const parts = [reading.status?.id, reading.files, ofExam, reading.analyses !== null, [...reading.early.keys()], reading.health !== null];
+    const parts = [
+      reading.status?.id,
+      reading.files,
+      ofExam,
+      reading.analyses !== null,
+      [...reading.early.keys()],
+      reading.health !== null,
+    ];
     const signature = JSON.stringify(parts);
     this.table.draw(signature);
     if (signature === this.built) return;
     this.built = signature;
     const failed = files.filter(({ error }) => error !== null);
-    this.failures.replaceChildren(...failed.map(({ name, error }) => el("p", { class: "error", text: `${name}: failed: ${error}` })));
+    this.failures.replaceChildren(
+      ...failed.map(({ name, error }) => el("p", { class: "error", text: `${name}: failed: ${error}` })),
+    );
     const common = commonWarnings(files.map((file) => this.warningsOf(file)));
-    const own = files.flatMap((file) => this.warningsOf(file).filter((text) => !common.includes(text)).map((text) => `${title(file.view)}: ${text}`));
+    const own = files.flatMap((file) =>
+      this.warningsOf(file)
+        .filter((text) => !common.includes(text))
+        .map((text) => `${title(file.view)}: ${text}`),
+    );
     const all = [...ofExam, ...common.map((text) => `All views: ${text}`), ...own];
     this.warnings.hidden = all.length === 0;
-    this.warnings.replaceChildren(el("summary", { text: all.length === 1 ? "1 warning" : `${all.length} warnings` }), ...all.map(warned));
+    this.warnings.replaceChildren(
+      el("summary", { text: all.length === 1 ? "1 warning" : `${all.length} warnings` }),
+      ...all.map(warned),
+    );
     this.drawModels();
   }
 
@@ -138,7 +157,12 @@ export class FindingsPanel {
   }
 
   private get allScores(): number[] {
-    return this.reading.files.flatMap(({ number }) => this.reading.analysis(number)?.findings.flatMap(({ malignancy_score: score }) => (score === null ? [] : [score])) ?? []);
+    return this.reading.files.flatMap(
+      ({ number }) =>
+        this.reading
+          .analysis(number)
+          ?.findings.flatMap(({ malignancy_score: score }) => (score === null ? [] : [score])) ?? [],
+    );
   }
 
   private drawModels(): void {
@@ -182,16 +206,24 @@ function meanings(health: Health, point: string): HTMLElement[] {
   const only = onlySought(health);
   return [
     el("summary", { text: "What the numbers mean, and which models said so" }),
-    el("p", { text: `Detection score, 0 to 1: how sure the detector is that there is ${only?.indefinite ?? "a finding of its kind"} here. It says nothing of malignancy.` }),
-    el("p", { text: `Malignancy, 0 to 100%: the calibrated probability that this ${only?.word ?? "finding"}, if it is one, is malignant. 46% means 46 in 100 such findings; from the operating point of ${point} the models call it malignant.` }),
-    el("p", { text: "Where: thirds are of the way from the nipple (anterior) to the chest wall (posterior); halves and hours are against the height in which the breast reaches furthest, and suppose that CC hangs with the outer side up, MLO with the head up." }),
+    el("p", {
+      text: `Detection score, 0 to 1: how sure the detector is that there is ${only?.indefinite ?? "a finding of its kind"} here. It says nothing of malignancy.`,
+    }),
+    el("p", {
+      text: `Malignancy, 0 to 100%: the calibrated probability that this ${only?.word ?? "finding"}, if it is one, is malignant. 46% means 46 in 100 such findings; from the operating point of ${point} the models call it malignant.`,
+    }),
+    el("p", {
+      text: "Where: thirds are of the way from the nipple (anterior) to the chest wall (posterior); halves and hours are against the height in which the breast reaches furthest, and suppose that CC hangs with the outer side up, MLO with the head up.",
+    }),
     el("p", { text: `Only ${soughtWords(health)} are looked for. No finding does not mean a healthy breast.` }),
     el(
       "p",
       { class: "legend" },
       el("span", { class: "malignant", text: `solid line: malignancy above the operating point of ${point}` }),
       el("span", { class: "benign", text: `dashed line: below ${point}` }),
-      ...(only ? [] : [el("span", { class: "ungraded", text: "this colour: of a kind whose malignancy the models do not grade" })]),
+      ...(only
+        ? []
+        : [el("span", { class: "ungraded", text: "this colour: of a kind whose malignancy the models do not grade" })]),
       el("span", { class: "drawn", text: "dotted line: drawn by the reader" }),
     ),
   ];

@@ -1,6 +1,15 @@
 /** The table of findings: one row a finding or lesion, sorted, with a verdict; the words of the one that is selected below it. */
 import type { Finding, Verdict } from "../model/api";
-import { lengthWords, longestIn, placeWords, rowsOf, sizeOf, sizeWords, viewsWords, type Row } from "../model/findings_table";
+import {
+  lengthWords,
+  longestIn,
+  placeWords,
+  rowsOf,
+  sizeOf,
+  sizeWords,
+  viewsWords,
+  type Row,
+} from "../model/findings_table";
 import { title } from "../model/hanging";
 import { kindOf } from "../model/kinds";
 import { malignancyPercent, operatingPointWords } from "../model/malignancy";
@@ -45,7 +54,12 @@ export class FindingsTable {
     const heads = COLUMNS.map(([name, order, words]) => this.head(name, order, words));
     this.table.append(this.sorting, el("thead", {}, el("tr", {}, ...heads)), this.drawnOnes);
     const reasons = REASONS.map((value) => el("option", { attributes: { value } }));
-    this.root = el("div", { class: "findings" }, this.table, el("datalist", { attributes: { id: REASON_LIST } }, ...reasons));
+    this.root = el(
+      "div",
+      { class: "findings" },
+      this.table,
+      el("datalist", { attributes: { id: REASON_LIST } }, ...reasons),
+    );
   }
 
   /** `signature` says what rows are made of but for the threshold: where it changes, all are made anew. */
@@ -73,7 +87,8 @@ export class FindingsTable {
     this.drawDrawn();
     this.drawHeads();
     this.table.hidden = rows.length === 0 && reading.drawn.length === 0;
-    if (focus && document.activeElement?.matches("body")) this.root.querySelector<HTMLElement>(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
+    if (focus && document.activeElement?.matches("body"))
+      this.root.querySelector<HTMLElement>(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
   }
 
   /** Brings the selected row into sight. */
@@ -117,7 +132,10 @@ export class FindingsTable {
     const isOpen = this.opened.has(row.key);
     lines.forEach(({ refs, root, accept, reject }, place) => {
       const verdict = reading.commonVerdict(refs);
-      root.classList.toggle("selected", refs.some((ref) => reading.isSelected(ref)));
+      root.classList.toggle(
+        "selected",
+        refs.some((ref) => reading.isSelected(ref)),
+      );
       root.classList.toggle("rejected", verdict === "rejected");
       accept.setAttribute("aria-pressed", String(verdict === "accepted"));
       reject.setAttribute("aria-pressed", String(verdict === "rejected"));
@@ -146,7 +164,9 @@ export class FindingsTable {
   }
 
   private reasonField(refs: readonly FindingRef[]): HTMLElement {
-    const field = el("input", { attributes: { type: "text", maxlength: "200", list: REASON_LIST, "data-focus": "reason" } });
+    const field = el("input", {
+      attributes: { type: "text", maxlength: "200", list: REASON_LIST, "data-focus": "reason" },
+    });
     field.addEventListener("input", () => this.reading.explain(refs, field.value));
     return el("label", { class: "reason" }, "Rejected because ", field);
   }
@@ -166,7 +186,9 @@ export class FindingsTable {
       `Detection ${detection.toFixed(2)}, ${detection >= own ? `${kind.indefinite} by` : "below"} the models' threshold of ${own.toFixed(2)}.`,
       `${sentence(sizeWords(finding, kind, sizeOf(finding, view)))}.`,
       ...Object.entries(finding.features).map(([name, word]) => `${sentence(name)}: ${word}.`),
-      ...(row.refs.length > 1 ? [`Same ${kind.word} in ${viewsWords(reading, row.refs)}, by the models, which give it one malignancy.`] : []),
+      ...(row.refs.length > 1
+        ? [`Same ${kind.word} in ${viewsWords(reading, row.refs)}, by the models, which give it one malignancy.`]
+        : []),
     ];
   }
 
@@ -175,15 +197,26 @@ export class FindingsTable {
     const [first] = refs as [FindingRef];
     const findings = refs.map((ref) => reading.finding(ref)!);
     const surest = findings.reduce((best, one) => (one.detection_score > best.detection_score ? one : best));
-    const worst = findings.reduce((best, one) => ((one.malignancy_score ?? -1) > (best.malignancy_score ?? -1) ? one : best));
+    const worst = findings.reduce((best, one) =>
+      (one.malignancy_score ?? -1) > (best.malignancy_score ?? -1) ? one : best,
+    );
     const point = reading.analysis(first.file)!.thresholds.malignancy;
     const sizes = refs.map((ref, place) => sizeOf(findings[place]!, reading.file(ref.file)?.view ?? null));
     const size = sizes.reduce((best, one) => ((one?.value ?? 0) > (best?.value ?? 0) ? one : best));
     const id = refs.map(({ file, finding }) => `${file}/${finding}`).join("+");
     const name = `finding ${first.finding + 1} of ${viewsWords(reading, refs)}`;
-    const [accept, reject] = [this.judge("Accept", "✓", "accepted", refs, name, id), this.judge("Reject", "✗", "rejected", refs, name, id)];
-    const data: Record<string, string> = refs.length === 1 ? { "data-file": String(first.file), "data-finding": String(first.finding) } : {};
-    const grade = el("td", { class: "number" }, el("strong", { text: malignancyPercent(worst.malignancy_score, point) }), el("span", { class: "versus", text: sideWords(worst, point) }));
+    const [accept, reject] = [
+      this.judge("Accept", "✓", "accepted", refs, name, id),
+      this.judge("Reject", "✗", "rejected", refs, name, id),
+    ];
+    const data: Record<string, string> =
+      refs.length === 1 ? { "data-file": String(first.file), "data-finding": String(first.finding) } : {};
+    const grade = el(
+      "td",
+      { class: "number" },
+      el("strong", { text: malignancyPercent(worst.malignancy_score, point) }),
+      el("span", { class: "versus", text: sideWords(worst, point) }),
+    );
     const verdict = el("td", { class: "verdicts" }, accept, reject);
     // What is in words has the room below what is in numbers.
     for (const cell of [grade, verdict]) cell.rowSpan = 2;
@@ -193,8 +226,16 @@ export class FindingsTable {
       el(
         "tr",
         {},
-        el("th", { class: "where", attributes: { scope: "row" } }, el("div", {}, this.unfold(refs, id), this.showButton(refs, worst, name, id))),
-        el("td", { class: "number", text: lengthWords(size), attributes: size?.unit === "px" ? { title: "In pixels: the file does not state their spacing" } : {} }),
+        el(
+          "th",
+          { class: "where", attributes: { scope: "row" } },
+          el("div", {}, this.unfold(refs, id), this.showButton(refs, worst, name, id)),
+        ),
+        el("td", {
+          class: "number",
+          text: lengthWords(size),
+          attributes: size?.unit === "px" ? { title: "In pixels: the file does not state their spacing" } : {},
+        }),
         el("td", { class: "number", text: surest.detection_score.toFixed(2) }),
         grade,
         verdict,
@@ -204,11 +245,26 @@ export class FindingsTable {
     return { refs, root, accept, reject };
   }
 
-  private showButton(refs: readonly FindingRef[], { malignancy }: Finding, name: string, id: string): HTMLButtonElement {
+  private showButton(
+    refs: readonly FindingRef[],
+    { malignancy }: Finding,
+    name: string,
+    id: string,
+  ): HTMLButtonElement {
     const [first] = refs as [FindingRef];
-    const press = button("", () => this.show(first), { class: "show", attributes: { "data-focus": `show ${id}`, title: `Centre the view on ${name}` } });
+    const press = button("", () => this.show(first), {
+      class: "show",
+      attributes: { "data-focus": `show ${id}`, title: `Centre the view on ${name}` },
+    });
     for (const ref of refs) {
-      press.append(el("span", { class: "ref" }, el("span", { class: `chip ${malignancy ?? "ungraded"}`, text: String(ref.finding + 1) }), ` ${viewsWords(this.reading, [ref])}`));
+      press.append(
+        el(
+          "span",
+          { class: "ref" },
+          el("span", { class: `chip ${malignancy ?? "ungraded"}`, text: String(ref.finding + 1) }),
+          ` ${viewsWords(this.reading, [ref])}`,
+        ),
+      );
     }
     return press;
   }
@@ -220,10 +276,24 @@ export class FindingsTable {
       if (!this.opened.delete(id)) this.opened.add(id);
       this.draw(this.built);
     };
-    return button("", toggle, { class: "unfold", attributes: { "aria-expanded": "false", "aria-label": `The ${refs.length} views of ${viewsWords(this.reading, refs)}`, "data-focus": `unfold ${id}` } });
+    return button("", toggle, {
+      class: "unfold",
+      attributes: {
+        "aria-expanded": "false",
+        "aria-label": `The ${refs.length} views of ${viewsWords(this.reading, refs)}`,
+        "data-focus": `unfold ${id}`,
+      },
+    });
   }
 
-  private judge(word: string, sign: string, verdict: Verdict, refs: readonly FindingRef[], name: string, id: string): HTMLButtonElement {
+  private judge(
+    word: string,
+    sign: string,
+    verdict: Verdict,
+    refs: readonly FindingRef[],
+    name: string,
+    id: string,
+  ): HTMLButtonElement {
     return button(sign, () => this.reading.judge(refs, verdict), {
       attributes: { "aria-label": `${word} ${name}`, title: word, "data-focus": `${verdict} ${id}` },
     });
@@ -240,10 +310,21 @@ export class FindingsTable {
         return el(
           "tr",
           { class: "finding drawn" },
-          el("th", { class: "where", attributes: { scope: "row" } }, el("span", { class: "chip drawn", text: String(index + 1) }), ` ${title(view)}`),
+          el(
+            "th",
+            { class: "where", attributes: { scope: "row" } },
+            el("span", { class: "chip drawn", text: String(index + 1) }),
+            ` ${title(view)}`,
+          ),
           el("td", { class: "number", text: lengthWords(longestIn(outline, view)) }),
           el("td", { class: "number", text: "drawn by the reader", attributes: { colspan: "2" } }),
-          el("td", {}, button("Remove", () => reading.removeDrawn(index), { attributes: { "aria-label": `Remove drawn finding ${index + 1}`, "data-focus": `remove ${index}` } })),
+          el(
+            "td",
+            {},
+            button("Remove", () => reading.removeDrawn(index), {
+              attributes: { "aria-label": `Remove drawn finding ${index + 1}`, "data-focus": `remove ${index}` },
+            }),
+          ),
         );
       }),
     );
@@ -251,6 +332,7 @@ export class FindingsTable {
 }
 
 /** "above 50%": on which side of the operating point. */
-const sideWords = ({ malignancy_score: score }: Finding, point: number) => operatingPointWords(score, point).replace("the operating point of ", "");
+const sideWords = ({ malignancy_score: score }: Finding, point: number) =>
+  operatingPointWords(score, point).replace("the operating point of ", "");
 
 const sentence = (text: string) => `${text[0]?.toUpperCase() ?? ""}${text.slice(1)}`;

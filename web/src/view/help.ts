@@ -16,7 +16,10 @@ export class HelpSheet {
         "p",
         { class: "quiet" },
         "Research use only. Not for diagnostic use. ",
-        el("a", { text: "Licences of the software in this page", attributes: { href: "/assets/licences.txt", target: "_blank", rel: "noopener" } }),
+        el("a", {
+          text: "Licences of the software in this page",
+          attributes: { href: "/assets/licences.txt", target: "_blank", rel: "noopener" },
+        }),
       ),
       button("Close", () => this.root.close(), { attributes: { autofocus: "" } }),
     );

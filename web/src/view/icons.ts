@@ -17,6 +17,9 @@ const PATHS: Record<string, readonly [stroked: string, filled?: string]> = {
 
 export function icon(name: keyof typeof PATHS): SVGSVGElement {
   const [stroked, filled] = PATHS[name]!;
-  const parts = [svg("path", { class: "stroked", d: stroked }), ...(filled ? [svg("path", { class: "filled", d: filled })] : [])];
+  const parts = [
+    svg("path", { class: "stroked", d: stroked }),
+    ...(filled ? [svg("path", { class: "filled", d: filled })] : []),
+  ];
   return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, ...parts);
 }

@@ -82,7 +82,12 @@ export function keyTable({ reading, lightbox, findings, lifeSize, help, toggleLi
     }),
     key(["PageUp"], "Page Up, Page Down", "sheet before, next sheet", () => lightbox.turnTo(reading.sheet - 1)),
     key(["PageDown"], "", "", () => lightbox.turnTo(reading.sheet + 1)),
-    key(["s", " "], "S, Space", "on in the reading sequence: all views, CC pair, MLO pair, each view (Shift: back)", (event) => lightbox.step(event.shiftKey ? -1 : 1)),
+    key(
+      ["s", " "],
+      "S, Space",
+      "on in the reading sequence: all views, CC pair, MLO pair, each view (Shift: back)",
+      (event) => lightbox.step(event.shiftKey ? -1 : 1),
+    ),
     key(["S"], "", "", () => lightbox.step(-1)),
     key(["w", "W"], "W", "window (drag: sideways width, up and down level)", tool("window")),
     key(["p", "P"], "P", "pan (also middle button, or Shift and drag)", tool("pan")),
@@ -93,7 +98,12 @@ export function keyTable({ reading, lightbox, findings, lifeSize, help, toggleLi
       const file = pane()?.file;
       if (file !== undefined) reading.removeLastLength(file);
     }),
-    key(["ArrowLeft"], "Arrows", "pan; while measuring, drawing or magnifying: move the crosshair (Shift: finely)", arrow(-1, 0)),
+    key(
+      ["ArrowLeft"],
+      "Arrows",
+      "pan; while measuring, drawing or magnifying: move the crosshair (Shift: finely)",
+      arrow(-1, 0),
+    ),
     key(["ArrowRight"], "", "", arrow(1, 0)),
     key(["ArrowUp"], "", "", arrow(0, -1)),
     key(["ArrowDown"], "", "", arrow(0, 1)),
@@ -104,14 +114,23 @@ export function keyTable({ reading, lightbox, findings, lifeSize, help, toggleLi
     key(["Shift+ArrowUp"], "", "", shiftArrow(0, -1)),
     key(["Shift+ArrowDown"], "", "", shiftArrow(0, 1)),
     ...PRESETS.map((preset, place) =>
-      key([String(5 + place)], place === 0 ? "5 to 8" : "", place === 0 ? "window presets, as listed above the views" : "", () => lightbox.usePreset(preset)),
+      key(
+        [String(5 + place)],
+        place === 0 ? "5 to 8" : "",
+        place === 0 ? "window presets, as listed above the views" : "",
+        () => lightbox.usePreset(preset),
+      ),
     ),
     key(["i", "I"], "I", "invert", () => reading.change({ isInverted: !reading.display.isInverted })),
-    key(["k", "K"], "K", "window all views together, or one", () => reading.change({ windowsLinked: !reading.display.windowsLinked })),
+    key(["k", "K"], "K", "window all views together, or one", () =>
+      reading.change({ windowsLinked: !reading.display.windowsLinked }),
+    ),
     key(["f", "F"], "F", "whole image", () => pane()?.fit()),
     key(["g", "G"], "G", "breasts of all views, at one scale", () => lightbox.fitBreasts()),
     key(["0"], "0", "one pixel of the file on one of the monitor, about the same place", () => pane()?.pixelForPixel()),
-    key(["u"], "U", "life size, where the files state their spacing (Shift: measure the monitor again)", () => lifeSize.show()),
+    key(["u"], "U", "life size, where the files state their spacing (Shift: measure the monitor again)", () =>
+      lifeSize.show(),
+    ),
     key(["U"], "", "", () => lifeSize.measure()),
     key(["r", "R"], "R", "reset all views", () => lightbox.resetAll()),
     key(["v", "V"], "V", "original, preprocessed, side by side", () => {
@@ -126,7 +145,12 @@ export function keyTable({ reading, lightbox, findings, lifeSize, help, toggleLi
     key(["N"], "", "", next(-1)),
     key(["a", "A"], "A", "accept the selected finding, in all views that show it", judge("accepted")),
     key(["x", "X"], "X", "reject it", judge("rejected")),
-    key(["d", "D"], "D", "draw a missed finding as a polygon (click points; or arrows, Enter at each, twice at the last)", tool("polygon")),
+    key(
+      ["d", "D"],
+      "D",
+      "draw a missed finding as a polygon (click points; or arrows, Enter at each, twice at the last)",
+      tool("polygon"),
+    ),
     key(["h", "H"], "H", "draw a missed finding freehand", tool("freehand")),
     key(["e", "E"], "E", "show or hide the list of exams", toggleList),
     key(["q", "Q"], "Q", "show or hide findings and record", toggleFindings),

@@ -9,17 +9,29 @@ const CARD_HEIGHT_MM = 53.98;
 export class LifeSize {
   readonly root = el("dialog", { class: "sheet life-size", attributes: { "aria-labelledby": "life-size-title" } });
   private readonly card = el("div", { class: "card", text: "as wide as a bank card" });
-  private readonly slider = el("input", { attributes: { type: "range", min: "120", step: "1", "aria-label": "Width of the card", autofocus: "" } });
+  private readonly slider = el("input", {
+    attributes: { type: "range", min: "120", step: "1", "aria-label": "Width of the card", autofocus: "" },
+  });
 
   constructor(private readonly lightbox: LightBox) {
     this.slider.addEventListener("input", () => this.draw());
     this.root.append(
       el("h2", { text: "Life size", attributes: { id: "life-size-title" } }),
-      el("p", { text: `Once for this monitor: hold a bank card (${CARD_MM} mm wide) against the frame, and make the frame as wide.` }),
+      el("p", {
+        text: `Once for this monitor: hold a bank card (${CARD_MM} mm wide) against the frame, and make the frame as wide.`,
+      }),
       this.card,
       this.slider,
-      el("p", { class: "quiet", text: "The browser remembers it, at any of its zooms. Measure again on another monitor: Shift and U." }),
-      el("div", { class: "buttons" }, button("Show life size", () => this.keep()), button("Cancel", () => this.root.close())),
+      el("p", {
+        class: "quiet",
+        text: "The browser remembers it, at any of its zooms. Measure again on another monitor: Shift and U.",
+      }),
+      el(
+        "div",
+        { class: "buttons" },
+        button("Show life size", () => this.keep()),
+        button("Cancel", () => this.root.close()),
+      ),
     );
   }
 

@@ -80,7 +80,10 @@ export class LightBox {
   /** Which step of the reading sequence is shown; -1: none of them. */
   get stepNumber(): number {
     const { sheet, row, enlarged } = this.reading;
-    return this.steps.findIndex((step) => step.sheet === sheet && (step.file === null ? enlarged === null && step.row === row : step.file === enlarged));
+    return this.steps.findIndex(
+      (step) =>
+        step.sheet === sheet && (step.file === null ? enlarged === null && step.row === row : step.file === enlarged),
+    );
   }
 
   /** Goes on in the reading sequence, or back; after its end it begins anew. */
@@ -176,7 +179,9 @@ export class LightBox {
       return { ...sheet, rows: 1, places };
     }
     const room = { width: this.root.clientWidth, height: this.root.clientHeight };
-    return sheet.isStandard && sheet.rows === 2 && sheet.columns === 2 && hangsInRow(room, scaleIn(this.reading)) ? inOneRow(sheet) : sheet;
+    return sheet.isStandard && sheet.rows === 2 && sheet.columns === 2 && hangsInRow(room, scaleIn(this.reading))
+      ? inOneRow(sheet)
+      : sheet;
   }
 
   private placesOf(sheet: Sheet): (Place & { source: Source })[] {
@@ -193,7 +198,8 @@ export class LightBox {
     this.root.dataset["columns"] = String(isDouble ? 2 : enlarged === null ? sheet.columns : 1);
     const source: Source = display.mode === "preprocessed" ? "preprocessed" : "original";
     const chosen = enlarged === null ? sheet.places : sheet.places.filter((place) => place.file === enlarged);
-    if (!isDouble) return chosen.map((place) => ({ ...place, ...(enlarged === null ? {} : { row: 0, column: 0 }), source }));
+    if (!isDouble)
+      return chosen.map((place) => ({ ...place, ...(enlarged === null ? {} : { row: 0, column: 0 }), source }));
     return chosen.flatMap((place) => [
       { ...place, row: 0, column: 0, source: "original" as const },
       { ...place, row: 0, column: 1, source: "preprocessed" as const },
@@ -261,7 +267,11 @@ export class LightBox {
     let hung = this.hung.get(key);
     if (!hung) {
       const pane = new Pane(this.reading, this.stage, this.images, file, place.source);
-      const tools = new PaneTools(pane, () => this.enlarge(file), (text) => (this.crosshair.textContent = text));
+      const tools = new PaneTools(
+        pane,
+        () => this.enlarge(file),
+        (text) => (this.crosshair.textContent = text),
+      );
       hung = { pane, tools };
       this.hung.set(key, hung);
     }

@@ -157,7 +157,8 @@ export class Overlay {
       parts.push(halo(`drawn ${index + 1}`, top[0], top[1] - 8));
     });
     const lengths = this.reading.lengths.filter(({ file }) => file === this.file).map(({ ends }) => ends);
-    if (this.draft?.kind === "length" && this.draft.points.length === 2) lengths.push([this.draft.points[0]!, this.draft.points[1]!]);
+    if (this.draft?.kind === "length" && this.draft.points.length === 2)
+      lengths.push([this.draft.points[0]!, this.draft.points[1]!]);
     for (const [a, b] of lengths) {
       const [from, to] = [toScreen(this.map, a), toScreen(this.map, b)];
       const line = { x1: from[0], y1: from[1], x2: to[0], y2: to[1] };
@@ -181,7 +182,12 @@ const listed = (points: readonly Point[]) => points.map(([x, y]) => `${x.toFixed
 
 /** Two lines that leave their crossing free. */
 function cross([x, y]: Point): SVGElement[] {
-  const arms = [[-18, 0, -4, 0], [4, 0, 18, 0], [0, -18, 0, -4], [0, 4, 0, 18]] as const;
+  const arms = [
+    [-18, 0, -4, 0],
+    [4, 0, 18, 0],
+    [0, -18, 0, -4],
+    [0, 4, 0, 18],
+  ] as const;
   const lines = arms.map(([x1, y1, x2, y2]) => ({ x1: x + x1, y1: y + y1, x2: x + x2, y2: y + y2 }));
   return ["rim", "crosshair"].flatMap((name) => lines.map((line) => svg("line", { class: name, ...line })));
 }

@@ -1,7 +1,20 @@
 /** One pane of the light box: an image, what is drawn over it, and the words in its corners. */
 import type { Point, View } from "../model/api";
 import { breastOf, hasNoBreast, oppositeOf, scaleIn } from "../model/breasts";
-import { centredOn, clamp, fillingZoom, fit, panned, screenMap, toScreen, zoomedAt, type Box, type Camera, type ScreenMap, type Size } from "../model/frames";
+import {
+  centredOn,
+  clamp,
+  fillingZoom,
+  fit,
+  panned,
+  screenMap,
+  toScreen,
+  zoomedAt,
+  type Box,
+  type Camera,
+  type ScreenMap,
+  type Size,
+} from "../model/frames";
 import { isFlipped, title, wallInFile, wallInPane } from "../model/hanging";
 import type { ImageStore, Source, ViewImage } from "../model/images";
 import { patientFacts, patientName, studyFacts } from "../model/patient";
@@ -25,7 +38,11 @@ export class Pane {
   private readonly said = el("div", { class: "said" });
   private readonly looks = el("div");
   private readonly whose = el("span", { class: "whose" });
-  private readonly mirrored = el("span", { class: "mirrored", text: "mirrored", attributes: { title: "The file has it the other way round", hidden: "" } });
+  private readonly mirrored = el("span", {
+    class: "mirrored",
+    text: "mirrored",
+    attributes: { title: "The file has it the other way round", hidden: "" },
+  });
   private readonly message = el("div", { class: "message", attributes: { role: "status" } });
   private readonly name: string;
   private readonly stopListening: (() => void)[];
@@ -167,7 +184,8 @@ export class Pane {
     const { camera } = this.state;
     const finding = this.selectedMiddle;
     if (!camera) return;
-    if (!this.pointer && finding && !this.isInSight(finding)) this.moveTo({ ...camera, x: finding[0], y: finding[1], zoom });
+    if (!this.pointer && finding && !this.isInSight(finding))
+      this.moveTo({ ...camera, x: finding[0], y: finding[1], zoom });
     else this.zoomBy(zoom / camera.zoom);
   }
 
@@ -208,7 +226,10 @@ export class Pane {
   fit(): void {
     const { columns, rows, pixel_aspect } = this.view;
     this.state.fitted = "image";
-    this.fitTo({ x0: 0, y0: 0, x1: columns, y1: rows }, fillingZoom({ width: columns, height: rows }, this.size, pixel_aspect));
+    this.fitTo(
+      { x0: 0, y0: 0, x1: columns, y1: rows },
+      fillingZoom({ width: columns, height: rows }, this.size, pixel_aspect),
+    );
   }
 
   /** The breast alone, at the scale that suits the largest one of the exam: all views keep one scale. */
@@ -241,10 +262,17 @@ export class Pane {
     const wall = state.wall ?? (view.preprocessed && view.preprocessed.from_original.scale_x < 0 ? "right" : "left");
     // Without a breast there is no chest wall to hang it by: the image is as in the file.
     const isKnown = !hasNoBreast(this.reading, this.file);
-    const fitted = fit(box, this.size, zoom, isKnown ? wallInPane(view.laterality) : null, isKnown && isFlipped(view, wall));
+    const fitted = fit(
+      box,
+      this.size,
+      zoom,
+      isKnown ? wallInPane(view.laterality) : null,
+      isKnown && isFlipped(view, wall),
+    );
     const camera = middle === null ? fitted : { ...fitted, y: middle };
     const was = state.camera;
-    if (was && camera.x === was.x && camera.y === was.y && camera.zoom === was.zoom && camera.flipped === was.flipped) return;
+    if (was && camera.x === was.x && camera.y === was.y && camera.zoom === was.zoom && camera.flipped === was.flipped)
+      return;
     state.camera = camera;
     this.reading.tell("camera");
   }
@@ -314,7 +342,9 @@ export class Pane {
   /** Whose image this is: always of the exam that is open, for a pane is closed with its exam. */
   private writeWhose(): void {
     const patient = this.reading.status?.patient ?? null;
-    const text = patient ? [patientName(patient), patientFacts(patient), studyFacts(patient)].filter(Boolean).join("\n") : "";
+    const text = patient
+      ? [patientName(patient), patientFacts(patient), studyFacts(patient)].filter(Boolean).join("\n")
+      : "";
     if (this.whose.textContent !== text) this.whose.textContent = text;
   }
 
@@ -326,8 +356,11 @@ export class Pane {
     const said = analysis ? outcome(analysis, this.reading.threshold) : "";
     if (this.said.textContent !== said) this.said.textContent = said;
     const isInPixels = this.state.fitted === "breast" && scaleIn(this.reading)?.isInMm === false;
-    const scale = isInPixels && this.reading.files.length > 1 ? ", one scale in pixels: not every file states its spacing" : "";
-    const text = this.image ? `W ${width.toFixed(0)}  L ${center.toFixed(0)}  ${(100 * zoom).toFixed(0)} %${reduced}${scale}` : "";
+    const scale =
+      isInPixels && this.reading.files.length > 1 ? ", one scale in pixels: not every file states its spacing" : "";
+    const text = this.image
+      ? `W ${width.toFixed(0)}  L ${center.toFixed(0)}  ${(100 * zoom).toFixed(0)} %${reduced}${scale}`
+      : "";
     const isMirrored = this.state.camera?.flipped ?? false;
     if (this.mirrored.hidden === isMirrored) this.mirrored.hidden = !isMirrored;
     if (this.looks.textContent !== text) this.looks.textContent = text;

@@ -14,7 +14,8 @@ export class FoldingPanel implements Panel {
     readonly key: string,
     private readonly foldsWhereNarrow: boolean,
   ) {
-    root.hidden = (localStorage.getItem(this.kept) ?? (foldsWhereNarrow && innerWidth < NARROW ? "folded" : "open")) === "folded";
+    root.hidden =
+      (localStorage.getItem(this.kept) ?? (foldsWhereNarrow && innerWidth < NARROW ? "folded" : "open")) === "folded";
   }
 
   get isOpen(): boolean {
@@ -24,7 +25,8 @@ export class FoldingPanel implements Panel {
   toggle(): void {
     this.root.hidden = this.isOpen;
     // What a narrow window folds says nothing of a wide one.
-    if (innerWidth >= NARROW || !this.foldsWhereNarrow) localStorage.setItem(this.kept, this.isOpen ? "open" : "folded");
+    if (innerWidth >= NARROW || !this.foldsWhereNarrow)
+      localStorage.setItem(this.kept, this.isOpen ? "open" : "folded");
     for (const listener of this.listeners) listener();
   }
 

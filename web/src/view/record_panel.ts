@@ -26,13 +26,17 @@ const ASSESSED: readonly (readonly [Assessed, string])[] = [
 ];
 
 const savedWords = (saved: string | null, reader: string) =>
-  saved === null ? "" : `Saved on the server ${new Date(saved).toLocaleString([], { dateStyle: "short", timeStyle: "medium", hour12: false })}${reader ? ` by ${reader}` : ""}.`;
+  saved === null
+    ? ""
+    : `Saved on the server ${new Date(saved).toLocaleString([], { dateStyle: "short", timeStyle: "medium", hour12: false })}${reader ? ` by ${reader}` : ""}.`;
 
 export class RecordPanel {
   readonly root: HTMLElement;
   private readonly impression = el("textarea", { attributes: { id: "impression", rows: "2", maxlength: "4000" } });
   private readonly said = el("p", { class: "quiet", attributes: { role: "status" } });
-  private readonly reader = el("input", { attributes: { id: "reader", type: "text", maxlength: "100", autocomplete: "name" } });
+  private readonly reader = el("input", {
+    attributes: { id: "reader", type: "text", maxlength: "100", autocomplete: "name" },
+  });
   private readonly keepingWords = el("span", { attributes: { role: "status" } });
   private readonly choice = el("span", { class: "buttons", attributes: { hidden: "" } });
   private readonly keeping = el("p", { class: "keeping" }, this.keepingWords, this.choice);
@@ -51,7 +55,10 @@ export class RecordPanel {
       localStorage.setItem(READER, this.reader.value);
       reading.sign(this.reader.value);
     });
-    this.choice.append(button("Show theirs", () => void keeper.takeTheirs()), button("Keep mine", () => void keeper.keepMine()));
+    this.choice.append(
+      button("Show theirs", () => void keeper.takeTheirs()),
+      button("Keep mine", () => void keeper.keepMine()),
+    );
     keeper.on(() => this.drawKeeping());
     this.impression.addEventListener("input", () => reading.write(this.impression.value));
     this.assessed = ASSESSED.map(([of, name]) => ({
@@ -60,22 +67,36 @@ export class RecordPanel {
       density: choices(`Density: ${name}`, DENSITIES, (density) => reading.assess(of, { density })),
     }));
     this.drawing = [
-      button("Polygon", () => reading.change({ tool: "polygon" }), { attributes: { title: "Click points; Enter or double click closes it (D)" } }),
+      button("Polygon", () => reading.change({ tool: "polygon" }), {
+        attributes: { title: "Click points; Enter or double click closes it (D)" },
+      }),
       button("Freehand", () => reading.change({ tool: "freehand" }), { attributes: { title: "Drag around it (H)" } }),
     ];
     this.exports = [
       button("JSON", () => this.saveJson()),
-      button("Overlay PNG", () => void this.saveOverlays(this.activeFile), { attributes: { title: "The findings drawn over the view that is active" } }),
-      button("All overlays", () => void this.saveOverlays(this.doneFiles), { attributes: { title: "The same of every view, a PNG for each" } }),
+      button("Overlay PNG", () => void this.saveOverlays(this.activeFile), {
+        attributes: { title: "The findings drawn over the view that is active" },
+      }),
+      button("All overlays", () => void this.saveOverlays(this.doneFiles), {
+        attributes: { title: "The same of every view, a PNG for each" },
+      }),
       button("PDF report", () => void this.saveReport()),
       button("DICOM", () => void this.saveDicom(), {
-        attributes: { title: "Structured report, segmentation and presentation state of every image: what the models found at or above the threshold, without your verdicts" },
+        attributes: {
+          title:
+            "Structured report, segmentation and presentation state of every image: what the models found at or above the threshold, without your verdicts",
+        },
       }),
     ];
     this.root = el(
       "section",
       { class: "record", attributes: { "aria-label": "Record" } },
-      el("div", { class: "buttons", attributes: { role: "group", "aria-label": "Draw a missed finding" } }, el("span", { text: "Draw a missed one" }), ...this.drawing),
+      el(
+        "div",
+        { class: "buttons", attributes: { role: "group", "aria-label": "Draw a missed finding" } },
+        el("span", { text: "Draw a missed one" }),
+        ...this.drawing,
+      ),
       el(
         "details",
         { class: "assessments" },
@@ -84,8 +105,18 @@ export class RecordPanel {
           "table",
           { attributes: { "aria-label": "Assessment" } },
           el("tr", {}, el("td"), ...ASSESSED.map(([, name]) => el("th", { text: name, attributes: { scope: "col" } }))),
-          el("tr", {}, el("th", { text: "BI-RADS", attributes: { scope: "row" } }), ...this.assessed.map(({ birads }) => el("td", {}, birads))),
-          el("tr", {}, el("th", { text: "Density", attributes: { scope: "row" } }), ...this.assessed.map(({ density }) => el("td", {}, density))),
+          el(
+            "tr",
+            {},
+            el("th", { text: "BI-RADS", attributes: { scope: "row" } }),
+            ...this.assessed.map(({ birads }) => el("td", {}, birads)),
+          ),
+          el(
+            "tr",
+            {},
+            el("th", { text: "Density", attributes: { scope: "row" } }),
+            ...this.assessed.map(({ density }) => el("td", {}, density)),
+          ),
         ),
       ),
       el("label", { attributes: { for: "impression" }, text: "Impression" }),
@@ -127,7 +158,8 @@ export class RecordPanel {
     const { keeper, reading } = this;
     const { state, problem } = keeper;
     this.keeping.hidden = reading.status === null || (state === "kept" && reading.saved === null);
-    this.keeping.className = state === "kept" ? "keeping" : state === "overtaken" || state === "refused" ? "keeping error" : "keeping unsaved";
+    this.keeping.className =
+      state === "kept" ? "keeping" : state === "overtaken" || state === "refused" ? "keeping error" : "keeping unsaved";
     const text = state === "kept" ? savedWords(reading.saved, reading.savedBy) : KEEPING[state];
     this.keepingWords.textContent = problem ? `${text} ${problem}` : text;
     this.choice.hidden = state !== "overtaken";
@@ -178,12 +210,12 @@ export class RecordPanel {
     });
   }
 
-  /** `act` may give what is to be said of what it made. */
-  private async attempt(what: string, act: () => Promise<string | void>): Promise<void> {
+  /** `act` may give a text that is to be said of what it made. */
+  private async attempt(what: string, act: () => Promise<unknown>): Promise<void> {
     this.said.textContent = `${what}: being made.`;
     try {
       const more = await act();
-      this.said.textContent = `${what}: saved.${more ? ` ${more}` : ""}`;
+      this.said.textContent = `${what}: saved.${typeof more === "string" && more ? ` ${more}` : ""}`;
     } catch (error) {
       this.said.textContent = `${what}: not made. ${error instanceof Error ? error.message : ""}`;
     }
@@ -201,9 +233,18 @@ function assessmentWords(said: Reading["assessments"]): string {
 }
 
 /** A choice of words, or of none. */
-function choices<Word extends string>(label: string, words: readonly Word[], chosen: (word: Word | null) => void): HTMLSelectElement {
+function choices<Word extends string>(
+  label: string,
+  words: readonly Word[],
+  chosen: (word: Word | null) => void,
+): HTMLSelectElement {
   const options = words.map((word) => el("option", { text: word, attributes: { value: word } }));
-  const made = el("select", { attributes: { "aria-label": label } }, el("option", { text: "–", attributes: { value: "" } }), ...options);
+  const made = el(
+    "select",
+    { attributes: { "aria-label": label } },
+    el("option", { text: "–", attributes: { value: "" } }),
+    ...options,
+  );
   made.addEventListener("change", () => chosen(words.find((word) => word === made.value) ?? null));
   return made;
 }

@@ -107,7 +107,7 @@ export class Stage {
         scalarData: samples,
         numberOfComponents: 1,
       }),
-    } as Types.IImage;
+    };
   }
 
   private describe(type: string, imageId: string): unknown {
@@ -168,7 +168,7 @@ class CornerstoneScreen implements Screen {
     private readonly rendered: () => void,
   ) {
     engine.enableElement({ viewportId: id, type: Enums.ViewportType.STACK, element });
-    this.viewport = engine.getViewport(id) as StackViewport;
+    this.viewport = engine.getViewport<StackViewport>(id);
     element.addEventListener(Enums.Events.IMAGE_RENDERED, this.afterFrame);
   }
 
@@ -176,7 +176,9 @@ class CornerstoneScreen implements Screen {
   private readonly afterFrame = (): void => {
     const { canvas } = this.viewport;
     const ratio = globalThis.devicePixelRatio || 1;
-    const isStale = Math.abs(canvas.width - this.element.clientWidth * ratio) > 1 || Math.abs(canvas.height - this.element.clientHeight * ratio) > 1;
+    const isStale =
+      Math.abs(canvas.width - this.element.clientWidth * ratio) > 1 ||
+      Math.abs(canvas.height - this.element.clientHeight * ratio) > 1;
     if (isStale && this.element.clientWidth > 2 && this.element.clientHeight > 2) {
       this.resize();
       this.redraw();
@@ -273,7 +275,8 @@ class PlainScreen implements Screen {
 
   private samples(image: ViewImage, camera: Camera, size: Size, ratio: number): Int32Array {
     const { seen } = this;
-    if (seen?.camera === camera && seen.size.width === size.width && seen.size.height === size.height) return seen.samples;
+    if (seen?.camera === camera && seen.size.width === size.width && seen.size.height === size.height)
+      return seen.samples;
     const map = screenMap({ ...camera, zoom: camera.zoom * ratio }, size, this.aspect);
     this.seen = { camera, size, samples: sampled(image, map, size) };
     return this.seen.samples;

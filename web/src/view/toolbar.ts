@@ -48,15 +48,35 @@ export class Toolbar {
       { class: "toolbar", attributes: { role: "toolbar", "aria-label": "Viewer" } },
       group("Panels", ...folds),
       group("Tool", ...TOOLS.map(([name, text, key]) => this.tool(name, text, key))),
-      group("Windowing", this.presets(), this.toggle("Invert", "I", "isInverted"), this.toggle("Link", "K", "windowsLinked", "Window all views together")),
+      group(
+        "Windowing",
+        this.presets(),
+        this.toggle("Invert", "I", "isInverted"),
+        this.toggle("Link", "K", "windowsLinked", "Window all views together"),
+      ),
       group("Image", ...MODES.map(([mode, text]) => this.mode(mode, text))),
-      group("View", button("Fit", () => lightbox.active?.pane.fit(), { attributes: { title: "Whole image (F)" } }),
-        button("Breast", () => lightbox.fitBreasts(), { attributes: { title: "Breasts of all views, at one scale (G)" } }),
-        button("1:1", () => lightbox.active?.pane.pixelForPixel(), { attributes: { title: "One pixel of the file on one of the monitor (0)" } }),
+      group(
+        "View",
+        button("Fit", () => lightbox.active?.pane.fit(), { attributes: { title: "Whole image (F)" } }),
+        button("Breast", () => lightbox.fitBreasts(), {
+          attributes: { title: "Breasts of all views, at one scale (G)" },
+        }),
+        button("1:1", () => lightbox.active?.pane.pixelForPixel(), {
+          attributes: { title: "One pixel of the file on one of the monitor (0)" },
+        }),
         this.life(lifeSize),
         this.enlarge(),
-        button("Reset", () => lightbox.resetAll(), { attributes: { title: "Window, place and zoom of all views as at first (R)" } })),
-      group("Overlay", this.toggle("Outlines", "O", "outlines"), this.toggle("Boxes", "B", "boxes"), this.toggle("Labels", "T", "labels"), this.opacity()),
+        button("Reset", () => lightbox.resetAll(), {
+          attributes: { title: "Window, place and zoom of all views as at first (R)" },
+        }),
+      ),
+      group(
+        "Overlay",
+        this.toggle("Outlines", "O", "outlines"),
+        this.toggle("Boxes", "B", "boxes"),
+        this.toggle("Labels", "T", "labels"),
+        this.opacity(),
+      ),
       this.sequence(),
       this.sheets(),
       button("Keys", help, { class: "help", attributes: { title: "All keys (?)" } }),
@@ -99,7 +119,8 @@ export class Toolbar {
   private presets(): HTMLElement {
     const select = el("select", { attributes: { "aria-label": "Window preset", title: "Window preset (5 to 8)" } });
     select.append(el("option", { text: "Preset", attributes: { value: "" } }));
-    for (const preset of PRESETS) select.append(el("option", { text: PRESET_NAMES[preset], attributes: { value: preset } }));
+    for (const preset of PRESETS)
+      select.append(el("option", { text: PRESET_NAMES[preset], attributes: { value: preset } }));
     select.addEventListener("change", () => {
       if (select.value) this.lightbox.usePreset(select.value as Preset);
       select.value = "";
@@ -113,24 +134,37 @@ export class Toolbar {
     this.updates.push(() => {
       const isKnown = reading.files.some(({ view }) => view?.spacing);
       made.disabled = !isKnown;
-      made.title = isKnown ? "Millimetres of the files as millimetres of this monitor (U; Shift and U measures the monitor again)" : "No file states its pixel spacing";
+      made.title = isKnown
+        ? "Millimetres of the files as millimetres of this monitor (U; Shift and U measures the monitor again)"
+        : "No file states its pixel spacing";
     });
     return made;
   }
 
   private enlarge(): HTMLElement {
     const { reading, lightbox } = this;
-    const made = button("One view", () => {
-      const file = reading.enlarged ?? lightbox.active?.pane.file;
-      if (file !== undefined) lightbox.enlarge(file);
-    }, { attributes: { title: "One view large, or all (Enter, double click)" } });
+    const made = button(
+      "One view",
+      () => {
+        const file = reading.enlarged ?? lightbox.active?.pane.file;
+        if (file !== undefined) lightbox.enlarge(file);
+      },
+      { attributes: { title: "One view large, or all (Enter, double click)" } },
+    );
     return this.pressed(made, () => reading.enlarged !== null);
   }
 
   private opacity(): HTMLElement {
     const { reading } = this;
     const slider = el("input", {
-      attributes: { type: "range", min: "0", max: "1", step: "0.05", "aria-label": "Opacity of the overlay", title: "Opacity of the overlay" },
+      attributes: {
+        type: "range",
+        min: "0",
+        max: "1",
+        step: "0.05",
+        "aria-label": "Opacity of the overlay",
+        title: "Opacity of the overlay",
+      },
     });
     slider.value = String(reading.display.opacity);
     slider.addEventListener("input", () => reading.change({ opacity: Number(slider.value) }));
@@ -138,7 +172,9 @@ export class Toolbar {
   }
 
   private fold(panel: Panel): HTMLElement {
-    const made = button(panel.name, () => panel.toggle(), { attributes: { title: `Show or hide ${panel.words} (${panel.key})` } });
+    const made = button(panel.name, () => panel.toggle(), {
+      attributes: { title: `Show or hide ${panel.words} (${panel.key})` },
+    });
     panel.on(() => made.setAttribute("aria-expanded", String(panel.isOpen)));
     made.setAttribute("aria-expanded", String(panel.isOpen));
     return made;
@@ -150,9 +186,13 @@ export class Toolbar {
     const words = el("span", { class: "step", attributes: { role: "status" } });
     const made = group(
       "Reading sequence",
-      button("‹", () => lightbox.step(-1), { attributes: { "aria-label": "Step before", title: "Step before (Shift and S)" } }),
+      button("‹", () => lightbox.step(-1), {
+        attributes: { "aria-label": "Step before", title: "Step before (Shift and S)" },
+      }),
       words,
-      button("›", () => lightbox.step(1), { attributes: { "aria-label": "Next step", title: "Next step: all, CC pair, MLO pair, each view (S)" } }),
+      button("›", () => lightbox.step(1), {
+        attributes: { "aria-label": "Next step", title: "Next step: all, CC pair, MLO pair, each view (S)" },
+      }),
     );
     this.updates.push(() => {
       const { steps, stepNumber } = lightbox;
