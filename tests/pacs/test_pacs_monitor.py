@@ -105,7 +105,8 @@ def test_an_idle_link_is_not_ready_once_its_peer_is_gone(tmp_path: Path) -> None
         stack.callback(running.stop)
         with peer:
             assert wait_for(lambda: readiness(queue, chain).is_ready)
-        assert wait_for(lambda: readiness(queue, chain).problems["store"] == "fails, and is retried")
+        # A call that was under way as the peer went waits for its answer for 30 s.
+        assert wait_for(lambda: readiness(queue, chain).problems["store"] == "fails, and is retried", seconds=60)
 
 
 def test_a_link_that_was_silent_for_long_is_not_ready(tmp_path: Path) -> None:
