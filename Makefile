@@ -37,7 +37,7 @@ serve: $(VENV)/.run
 # Workers of one thread each, two more than there are cores: many tests wait for servers.
 WORKERS ?= auto
 test: check
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # Guided by coverage too where atheris is installed, which has no build for every system.
 fuzz: $(VENV)/.dev

@@ -28,10 +28,11 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="session")
 def quick_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The models that ship, but no more than two candidates a view."""
+    """The models that ship, but no more than two candidates a view, each classified once and not in four flips."""
     folder = tmp_path_factory.mktemp("bundles") / "quick"
     shutil.copytree(default_bundle_folder(), folder)
     manifest = load_bundle(folder).manifest.with_settings("detect", max_regions=2)
+    manifest = manifest.with_settings("classify", flips=False)
     (folder / MANIFEST).write_text(manifest.model_dump_json())
     return load_bundle(folder)
 
@@ -57,6 +58,39 @@ def _parse_operators_once() -> None:
 
     operators: Any = _registration.onnxscript_apis
     operators.get_torchlib_ops = functools.cache(operators.get_torchlib_ops)
+
+
+# Longest first (half a minute and more), so that no core waits for one of them at the end.
+_LONG = (
+    "families/test_every_family",
+    "execution/test_batch_stream",
+    "execution/test_ray",
+    "pacs/test_pacs_watch",
+    "exams/test_analyze_exams",
+    "pacs/test_pacs_probe",
+    "studies/test_study",
+    "server/test_server_life",
+    "server/test_server_exam_steps",
+    "training/test_build",
+    "pacs/test_pacs_send",
+    "held/test_held",
+    "test_cli",
+    "pacs/test_pacs_exams",
+    "training/test_joint",
+    "evaluation/test_evaluation_reports",
+    "pacs/test_pacs_dicom_archive",
+    "test_contributing",
+    "test_extensions",
+    "server/test_server_uploads",
+    "training/test_two_kinds",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take long."""
+    folder = Path(__file__).parent
+    order = {folder / f"{name}.py": number for number, name in enumerate(_LONG)}
+    items.sort(key=lambda item: order.get(item.path, len(_LONG)))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -25,10 +25,17 @@ def mammoscope(site: Path, *arguments: object) -> str:
     return ran.stdout
 
 
-def with_step(folder: Path, *steps: dict[str, object], max_regions: int = 2) -> Path:
-    """A copy of the default bundle with further steps before the selection, and few regions a view: it is quick."""
+def with_step(folder: Path, *steps: dict[str, object], max_regions: int = 2, flips: bool = False) -> Path:
+    """A copy of the default bundle with further steps before the selection, and few regions a view: it is quick.
+
+    ``flips``: whether each is classified in four flips, as the default bundle does.
+    """
     shutil.copytree(default_bundle_folder(), folder)
-    read = load_bundle(folder).manifest.with_settings("detect", max_regions=max_regions)
+    read = (
+        load_bundle(folder)
+        .manifest.with_settings("detect", max_regions=max_regions)
+        .with_settings("classify", flips=flips)
+    )
     manifest = json.loads(read.model_dump_json())
     place = next(number for number, step in enumerate(manifest["steps"]) if step["role"] == "select")
     manifest["steps"][place:place] = steps

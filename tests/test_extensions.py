@@ -28,7 +28,7 @@ STEP = {
 
 @pytest.fixture(scope="module")
 def paired(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return load_bundle(with_step(tmp_path_factory.mktemp("bundles") / "paired", STEP, max_regions=4))
+    return load_bundle(with_step(tmp_path_factory.mktemp("bundles") / "paired", STEP, max_regions=4, flips=True))
 
 
 def test_a_mass_in_both_views_is_surer_and_one_view_alone_is_as_before(

@@ -14,9 +14,11 @@ from threading import Thread
 
 import pytest
 from orthanc import PLUGINS, PROGRAM, Orthanc
+from pacs_process import PacsProcess
 from pynetdicom import _config
 from tls_files import TlsFiles, make_tls_files
 
+from mammoscope.bundle import Bundle
 from mammoscope.pacs.commitment import Commitments
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.receiver import Receiver
@@ -26,6 +28,17 @@ _config.LOG_HANDLER_LEVEL = "none"
 logging.getLogger("httpx").setLevel(logging.WARNING)
 NEEDS_ORTHANC = "needs Orthanc and its DICOMweb plugin (Debian: orthanc, orthanc-dicomweb)"
 NEEDS_DCMTK = "needs storescu, echoscu and findscu (Debian: dcmtk)"
+
+
+@pytest.fixture(scope="session")
+def bundle(quick_bundle: Bundle) -> Bundle:
+    """In place of the bundle that ships: here it does not matter what is found."""
+    return quick_bundle
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_processes(quick_bundle: Bundle) -> None:
+    PacsProcess.models = quick_bundle.folder
 
 
 @pytest.fixture(autouse=True)

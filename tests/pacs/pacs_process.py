@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import ClassVar
 
 from mammoscope.pacs.image_queue import ImageQueue
 from mammoscope.pacs.queued_image import ImageState
@@ -20,16 +21,21 @@ from mammoscope.pacs.queued_image import ImageState
 class PacsProcess:
     """Starts a command and waits for its first line; a context manager that ends it. ``log`` is what it wrote.
 
-    Exams do not wait to be whole unless ``--exam-wait`` is given: most tests send single images.
+    Exams do not wait to be whole unless ``--exam-wait`` is given: most tests send single images. Where no ``--bundle``
+    is given, ``models`` are used.
     """
+
+    models: ClassVar[Path | None] = None
 
     def __init__(self, folder: Path, command: str, *arguments: str) -> None:
         self.data, self._log = folder / "data", folder / "log.txt"
         folder.mkdir(parents=True, exist_ok=True)
-        waits = () if "--exam-wait" in arguments else ("--exam-wait", "0")
+        more = [] if "--exam-wait" in arguments else ["--exam-wait", "0"]
+        if self.models is not None and "--bundle" not in arguments:
+            more += ["--bundle", str(self.models)]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mammoscope", "pacs", command, *arguments, *waits, "--data", str(self.data)],
+                [sys.executable, "-m", "mammoscope", "pacs", command, *arguments, *more, "--data", str(self.data)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
