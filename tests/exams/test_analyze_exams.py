@@ -35,7 +35,10 @@ def reported(out: Path) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("options", [{}, {"workers": 3}, {"workers": 2, "backend": "processes"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, pytest.param({"workers": 3}, marks=pytest.mark.load), {"workers": 2, "backend": "processes"}],
+)
 def test_two_women_in_one_folder_are_two_exams(tmp_path: Path, quick_bundle: Bundle, options: dict[str, Any]) -> None:
     anna, berta = four_views(tmp_path / "in", ANNA, "anna-"), four_views(tmp_path / "in", BERTA, "berta-")
     alone = [image(tmp_path / "in" / "c.dcm", {**ANNA, "PatientID": "CLARA"}), picture(tmp_path / "in" / "d.png")]

@@ -25,8 +25,6 @@ from mammoscope.bundle import MANIFEST, Bundle, load_bundle
 from mammoscope.errors import BundleError
 from mammoscope.findings import ANALYSED_ALONE, Analysis
 
-BACKENDS = ["threads", "processes", "one-after-another"]
-
 
 @pytest.fixture
 def dark(tmp_path: Path) -> list[Path]:
@@ -71,7 +69,7 @@ def test_a_batch_that_was_left_is_resumed(dark: list[Path], tmp_path: Path, quic
     assert len(list((tmp_path / "out").glob("*.json"))) == 19
 
 
-@pytest.mark.parametrize("backend", BACKENDS[1:])
+@pytest.mark.parametrize("backend", ["processes", pytest.param("one-after-another", marks=pytest.mark.load)])
 def test_any_backend_gives_what_threads_give(
     exam: Path, dark: list[Path], tmp_path: Path, quick_bundle: Bundle, backend: str
 ) -> None:
