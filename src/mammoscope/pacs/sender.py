@@ -62,4 +62,4 @@ class Sender:
             return
         self._archive.store(results)
         self._queue.finish(image, ImageState.SENT)
-        logger.info("%s: %d results sent", image.key, len(results))
+        logger.info("%s: %d result%s sent", image.key, len(results), "" if len(results) == 1 else "s")
