@@ -16,7 +16,8 @@ from mammoscope.archive.sources.dicomweb import Resource
 from mammoscope.archive.sources.sources import Sources
 from mammoscope.bundle import Bundle
 from mammoscope.errors import InputError, MammoscopeError
-from pacs.nasty_web import Kept, WebPeer, says
+from pacs.kept import Kept
+from pacs.nasty_web import WebPeer, says
 
 VIEWS = ("L-CC", "L-MLO")
 

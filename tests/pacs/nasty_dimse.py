@@ -6,13 +6,11 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from io import BytesIO
 from threading import Lock
 from types import TracebackType
 from typing import Any
 
-import pydicom
 from pydicom import config
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -25,6 +23,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
+
+from pacs.kept import Kept
 
 FIND = StudyRootQueryRetrieveInformationModelFind
 GET = StudyRootQueryRetrieveInformationModelGet
@@ -40,23 +40,6 @@ _ANSWERS = (
     ("SERIES", ("StudyInstanceUID", "SeriesInstanceUID", "Modality")),
     ("IMAGE", ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")),
 )
-
-
-@dataclass(frozen=True)
-class Kept:
-    """An instance that the archive has."""
-
-    study: str
-    series: str
-    sop_instance: str
-    sop_class: str
-    modality: str
-    day: str
-    content: bytes
-
-    @property
-    def dataset(self) -> Dataset:
-        return pydicom.dcmread(BytesIO(self.content))
 
 
 class DimsePeer:
@@ -109,17 +92,8 @@ class DimsePeer:
 
     def add(self, content: bytes, **changed: str) -> Kept:
         """Keep a DICOM file; ``changed`` is what the archive says of it instead of what it holds."""
-        head = pydicom.dcmread(BytesIO(content), stop_before_pixels=True)
-        facts = {
-            "study": str(head.StudyInstanceUID),
-            "series": str(head.SeriesInstanceUID),
-            "sop_instance": str(head.SOPInstanceUID),
-            "sop_class": str(head.SOPClassUID),
-            "modality": str(head.Modality),
-            "day": str(head.get("StudyDate", "")),
-            **changed,
-        }
-        kept = self.kept[facts["sop_instance"]] = Kept(**facts, content=content)
+        kept = Kept.of(content, **changed)
+        self.kept[kept.sop_instance] = kept
         return kept
 
     def add_study(self, number: int, day: str, modality: str = "MG") -> None:

@@ -10,7 +10,6 @@ import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -21,22 +20,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pydicom
 
+from pacs.kept import Kept
+
 Misbehaviour = Callable[["Handler"], None]
 _PATH = re.compile(r"/dicom-web/studies(?:/(?P<study>[\d.]+))?(?:/series/(?P<series>[\d.]+))?(?P<rest>/.*)?")
 _BOUNDARY = "part"
-
-
-@dataclass(frozen=True)
-class Kept:
-    """An instance that the server has."""
-
-    study: str
-    series: str
-    sop_instance: str
-    sop_class: str
-    modality: str
-    day: str
-    content: bytes
 
 
 class WebPeer:
@@ -73,17 +61,8 @@ class WebPeer:
 
     def add(self, content: bytes, **changed: str) -> Kept:
         """Keep a DICOM file; ``changed`` is what the server says of it instead of what it holds."""
-        head = pydicom.dcmread(BytesIO(content), stop_before_pixels=True)
-        facts = {
-            "study": str(head.StudyInstanceUID),
-            "series": str(head.SeriesInstanceUID),
-            "sop_instance": str(head.SOPInstanceUID),
-            "sop_class": str(head.SOPClassUID),
-            "modality": str(head.Modality),
-            "day": str(head.get("StudyDate", "")),
-            **changed,
-        }
-        kept = self.kept[facts["sop_instance"]] = Kept(**facts, content=content)
+        kept = Kept.of(content, **changed)
+        self.kept[kept.sop_instance] = kept
         return kept
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from films import BIRTH_DATE, NAME, PATIENT_ID, encoded, film, film_uid
-from nasty_dimse import DimsePeer, Kept, aborts, finds, matching, says, sends
+from nasty_dimse import DimsePeer, aborts, finds, matching, says, sends
 from orthanc import Orthanc, free_port, sources
 from pacs_process import PacsProcess
 from pydicom.uid import DigitalMammographyXRayImageStorageForProcessing as ForProcessing
@@ -34,6 +34,7 @@ from mammoscope.pacs.watch import Fetcher, Watch
 from mammoscope.peers.listing import Days
 from mammoscope.peers.tls import Tls
 from mammoscope.readers.source import data_set_sha256
+from pacs.kept import Kept
 
 TODAY = datetime.now(UTC).date()
 QUICK = ("--every", "0.3", "--since", "2000-01-01", "--pause", "0.1", "--threshold", "0.99", "--hold", "0", "--no-seg")

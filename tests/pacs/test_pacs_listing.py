@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from films import encoded, film
-from nasty_web import Kept, WebPeer, says
+from nasty_web import WebPeer, says
 from orthanc import Orthanc
 from pydicom.dataset import Dataset, FileMetaDataset
 
@@ -22,6 +22,7 @@ from mammoscope.peers.dicomweb import DicomWeb
 from mammoscope.peers.errors import UncertainError
 from mammoscope.peers.listing import Days
 from mammoscope.peers.web_server import WebServer
+from pacs.kept import Kept
 
 STUDIES = 430
 TODAY = datetime.now(UTC).date()
